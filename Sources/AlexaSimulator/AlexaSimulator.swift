@@ -1,0 +1,62 @@
+public import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
+public import Logging
+import NIOSSL
+
+/// Amazon on a laptop: the token endpoint and the three regions of the Skill Messaging API on one port.
+///
+/// Regions live below `/na`, `/eu` and `/fe`, the token endpoint at `/auth/o2/token` and below `/lwa`. It imports
+/// nothing of the gateway: two readings of one wire that agree are worth more than one.
+public struct AlexaSimulator: Sendable {
+    public struct TLSFiles: Sendable {
+        /// Paths of PEM files.
+        public var certificateChain: String
+        public var privateKey: String
+
+        public init(certificateChain: String, privateKey: String) {
+            self.certificateChain = certificateChain
+            self.privateKey = privateKey
+        }
+    }
+
+    private let amazon: SimulatedAmazon
+    private let tls: TLSFiles?
+
+    public init(_ scenario: Scenario = Scenario(), tls: TLSFiles? = nil) {
+        amazon = SimulatedAmazon(scenario)
+        self.tls = tls
+    }
+
+    /// - Parameter onListening: told the port once the listener is bound.
+    public func application(
+        host: String, port: Int, logger: Logger, onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) throws -> some ApplicationProtocol {
+        var server = HTTPServerBuilder.http1()
+        if let tls {
+            var configuration = TLSConfiguration.makeServerConfiguration(
+                certificateChain: try NIOSSLCertificate.fromPEMFile(tls.certificateChain).map { .certificate($0) },
+                privateKey: .privateKey(try NIOSSLPrivateKey(file: tls.privateKey, format: .pem)))
+            configuration.minimumTLSVersion = .tlsv12
+            server = try .tls(.http1(), tlsConfiguration: configuration)
+        }
+        return Application(
+            router: router(),
+            server: server,
+            configuration: .init(address: .hostname(host, port: port), serverName: "simulator"),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
+            logger: logger
+        )
+    }
+
+    private func router() -> Router<SimulatorContext> {
+        let router = Router(context: SimulatorContext.self)
+        let misbehaviour = Misbehaviour(amazon: amazon)
+        TokenRoutes(amazon: amazon, misbehaviour: misbehaviour).add(to: router)
+        for region in SimulatedRegion.allCases {
+            MessageRoutes(amazon: amazon, misbehaviour: misbehaviour, region: region).add(to: router)
+        }
+        ControlRoutes(amazon: amazon).add(to: router)
+        return router
+    }
+}

@@ -1,0 +1,114 @@
+/// How the simulator misbehaves, and how it reads what Amazon does not publish. Set whole by `PUT /_simulator/faults`.
+public struct Faults: Codable, Equatable, Sendable {
+    /// What happens to requests to one region, or to the token endpoint.
+    public struct Fault: Codable, Equatable, Sendable {
+        public enum Body: String, Codable, Sendable {
+            /// As the service itself would write it.
+            case json
+            /// As a load balancer in front of it would.
+            case html
+            case empty
+        }
+
+        public enum Connection: String, Codable, Sendable {
+            /// Nothing is answered until the peer gives up.
+            case hang
+            case resetBeforeRead
+            case resetAfterRead
+            /// The content of the answer comes a byte at a time.
+            case drip
+        }
+
+        /// Answered instead of what would have been.
+        public var status: Int?
+        /// Of this fault to strike, from 0 to 1.
+        public var probability: Double?
+        /// After so many strikes the fault is over.
+        public var count: Int?
+        public var latencyMilliseconds: Int?
+        /// Seconds, as field `Retry-After`.
+        public var retryAfter: Int?
+        public var body: Body?
+        public var connection: Connection?
+        /// The message is accepted all the same, and only its answer goes wrong.
+        public var accept: Bool?
+        /// Messages a second; above it, 429.
+        public var ratePerSecond: Int?
+    }
+
+    /// What no source says. The defaults are the stricter reading.
+    public struct Unknowns: Codable, Equatable, Sendable {
+        public enum Count: String, Codable, Sendable { case bytes, characters }
+
+        /// 6144 or 6000.
+        public var dataLimit: Int?
+        public var dataCountedIn: Count?
+        /// Whether `data` may hold values that are not strings.
+        public var acceptsOtherValues: Bool?
+        /// What a userId of another region gets: 404 or 403.
+        public var wrongRegionStatus: Int?
+    }
+
+    public var NA: Fault?
+    public var EU: Fault?
+    public var FE: Fault?
+    public var token: Fault?
+    public var tokenLifetimeSeconds: Int?
+    /// `expires_in` as a string.
+    public var tokenLifetimeAsString: Bool?
+    public var unknowns: Unknowns?
+
+    public init() {}
+
+    subscript(target: Target) -> Fault? {
+        get {
+            switch target {
+            case .region(.NA): NA
+            case .region(.EU): EU
+            case .region(.FE): FE
+            case .token: token
+            }
+        }
+        set {
+            switch target {
+            case .region(.NA): NA = newValue
+            case .region(.EU): EU = newValue
+            case .region(.FE): FE = newValue
+            case .token: token = newValue
+            }
+        }
+    }
+
+    /// The names of every member, for refusing what is misspelt.
+    static let members: [String: Set<String>] = {
+        let fault: Set = [
+            "status", "probability", "count", "latencyMilliseconds", "retryAfter", "body", "connection", "accept",
+            "ratePerSecond",
+        ]
+        return [
+            "": ["NA", "EU", "FE", "token", "tokenLifetimeSeconds", "tokenLifetimeAsString", "unknowns"],
+            "NA": fault, "EU": fault, "FE": fault, "token": fault,
+            "unknowns": ["dataLimit", "dataCountedIn", "acceptsOtherValues", "wrongRegionStatus"],
+        ]
+    }()
+
+    /// A description of the first member nobody knows, or nil.
+    static func unknownMember(in value: JSONValue) -> String? {
+        guard case .object(let members) = value else { return nil }
+        for (name, member) in members {
+            guard Self.members[""]?.contains(name) == true else { return name }
+            guard case .object(let inner) = member, let known = Self.members[name] else { continue }
+            for innerName in inner.keys where !known.contains(innerName) { return "\(name).\(innerName)" }
+        }
+        return nil
+    }
+}
+
+/// The three regions, as the simulator knows them.
+public enum SimulatedRegion: String, CaseIterable, Codable, Sendable { case NA, EU, FE }
+
+/// What a fault can be set for.
+enum Target: Hashable, Sendable {
+    case region(SimulatedRegion)
+    case token
+}

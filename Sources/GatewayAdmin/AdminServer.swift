@@ -1,0 +1,89 @@
+public import GatewayCore
+public import Hummingbird
+public import Logging
+public import NIOCore
+
+/// What the admin server shows. Each is asked for anew by every request.
+public struct AdminSource: Sendable {
+    public var metrics: @Sendable () async throws -> MetricsSnapshot
+    public var readiness: @Sendable () -> Readiness
+    public var build: MetricsSnapshot.Build
+
+    public init(
+        metrics: @escaping @Sendable () async throws -> MetricsSnapshot,
+        readiness: @escaping @Sendable () -> Readiness, build: MetricsSnapshot.Build
+    ) {
+        self.metrics = metrics
+        self.readiness = readiness
+        self.build = build
+    }
+}
+
+/// Whether messages should be sent here, and why not.
+public struct Readiness: ResponseEncodable, Sendable {
+    public struct SkillState: Encodable, Sendable {
+        public var skill: String
+        /// `valid`, `none` (never had one) or `expired`.
+        public var token: String
+
+        public init(skill: String, token: String) {
+            self.skill = skill
+            self.token = token
+        }
+    }
+
+    public var ready: Bool
+    public var draining: Bool
+    public var skills: [SkillState]
+
+    public init(ready: Bool, draining: Bool, skills: [SkillState]) {
+        self.ready = ready
+        self.draining = draining
+        self.skills = skills
+    }
+}
+
+/// The admin plane: metrics, probes, version. On a listener of its own, for the operator's network.
+public enum AdminServer {
+    struct Version: ResponseEncodable {
+        var version: String
+        var revision: String
+        var swift: String
+    }
+
+    /// - Parameter onListening: told the port once the listener is bound.
+    public static func application(
+        host: String, port: Int, source: AdminSource, eventLoopGroup: any EventLoopGroup, logger: Logger,
+        onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) -> some ApplicationProtocol {
+        Application(
+            router: router(source),
+            configuration: .init(address: .hostname(host, port: port), serverName: nil),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
+            eventLoopGroupProvider: .shared(eventLoopGroup),
+            logger: logger
+        )
+    }
+
+    static func router(_ source: AdminSource) -> Router<BasicRequestContext> {
+        let router = Router()
+        router.get("metrics") { request, _ in
+            let format = MetricsPage.Format(accept: request.headers[.accept])
+            let page = try await source.metrics().render(format)
+            return Response(
+                status: .ok, headers: [.contentType: format.contentType],
+                body: .init(byteBuffer: .init(string: page)))
+        }
+        router.get("livez") { _, _ in "alive\n" }
+        router.get("readyz") { request, context in
+            let readiness = source.readiness()
+            var response = try readiness.response(from: request, context: context)
+            response.status = readiness.ready ? .ok : .serviceUnavailable
+            return response
+        }
+        router.get("version") { _, _ in
+            Version(version: source.build.version, revision: source.build.revision, swift: source.build.swift)
+        }
+        return router
+    }
+}

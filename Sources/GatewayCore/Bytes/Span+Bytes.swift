@@ -1,0 +1,67 @@
+/// Looking at bytes in place. Ranges come from our own parsers; every access is bounds-checked.
+extension Span where Element == UInt8 {
+    /// Whether `range` holds `lowercase`, an ASCII literal in lower case, without regard to case.
+    @inlinable
+    func isEqualIgnoringCase(_ range: Range<Int>, to lowercase: StaticString) -> Bool {
+        guard range.count == lowercase.utf8CodeUnitCount else { return false }
+        let literal = lowercase.utf8Start
+        for offset in 0..<range.count {
+            var byte = self[range.lowerBound + offset]
+            if byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") { byte |= 0x20 }
+            if byte != literal[offset] { return false }
+        }
+        return true
+    }
+
+    @inlinable
+    func isEqual(_ range: Range<Int>, to literal: StaticString) -> Bool {
+        guard range.count == literal.utf8CodeUnitCount else { return false }
+        let bytes = literal.utf8Start
+        for offset in 0..<range.count where self[range.lowerBound + offset] != bytes[offset] { return false }
+        return true
+    }
+
+    /// The text of `range`; bytes that are not UTF-8 become U+FFFD. For messages to people, never for decisions.
+    func text(_ range: Range<Int>) -> String {
+        String(decoding: (range).map { self[$0] }, as: UTF8.self)
+    }
+
+    /// `range` without the spaces and tabs at both ends (RFC 9110 section 5.6.3, OWS).
+    @inlinable
+    func trimmed(_ range: Range<Int>) -> Range<Int> {
+        var (start, end) = (range.lowerBound, range.upperBound)
+        while start < end && isBlank(self[start]) { start += 1 }
+        while start < end && isBlank(self[end - 1]) { end -= 1 }
+        return start..<end
+    }
+
+    /// A non-negative decimal number: digits only, no sign, nothing else; nil also when it does not fit.
+    @inlinable
+    func decimal(_ range: Range<Int>) -> Int? {
+        guard !range.isEmpty else { return nil }
+        var value = 0
+        for index in range {
+            let digit = Int(self[index]) - Int(UInt8(ascii: "0"))
+            guard (0...9).contains(digit) else { return nil }
+            let (product, overflows) = value.multipliedReportingOverflow(by: 10)
+            let (sum, overflowsToo) = product.addingReportingOverflow(digit)
+            guard !overflows && !overflowsToo else { return nil }
+            value = sum
+        }
+        return value
+    }
+}
+
+@inlinable
+func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+
+/// The value of a hexadecimal digit, either case.
+@inlinable
+func hexDigit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    default: nil
+    }
+}

@@ -1,0 +1,43 @@
+import Crypto
+
+/// SHA-256 of a caller's API key: all that the gateway keeps of it.
+///
+/// Keys are looked up by digest. A lookup's time then depends on a value that nobody can steer byte by byte, and the
+/// comparison that decides takes the same time wherever two digests differ.
+public struct APIKeyDigest: Hashable, Sendable {
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+
+    public init(of key: UnsafeRawBufferPointer) {
+        words = SHA256.hash(data: key).withUnsafeBytes { Self.words($0) }
+    }
+
+    public init(of key: String) {
+        words = SHA256.hash(data: Array(key.utf8)).withUnsafeBytes { Self.words($0) }
+    }
+
+    /// Nil unless `digest` has 32 bytes.
+    public init?(digest: [UInt8]) {
+        guard digest.count == 32 else { return nil }
+        words = digest.withUnsafeBytes { Self.words($0) }
+    }
+
+    private static func words(_ digest: UnsafeRawBufferPointer) -> (UInt64, UInt64, UInt64, UInt64) {
+        (
+            digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
+            digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+            digest.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
+            digest.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+        )
+    }
+
+    public static func == (one: APIKeyDigest, other: APIKeyDigest) -> Bool {
+        let difference =
+            (one.words.0 ^ other.words.0) | (one.words.1 ^ other.words.1) | (one.words.2 ^ other.words.2)
+            | (one.words.3 ^ other.words.3)
+        return difference == 0
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(words.0)
+    }
+}

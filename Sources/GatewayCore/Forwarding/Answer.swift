@@ -1,0 +1,37 @@
+/// What the caller gets: Amazon's answer, or one of the gateway's own.
+public struct Answer: Equatable, Sendable {
+    public enum Content: Equatable, Sendable {
+        case upstream(UpstreamAnswer)
+        case refusal(Refusal)
+    }
+
+    /// Who said it; a label of the metrics.
+    public enum Source: String, CaseIterable, Sendable { case upstream, gateway, replay }
+
+    public var content: Content
+    /// The region the message was for, once that was settled.
+    public var region: Region?
+    /// The answer of an earlier or concurrent request with the same idempotency key.
+    public var isReplay: Bool
+
+    public init(_ content: Content, region: Region?, isReplay: Bool = false) {
+        self.content = content
+        self.region = region
+        self.isReplay = isReplay
+    }
+
+    public var status: Int {
+        switch content {
+        case .upstream(let answer): answer.status
+        case .refusal(let refusal): refusal.problem.row.status
+        }
+    }
+
+    public var source: Source {
+        if isReplay { return .replay }
+        return switch content {
+        case .upstream: .upstream
+        case .refusal: .gateway
+        }
+    }
+}

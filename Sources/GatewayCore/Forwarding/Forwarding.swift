@@ -1,0 +1,350 @@
+import NIOCore
+
+/// The way of one message through the gateway, from the request to the answer:
+///
+///     authenticate → validate → region → token → connection → claim → send → settle → answer
+///
+/// Everything that can fail on the gateway's side comes before the claim, so that a message that is claimed and not
+/// sent is one for microseconds. From the claim on, the way is gone to its end whatever the caller does.
+final class Forwarding {
+    private let forwarder: MessageForwarder
+    private let request: InboundRequest
+    private let userSegment: Range<Int>
+    private let recipient: any AnswerRecipient
+    private let started: NIODeadline
+    private let deadline: NIODeadline
+
+    private var message: Message?
+    private var claim: IdempotencyClaim?
+    private var claimedAt: NIODeadline?
+    private var token: AccessToken?
+    /// Times this message was written to a socket.
+    private var sends = 0
+    private var sentAt: NIODeadline
+    private var askedForConnection: NIODeadline
+    /// The 403 that is passed on if the message cannot be sent once more.
+    private var firstRefusal: UpstreamAnswer?
+
+    /// What is known of the message once it has been looked at.
+    private struct Message {
+        var caller: Caller
+        var skill: Skill
+        var user: UserID
+        var region: Region
+        var key: IdempotencyKey?
+        var consent: Bool
+    }
+
+    init(
+        _ request: InboundRequest, user: Range<Int>, recipient: any AnswerRecipient, on forwarder: MessageForwarder
+    ) {
+        self.request = request
+        self.userSegment = user
+        self.recipient = recipient
+        self.forwarder = forwarder
+        started = forwarder.eventLoop.now
+        deadline = started + forwarder.configuration.limits.deadline
+        sentAt = started
+        askedForConnection = started
+    }
+
+    func begin() {
+        forwarder.instruments.messagesInFlight += 1
+        do {
+            message = try look()
+        } catch {
+            return finish(.refusal(error))
+        }
+        obtainToken()
+    }
+
+    // MARK: Authenticate, validate, region
+
+    private var labels = ForwardingInstruments.Labels()
+
+    private func look() throws(Refusal) -> Message {
+        let configuration = forwarder.configuration
+        let fields = RequestFields(request.head, request.headBytes)
+        let caller = try configuration.callers.authenticate(request.head, request.headBytes)
+        labels.caller = caller.index
+        try fields.refuseRepeated()
+        let skill = try fields.skill(of: caller, in: configuration.skills)
+        labels.skill = skill.index
+        let user = try UserID(parsing: userSegment, of: request.headBytes)
+        let key = try fields.idempotencyKey(requiredBy: caller)
+        let consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
+        try fields.refuseContentEncoding()
+        let content = request.content
+        do {
+            try MessageValidator.validate(content.readableBytesUInt8Span)
+        } catch {
+            throw Refusal(.messageInvalid, error.detail)
+        }
+        let region = try fields.region(in: configuration.regions, default: skill.defaultRegion)
+        labels.region = region
+        guard caller.regions.contains(region) else {
+            throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
+        }
+        return Message(caller: caller, skill: skill, user: user, region: region, key: key, consent: consent)
+    }
+
+    // MARK: Token
+
+    private func obtainToken() {
+        guard let message else { return }
+        switch message.skill.tokens.token(on: forwarder.eventLoop) {
+        case .now(let result): tokenObtained(result)
+        case .later(let future):
+            wait(for: future, atMost: forwarder.configuration.limits.tokenTimeout) { self.tokenObtained($0) }
+        }
+    }
+
+    /// - Parameter result: nil when the wait took too long.
+    private func tokenObtained(_ result: TokenCache.Obtained?) {
+        switch result {
+        case .success(let token):
+            self.token = token
+            obtainConnection()
+        case .failure(let reason):
+            refuseUnsent(
+                Refusal(
+                    .tokenUnavailable, "there is no access token for this skill: \(reason.callerDetail)",
+                    retryAfterSeconds: reason.retryAfter.asRetryAfterSeconds))
+        case nil:
+            refuseUnsent(
+                Refusal(.tokenUnavailable, "the token endpoint has not answered in time", retryAfterSeconds: 1))
+        }
+    }
+
+    // MARK: Connection
+
+    private func obtainConnection() {
+        guard let message else { return }
+        askedForConnection = forwarder.eventLoop.now
+        if let result = forwarder.pools[message.region].lease(for: self) { connectionObtained(result) }
+    }
+
+    private func connectionObtained(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
+        switch result {
+        case .success(let connection) where claimedAt != nil || message?.key == nil: send(on: connection)
+        case .success(let connection): makeClaim(holding: connection)
+        case .failure(let reason): refuseUnsent(reason.refusal)
+        }
+    }
+
+    // MARK: Claim
+
+    private func makeClaim(holding connection: any UpstreamConnection) {
+        guard let message, let key = message.key else { return send(on: connection) }
+        let configuration = forwarder.configuration
+        let claim =
+            self.claim
+            ?? IdempotencyClaim(
+                scope: forwarder.scope(caller: message.caller, skill: message.skill, key: key),
+                fingerprint: forwarder.hasher.fingerprint(user: message.user, content: request.content),
+                owner: forwarder.nextAttempt(),
+                lease: configuration.limits.lease,
+                retention: configuration.retention,
+                consent: message.consent
+            )
+        self.claim = claim
+        let now = forwarder.eventLoop.now
+        switch forwarder.store.claim(claim, on: forwarder.eventLoop) {
+        case .now(let outcome): claimed(outcome, at: now, holding: connection)
+        case .later(let future):
+            future.assumeIsolated().whenSuccess { self.claimed($0, at: now, holding: connection) }
+        }
+    }
+
+    private func claimed(_ outcome: ClaimOutcome, at time: NIODeadline, holding connection: any UpstreamConnection) {
+        forwarder.instruments.idempotencyBegins[.init(outcome), default: 0] += 1
+        if outcome == .owned {
+            claimedAt = time
+            return send(on: connection)
+        }
+        connection.giveBack()
+        switch outcome {
+        case .owned: break
+        case .accepted(let answer): finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
+        case .inFlight(let left): awaitConcurrent(left: left)
+        case .unknown:
+            finish(
+                .refusal(
+                    Refusal(
+                        .outcomeUnknownEarlier,
+                        "an earlier attempt with this idempotency key was sent and its outcome is not known; "
+                            + "`Idempotency-Resend: ?1` sends it again, possibly a second time")),
+                isReplay: true)
+        case .mismatched:
+            finish(
+                .refusal(
+                    Refusal(
+                        .idempotencyKeyReused,
+                        "this idempotency key was used for another message or another user; use a new key")))
+        case .storeFull:
+            finish(
+                .refusal(
+                    Refusal(.storeFull, "no further idempotency key can be remembered now", retryAfterSeconds: 1)))
+        }
+    }
+
+    /// Another request with the same key is being sent: its answer is this one's, too.
+    private func awaitConcurrent(left: Duration) {
+        let inUse = Refusal(
+            .idempotencyKeyInUse, "a message with this idempotency key is in flight",
+            retryAfterSeconds: left.asRetryAfterSeconds)
+        guard forwarder.configuration.concurrentDuplicates == .wait, let claim else { return finish(.refusal(inUse)) }
+        guard let future = forwarder.store.answerOfAttemptInFlight(claim.scope, on: forwarder.eventLoop) else {
+            return obtainConnection()  // it ended in between; claiming anew says how
+        }
+        wait(for: future, atMost: Duration(from: forwarder.eventLoop.now, to: deadline)) { answer in
+            guard let answer else { return self.finish(.refusal(inUse)) }
+            self.finish(answer.content, region: answer.region, isReplay: true)
+        }
+    }
+
+    // MARK: Send
+
+    private func send(on connection: any UpstreamConnection) {
+        guard let message, let token else { return connection.giveBack() }
+        let now = forwarder.eventLoop.now
+        if sends == 0, let claimedAt,
+            Duration(from: claimedAt, to: now) > forwarder.configuration.limits.sendBudget
+        {
+            connection.giveBack()
+            return settle(
+                .released,
+                .refusal(
+                    Refusal(
+                        .sendBudgetExceeded, "the gateway was held up before it could send; nothing was sent",
+                        retryAfterSeconds: 1)))
+        }
+        let buffer = forwarder.requests[message.region].serialize(
+            user: message.user, token: token, content: request.content, allocator: ByteBufferAllocator())
+        guard connection.send(buffer, deadline: deadline, receiver: self) else {
+            // Not a byte was written, so another connection may carry it.
+            forwarder.instruments.upstreamAttempts[message.region][.connectionLost, default: 0] += 1
+            return obtainConnection()
+        }
+        sentAt = now
+        sends += 1
+        forwarder.instruments.upstreamAttempts[message.region][sends == 1 ? .first : .tokenRenewed, default: 0] += 1
+    }
+
+    /// Amazon refused the token: once a message, a newer one is worth another try, since a 403 did not accept it.
+    private func sendAgain(after answer: UpstreamAnswer) {
+        guard let message, let token else { return }
+        guard sends == 1 else {
+            message.skill.tokens.refusedAgain(on: forwarder.eventLoop)
+            return settle(.released, .upstream(answer))
+        }
+        firstRefusal = answer
+        switch message.skill.tokens.renewed(refused: token.generation, on: forwarder.eventLoop) {
+        case nil: settle(.released, .upstream(answer))
+        case .now(let result): tokenRenewed(result, answer)
+        case .later(let future):
+            let left = Duration(from: forwarder.eventLoop.now, to: deadline)
+            wait(for: future, atMost: min(left, forwarder.configuration.limits.tokenTimeout)) {
+                self.tokenRenewed($0, answer)
+            }
+        }
+    }
+
+    private func tokenRenewed(_ result: TokenCache.Obtained?, _ answer: UpstreamAnswer) {
+        guard case .success(let renewed) = result, renewed.generation != token?.generation,
+            forwarder.eventLoop.now < deadline
+        else { return settle(.released, .upstream(answer)) }
+        token = renewed
+        obtainConnection()
+    }
+
+    // MARK: Settle, answer
+
+    /// Nothing of this attempt was sent: the record, if there is one, is free again.
+    private func refuseUnsent(_ refusal: Refusal) {
+        if let firstRefusal { return settle(.released, .upstream(firstRefusal)) }
+        guard claimedAt == nil else { return settle(.released, .refusal(refusal)) }
+        guard let message, let key = message.key else { return finish(.refusal(refusal)) }
+        // What cannot be sent now may have been accepted before; its retry is owed the answer all the same.
+        let scope = forwarder.scope(caller: message.caller, skill: message.skill, key: key)
+        let fingerprint = forwarder.hasher.fingerprint(user: message.user, content: request.content)
+        switch forwarder.store.acceptedAnswer(scope, fingerprint, on: forwarder.eventLoop) {
+        case .now(let answer): finish(refusal, unless: answer)
+        case .later(let future): future.assumeIsolated().whenSuccess { self.finish(refusal, unless: $0) }
+        }
+    }
+
+    private func finish(_ refusal: Refusal, unless accepted: AcceptedAnswer?) {
+        guard let accepted else { return finish(.refusal(refusal)) }
+        finish(.upstream(UpstreamAnswer(accepted)), region: accepted.region, isReplay: true)
+    }
+
+    /// The record first, then the caller: who is told 202 finds that answer again.
+    private func settle(_ settlement: Settlement, _ content: Answer.Content) {
+        guard let claim, claimedAt != nil else { return finish(content) }
+        let answer = Answer(content, region: message?.region)
+        switch forwarder.store.settle(claim, settlement, answer: answer, on: forwarder.eventLoop) {
+        case .now: finish(content)
+        case .later(let future): future.assumeIsolated().whenComplete { _ in self.finish(content) }
+        }
+    }
+
+    private func finish(_ content: Answer.Content, region: Region? = nil, isReplay: Bool = false) {
+        let answer = Answer(content, region: region ?? message?.region, isReplay: isReplay)
+        let duration = Duration(from: started, to: forwarder.eventLoop.now)
+        labels.region = answer.region ?? labels.region
+        forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
+        if case .refusal(let refusal) = content { forwarder.report(refusal, region: answer.region) }
+        recipient.answered(answer)
+    }
+
+    /// Calls `then` once, on this event loop: with the value, or with nil when the time is up.
+    private func wait<Value: Sendable>(
+        for future: EventLoopFuture<Value>, atMost limit: Duration, then: @escaping (Value?) -> Void
+    ) {
+        var isOver = false
+        let timer = forwarder.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(limit)) {
+            if isOver { return }
+            isOver = true
+            then(nil)
+        }
+        future.assumeIsolated().whenComplete { result in
+            if isOver { return }
+            isOver = true
+            timer.cancel()
+            then(try? result.get())
+        }
+    }
+}
+
+extension Forwarding: UpstreamReceiver {
+    func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
+        guard let message else { return }
+        let waited = Duration(from: askedForConnection, to: forwarder.eventLoop.now)
+        forwarder.instruments.upstreamQueue[message.region].observe(waited.inSeconds)
+        connectionObtained(result)
+    }
+
+    func upstreamAnswered(_ answer: UpstreamAnswer) {
+        guard let message else { return }
+        let duration = Duration(from: sentAt, to: forwarder.eventLoop.now)
+        forwarder.instruments.upstreamAnswered(message.region, status: answer.status, seconds: duration.inSeconds)
+        switch AnswerDisposition(status: answer.status, strict5xx: forwarder.configuration.strict5xx) {
+        case .accepted:
+            let accepted = AcceptedAnswer(status: answer.status, region: message.region, requestID: answer.requestID)
+            settle(.accepted(accepted), .upstream(answer))
+        case .refused: settle(.released, .upstream(answer))
+        case .tokenRefused: sendAgain(after: answer)
+        case .unknown:
+            var refusal = Refusal(
+                .outcomeUnknownGatewayAnswer,
+                "status \(answer.status) came from in front of the API; the message may have been accepted")
+            refusal.receivedStatus = answer.status
+            settle(.unknown, .refusal(refusal))
+        }
+    }
+
+    func upstreamFailed(_ failure: UpstreamFailure) {
+        settle(.unknown, .refusal(failure.refusal))
+    }
+}

@@ -1,0 +1,47 @@
+/// Everything the data plane reads: one value, made when the configuration is read, never changed.
+public struct ForwardingConfiguration: Sendable {
+    public enum ConcurrentDuplicates: String, CaseIterable, Sendable {
+        /// A duplicate of a message in flight waits for its answer.
+        case wait
+        /// It is answered 409 at once.
+        case reject
+    }
+
+    public struct Limits: Equatable, Sendable {
+        /// From the request's last byte to the answer.
+        public var deadline = Duration.seconds(10)
+        /// How long a message waits for a token to be fetched.
+        public var tokenTimeout = Duration.seconds(2)
+        /// A claim older than this is not sent any more: its process was paused, and who knows for how long.
+        public var sendBudget = Duration.seconds(1)
+        /// Added to the deadline to give the lease of a record.
+        public var leaseMargin = Duration.seconds(5)
+
+        public init() {}
+
+        public var lease: Duration { deadline + leaseMargin }
+    }
+
+    public var callers: CallerDirectory
+    public var skills: [Skill]
+    public var regions: RegionDirectory
+    public var endpoints: ByRegion<APIEndpoint>
+    public var userAgent: String
+    public var limits = Limits()
+    /// How long a key is remembered.
+    public var retention = Duration.seconds(86_400)
+    public var concurrentDuplicates = ConcurrentDuplicates.wait
+    /// Amazon's 500 leaves the outcome unknown instead of proving that the message was not accepted.
+    public var strict5xx = false
+
+    public init(
+        callers: CallerDirectory, skills: [Skill], regions: RegionDirectory, endpoints: ByRegion<APIEndpoint>,
+        userAgent: String
+    ) {
+        self.callers = callers
+        self.skills = skills
+        self.regions = regions
+        self.endpoints = endpoints
+        self.userAgent = userAgent
+    }
+}

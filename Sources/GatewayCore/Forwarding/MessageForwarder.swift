@@ -1,0 +1,105 @@
+public import Crypto
+public import NIOCore
+
+/// Gets the answer to one request. Called once for each, on the event loop of the forwarder.
+public protocol AnswerRecipient: AnyObject {
+    func answered(_ answer: Answer)
+}
+
+/// Forwards the messages of one event loop: what they share while they are under way.
+///
+/// `Forwarding` is the way of one message; this is the ground it walks on.
+public final class MessageForwarder {
+    let configuration: ForwardingConfiguration
+    let store: any IdempotencyStore
+    let pools: ByRegion<any UpstreamPool>
+    let eventLoop: any EventLoop
+    let requests: ByRegion<UpstreamRequest>
+    var hasher: IdempotencyHasher
+    public internal(set) var instruments = ForwardingInstruments()
+    private let onProblem: @Sendable (Refusal, Region?) -> Void
+    private let scopePrefixes: [[[UInt8]]]
+    private let origin = UInt64.random(in: .min ... .max)
+    private var attempts: UInt64 = 0
+
+    /// - Parameters:
+    ///   - fingerprintKey: the same on every replica that shares the store.
+    ///   - onProblem: told of each refusal that an operator may want to know of.
+    public init(
+        _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
+        fingerprintKey: SymmetricKey, eventLoop: any EventLoop,
+        onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
+    ) {
+        self.configuration = configuration
+        self.store = store
+        self.pools = pools
+        self.eventLoop = eventLoop
+        self.onProblem = onProblem
+        requests = ByRegion {
+            UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
+        }
+        hasher = IdempotencyHasher(fingerprintKey: fingerprintKey)
+        scopePrefixes = configuration.callers.callers.map { caller in
+            configuration.skills.map { Self.scopePrefix(caller: caller.name, skill: $0.name) }
+        }
+    }
+
+    /// Takes one request to its answer. The way goes on whatever becomes of the recipient.
+    public func forward(_ request: InboundRequest, to recipient: any AnswerRecipient) {
+        do {
+            let user = try Self.route(request)
+            Forwarding(request, user: user, recipient: recipient, on: self).begin()
+        } catch {
+            refused(error.problem)
+            recipient.answered(Answer(.refusal(error), region: nil))
+        }
+    }
+
+    /// Counts a request that was refused before it could be forwarded.
+    public func refused(_ problem: Problem) {
+        instruments.rejected[problem, default: 0] += 1
+    }
+
+    /// Where the userId stands, if the request's target is that of a message.
+    private static func route(_ request: InboundRequest) throws(Refusal) -> Range<Int> {
+        let prefix: StaticString = "/v1/skillmessages/users/"
+        let bytes = request.headBytes.readableBytesUInt8Span
+        let path = request.head.path
+        let user = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)..<path.upperBound
+        guard bytes.isEqual(path.lowerBound..<user.lowerBound, to: prefix),
+            !user.contains(where: { bytes[$0] == UInt8(ascii: "/") })
+        else {
+            throw Refusal(.notFound, "there is nothing at this path; messages go to \(prefix){userId}")
+        }
+        guard request.head.method == .post else {
+            var refusal = Refusal(.methodNotAllowed, "only POST is allowed here")
+            refusal.allow = "POST"
+            throw refusal
+        }
+        guard !request.head.hasQuery else { throw Refusal(.fieldInvalid, "the target takes no query") }
+        return user
+    }
+
+    func scope(caller: Caller, skill: Skill, key: IdempotencyKey) -> IdempotencyScope {
+        hasher.scope(prefix: scopePrefixes[caller.index][skill.index], key: key)
+    }
+
+    func nextAttempt() -> AttemptID {
+        attempts += 1
+        return AttemptID(origin: origin, number: attempts)
+    }
+
+    func report(_ refusal: Refusal, region: Region?) {
+        if refusal.problem.row.severity == .warning { onProblem(refusal, region) }
+    }
+
+    /// Lengths first, so that no two pairs of names share a prefix.
+    private static func scopePrefix(caller: String, skill: String) -> [UInt8] {
+        var prefix: [UInt8] = []
+        for name in [caller, skill] {
+            withUnsafeBytes(of: UInt32(clamping: name.utf8.count).bigEndian) { prefix.append(contentsOf: $0) }
+            prefix.append(contentsOf: name.utf8)
+        }
+        return prefix
+    }
+}

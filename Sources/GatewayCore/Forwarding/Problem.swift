@@ -1,0 +1,137 @@
+/// Every way in which a message fails inside the gateway: the one table that says what each means to the caller, to
+/// metrics and logs, and to the question whether the message may be sent again.
+///
+/// Nothing else switches over failures. A failure that is Amazon's answer is not here; see `AnswerDisposition`.
+public enum Problem: String, CaseIterable, Sendable {
+    // The request cannot be understood.
+    case requestMalformed = "request-malformed"
+    case requestTimeout = "request-timeout"
+    case contentTooLarge = "content-too-large"
+    case notFound = "not-found"
+    case methodNotAllowed = "method-not-allowed"
+    // The caller may not.
+    case notAuthenticated = "not-authenticated"
+    case notAllowed = "not-allowed"
+    // The message or its fields break a rule.
+    case messageInvalid = "message-invalid"
+    case fieldInvalid = "field-invalid"
+    case userIDInvalid = "user-id-invalid"
+    case skillRequired = "skill-required"
+    case regionUnknown = "region-unknown"
+    case idempotencyKeyInvalid = "idempotency-key-invalid"
+    case idempotencyKeyRequired = "idempotency-key-required"
+    case idempotencyKeyReused = "idempotency-key-reused"
+    case idempotencyKeyInUse = "idempotency-key-in-use"
+    // The gateway cannot send now; nothing was sent.
+    case tokenUnavailable = "token-unavailable"
+    case tooManyInFlight = "too-many-in-flight"
+    case sendBudgetExceeded = "send-budget-exceeded"
+    case storeFull = "store-full"
+    case upstreamNotResolved = "upstream-not-resolved"
+    case upstreamConnectionRefused = "upstream-connection-refused"
+    case upstreamConnectionTimeout = "upstream-connection-timeout"
+    case upstreamTLSFailed = "upstream-tls-failed"
+    case upstreamConnectionLost = "upstream-connection-lost"
+    // The message was sent, and what became of it is not known.
+    case outcomeUnknownTimeout = "outcome-unknown-timeout"
+    case outcomeUnknownConnectionLost = "outcome-unknown-connection-lost"
+    case outcomeUnknownMalformedAnswer = "outcome-unknown-malformed-answer"
+    case outcomeUnknownGatewayAnswer = "outcome-unknown-gateway-answer"
+    case outcomeUnknownEarlier = "outcome-unknown-earlier"
+
+    public enum Severity: Sendable {
+        /// The caller's own doing: for the caller to see, not for the operator.
+        case debug
+        /// Degraded but working.
+        case warning
+    }
+
+    /// What a caller that has this answer may do with the same message.
+    public enum Resend: Sendable {
+        /// It would fail again as it stands.
+        case afterCorrection
+        /// Nothing was sent: as often as the caller likes.
+        case safe
+        /// It may have been accepted: only with consent to a possible double.
+        case mayDouble
+    }
+
+    public struct Row: Sendable {
+        public var status: Int
+        /// The last part of `urn:skillgate:problem:…`; several causes may share one type.
+        public var type: String
+        public var title: String
+        /// RFC 9209 section 2.3.
+        public var proxyStatusError: String
+        public var severity: Severity
+        public var resend: Resend
+    }
+
+    public var row: Row {
+        switch self {
+        case .requestMalformed: malformed(400, "The request is malformed")
+        case .requestTimeout: malformed(408, "The request did not arrive in time")
+        case .contentTooLarge: malformed(413, "The request is too large")
+        case .notFound: malformed(404, "There is nothing at this path")
+        case .methodNotAllowed: malformed(405, "The method is not allowed here")
+        case .notAuthenticated: denied(401, "The caller is not authenticated")
+        case .notAllowed: denied(403, "The caller is not allowed to do this")
+        case .messageInvalid: malformed(400, "The message is not valid")
+        case .fieldInvalid: malformed(400, "A field is not valid")
+        case .userIDInvalid: malformed(400, "The userId is not valid")
+        case .skillRequired: malformed(400, "The skill must be named")
+        case .regionUnknown: malformed(400, "The region of the user is not known")
+        case .idempotencyKeyInvalid: malformed(400, "The idempotency key is not valid")
+        case .idempotencyKeyRequired: malformed(400, "An idempotency key is required")
+        case .idempotencyKeyReused: malformed(422, "The idempotency key was used for another message")
+        case .idempotencyKeyInUse:
+            Row(
+                status: 409, type: rawValue, title: "A message with this idempotency key is in flight",
+                proxyStatusError: "http_request_error", severity: .debug, resend: .safe)
+        case .tokenUnavailable: notSent(503, "No access token is available", "destination_unavailable")
+        case .tooManyInFlight: notSent(503, "Too many messages are in flight", "connection_limit_reached")
+        case .sendBudgetExceeded: notSent(503, "The gateway was too slow to send", "proxy_internal_error")
+        case .storeFull: notSent(503, "The idempotency store is full", "proxy_internal_error")
+        case .upstreamNotResolved: unreachable("dns_error")
+        case .upstreamConnectionRefused: unreachable("connection_refused")
+        case .upstreamConnectionTimeout: unreachable("connection_timeout")
+        case .upstreamTLSFailed: unreachable("tls_protocol_error")
+        case .upstreamConnectionLost: unreachable("connection_terminated")
+        case .outcomeUnknownTimeout: unknown("connection_read_timeout")
+        case .outcomeUnknownConnectionLost: unknown("connection_terminated")
+        case .outcomeUnknownMalformedAnswer: unknown("http_protocol_error")
+        case .outcomeUnknownGatewayAnswer: unknown("http_response_incomplete")
+        case .outcomeUnknownEarlier: unknown("proxy_internal_response")
+        }
+    }
+
+    private func malformed(_ status: Int, _ title: String) -> Row {
+        Row(
+            status: status, type: rawValue, title: title, proxyStatusError: "http_request_error", severity: .debug,
+            resend: .afterCorrection)
+    }
+
+    private func denied(_ status: Int, _ title: String) -> Row {
+        Row(
+            status: status, type: rawValue, title: title, proxyStatusError: "http_request_denied", severity: .debug,
+            resend: .afterCorrection)
+    }
+
+    private func notSent(_ status: Int, _ title: String, _ proxyStatusError: String) -> Row {
+        Row(
+            status: status, type: rawValue, title: title, proxyStatusError: proxyStatusError, severity: .warning,
+            resend: .safe)
+    }
+
+    private func unreachable(_ proxyStatusError: String) -> Row {
+        Row(
+            status: 502, type: "upstream-unreachable", title: "The region's API cannot be reached",
+            proxyStatusError: proxyStatusError, severity: .warning, resend: .safe)
+    }
+
+    private func unknown(_ proxyStatusError: String) -> Row {
+        Row(
+            status: 504, type: "outcome-unknown", title: "Whether the message was accepted is not known",
+            proxyStatusError: proxyStatusError, severity: .warning, resend: .mayDouble)
+    }
+}

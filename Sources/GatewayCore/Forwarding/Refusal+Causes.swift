@@ -1,0 +1,56 @@
+/// What the caller is told of failures that other parts found.
+
+extension UpstreamUnavailable {
+    var refusal: Refusal {
+        switch self {
+        case .notResolved:
+            Refusal(.upstreamNotResolved, "the host name of the region's API was not resolved; nothing was sent")
+        case .connectionRefused:
+            Refusal(.upstreamConnectionRefused, "the region's API did not accept a connection; nothing was sent")
+        case .connectTimeout:
+            Refusal(.upstreamConnectionTimeout, "no connection to the region's API came about in time; nothing was sent")
+        case .tlsFailed:
+            Refusal(.upstreamTLSFailed, "no TLS connection to the region's API came about; nothing was sent")
+        case .connectionLost:
+            Refusal(.upstreamConnectionLost, "the connection to the region's API was lost; nothing was sent")
+        case .noFreeConnection:
+            Refusal(
+                .tooManyInFlight, "as many messages as may be are in flight to this region; nothing was sent",
+                retryAfterSeconds: 1)
+        }
+    }
+}
+
+extension UpstreamFailure {
+    var refusal: Refusal {
+        switch self {
+        case .timeout:
+            Refusal(.outcomeUnknownTimeout, "the message was sent and no answer came in time")
+        case .connectionLost:
+            Refusal(.outcomeUnknownConnectionLost, "the message was sent and the connection was lost before the answer")
+        case .malformedAnswer(let detail):
+            Refusal(.outcomeUnknownMalformedAnswer, "the message was sent and the answer was malformed: \(detail)")
+        }
+    }
+}
+
+extension TokenUnavailable {
+    /// Names the class of the failure only: what the token endpoint said goes to the log.
+    var callerDetail: String {
+        switch failure?.reason {
+        case .invalidClient: "the token endpoint does not take the skill's client id and secret"
+        case .refused: "the token endpoint refuses the skill's client"
+        case .unusableAnswer: "the token endpoint gives answers that are no token"
+        case .unreachable: "the token endpoint cannot be reached"
+        case .timeout: "the token endpoint does not answer"
+        case nil: "none has been fetched"
+        }
+    }
+}
+
+extension UpstreamAnswer {
+    /// The answer of the first, for a duplicate: Amazon's 202 has no content.
+    init(_ accepted: AcceptedAnswer) {
+        self.init(status: accepted.status, requestID: accepted.requestID)
+    }
+}

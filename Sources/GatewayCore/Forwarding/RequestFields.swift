@@ -1,0 +1,94 @@
+import NIOCore
+
+/// Reads the request fields that say what is to become of a message, and refuses what they cannot mean.
+struct RequestFields {
+    private let head: RequestHead
+    private let headBytes: ByteBuffer
+
+    init(_ head: RequestHead, _ headBytes: ByteBuffer) {
+        self.head = head
+        self.headBytes = headBytes
+    }
+
+    func refuseRepeated() throws(Refusal) {
+        guard let field = head.repeatedField else { return }
+        let problem: Problem = field == .idempotencyKey ? .idempotencyKeyInvalid : .fieldInvalid
+        throw Refusal(problem, "field `\(field.rawValue)` is given twice; expected it once")
+    }
+
+    /// The skill that is named, or the only one the caller may send for. Which skills exist is nobody's business who
+    /// may not send for them.
+    func skill(of caller: Caller, in skills: [Skill]) throws(Refusal) -> Skill {
+        guard let field = head.gatewaySkill else {
+            guard caller.skills.count == 1, let index = caller.skills.first else {
+                throw Refusal(
+                    .skillRequired, "field `Gateway-Skill` is missing; the caller may send for several skills: "
+                        + caller.skills.map { skills[$0].name }.joined(separator: ", "))
+            }
+            return skills[index]
+        }
+        let name = headBytes.readableBytesUInt8Span.text(field)
+        guard let index = caller.skills.first(where: { skills[$0].name == name }) else {
+            throw Refusal(.notAllowed, "the caller may not send for the skill in field `Gateway-Skill`")
+        }
+        return skills[index]
+    }
+
+    func idempotencyKey(requiredBy caller: Caller) throws(Refusal) -> IdempotencyKey? {
+        guard let field = head.idempotencyKey else {
+            guard !caller.requiresIdempotencyKey else {
+                throw Refusal(
+                    .idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller has to send one")
+            }
+            return nil
+        }
+        return try IdempotencyKey(parsing: field, of: headBytes)
+    }
+
+    /// A structured-field boolean (RFC 9651 section 3.3.6).
+    func consentsToResend() throws(Refusal) -> Bool {
+        guard let field = head.idempotencyResend else { return false }
+        let bytes = headBytes.readableBytesUInt8Span
+        if bytes.isEqual(field, to: "?1") { return true }
+        guard bytes.isEqual(field, to: "?0") else {
+            throw Refusal(.fieldInvalid, "field `Idempotency-Resend` is neither `?1` nor `?0`")
+        }
+        return false
+    }
+
+    func refuseContentEncoding() throws(Refusal) {
+        guard let field = head.contentEncoding else { return }
+        guard headBytes.readableBytesUInt8Span.isEqualIgnoringCase(field, to: "identity") else {
+            throw Refusal(.fieldInvalid, "field `Content-Encoding` is given; expected plain JSON")
+        }
+    }
+
+    /// Stated in the request, or the skill's default.
+    func region(in directory: RegionDirectory, default defaultRegion: Region?) throws(Refusal) -> Region {
+        let bytes = headBytes.readableBytesUInt8Span
+        var stated: Region?
+        if let field = head.gatewayRegion {
+            guard let region = Region(bytes, field) else {
+                throw Refusal(.fieldInvalid, "field `Gateway-Region` is none of `NA`, `EU` and `FE`")
+            }
+            stated = region
+        }
+        if let field = head.gatewayAPIEndpoint {
+            guard let region = directory.region(of: bytes, field) else {
+                throw Refusal(
+                    .fieldInvalid, "field `Gateway-Api-Endpoint` is the endpoint of no configured region")
+            }
+            if let stated, stated != region {
+                throw Refusal(
+                    .fieldInvalid,
+                    "field `Gateway-Region` says \(stated.name) and field `Gateway-Api-Endpoint` says \(region.name)")
+            }
+            stated = region
+        }
+        if let region = stated ?? defaultRegion { return region }
+        throw Refusal(
+            .regionUnknown,
+            "expected field `Gateway-Region` (`NA`, `EU`, `FE`) or `Gateway-Api-Endpoint` (the user's "
+                + "`context.System.apiEndpoint`); the skill has no default region")
+    }
+}

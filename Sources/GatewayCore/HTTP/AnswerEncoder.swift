@@ -1,0 +1,147 @@
+public import NIOCore
+
+/// Writes each answer as one buffer: status line, fields and content.
+public struct AnswerEncoder: Sendable {
+    /// `next-hop` of RFC 9209 for each region.
+    private let nextHops: ByRegion<String>
+    /// The whole head of the one answer that nearly every message gets, up to the request id.
+    private let acceptedHeads: ByRegion<ByteBuffer>
+
+    public init(endpoints: ByRegion<APIEndpoint>) {
+        let nextHops = ByRegion { "\"\(endpoints[$0].authority)\"" }
+        self.nextHops = nextHops
+        acceptedHeads = ByRegion { region in
+            var head = ByteBuffer()
+            Self.writeStatusLine(202, to: &head)
+            Self.writeUpstreamFields(202, region, nextHops[region], to: &head)
+            return head
+        }
+    }
+
+    /// - Parameter keepsAlive: whether the connection may serve another request after this answer.
+    public func encode(_ answer: Answer, keepsAlive: Bool, allocator: ByteBufferAllocator) -> ByteBuffer {
+        var buffer = allocator.buffer(capacity: 512)
+        switch answer.content {
+        case .upstream(let upstream): write(upstream, answer, to: &buffer, keepsAlive: keepsAlive)
+        case .refusal(let refusal): write(refusal, answer, to: &buffer, keepsAlive: keepsAlive)
+        }
+        return buffer
+    }
+
+    private func write(
+        _ upstream: UpstreamAnswer, _ answer: Answer, to buffer: inout ByteBuffer, keepsAlive: Bool
+    ) {
+        if let region = answer.region {
+            if upstream.status == 202 {
+                buffer.writeImmutableBuffer(acceptedHeads[region])
+            } else {
+                Self.writeStatusLine(upstream.status, to: &buffer)
+                Self.writeUpstreamFields(upstream.status, region, nextHops[region], to: &buffer)
+            }
+        } else {
+            Self.writeStatusLine(upstream.status, to: &buffer)
+        }
+        if let requestID = upstream.requestID {
+            buffer.writeStaticString("X-Amzn-RequestId: ")
+            requestID.write(to: &buffer)
+            buffer.writeStaticString("\r\n")
+        }
+        if let retryAfter = upstream.retryAfter { Self.writeField("Retry-After", retryAfter, to: &buffer) }
+        if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
+        if upstream.status >= 400 && !JSONText.isReadableError(upstream.content) {
+            var wrapped = ByteBuffer(string: "{\"message\":")
+            JSONText.writeString(String(buffer: upstream.content), to: &wrapped)
+            wrapped.writeStaticString("}")
+            Self.writeField("Content-Type", "application/json", to: &buffer)
+            Self.finish(&buffer, content: wrapped, keepsAlive: keepsAlive)
+        } else {
+            if let contentType = upstream.contentType { Self.writeField("Content-Type", contentType, to: &buffer) }
+            Self.finish(&buffer, content: upstream.content, keepsAlive: keepsAlive)
+        }
+    }
+
+    private func write(_ refusal: Refusal, _ answer: Answer, to buffer: inout ByteBuffer, keepsAlive: Bool) {
+        let row = refusal.problem.row
+        Self.writeStatusLine(row.status, to: &buffer)
+        if let region = answer.region { Self.writeField("Gateway-Region", region.name, to: &buffer) }
+        buffer.writeStaticString("Proxy-Status: skillgate; error=")
+        buffer.writeString(row.proxyStatusError)
+        if let region = answer.region, row.status == 502 || row.status == 504 {
+            buffer.writeString("; next-hop=\(nextHops[region])")
+        }
+        if let status = refusal.receivedStatus { buffer.writeString("; received-status=\(status)") }
+        buffer.writeString("; details=\"\(refusal.problem.rawValue)\"\r\n")
+        if row.status == 401 { buffer.writeStaticString("WWW-Authenticate: Bearer\r\n") }
+        if let allow = refusal.allow { Self.writeField("Allow", allow, to: &buffer) }
+        if let seconds = refusal.retryAfterSeconds { Self.writeField("Retry-After", "\(seconds)", to: &buffer) }
+        if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
+        Self.writeField("Content-Type", "application/problem+json", to: &buffer)
+        Self.finish(&buffer, content: Self.problemDetails(refusal, row), keepsAlive: keepsAlive)
+    }
+
+    /// RFC 9457, plus `message` and never a `code`, for Amazon's SDKs.
+    private static func problemDetails(_ refusal: Refusal, _ row: Problem.Row) -> ByteBuffer {
+        var content = ByteBuffer()
+        content.writeString("{\"type\":\"urn:skillgate:problem:\(row.type)\",\"title\":")
+        JSONText.writeString(row.title, to: &content)
+        content.writeString(",\"status\":\(row.status),\"detail\":")
+        JSONText.writeString(refusal.detail, to: &content)
+        content.writeStaticString(",\"message\":")
+        JSONText.writeString(refusal.detail, to: &content)
+        content.writeStaticString("}")
+        return content
+    }
+
+    private static func writeUpstreamFields(
+        _ status: Int, _ region: Region, _ nextHop: String, to buffer: inout ByteBuffer
+    ) {
+        writeField("Gateway-Region", region.name, to: &buffer)
+        buffer.writeString("Proxy-Status: skillgate; next-hop=\(nextHop); received-status=\(status)\r\n")
+    }
+
+    private static func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, keepsAlive: Bool) {
+        if !keepsAlive { buffer.writeStaticString("Connection: close\r\n") }
+        buffer.writeStaticString("Content-Length: ")
+        buffer.writeDecimal(content.readableBytes)
+        buffer.writeStaticString("\r\n\r\n")
+        buffer.writeImmutableBuffer(content)
+    }
+
+    private static func writeField(_ name: StaticString, _ value: String, to buffer: inout ByteBuffer) {
+        buffer.writeStaticString(name)
+        buffer.writeStaticString(": ")
+        buffer.writeString(value)
+        buffer.writeStaticString("\r\n")
+    }
+
+    private static func writeStatusLine(_ status: Int, to buffer: inout ByteBuffer) {
+        buffer.writeStaticString("HTTP/1.1 ")
+        buffer.writeDecimal(status)
+        buffer.writeStaticString(" ")
+        buffer.writeStaticString(reasonPhrase(status))
+        buffer.writeStaticString("\r\n")
+    }
+
+    /// RFC 9110 section 15; an unusual status has none.
+    private static func reasonPhrase(_ status: Int) -> StaticString {
+        switch status {
+        case 200: "OK"
+        case 202: "Accepted"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 409: "Conflict"
+        case 413: "Content Too Large"
+        case 422: "Unprocessable Content"
+        case 429: "Too Many Requests"
+        case 500: "Internal Server Error"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        default: ""
+        }
+    }
+}

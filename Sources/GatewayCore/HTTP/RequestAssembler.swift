@@ -1,0 +1,157 @@
+public import NIOCore
+
+/// One request, complete: its head, and its content without any transfer coding.
+public struct InboundRequest: Sendable {
+    public var head: RequestHead
+    /// The bytes that the ranges of `head` point into, from the reader index on.
+    public var headBytes: ByteBuffer
+    public var content: ByteBuffer
+
+    public init(head: RequestHead, headBytes: ByteBuffer, content: ByteBuffer) {
+        self.head = head
+        self.headBytes = headBytes
+        self.content = content
+    }
+}
+
+/// Cuts the bytes of one connection into requests. Pure: bytes in, requests or a refusal out.
+///
+/// It hands out one request at a time and looks at the bytes behind it only when asked again, so pipelined requests are
+/// answered in order without a queue.
+public struct RequestAssembler: Sendable {
+    public struct Limits: Equatable, Sendable {
+        public var headBytes = 16 * 1024
+        public var fields = 64
+        public var contentBytes = 64 * 1024
+
+        public init() {}
+    }
+
+    public enum Event {
+        /// Nothing more can be said before more bytes come.
+        case needsMoreBytes(Phase)
+        case request(InboundRequest)
+        /// The caller waits for `100 Continue`; told once a request.
+        case continueExpected
+        /// The bytes are no request, or one too large. The connection cannot be used any further.
+        case refused(Problem, detail: String)
+    }
+
+    /// What the connection is waiting for; each has its own time limit.
+    public enum Phase: Equatable, Sendable { case idle, head, content }
+
+    private enum State {
+        /// `scanned` bytes of the buffer hold no end of a head. Can transition to: content.
+        case head(scanned: Int)
+        /// Can transition to: head.
+        case content(RequestHead, headBytes: ByteBuffer, length: Int, toldToContinue: Bool)
+        /// Can transition to: head.
+        case chunked(RequestHead, headBytes: ByteBuffer, ChunkedContent, toldToContinue: Bool)
+        case refused
+    }
+
+    private let limits: Limits
+    private var state = State.head(scanned: 0)
+    private var buffer = ByteBuffer()
+
+    public init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// How many bytes wait behind the request that was handed out last.
+    public var bufferedBytes: Int { buffer.readableBytes }
+
+    /// Adds bytes read from the connection. They are not copied while nothing is waiting before them.
+    public mutating func receive(_ bytes: ByteBuffer) {
+        if buffer.readableBytes == 0 {
+            buffer = bytes
+        } else {
+            var bytes = bytes
+            buffer.writeBuffer(&bytes)
+        }
+    }
+
+    public mutating func next() -> Event {
+        do {
+            return try advance()
+        } catch {
+            state = .refused
+            return .refused(.requestMalformed, detail: error.detail)
+        }
+    }
+
+    private mutating func advance() throws(FramingError) -> Event {
+        while true {
+            switch state {
+            case .head(let scanned):
+                if let event = try readHead(scanned: scanned) { return event }
+            case .content(let head, let headBytes, let length, let toldToContinue):
+                if buffer.readableBytes >= length, let content = buffer.readSlice(length: length) {
+                    return finish(head, headBytes, content)
+                }
+                if head.expectsContinue && !toldToContinue {
+                    state = .content(head, headBytes: headBytes, length: length, toldToContinue: true)
+                    return .continueExpected
+                }
+                return .needsMoreBytes(.content)
+            case .chunked(let head, let headBytes, var chunks, let toldToContinue):
+                state = .refused  // lets `chunks` be changed in place
+                switch try chunks.consume(&buffer) {
+                case .complete:
+                    return finish(head, headBytes, chunks.content)
+                case .tooLarge:
+                    return refuseContent("is larger than")
+                case .incomplete:
+                    let expects = head.expectsContinue && !toldToContinue
+                    state = .chunked(head, headBytes: headBytes, chunks, toldToContinue: toldToContinue || expects)
+                    return expects ? .continueExpected : .needsMoreBytes(.content)
+                }
+            case .refused:
+                return .needsMoreBytes(.idle)
+            }
+        }
+    }
+
+    /// Nil when a head was read and its content comes next.
+    private mutating func readHead(scanned: Int) throws(FramingError) -> Event? {
+        var scanned = scanned
+        if scanned == 0 {
+            // RFC 9112 section 2.2: an empty line before the request line is ignored.
+            while buffer.readableBytes >= 2, buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x0D0A {
+                buffer.moveReaderIndex(forwardBy: 2)
+            }
+        }
+        guard buffer.readableBytes > 0 else { return .needsMoreBytes(.idle) }
+        let end = try FieldLines.end(of: buffer.readableBytesUInt8Span, scanned: &scanned)
+        guard (end ?? scanned) <= limits.headBytes else {
+            state = .refused
+            return .refused(.contentTooLarge, detail: "the head is larger than \(limits.headBytes) bytes")
+        }
+        guard let end, let headBytes = buffer.readSlice(length: end) else {
+            state = .head(scanned: scanned)
+            return .needsMoreBytes(.head)
+        }
+        let head = try RequestHead(parsing: headBytes.readableBytesUInt8Span, maximumFields: limits.fields)
+        switch head.framing {
+        case .none:
+            state = .content(head, headBytes: headBytes, length: 0, toldToContinue: true)
+        case .length(let length):
+            guard length <= limits.contentBytes else { return refuseContent("is \(length) bytes, more than") }
+            state = .content(head, headBytes: headBytes, length: length, toldToContinue: false)
+        case .chunked:
+            state = .chunked(
+                head, headBytes: headBytes, ChunkedContent(limitBytes: limits.contentBytes), toldToContinue: false)
+        }
+        return nil
+    }
+
+    private mutating func finish(_ head: RequestHead, _ headBytes: ByteBuffer, _ content: ByteBuffer) -> Event {
+        state = .head(scanned: 0)
+        return .request(InboundRequest(head: head, headBytes: headBytes, content: content))
+    }
+
+    private mutating func refuseContent(_ what: String) -> Event {
+        state = .refused
+        return .refused(.contentTooLarge, detail: "the content \(what) \(limits.contentBytes) bytes")
+    }
+}

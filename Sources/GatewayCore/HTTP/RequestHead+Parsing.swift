@@ -1,0 +1,146 @@
+extension RequestHead {
+    /// Parses one complete head, from its first byte to the empty line that ends it (RFC 9112 sections 3 to 6).
+    ///
+    /// Stricter than the RFC asks wherever leniency has let one reader see two requests where another saw one.
+    init(parsing bytes: Span<UInt8>, maximumFields: Int) throws(FramingError) {
+        let (line, firstField) = try FieldLines.line(of: bytes, from: 0, limit: bytes.count)
+        let isHTTP11: Bool
+        (self, isHTTP11) = try Self.requestLine(of: bytes, in: line)
+        var state = FieldState()
+        var next = firstField
+        while true {
+            let line: Range<Int>
+            (line, next) = try FieldLines.line(of: bytes, from: next, limit: bytes.count)
+            if line.isEmpty { break }
+            state.fieldCount += 1
+            guard state.fieldCount <= maximumFields else {
+                throw FramingError("the head has more than \(maximumFields) fields")
+            }
+            let (name, value) = try FieldLines.field(of: bytes, in: line)
+            try interpret(name, value, of: bytes, state: &state)
+        }
+        guard next == bytes.count else { throw FramingError("the head goes on behind its empty line") }
+        guard state.hasHost || !isHTTP11 else { throw FramingError("field `Host` is missing") }
+        if state.isChunked {
+            guard !state.hasLength else {
+                throw FramingError("both `Content-Length` and `Transfer-Encoding` are given; send one of them")
+            }
+            guard isHTTP11 else { throw FramingError("`Transfer-Encoding` needs HTTP/1.1") }
+            framing = .chunked
+        }
+    }
+
+    private struct FieldState {
+        var fieldCount = 0
+        var hasHost = false
+        var hasLength = false
+        var isChunked = false
+    }
+
+    private static func requestLine(
+        of bytes: Span<UInt8>, in line: Range<Int>
+    ) throws(FramingError) -> (RequestHead, isHTTP11: Bool) {
+        var methodEnd = line.lowerBound
+        while methodEnd < line.upperBound && FieldLines.isTokenCharacter(bytes[methodEnd]) { methodEnd += 1 }
+        guard methodEnd > line.lowerBound && methodEnd < line.upperBound && bytes[methodEnd] == UInt8(ascii: " ")
+        else { throw FramingError("the request line does not start with a method and one space") }
+        let targetStart = methodEnd + 1
+        var targetEnd = targetStart
+        while targetEnd < line.upperBound && bytes[targetEnd] > 0x20 && bytes[targetEnd] < 0x7F { targetEnd += 1 }
+        guard targetEnd > targetStart && targetEnd < line.upperBound && bytes[targetEnd] == UInt8(ascii: " ")
+        else { throw FramingError("the request line has no valid target followed by one space") }
+        let version = targetEnd + 1..<line.upperBound
+        let isHTTP11 = bytes.isEqual(version, to: "HTTP/1.1")
+        guard isHTTP11 || bytes.isEqual(version, to: "HTTP/1.0") else {
+            throw FramingError("the request line does not end in `HTTP/1.1` or `HTTP/1.0`")
+        }
+        let method: Method =
+            switch methodEnd - line.lowerBound {
+            case 3 where bytes.isEqual(line.lowerBound..<methodEnd, to: "GET"): .get
+            case 4 where bytes.isEqual(line.lowerBound..<methodEnd, to: "POST"): .post
+            default: .other
+            }
+        let path = pathStart(of: bytes, in: targetStart..<targetEnd)..<targetEnd
+        var pathEnd = path.lowerBound
+        while pathEnd < path.upperBound && bytes[pathEnd] != UInt8(ascii: "?") { pathEnd += 1 }
+        let head = RequestHead(
+            method: method,
+            path: path.lowerBound..<pathEnd,
+            hasQuery: pathEnd < path.upperBound,
+            keepsAlive: isHTTP11
+        )
+        return (head, isHTTP11)
+    }
+
+    /// Skips scheme and authority of a target in absolute form, which a server must accept (RFC 9112 section 3.2.2).
+    private static func pathStart(of bytes: Span<UInt8>, in target: Range<Int>) -> Int {
+        let start = target.lowerBound
+        guard bytes[start] != UInt8(ascii: "/") else { return start }
+        let schemeLength =
+            target.count > 7 && bytes.isEqualIgnoringCase(start..<start + 7, to: "http://")
+            ? 7 : target.count > 8 && bytes.isEqualIgnoringCase(start..<start + 8, to: "https://") ? 8 : 0
+        guard schemeLength > 0 else { return start }
+        var index = start + schemeLength
+        while index < target.upperBound && bytes[index] != UInt8(ascii: "/") { index += 1 }
+        return index
+    }
+
+    private mutating func interpret(
+        _ name: Range<Int>, _ value: Range<Int>, of bytes: Span<UInt8>, state: inout FieldState
+    ) throws(FramingError) {
+        switch name.count {
+        case 4 where bytes.isEqualIgnoringCase(name, to: "host"):
+            guard !state.hasHost else { throw FramingError("field `Host` is given twice") }
+            state.hasHost = true
+        case 6 where bytes.isEqualIgnoringCase(name, to: "expect"):
+            guard bytes.isEqualIgnoringCase(value, to: "100-continue") else {
+                throw FramingError("field `Expect` holds something other than `100-continue`")
+            }
+            expectsContinue = true
+        case 10 where bytes.isEqualIgnoringCase(name, to: "connection"):
+            readConnection(value, of: bytes)
+        case 13 where bytes.isEqualIgnoringCase(name, to: "authorization"):
+            Self.note(.authorization, at: value, in: &authorization, repeated: &repeatedField)
+        case 13 where bytes.isEqualIgnoringCase(name, to: "gateway-skill"):
+            Self.note(.gatewaySkill, at: value, in: &gatewaySkill, repeated: &repeatedField)
+        case 14 where bytes.isEqualIgnoringCase(name, to: "content-length"):
+            guard !state.hasLength else { throw FramingError("field `Content-Length` is given twice") }
+            guard let length = bytes.decimal(value) else {
+                throw FramingError("field `Content-Length` is not a plain decimal number")
+            }
+            state.hasLength = true
+            framing = .length(length)
+        case 14 where bytes.isEqualIgnoringCase(name, to: "gateway-region"):
+            Self.note(.gatewayRegion, at: value, in: &gatewayRegion, repeated: &repeatedField)
+        case 15 where bytes.isEqualIgnoringCase(name, to: "idempotency-key"):
+            Self.note(.idempotencyKey, at: value, in: &idempotencyKey, repeated: &repeatedField)
+        case 16 where bytes.isEqualIgnoringCase(name, to: "content-encoding"):
+            Self.note(.contentEncoding, at: value, in: &contentEncoding, repeated: &repeatedField)
+        case 17 where bytes.isEqualIgnoringCase(name, to: "transfer-encoding"):
+            guard !state.isChunked && bytes.isEqualIgnoringCase(value, to: "chunked") else {
+                throw FramingError("field `Transfer-Encoding` is something other than one `chunked`")
+            }
+            state.isChunked = true
+        case 18 where bytes.isEqualIgnoringCase(name, to: "idempotency-resend"):
+            Self.note(.idempotencyResend, at: value, in: &idempotencyResend, repeated: &repeatedField)
+        case 20 where bytes.isEqualIgnoringCase(name, to: "gateway-api-endpoint"):
+            Self.note(.gatewayAPIEndpoint, at: value, in: &gatewayAPIEndpoint, repeated: &repeatedField)
+        default: break
+        }
+    }
+
+    /// `close` anywhere in the list ends the connection (RFC 9112 section 9.3).
+    private mutating func readConnection(_ value: Range<Int>, of bytes: Span<UInt8>) {
+        var start = value.lowerBound
+        while start < value.upperBound {
+            var end = start
+            while end < value.upperBound && bytes[end] != UInt8(ascii: ",") { end += 1 }
+            let option = bytes.trimmed(start..<end)
+            if bytes.isEqualIgnoringCase(option, to: "close") {
+                keepsAlive = false
+                return
+            }
+            start = end + 1
+        }
+    }
+}

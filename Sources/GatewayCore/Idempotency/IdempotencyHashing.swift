@@ -1,0 +1,80 @@
+import Crypto
+import NIOCore
+
+/// What a record is found by: SHA-256 over caller, skill and key, so that it has one length, names nobody, and no
+/// caller can reach another's.
+public struct IdempotencyScope: Hashable, Sendable {
+    public let words: (UInt64, UInt64, UInt64, UInt64)
+
+    public init(words: (UInt64, UInt64, UInt64, UInt64)) {
+        self.words = words
+    }
+
+    public static func == (one: IdempotencyScope, other: IdempotencyScope) -> Bool {
+        one.words.0 == other.words.0 && one.words.1 == other.words.1 && one.words.2 == other.words.2
+            && one.words.3 == other.words.3
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        // The words already are a hash; one of them tells records apart as well as four.
+        hasher.combine(words.0)
+    }
+}
+
+/// 16 bytes of HMAC-SHA-256 over userId and canonical message: tells whether a duplicate is the same message. Keyed,
+/// so that a store that leaks does not let anybody test guesses of what was sent.
+public struct RequestFingerprint: Equatable, Sendable {
+    public let words: (UInt64, UInt64)
+
+    public init(words: (UInt64, UInt64)) {
+        self.words = words
+    }
+
+    public static func == (one: RequestFingerprint, other: RequestFingerprint) -> Bool {
+        one.words.0 == other.words.0 && one.words.1 == other.words.1
+    }
+}
+
+/// Makes scopes and fingerprints; one an event loop, since it keeps its buffers.
+struct IdempotencyHasher {
+    private let fingerprintKey: SymmetricKey
+    private var canonical = CanonicalMessage()
+    private var scopeInput: [UInt8] = []
+
+    init(fingerprintKey: SymmetricKey) {
+        self.fingerprintKey = fingerprintKey
+    }
+
+    /// - Parameter prefix: caller and skill, length-prefixed (`Skill.scopePrefix`).
+    mutating func scope(prefix: [UInt8], key: IdempotencyKey) -> IdempotencyScope {
+        scopeInput.removeAll(keepingCapacity: true)
+        scopeInput.append(contentsOf: prefix)
+        key.characters.withUnsafeReadableBytes { scopeInput.append(contentsOf: $0) }
+        return SHA256.hash(data: scopeInput).withUnsafeBytes { digest in
+            IdempotencyScope(
+                words: (
+                    digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
+                    digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+                    digest.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
+                    digest.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+                ))
+        }
+    }
+
+    /// - Parameter content: a message that `MessageValidator` has accepted.
+    mutating func fingerprint(user: UserID, content: ByteBuffer) -> RequestFingerprint {
+        canonical.removeAll()
+        let userBytes = user.canonical.readableBytesUInt8Span
+        canonical.append(userBytes, 0..<userBytes.count)
+        let bytes = content.readableBytesUInt8Span
+        _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
+        let code = HMAC<SHA256>.authenticationCode(for: canonical.form, using: fingerprintKey)
+        return code.withUnsafeBytes { digest in
+            RequestFingerprint(
+                words: (
+                    digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
+                    digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+                ))
+        }
+    }
+}

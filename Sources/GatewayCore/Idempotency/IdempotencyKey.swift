@@ -1,0 +1,75 @@
+public import NIOCore
+
+/// What a caller calls one message, so that sending it again is not sending it twice
+/// (draft-ietf-httpapi-idempotency-key-header).
+///
+/// A quoted structured-field string (RFC 9651 section 3.3.3), or any visible ASCII without quotes; `"k"` and `k` are
+/// the same key.
+public struct IdempotencyKey: Equatable, Sendable {
+    public static let limitCharacters = 255
+
+    /// The key's characters, quotes and escapes undone.
+    public let characters: ByteBuffer
+
+    public init(parsing value: Range<Int>, of head: ByteBuffer) throws(Refusal) {
+        let bytes = head.readableBytesUInt8Span
+        let form = "1 to \(Self.limitCharacters) visible ASCII characters, or a quoted string"
+        guard !value.isEmpty else {
+            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` is empty; expected \(form)")
+        }
+        if bytes[value.lowerBound] == UInt8(ascii: "\"") {
+            characters = try Self.unquote(value, of: head)
+        } else {
+            for index in value where !(0x21...0x7E).contains(bytes[index]) {
+                throw Refusal(
+                    .idempotencyKeyInvalid,
+                    "field `Idempotency-Key` holds a character that is not visible ASCII at position "
+                        + "\(index - value.lowerBound + 1); expected \(form)"
+                )
+            }
+            characters = Self.slice(value, of: head)
+        }
+        guard (1...Self.limitCharacters).contains(characters.readableBytes) else {
+            throw Refusal(
+                .idempotencyKeyInvalid,
+                "field `Idempotency-Key` has \(characters.readableBytes) characters; expected \(form)"
+            )
+        }
+    }
+
+    private static func unquote(_ value: Range<Int>, of head: ByteBuffer) throws(Refusal) -> ByteBuffer {
+        let bytes = head.readableBytesUInt8Span
+        let inner = value.lowerBound + 1..<max(value.lowerBound + 1, value.upperBound - 1)
+        guard value.count >= 2 && bytes[value.upperBound - 1] == UInt8(ascii: "\"") else {
+            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` has an opening quote and no closing one")
+        }
+        var unescaped: ByteBuffer?
+        var index = inner.lowerBound
+        while index < inner.upperBound {
+            var byte = bytes[index]
+            if byte == UInt8(ascii: "\\") {
+                index += 1
+                let escaped = index < inner.upperBound ? bytes[index] : 0
+                guard escaped == UInt8(ascii: "\"") || escaped == UInt8(ascii: "\\") else {
+                    throw Refusal(
+                        .idempotencyKeyInvalid, "field `Idempotency-Key` has a backslash before neither `\"` nor `\\`")
+                }
+                byte = escaped
+                if unescaped == nil { unescaped = slice(inner.lowerBound..<index - 1, of: head) }
+            } else if byte == UInt8(ascii: "\"") || !(0x20...0x7E).contains(byte) {
+                throw Refusal(
+                    .idempotencyKeyInvalid,
+                    "field `Idempotency-Key` is not one quoted string of ASCII characters (position "
+                        + "\(index - value.lowerBound + 1))"
+                )
+            }
+            unescaped?.writeInteger(byte)
+            index += 1
+        }
+        return unescaped ?? slice(inner, of: head)
+    }
+
+    private static func slice(_ range: Range<Int>, of head: ByteBuffer) -> ByteBuffer {
+        head.getSlice(at: head.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer()
+    }
+}

@@ -1,0 +1,156 @@
+public import NIOCore
+
+/// What is kept of an accepted message: enough to answer every later duplicate as the first was answered.
+public struct AcceptedAnswer: Equatable, Sendable {
+    public var status: Int
+    public var region: Region
+    public var requestID: RequestID?
+
+    public init(status: Int, region: Region, requestID: RequestID?) {
+        self.status = status
+        self.region = region
+        self.requestID = requestID
+    }
+}
+
+/// Names one attempt at sending, unique over all replicas: who holds a record.
+public struct AttemptID: Equatable, Sendable {
+    /// Random for each process and event loop.
+    public var origin: UInt64
+    /// Counts up.
+    public var number: UInt64
+
+    public init(origin: UInt64, number: UInt64) {
+        self.origin = origin
+        self.number = number
+    }
+}
+
+/// A wish to send one message, made before any byte of it leaves.
+public struct IdempotencyClaim: Equatable, Sendable {
+    public var scope: IdempotencyScope
+    public var fingerprint: RequestFingerprint
+    public var owner: AttemptID
+    /// For how long a duplicate is told that the first is in flight; after it, that its outcome is in doubt.
+    public var lease: Duration
+    /// How long the record lives.
+    public var retention: Duration
+    /// The caller accepts a possible double (`Idempotency-Resend: ?1`, or `unknownOutcome: resend`).
+    public var consent: Bool
+
+    public init(
+        scope: IdempotencyScope, fingerprint: RequestFingerprint, owner: AttemptID, lease: Duration,
+        retention: Duration, consent: Bool
+    ) {
+        self.scope = scope
+        self.fingerprint = fingerprint
+        self.owner = owner
+        self.lease = lease
+        self.retention = retention
+        self.consent = consent
+    }
+}
+
+/// What a claim found.
+public enum ClaimOutcome: Equatable, Sendable {
+    /// The record is held by the claim's owner, who alone may send now.
+    case owned
+    /// Another attempt is sending; `left` of its lease remains.
+    case inFlight(left: Duration)
+    case accepted(AcceptedAnswer)
+    /// An attempt was made and what became of it is not known. Not to be sent without consent.
+    case unknown
+    /// The key belongs to another message.
+    case mismatched
+    /// No room for another record, and the configuration says not to make any.
+    case storeFull
+}
+
+/// What became of an attempt.
+public enum Settlement: Equatable, Sendable {
+    case accepted(AcceptedAnswer)
+    case unknown
+    /// Proven not accepted: a retry may be sent anew.
+    case released
+}
+
+/// The record of one idempotency key, and all the rules of what may happen to it.
+///
+/// It is *held*, never taken over: a lease that has run out makes the outcome doubtful, not free, because its owner may
+/// only be paused and may have sent, or be about to. So no interleaving of attempts, crashes and pauses can send twice.
+public struct IdempotencyRecord: Equatable, Sendable {
+    public enum State: Equatable, Sendable {
+        /// Can transition to: accepted, unknown, absent; with consent to sending by another owner once the lease ended.
+        case sending(owner: AttemptID, leaseEnds: NIODeadline)
+        /// Can transition to: accepted; with consent to sending.
+        case unknown
+        /// Final until the retention ends.
+        case accepted(AcceptedAnswer)
+    }
+
+    public var fingerprint: RequestFingerprint
+    public var state: State
+    public var expires: NIODeadline
+
+    public init(fingerprint: RequestFingerprint, state: State, expires: NIODeadline) {
+        self.fingerprint = fingerprint
+        self.state = state
+        self.expires = expires
+    }
+
+    /// Applies `claim` to `record`; nil stands for absent.
+    public static func claim(
+        _ claim: IdempotencyClaim, on record: inout IdempotencyRecord?, now: NIODeadline
+    ) -> ClaimOutcome {
+        let held = IdempotencyRecord(
+            fingerprint: claim.fingerprint,
+            state: .sending(owner: claim.owner, leaseEnds: now + claim.lease),
+            expires: now + claim.retention
+        )
+        guard let current = record, current.expires > now else {
+            record = held
+            return .owned
+        }
+        guard current.fingerprint == claim.fingerprint else { return .mismatched }
+        switch current.state {
+        case .accepted(let answer):
+            return .accepted(answer)
+        case .sending(claim.owner, _):
+            return .owned  // the reply to its first claim was lost
+        case .sending(_, let leaseEnds) where leaseEnds > now:
+            return .inFlight(left: Duration(from: now, to: leaseEnds))
+        case .sending, .unknown:
+            guard claim.consent else { return .unknown }
+            record = held
+            return .owned
+        }
+    }
+
+    /// Applies what became of the attempt that made `claim`.
+    public static func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement, on record: inout IdempotencyRecord?, now: NIODeadline
+    ) {
+        if let current = record, current.expires > now {
+            guard current.fingerprint == claim.fingerprint else { return }
+        } else {
+            record = nil
+        }
+        switch settlement {
+        case .accepted(let answer):
+            // From any attempt, however late: what was accepted must never be sent again.
+            if case .accepted = record?.state { return }
+            record = IdempotencyRecord(
+                fingerprint: claim.fingerprint, state: .accepted(answer), expires: now + claim.retention)
+        case .unknown:
+            guard isHeld(record, by: claim.owner) else { return }
+            record?.state = .unknown
+        case .released:
+            guard isHeld(record, by: claim.owner) else { return }
+            record = nil
+        }
+    }
+
+    private static func isHeld(_ record: IdempotencyRecord?, by owner: AttemptID) -> Bool {
+        if case .sending(owner, _) = record?.state { true } else { false }
+    }
+}

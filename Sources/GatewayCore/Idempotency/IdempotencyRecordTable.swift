@@ -1,0 +1,264 @@
+import NIOCore
+
+/// The records of one shard, packed: about 110 bytes each with their place in the index.
+///
+/// Records lie in chunks that never move; an open-addressing index of 4-byte slots finds them. Held and settled records
+/// each form a list in order of age, and since all live equally long, the head of a list is what expires or is evicted
+/// first: neither needs a scan.
+struct IdempotencyRecordTable {
+    /// In bytes, index included, for turning a limit in bytes into one in records.
+    static let bytesPerRecord = MemoryLayout<PackedRecord>.stride + 12
+
+    private struct PackedRecord {
+        enum Kind: UInt8 { case free, sending, unknown, acceptedUUID, acceptedText, acceptedWithoutID }
+
+        var scope: IdempotencyScope
+        var fingerprint: RequestFingerprint
+        /// The owner while sending, the request id once accepted.
+        var identity: (UInt64, UInt64)
+        var expires: NIODeadline
+        /// The lease's end while sending.
+        var leaseEnds: NIODeadline
+        var previous: Slot
+        var next: Slot
+        var status: UInt16
+        var region: UInt8
+        var kind: Kind
+
+        var isHeld: Bool { kind == .sending || kind == .unknown }
+    }
+
+    private typealias Slot = UInt32
+    private static let none = Slot.max
+
+    private struct AgeList {
+        var oldest = none
+        var newest = none
+    }
+
+    struct Counts: Equatable {
+        var sending = 0
+        var unknown = 0
+        var accepted = 0
+
+        var all: Int { sending + unknown + accepted }
+    }
+
+    private static let chunkLength = 128
+    private var chunks: [ContiguousArray<PackedRecord>] = []
+    private var freeSlots: [Slot] = []
+    /// Slot + 1, or 0 for empty; a power of two long, at most three quarters full.
+    private var index = ContiguousArray<UInt32>(repeating: 0, count: 64)
+    private var held = AgeList()
+    private var settled = AgeList()
+    /// Request ids that are no UUID.
+    private var texts: [UInt32: String] = [:]
+    private(set) var counts = Counts()
+
+    /// The record of `scope`, unpacked.
+    func record(_ scope: IdempotencyScope) -> IdempotencyRecord? {
+        position(of: scope).map { unpack(slot(at: $0)) }
+    }
+
+    /// Puts `record` in the place of what was there; nil removes it.
+    mutating func replace(_ scope: IdempotencyScope, with record: IdempotencyRecord?) {
+        if let position = position(of: scope) {
+            let slot = slot(at: position)
+            unlink(slot)
+            guard let record else {
+                removeFromIndex(at: position)
+                free(slot)
+                return
+            }
+            pack(record, scope, into: slot)
+            link(slot)
+        } else if let record {
+            let slot = newSlot()
+            pack(record, scope, into: slot)
+            link(slot)
+            insertIntoIndex(slot)
+        }
+    }
+
+    /// Removes at most `limit` records whose retention has ended; returns how many.
+    mutating func removeExpired(now: NIODeadline, limit: Int) -> Int {
+        var removed = 0
+        while removed < limit, let scope = expiredScope(now: now) {
+            replace(scope, with: nil)
+            removed += 1
+        }
+        return removed
+    }
+
+    /// Removes the accepted record that was settled longest ago; false if there is none. Held records stay.
+    mutating func evictOldestSettled() -> Bool {
+        guard settled.oldest != Self.none else { return false }
+        replace(self[settled.oldest].scope, with: nil)
+        return true
+    }
+
+    private func expiredScope(now: NIODeadline) -> IdempotencyScope? {
+        for oldest in [settled.oldest, held.oldest] where oldest != Self.none && self[oldest].expires <= now {
+            return self[oldest].scope
+        }
+        return nil
+    }
+
+    // MARK: Slots
+
+    private subscript(slot: Slot) -> PackedRecord {
+        get { chunks[Int(slot) / Self.chunkLength][Int(slot) % Self.chunkLength] }
+        _modify { yield &chunks[Int(slot) / Self.chunkLength][Int(slot) % Self.chunkLength] }
+    }
+
+    private mutating func newSlot() -> Slot {
+        if let slot = freeSlots.popLast() { return slot }
+        let first = chunks.count * Self.chunkLength
+        let empty = PackedRecord(
+            scope: IdempotencyScope(words: (0, 0, 0, 0)), fingerprint: RequestFingerprint(words: (0, 0)),
+            identity: (0, 0), expires: .uptimeNanoseconds(0), leaseEnds: .uptimeNanoseconds(0), previous: Self.none,
+            next: Self.none, status: 0, region: 0, kind: .free)
+        chunks.append(ContiguousArray(repeating: empty, count: Self.chunkLength))
+        for offset in (1..<Self.chunkLength).reversed() { freeSlots.append(Slot(truncatingIfNeeded: first + offset)) }
+        return Slot(truncatingIfNeeded: first)
+    }
+
+    private mutating func free(_ slot: Slot) {
+        if self[slot].kind == .acceptedText { texts[slot] = nil }
+        self[slot].kind = .free
+        freeSlots.append(slot)
+    }
+
+    private mutating func pack(_ record: IdempotencyRecord, _ scope: IdempotencyScope, into slot: Slot) {
+        var text: String?
+        switch record.state {
+        case .sending(let owner, let leaseEnds):
+            self[slot].kind = .sending
+            self[slot].identity = (owner.origin, owner.number)
+            self[slot].leaseEnds = leaseEnds
+        case .unknown:
+            self[slot].kind = .unknown
+        case .accepted(let answer):
+            self[slot].status = UInt16(clamping: answer.status)
+            self[slot].region = UInt8(clamping: answer.region.rawValue)
+            switch answer.requestID {
+            case .uuid(let high, let low):
+                self[slot].kind = .acceptedUUID
+                self[slot].identity = (high, low)
+            case .text(let value):
+                self[slot].kind = .acceptedText
+                text = value
+            case nil:
+                self[slot].kind = .acceptedWithoutID
+            }
+        }
+        if text != nil || !texts.isEmpty { texts[slot] = text }
+        self[slot].scope = scope
+        self[slot].fingerprint = record.fingerprint
+        self[slot].expires = record.expires
+    }
+
+    private func unpack(_ slot: Slot) -> IdempotencyRecord {
+        let packed = self[slot]
+        func accepted(_ requestID: RequestID?) -> IdempotencyRecord.State {
+            .accepted(
+                AcceptedAnswer(
+                    status: Int(packed.status),
+                    region: Region(rawValue: Int(packed.region)) ?? .northAmerica,
+                    requestID: requestID))
+        }
+        let state: IdempotencyRecord.State =
+            switch packed.kind {
+            case .sending:
+                .sending(
+                    owner: AttemptID(origin: packed.identity.0, number: packed.identity.1),
+                    leaseEnds: packed.leaseEnds)
+            case .acceptedUUID: accepted(.uuid(packed.identity.0, packed.identity.1))
+            case .acceptedText: accepted(texts[slot].map(RequestID.text))
+            case .acceptedWithoutID: accepted(nil)
+            case .unknown, .free: .unknown
+            }
+        return IdempotencyRecord(fingerprint: packed.fingerprint, state: state, expires: packed.expires)
+    }
+
+    // MARK: Lists by age
+
+    private mutating func link(_ slot: Slot) {
+        let isHeld = self[slot].isHeld
+        var list = isHeld ? held : settled
+        self[slot].previous = list.newest
+        self[slot].next = Self.none
+        if list.newest == Self.none { list.oldest = slot } else { self[list.newest].next = slot }
+        list.newest = slot
+        if isHeld { held = list } else { settled = list }
+        count(self[slot].kind, 1)
+    }
+
+    private mutating func unlink(_ slot: Slot) {
+        let isHeld = self[slot].isHeld
+        var list = isHeld ? held : settled
+        let (previous, next) = (self[slot].previous, self[slot].next)
+        if previous == Self.none { list.oldest = next } else { self[previous].next = next }
+        if next == Self.none { list.newest = previous } else { self[next].previous = previous }
+        if isHeld { held = list } else { settled = list }
+        count(self[slot].kind, -1)
+    }
+
+    private mutating func count(_ kind: PackedRecord.Kind, _ change: Int) {
+        switch kind {
+        case .sending: counts.sending += change
+        case .unknown: counts.unknown += change
+        case .acceptedUUID, .acceptedText, .acceptedWithoutID: counts.accepted += change
+        case .free: break
+        }
+    }
+
+    // MARK: Index (open addressing, linear probing, deletion by shifting back)
+
+    private func home(_ scope: IdempotencyScope) -> Int {
+        Int(truncatingIfNeeded: scope.words.1 & UInt64(index.count - 1))
+    }
+
+    private func slot(at position: Int) -> Slot { index[position] - 1 }
+
+    private func position(of scope: IdempotencyScope) -> Int? {
+        var position = home(scope)
+        while index[position] != 0 {
+            if self[slot(at: position)].scope == scope { return position }
+            position = (position + 1) & (index.count - 1)
+        }
+        return nil
+    }
+
+    private mutating func insertIntoIndex(_ slot: Slot) {
+        if counts.all * 4 > index.count * 3 { growIndex() }
+        var position = home(self[slot].scope)
+        while index[position] != 0 { position = (position + 1) & (index.count - 1) }
+        index[position] = slot + 1
+    }
+
+    private mutating func growIndex() {
+        let old = index
+        index = ContiguousArray(repeating: 0, count: old.count * 2)
+        for entry in old where entry != 0 {
+            var position = home(self[entry - 1].scope)
+            while index[position] != 0 { position = (position + 1) & (index.count - 1) }
+            index[position] = entry
+        }
+    }
+
+    private mutating func removeFromIndex(at removed: Int) {
+        let mask = index.count - 1
+        var hole = removed
+        var position = (removed + 1) & mask
+        while index[position] != 0 {
+            let distance = (position - home(self[slot(at: position)].scope)) & mask
+            if distance >= (position - hole) & mask {
+                index[hole] = index[position]
+                hole = position
+            }
+            position = (position + 1) & mask
+        }
+        index[hole] = 0
+    }
+}

@@ -1,0 +1,169 @@
+/// One message in a form that does not depend on how a client happened to write it: members sorted by name, escapes
+/// undone, everything preceded by its length so that no two messages share a form.
+///
+/// A client that serialises its map anew for a retry must be recognised; one that changes a character must not be.
+/// The buffers are kept between messages, so that making the form allocates nothing once they have grown.
+struct CanonicalMessage {
+    private(set) var form: [UInt8] = []
+    private var members: [Member] = []
+    private var names: [UInt8] = []
+
+    private struct Member {
+        /// Of the unescaped name, in `names`.
+        var name: Range<Int>
+        /// Where the value starts, in the message.
+        var value: Int
+    }
+
+    private enum Tag: UInt8 {
+        case object, array, string, scalar
+    }
+
+    mutating func removeAll() {
+        form.removeAll(keepingCapacity: true)
+        members.removeAll(keepingCapacity: true)
+        names.removeAll(keepingCapacity: true)
+    }
+
+    mutating func append(length: Int) {
+        withUnsafeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian) { form.append(contentsOf: $0) }
+    }
+
+    mutating func append(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        append(length: range.count)
+        for index in range { form.append(bytes[index]) }
+    }
+
+    /// Appends the value at `start` of JSON text that `MessageValidator` has accepted; returns the offset behind it.
+    mutating func appendValue(_ bytes: Span<UInt8>, at start: Int) -> Int {
+        switch bytes[start] {
+        case UInt8(ascii: "{"): return appendObject(bytes, at: start)
+        case UInt8(ascii: "["): return appendArray(bytes, at: start)
+        case UInt8(ascii: "\""):
+            let end = Self.stringEnd(bytes, at: start)
+            form.append(Tag.string.rawValue)
+            let lengthAt = form.count
+            append(length: 0)
+            Self.appendUnescaped(bytes, start + 1..<end - 1, to: &form)
+            setLength(at: lengthAt, form.count - lengthAt - 4)
+            return end
+        default:
+            var end = start
+            while end < bytes.count && !Self.endsScalar(bytes[end]) { end += 1 }
+            form.append(Tag.scalar.rawValue)
+            append(bytes, start..<end)
+            return end
+        }
+    }
+
+    private mutating func appendObject(_ bytes: Span<UInt8>, at start: Int) -> Int {
+        let firstMember = members.count
+        let firstName = names.count
+        var index = JSONScanner.skipWhitespace(bytes, from: start + 1)
+        while bytes[index] != UInt8(ascii: "}") {
+            let nameEnd = Self.stringEnd(bytes, at: index)
+            let nameStart = names.count
+            Self.appendUnescaped(bytes, index + 1..<nameEnd - 1, to: &names)
+            let colon = JSONScanner.skipWhitespace(bytes, from: nameEnd)
+            let value = JSONScanner.skipWhitespace(bytes, from: colon + 1)
+            members.append(Member(name: nameStart..<names.count, value: value))
+            index = JSONScanner.skipWhitespace(bytes, from: Self.valueEnd(bytes, at: value))
+            if bytes[index] == UInt8(ascii: ",") { index = JSONScanner.skipWhitespace(bytes, from: index + 1) }
+        }
+        sortMembers(from: firstMember)
+        form.append(Tag.object.rawValue)
+        append(length: members.count - firstMember)
+        for number in firstMember..<members.count {
+            let member = members[number]
+            append(length: member.name.count)
+            form.append(contentsOf: names[member.name])
+            _ = appendValue(bytes, at: member.value)
+        }
+        members.removeSubrange(firstMember...)
+        names.removeSubrange(firstName...)
+        return index + 1
+    }
+
+    private mutating func appendArray(_ bytes: Span<UInt8>, at start: Int) -> Int {
+        form.append(Tag.array.rawValue)
+        let lengthAt = form.count
+        append(length: 0)
+        var count = 0
+        var index = JSONScanner.skipWhitespace(bytes, from: start + 1)
+        while bytes[index] != UInt8(ascii: "]") {
+            index = JSONScanner.skipWhitespace(bytes, from: appendValue(bytes, at: index))
+            if bytes[index] == UInt8(ascii: ",") { index = JSONScanner.skipWhitespace(bytes, from: index + 1) }
+            count += 1
+        }
+        setLength(at: lengthAt, count)
+        return index + 1
+    }
+
+    /// By name; members of one name keep their order, so that repeated names make a message of their own.
+    private mutating func sortMembers(from first: Int) {
+        guard members.count - first > 1 else { return }
+        let names = names
+        members[first...].sort { one, other in
+            let (left, right) = (names[one.name], names[other.name])
+            return left.elementsEqual(right) ? one.value < other.value : left.lexicographicallyPrecedes(right)
+        }
+    }
+
+    private mutating func setLength(at index: Int, _ length: Int) {
+        withUnsafeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian) { bytes in
+            for offset in 0..<4 { form[index + offset] = bytes[offset] }
+        }
+    }
+
+    private static func endsScalar(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"), UInt8(ascii: " "), UInt8(ascii: "\n"),
+            UInt8(ascii: "\r"), UInt8(ascii: "\t"):
+            true
+        default: false
+        }
+    }
+
+    private static func stringEnd(_ bytes: Span<UInt8>, at start: Int) -> Int {
+        var index = start + 1
+        while bytes[index] != UInt8(ascii: "\"") { index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1 }
+        return index + 1
+    }
+
+    private static func valueEnd(_ bytes: Span<UInt8>, at start: Int) -> Int {
+        var index = start
+        var depth = 0
+        repeat {
+            switch bytes[index] {
+            case UInt8(ascii: "\""): index = stringEnd(bytes, at: index)
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                depth += 1
+                index += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                depth -= 1
+                index += 1
+            default:
+                if depth > 0 {
+                    index += 1
+                } else {
+                    while index < bytes.count && !endsScalar(bytes[index]) { index += 1 }
+                }
+            }
+        } while depth > 0
+        return index
+    }
+
+    /// Appends the characters of a string, given without its quotes, with escapes undone.
+    static func appendUnescaped(_ bytes: Span<UInt8>, _ range: Range<Int>, to output: inout [UInt8]) {
+        var index = range.lowerBound
+        while index < range.upperBound {
+            if bytes[index] == UInt8(ascii: "\\"), let escape = try? JSONEscape(bytes, at: index) {
+                escape.append(to: &output)
+                index += escape.length
+            } else {
+                output.append(bytes[index])
+                index += 1
+            }
+        }
+    }
+}

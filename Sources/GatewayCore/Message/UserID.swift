@@ -1,0 +1,43 @@
+public import NIOCore
+
+/// An Alexa user of one skill: the last segment of the path, as it came.
+///
+/// Kept percent-encoded or not, just as the caller wrote it; `canonical` is the one spelling that is sent and hashed.
+public struct UserID: Equatable, Sendable {
+    /// Amazon's are about 220 characters.
+    public static let limitBytes = 512
+
+    /// Percent-encoded, so that it is one path segment whatever the caller put into it.
+    public let canonical: ByteBuffer
+
+    init(parsing segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
+        let bytes = head.readableBytesUInt8Span
+        guard !segment.isEmpty else { throw Refusal(.userIDInvalid, "the path has no userId behind `users/`") }
+        var isPlain = true
+        for index in segment where !PercentEncoding.isUnreserved(bytes[index]) { isPlain = false }
+        if isPlain {
+            canonical = head.getSlice(at: head.readerIndex + segment.lowerBound, length: segment.count) ?? ByteBuffer()
+        } else {
+            guard let decoded = PercentEncoding.decode(bytes, segment) else {
+                throw Refusal(.userIDInvalid, "the userId has a `%` without two hexadecimal digits behind it")
+            }
+            guard decoded.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+                throw Refusal(.userIDInvalid, "the userId holds a space or a control character")
+            }
+            var encoded = ByteBuffer()
+            PercentEncoding.encode(decoded.span, 0..<decoded.count, to: &encoded)
+            canonical = encoded
+        }
+        guard canonical.readableBytes <= Self.limitBytes else {
+            throw Refusal(
+                .userIDInvalid,
+                "the userId is \(canonical.readableBytes) bytes, \(canonical.readableBytes - Self.limitBytes) more than "
+                    + "the \(Self.limitBytes) allowed"
+            )
+        }
+        let text = canonical.readableBytesUInt8Span
+        guard !text.isEqual(0..<text.count, to: ".") && !text.isEqual(0..<text.count, to: "..") else {
+            throw Refusal(.userIDInvalid, "the userId is a dot segment")
+        }
+    }
+}

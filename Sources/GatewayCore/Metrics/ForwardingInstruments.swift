@@ -1,0 +1,132 @@
+/// What one event loop counts of the messages it forwards. Written by that loop alone; a scrape copies it there and
+/// adds the copies up, so that no message ever waits for another loop or for a scrape.
+public struct ForwardingInstruments: Sendable {
+    /// The labels of `skillgate_messages_total` that come from the request, by their place in the configuration.
+    public struct Labels: Sendable {
+        public var caller: Int?
+        public var skill: Int?
+        public var region: Region?
+    }
+
+    /// One series of `skillgate_messages_total`. Small numbers, so that counting a message hashes eight bytes.
+    public struct MessageSeries: Hashable, Sendable {
+        private let packed: UInt64
+
+        init(_ labels: Labels, status: Int, source: Answer.Source) {
+            packed =
+                UInt64(UInt16(clamping: (labels.caller ?? -1) + 1)) << 48
+                | UInt64(UInt16(clamping: (labels.skill ?? -1) + 1)) << 32
+                | UInt64(UInt8(clamping: (labels.region?.rawValue ?? -1) + 1)) << 24
+                | UInt64(UInt8(clamping: Self.place(of: source))) << 16
+                | UInt64(UInt16(clamping: status))
+        }
+
+        public var caller: Int? { Self.index(packed >> 48 & 0xFFFF) }
+        public var skill: Int? { Self.index(packed >> 32 & 0xFFFF) }
+        public var region: Region? { Self.index(packed >> 24 & 0xFF).flatMap(Region.init(rawValue:)) }
+        public var source: Answer.Source { Answer.Source.allCases[Int(packed >> 16 & 0xFF)] }
+        public var status: Int { Int(packed & 0xFFFF) }
+
+        private static func index(_ field: UInt64) -> Int? { field == 0 ? nil : Int(field) - 1 }
+
+        fileprivate static func place(of source: Answer.Source) -> Int {
+            switch source {
+            case .upstream: 0
+            case .gateway: 1
+            case .replay: 2
+            }
+        }
+    }
+
+    public struct UpstreamSeries: Hashable, Sendable {
+        public var region: Region
+        public var status: Int
+    }
+
+    /// Why a message was written to a socket, or was not.
+    public enum AttemptReason: String, CaseIterable, Sendable {
+        case first
+        case tokenRenewed = "token_renewed"
+        /// The connection was found dead before a byte was written.
+        case connectionLost = "connection_lost"
+    }
+
+    /// What a claim found: `ClaimOutcome` as a label.
+    public enum BeginOutcome: String, CaseIterable, Sendable {
+        case owned
+        case inFlight = "in_flight"
+        case accepted
+        case unknown
+        case mismatched
+        case storeFull = "store_full"
+
+        init(_ outcome: ClaimOutcome) {
+            self =
+                switch outcome {
+                case .owned: .owned
+                case .inFlight: .inFlight
+                case .accepted: .accepted
+                case .unknown: .unknown
+                case .mismatched: .mismatched
+                case .storeFull: .storeFull
+                }
+        }
+    }
+
+    public internal(set) var messages: [MessageSeries: Int] = [:]
+    public internal(set) var messagesInFlight = 0
+    public internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
+    public internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
+    public internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
+    public internal(set) var idempotencyBegins: [BeginOutcome: Int] = [:]
+    public internal(set) var outcomeUnknown = ByRegion { _ in 0 }
+    public internal(set) var rejected: [Problem: Int] = [:]
+    /// By region, with one more for messages without one, and by source.
+    private var messageDurations = Array(
+        repeating: Histogram(bounds: Histogram.messageSeconds),
+        count: (Region.allCases.count + 1) * Answer.Source.allCases.count)
+
+    public init() {}
+
+    public func messageDuration(_ region: Region?, _ source: Answer.Source) -> Histogram {
+        messageDurations[Self.place(region, source)]
+    }
+
+    private static func place(_ region: Region?, _ source: Answer.Source) -> Int {
+        ((region?.rawValue ?? -1) + 1) * Answer.Source.allCases.count + MessageSeries.place(of: source)
+    }
+
+    mutating func messageFinished(_ labels: Labels, _ answer: Answer, seconds: Double) {
+        messagesInFlight -= 1
+        messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
+        messageDurations[Self.place(labels.region, answer.source)].observe(seconds)
+        guard case .refusal(let refusal) = answer.content else { return }
+        rejected[refusal.problem, default: 0] += 1
+        if refusal.problem.row.resend == .mayDouble, !answer.isReplay, let region = labels.region {
+            outcomeUnknown[region] += 1
+        }
+    }
+
+    mutating func upstreamAnswered(_ region: Region, status: Int, seconds: Double) {
+        upstreamDurations[
+            UpstreamSeries(region: region, status: status), default: Histogram(bounds: Histogram.messageSeconds)
+        ].observe(seconds)
+    }
+
+    /// Adds what another event loop counted.
+    public mutating func add(_ other: ForwardingInstruments) {
+        messages.merge(other.messages, uniquingKeysWith: +)
+        messagesInFlight += other.messagesInFlight
+        for (series, histogram) in other.upstreamDurations {
+            upstreamDurations[series, default: Histogram(bounds: histogram.bounds)].add(histogram)
+        }
+        for region in Region.allCases {
+            upstreamQueue[region].add(other.upstreamQueue[region])
+            upstreamAttempts[region].merge(other.upstreamAttempts[region], uniquingKeysWith: +)
+            outcomeUnknown[region] += other.outcomeUnknown[region]
+        }
+        idempotencyBegins.merge(other.idempotencyBegins, uniquingKeysWith: +)
+        rejected.merge(other.rejected, uniquingKeysWith: +)
+        for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
+    }
+}

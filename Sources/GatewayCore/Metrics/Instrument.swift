@@ -1,0 +1,70 @@
+/// Every metric the gateway exposes: the list to look things up in. Names are part of the contract.
+///
+/// No label ever holds a userId, a key or anything else that a caller can make up.
+public enum Instrument: String, CaseIterable, Sendable {
+    case messages = "skillgate_messages_total"
+    case messageDuration = "skillgate_message_duration_seconds"
+    case messagesInFlight = "skillgate_messages_in_flight"
+    case upstreamDuration = "skillgate_upstream_duration_seconds"
+    case upstreamQueue = "skillgate_upstream_queue_seconds"
+    case upstreamConnections = "skillgate_upstream_connections"
+    case upstreamAttempts = "skillgate_upstream_attempts_total"
+    case tokenFetches = "skillgate_token_fetches_total"
+    case tokenFetchDuration = "skillgate_token_fetch_duration_seconds"
+    case tokenExpiry = "skillgate_token_expiry_timestamp_seconds"
+    case tokenForcedRenewals = "skillgate_token_forced_renewals_total"
+    case idempotencyBegins = "skillgate_idempotency_begins_total"
+    case idempotencyRecords = "skillgate_idempotency_records"
+    case idempotencyEvictions = "skillgate_idempotency_evictions_total"
+    case outcomeUnknown = "skillgate_outcome_unknown_total"
+    case rejected = "skillgate_rejected_total"
+    case buildInfo = "skillgate_build_info"
+    case processCPU = "process_cpu_seconds_total"
+    case processResidentMemory = "process_resident_memory_bytes"
+    case processVirtualMemory = "process_virtual_memory_bytes"
+    case processOpenFiles = "process_open_fds"
+    case processMaximumFiles = "process_max_fds"
+    case processStart = "process_start_time_seconds"
+
+    public enum Kind: String, Sendable { case counter, gauge, histogram }
+
+    public var kind: Kind {
+        switch self {
+        case .messages, .upstreamAttempts, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
+            .idempotencyEvictions, .outcomeUnknown, .rejected, .processCPU:
+            .counter
+        case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
+        case .messagesInFlight, .upstreamConnections, .tokenExpiry, .idempotencyRecords, .buildInfo,
+            .processResidentMemory, .processVirtualMemory, .processOpenFiles, .processMaximumFiles, .processStart:
+            .gauge
+        }
+    }
+
+    public var help: String {
+        switch self {
+        case .messages: "Messages answered, by who answered: upstream, gateway (a refusal) or replay."
+        case .messageDuration: "From a message's last byte to its answer."
+        case .messagesInFlight: "Messages that wait for their answer."
+        case .upstreamDuration: "From writing a message to a region's answer."
+        case .upstreamQueue: "How long messages waited for a connection to their region, those that had to."
+        case .upstreamConnections: "Connections to a region, by state."
+        case .upstreamAttempts: "Writes of a message to a connection, by reason, and connections found dead before."
+        case .tokenFetches: "Requests to the token endpoint, by result."
+        case .tokenFetchDuration: "Duration of requests to the token endpoint."
+        case .tokenExpiry: "When the token at hand stops being used (Unix time)."
+        case .tokenForcedRenewals: "Fetches because Amazon refused a token that had not expired."
+        case .idempotencyBegins: "Claims of an idempotency key, by what they found."
+        case .idempotencyRecords: "Idempotency records at hand, by state."
+        case .idempotencyEvictions: "Idempotency records removed, by reason."
+        case .outcomeUnknown: "Messages that were sent and of which nobody knows whether they were accepted."
+        case .rejected: "Requests the gateway answered itself, by problem."
+        case .buildInfo: "Always 1; the labels say what is running."
+        case .processCPU: "User and system CPU time."
+        case .processResidentMemory: "Resident memory."
+        case .processVirtualMemory: "Virtual memory."
+        case .processOpenFiles: "Open file descriptors."
+        case .processMaximumFiles: "The most file descriptors that may be open."
+        case .processStart: "When the process started (Unix time)."
+        }
+    }
+}

@@ -1,0 +1,86 @@
+/// Writes metrics as text: Prometheus 0.0.4, or OpenMetrics 1.0.
+public struct MetricsPage: Sendable {
+    public enum Format: Sendable {
+        case prometheus
+        case openMetrics
+
+        public var contentType: String {
+            switch self {
+            case .prometheus: "text/plain; version=0.0.4; charset=utf-8"
+            case .openMetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            }
+        }
+
+        /// OpenMetrics where the `Accept` field names it; a scraper that does not ask gets what every scraper reads.
+        public init(accept: String?) {
+            self = accept?.contains("application/openmetrics-text") == true ? .openMetrics : .prometheus
+        }
+    }
+
+    public typealias Label = (name: String, value: String)
+
+    private let format: Format
+    private var text = ""
+
+    public init(_ format: Format) {
+        self.format = format
+    }
+
+    /// Starts a family; its samples follow.
+    public mutating func family(_ instrument: Instrument) {
+        var name = instrument.rawValue
+        if format == .openMetrics && instrument.kind == .counter && name.hasSuffix("_total") { name.removeLast(6) }
+        text += "# HELP \(name) \(instrument.help)\n# TYPE \(name) \(instrument.kind.rawValue)\n"
+    }
+
+    public mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Double) {
+        line(instrument.rawValue, labels, Self.number(value))
+    }
+
+    public mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Int) {
+        line(instrument.rawValue, labels, String(value))
+    }
+
+    public mutating func histogram(_ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram) {
+        var count = 0
+        for (index, bound) in histogram.bounds.enumerated() {
+            count += histogram.counts[index]
+            line(instrument.rawValue + "_bucket", labels + [("le", Self.number(bound))], String(count))
+        }
+        let all = histogram.count
+        line(instrument.rawValue + "_bucket", labels + [("le", "+Inf")], String(all))
+        line(instrument.rawValue + "_sum", labels, Self.number(histogram.sum))
+        line(instrument.rawValue + "_count", labels, String(all))
+    }
+
+    public consuming func finished() -> String {
+        format == .openMetrics ? text + "# EOF\n" : text
+    }
+
+    private mutating func line(_ name: String, _ labels: [Label], _ value: String) {
+        text += name
+        if !labels.isEmpty {
+            text += "{"
+            for (index, label) in labels.enumerated() {
+                text += "\(index == 0 ? "" : ",")\(label.name)=\"\(Self.escaped(label.value))\""
+            }
+            text += "}"
+        }
+        text += " \(value)\n"
+    }
+
+    /// Always with a point or an exponent, as OpenMetrics wants bounds, and the same in both formats.
+    private static func number(_ value: Double) -> String { "\(value)" }
+
+    private static func escaped(_ value: String) -> String {
+        guard value.contains(where: { $0 == "\\" || $0 == "\"" || $0 == "\n" }) else { return value }
+        return value.reduce(into: "") { escaped, character in
+            switch character {
+            case "\\": escaped += "\\\\"
+            case "\"": escaped += "\\\""
+            case "\n": escaped += "\\n"
+            default: escaped.append(character)
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+/// All that a scrape shows, as it stood at one moment.
+public struct MetricsSnapshot: Sendable {
+    public struct Token: Sendable {
+        public var skill: String
+        public var statistics: TokenCache.Statistics
+        /// Unix time; nil while there is no token.
+        public var expiresAt: Double?
+
+        public init(skill: String, statistics: TokenCache.Statistics, expiresAt: Double?) {
+            self.skill = skill
+            self.statistics = statistics
+            self.expiresAt = expiresAt
+        }
+    }
+
+    public struct Build: Sendable {
+        public var version: String
+        public var revision: String
+        public var swift: String
+
+        public init(version: String, revision: String, swift: String) {
+            self.version = version
+            self.revision = revision
+            self.swift = swift
+        }
+    }
+
+    public var forwarding = ForwardingInstruments()
+    public var connections = ByRegion { _ in UpstreamConnectionCounts() }
+    public var records = MemoryIdempotencyStore.Statistics()
+    public var tokens: [Token] = []
+    /// Names by their place in the configuration: what the series of messages are labelled with.
+    public var callers: [String]
+    public var skills: [String]
+    public var build: Build
+    public var process: ProcessStatistics?
+
+    public init(callers: [String], skills: [String], build: Build) {
+        self.callers = callers
+        self.skills = skills
+        self.build = build
+    }
+
+    /// What stands for a caller, skill or region that was never settled.
+    private static let none = "none"
+
+    public func render(_ format: MetricsPage.Format) -> String {
+        var page = MetricsPage(format)
+        renderMessages(to: &page)
+        renderUpstream(to: &page)
+        renderTokens(to: &page)
+        renderIdempotency(to: &page)
+        page.family(.rejected)
+        for problem in Problem.allCases {
+            page.sample(.rejected, [("reason", problem.rawValue)], forwarding.rejected[problem] ?? 0)
+        }
+        page.family(.buildInfo)
+        page.sample(
+            .buildInfo, [("version", build.version), ("revision", build.revision), ("swift", build.swift)], 1)
+        process?.render(to: &page)
+        return page.finished()
+    }
+
+    private func renderMessages(to page: inout MetricsPage) {
+        page.family(.messages)
+        for (series, count) in forwarding.messages {
+            page.sample(
+                .messages,
+                [
+                    ("caller", name(series.caller, in: callers)), ("skill", name(series.skill, in: skills)),
+                    ("region", series.region?.name ?? Self.none), ("status", String(series.status)),
+                    ("source", series.source.rawValue),
+                ], count)
+        }
+        page.family(.messageDuration)
+        for region in [nil] + Region.allCases.map(Optional.some) {
+            for source in Answer.Source.allCases {
+                let histogram = forwarding.messageDuration(region, source)
+                guard histogram.count > 0 else { continue }
+                page.histogram(
+                    .messageDuration, [("region", region?.name ?? Self.none), ("source", source.rawValue)], histogram)
+            }
+        }
+        page.family(.messagesInFlight)
+        page.sample(.messagesInFlight, [], forwarding.messagesInFlight)
+    }
+
+    private func renderUpstream(to page: inout MetricsPage) {
+        page.family(.upstreamDuration)
+        for (series, histogram) in forwarding.upstreamDurations {
+            page.histogram(
+                .upstreamDuration, [("region", series.region.name), ("status", String(series.status))], histogram)
+        }
+        page.family(.upstreamQueue)
+        for region in Region.allCases {
+            page.histogram(.upstreamQueue, [("region", region.name)], forwarding.upstreamQueue[region])
+        }
+        page.family(.upstreamConnections)
+        for region in Region.allCases {
+            let counts = connections[region]
+            for (state, count) in [("idle", counts.idle), ("busy", counts.leased), ("connecting", counts.connecting)] {
+                page.sample(.upstreamConnections, [("region", region.name), ("state", state)], count)
+            }
+        }
+        page.family(.upstreamAttempts)
+        for region in Region.allCases {
+            for reason in ForwardingInstruments.AttemptReason.allCases {
+                page.sample(
+                    .upstreamAttempts, [("region", region.name), ("reason", reason.rawValue)],
+                    forwarding.upstreamAttempts[region][reason] ?? 0)
+            }
+        }
+        page.family(.outcomeUnknown)
+        for region in Region.allCases {
+            page.sample(.outcomeUnknown, [("region", region.name)], forwarding.outcomeUnknown[region])
+        }
+    }
+
+    private func renderTokens(to page: inout MetricsPage) {
+        page.family(.tokenFetches)
+        for token in tokens {
+            let results = [.success] + TokenFetchFailure.Reason.allCases.map(TokenCache.FetchResult.failure)
+            for result in results {
+                page.sample(
+                    .tokenFetches, [("skill", token.skill), ("result", result.label)],
+                    token.statistics.fetches[result] ?? 0)
+            }
+        }
+        page.family(.tokenFetchDuration)
+        var durations = Histogram(bounds: Histogram.tokenFetchSeconds)
+        for token in tokens { durations.add(token.statistics.fetchDurations) }
+        page.histogram(.tokenFetchDuration, [], durations)
+        page.family(.tokenExpiry)
+        for token in tokens {
+            if let expiresAt = token.expiresAt { page.sample(.tokenExpiry, [("skill", token.skill)], expiresAt) }
+        }
+        page.family(.tokenForcedRenewals)
+        for token in tokens {
+            page.sample(.tokenForcedRenewals, [("skill", token.skill)], token.statistics.forcedRenewals)
+        }
+    }
+
+    private func renderIdempotency(to page: inout MetricsPage) {
+        page.family(.idempotencyBegins)
+        for outcome in ForwardingInstruments.BeginOutcome.allCases {
+            page.sample(
+                .idempotencyBegins, [("store", "memory"), ("outcome", outcome.rawValue)],
+                forwarding.idempotencyBegins[outcome] ?? 0)
+        }
+        page.family(.idempotencyRecords)
+        for (state, count) in [
+            ("sending", records.sending), ("unknown", records.unknown), ("accepted", records.accepted),
+        ] {
+            page.sample(.idempotencyRecords, [("state", state)], count)
+        }
+        page.family(.idempotencyEvictions)
+        page.sample(.idempotencyEvictions, [("reason", "expired")], records.expired)
+        page.sample(.idempotencyEvictions, [("reason", "full")], records.evicted)
+    }
+
+    private func name(_ index: Int?, in names: [String]) -> String {
+        guard let index, names.indices.contains(index) else { return Self.none }
+        return names[index]
+    }
+}
+
+/// What the operating system says of this process.
+public struct ProcessStatistics: Sendable {
+    public var cpuSeconds: Double
+    public var residentBytes: Int
+    public var virtualBytes: Int
+    public var openFiles: Int
+    public var maximumFiles: Int
+    /// Unix time.
+    public var startedAt: Double
+
+    public init(
+        cpuSeconds: Double, residentBytes: Int, virtualBytes: Int, openFiles: Int, maximumFiles: Int,
+        startedAt: Double
+    ) {
+        self.cpuSeconds = cpuSeconds
+        self.residentBytes = residentBytes
+        self.virtualBytes = virtualBytes
+        self.openFiles = openFiles
+        self.maximumFiles = maximumFiles
+        self.startedAt = startedAt
+    }
+
+    func render(to page: inout MetricsPage) {
+        page.family(.processCPU)
+        page.sample(.processCPU, [], cpuSeconds)
+        page.family(.processResidentMemory)
+        page.sample(.processResidentMemory, [], residentBytes)
+        page.family(.processVirtualMemory)
+        page.sample(.processVirtualMemory, [], virtualBytes)
+        page.family(.processOpenFiles)
+        page.sample(.processOpenFiles, [], openFiles)
+        page.family(.processMaximumFiles)
+        page.sample(.processMaximumFiles, [], maximumFiles)
+        page.family(.processStart)
+        page.sample(.processStart, [], startedAt)
+    }
+}

@@ -1,0 +1,104 @@
+/// A base URL: scheme, host, port and path prefix, in one normal form so that equal endpoints compare equal.
+public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
+    public var isSecure: Bool
+    /// In lower case; an IPv6 address without its brackets.
+    public var host: String
+    public var port: Int
+    /// Empty, or starting with `/` and not ending in one.
+    public var pathPrefix: String
+
+    public struct ParsingError: Error, Equatable {
+        /// What is wrong with the text and what is expected.
+        public var detail: String
+    }
+
+    public init(parsing text: String) throws(ParsingError) {
+        let rest: Substring
+        if text.lowercased().hasPrefix("https://") {
+            (isSecure, rest) = (true, text.dropFirst(8))
+        } else if text.lowercased().hasPrefix("http://") {
+            (isSecure, rest) = (false, text.dropFirst(7))
+        } else {
+            throw ParsingError(detail: "expected a URL that starts with https:// (or http:// on a loopback address)")
+        }
+        guard rest.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw ParsingError(detail: "holds a character that is not visible ASCII")
+        }
+        guard !rest.contains(where: { "?#@\\\"<>".contains($0) }) else {
+            throw ParsingError(detail: "has a query, a fragment, a user or a quote; expected only host, port and path")
+        }
+        let authority = rest.prefix { $0 != "/" }
+        var path = rest.dropFirst(authority.count)
+        while path.hasSuffix("/") { path.removeLast() }
+        pathPrefix = String(path)
+        (host, port) = try Self.split(authority, defaultPort: isSecure ? 443 : 80)
+    }
+
+    private static func split(
+        _ authority: Substring, defaultPort: Int
+    ) throws(ParsingError) -> (host: String, port: Int) {
+        var host = authority
+        var portText: Substring?
+        if authority.hasPrefix("[") {
+            guard let end = authority.firstIndex(of: "]") else {
+                throw ParsingError(detail: "has an IPv6 address without a closing bracket")
+            }
+            host = authority[authority.index(after: authority.startIndex)..<end]
+            let rest = authority[authority.index(after: end)...]
+            if rest.hasPrefix(":") {
+                portText = rest.dropFirst()
+            } else if !rest.isEmpty {
+                throw ParsingError(detail: "has something other than a port behind the IPv6 address")
+            }
+        } else if let colon = authority.firstIndex(of: ":") {
+            host = authority[..<colon]
+            portText = authority[authority.index(after: colon)...]
+        }
+        guard !host.isEmpty else { throw ParsingError(detail: "has no host") }
+        guard let portText else { return (host.lowercased(), defaultPort) }
+        guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(portText),
+            (1...65535).contains(port)
+        else { throw ParsingError(detail: "has a port that is not a number from 1 to 65535") }
+        return (host.lowercased(), port)
+    }
+
+    /// `host` or `host:port`: what the `Host` field holds.
+    public var authority: String {
+        let name = host.contains(":") ? "[\(host)]" : host
+        return port == (isSecure ? 443 : 80) ? name : "\(name):\(port)"
+    }
+
+    public var description: String { "\(isSecure ? "https" : "http")://\(authority)\(pathPrefix)" }
+
+    /// Whether the host is this machine by its very name; no name is looked up.
+    public var isLoopback: Bool { Self.isLoopback(host: host) }
+
+    public static func isLoopback(host: String) -> Bool {
+        if host == "localhost" || host == "::1" { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+
+    /// Where Amazon serves `region`.
+    public static func official(_ region: Region) -> APIEndpoint {
+        let host =
+            switch region {
+            case .northAmerica: "api.amazonalexa.com"
+            case .europe: "api.eu.amazonalexa.com"
+            case .farEast: "api.fe.amazonalexa.com"
+            }
+        return APIEndpoint(isSecure: true, host: host, port: 443, pathPrefix: "")
+    }
+
+    /// Names that callers may know a region by and that are never dialled. Some of Amazon's pages print this one.
+    public static func officialAliases(_ region: Region) -> [APIEndpoint] {
+        region == .farEast ? [APIEndpoint(isSecure: true, host: "api.fe.amazon.com", port: 443, pathPrefix: "")] : []
+    }
+
+    private init(isSecure: Bool, host: String, port: Int, pathPrefix: String) {
+        self.isSecure = isSecure
+        self.host = host
+        self.port = port
+        self.pathPrefix = pathPrefix
+    }
+}

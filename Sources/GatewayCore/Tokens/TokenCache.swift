@@ -1,0 +1,184 @@
+public import NIOCore
+import Synchronization
+
+/// The current access token of one skill, for all event loops; fetches and renews it.
+///
+/// Does what `TokenStateMachine` says. The mutex is held for a few memory accesses; fetching and answering those who
+/// wait happen outside of it.
+public final class TokenCache: Sendable {
+    public typealias Obtained = Result<AccessToken, TokenUnavailable>
+
+    /// For metrics and readiness.
+    public struct Statistics: Sendable {
+        public var fetches: [FetchResult: Int] = [:]
+        public var forcedRenewals = 0
+        public var fetchDurations = Histogram(bounds: Histogram.tokenFetchSeconds)
+        public var hasHadToken = false
+        public var expires: NIODeadline?
+        public var lastFailure: TokenFetchFailure?
+    }
+
+    public enum FetchResult: Hashable, Sendable {
+        case success
+        case failure(TokenFetchFailure.Reason)
+
+        public var label: String {
+            switch self {
+            case .success: "success"
+            case .failure(let reason): reason.rawValue
+            }
+        }
+    }
+
+    private struct State {
+        var machine: TokenStateMachine
+        var waiters: [EventLoopPromise<Obtained>] = []
+        var timer: Scheduled<Void>?
+        var isStopped = false
+        var statistics = Statistics()
+    }
+
+    private let credentials: ClientCredentials
+    private let endpoint: any TokenEndpoint
+    /// Runs timers and fetches; any loop will do.
+    private let eventLoop: any EventLoop
+    private let onFailure: @Sendable (TokenFetchFailure) -> Void
+    private let state: Mutex<State>
+
+    public init(
+        _ credentials: ClientCredentials, endpoint: any TokenEndpoint, eventLoop: any EventLoop,
+        onFailure: @escaping @Sendable (TokenFetchFailure) -> Void = { _ in }
+    ) {
+        self.credentials = credentials
+        self.endpoint = endpoint
+        self.eventLoop = eventLoop
+        self.onFailure = onFailure
+        let machine = TokenStateMachine(hasNextSecret: credentials.nextClientSecret != nil, now: eventLoop.now)
+        state = Mutex(State(machine: machine))
+    }
+
+    /// Starts the first fetch; from then on there always is a fetch under way or a timer set for the next one.
+    public func start() {
+        timeTriggered()
+    }
+
+    /// Ends renewal. Whoever waits is told that there is no token.
+    public func stop() {
+        let (waiters, timer) = state.withLock { state in
+            state.isStopped = true
+            defer { (state.waiters, state.timer) = ([], nil) }
+            return (state.waiters, state.timer)
+        }
+        timer?.cancel()
+        for waiter in waiters { waiter.succeed(.failure(TokenUnavailable(retryAfter: .seconds(1), failure: nil))) }
+    }
+
+    /// The token to send with.
+    public func token(on eventLoop: any EventLoop) -> Eventual<Obtained> {
+        let now = eventLoop.now
+        return state.withLock { state in
+            switch state.machine.use(now: now) {
+            case .token(let token): .now(.success(token))
+            case .unavailable(let reason): .now(.failure(reason))
+            case .wait: .later(Self.wait(&state, on: eventLoop))
+            }
+        }
+    }
+
+    /// Amazon refused the token of this generation: the token to send once more with, or nil if there is no newer one.
+    public func renewed(refused generation: UInt64, on eventLoop: any EventLoop) -> Eventual<Obtained>? {
+        let now = eventLoop.now
+        let (renewal, isForced): (Eventual<Obtained>?, Bool) = state.withLock { state in
+            switch state.machine.refused(generation: generation, now: now) {
+            case .none: return (nil, false)
+            case .token(let token): return (.now(.success(token)), false)
+            case .wait:
+                let isFirst = state.waiters.isEmpty
+                if isFirst { state.statistics.forcedRenewals += 1 }
+                return (.later(Self.wait(&state, on: eventLoop)), true)
+            }
+        }
+        if isForced { timeTriggered() }
+        return renewal
+    }
+
+    /// A message was refused again with a newer token.
+    public func refusedAgain(on eventLoop: any EventLoop) {
+        let now = eventLoop.now
+        state.withLock { $0.machine.refusedAgain(now: now) }
+    }
+
+    public func statistics() -> Statistics {
+        state.withLock { state in
+            var statistics = state.statistics
+            statistics.hasHadToken = state.machine.hasHadToken
+            statistics.expires = state.machine.expires
+            return statistics
+        }
+    }
+
+    private static func wait(_ state: inout State, on eventLoop: any EventLoop) -> EventLoopFuture<Obtained> {
+        let promise = eventLoop.makePromise(of: Obtained.self)
+        state.waiters.append(promise)
+        return promise.futureResult
+    }
+
+    private func timeTriggered() {
+        let now = eventLoop.now
+        let secret: ClientCredentials.Secret? = state.withLock { state in
+            guard !state.isStopped else { return nil }
+            switch state.machine.timeTriggered(now: now) {
+            case .fetch(let secret):
+                state.timer?.cancel()
+                state.timer = nil
+                return secret
+            case .waitUntil(let deadline):
+                setTimer(&state, deadline)
+                return nil
+            case nil: return nil
+            }
+        }
+        if let secret { fetch(secret) }
+    }
+
+    private func setTimer(_ state: inout State, _ deadline: NIODeadline) {
+        state.timer?.cancel()
+        state.timer = eventLoop.scheduleTask(deadline: deadline) { self.timeTriggered() }
+    }
+
+    private func fetch(_ secret: ClientCredentials.Secret) {
+        let sent = eventLoop.now
+        endpoint.fetchToken(credentials, secret: secret, on: eventLoop).whenSuccess { result in
+            self.fetchCompleted(result, sent: sent)
+        }
+    }
+
+    private func fetchCompleted(_ result: Result<TokenGrant, TokenFetchFailure>, sent: NIODeadline) {
+        let now = eventLoop.now
+        let random = Double.random(in: 0..<1)
+        let (completion, waiters) = state.withLock { state in
+            state.statistics.fetchDurations.observe(Duration(from: sent, to: now).inSeconds)
+            let completion: TokenStateMachine.Completion
+            switch result {
+            case .success(let grant):
+                state.statistics.fetches[.success, default: 0] += 1
+                state.statistics.lastFailure = nil
+                completion = state.machine.fetchSucceeded(grant, random: random, now: now)
+            case .failure(let failure):
+                state.statistics.fetches[.failure(failure.reason), default: 0] += 1
+                state.statistics.lastFailure = failure
+                completion = state.machine.fetchFailed(failure, random: random, now: now)
+            }
+            guard completion != .fetchAgain else { return (completion, [EventLoopPromise<Obtained>]()) }
+            defer { state.waiters = [] }
+            return (completion, state.waiters)
+        }
+        if case .failure(let failure) = result { onFailure(failure) }
+        switch completion {
+        case .deliver(let token): for waiter in waiters { waiter.succeed(.success(token)) }
+        case .fail(let reason): for waiter in waiters { waiter.succeed(.failure(reason)) }
+        case .fetchAgain: return fetch(state.withLock { $0.machine.secretToTryAgainWith(now: now) })
+        }
+        timeTriggered()
+    }
+}

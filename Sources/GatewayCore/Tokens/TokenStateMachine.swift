@@ -1,0 +1,185 @@
+public import NIOCore
+
+/// When to fetch a token of one skill, and which token to use. Pure: time and chance are passed in.
+public struct TokenStateMachine: Sendable {
+    /// What is there to be used.
+    private enum Held: Equatable {
+        case nothing
+        case token(AccessToken)
+        /// Amazon refused it once; used again only if a newer one is not to be had.
+        case suspect(AccessToken)
+    }
+
+    /// What is under way to get the next token.
+    private enum Fetch: Equatable {
+        /// Can transition to: underWay.
+        case due(NIODeadline)
+        /// Can transition to: due.
+        case underWay(secret: ClientCredentials.Secret, sent: NIODeadline, triedOther: Bool)
+    }
+
+    public enum Use: Equatable {
+        case token(AccessToken)
+        /// A fetch is under way that will say.
+        case wait
+        /// The last fetch failed and the next one is not due yet.
+        case unavailable(TokenUnavailable)
+    }
+
+    /// What follows from a refused token.
+    public enum Renewal: Equatable {
+        /// A newer token is there already.
+        case token(AccessToken)
+        /// A new one is being fetched.
+        case wait
+        /// Not to be had, or not worth another fetch.
+        case none
+    }
+
+    public enum FetchAction: Equatable {
+        case fetch(ClientCredentials.Secret)
+        case waitUntil(NIODeadline)
+    }
+
+    public enum Completion: Equatable {
+        case deliver(AccessToken)
+        case fail(TokenUnavailable)
+        /// Another fetch is due at once; whoever waits goes on waiting.
+        case fetchAgain
+    }
+
+    static let shortestLifetimeSeconds = 60
+    static let longestLifetimeSeconds = 86_400
+    /// Amazon's tokens live an hour; assumed where the answer does not say.
+    static let assumedLifetimeSeconds = 3600
+    static let expiryMargin = Duration.seconds(60)
+    static let forcedFetchPause = Duration.seconds(30)
+
+    private var held = Held.nothing
+    private var fetch: Fetch
+    private let hasNextSecret: Bool
+    private var secret = ClientCredentials.Secret.current
+    private var generation: UInt64 = 0
+    private var failuresInARow = 0
+    private var lastFailure: TokenFetchFailure?
+    private var forcedFetchesAgain: NIODeadline
+
+    public init(hasNextSecret: Bool, now: NIODeadline) {
+        self.hasNextSecret = hasNextSecret
+        fetch = .due(now)
+        forcedFetchesAgain = now
+    }
+
+    /// Whether a token was ever there: what readiness asks.
+    public var hasHadToken: Bool { generation > 0 }
+
+    /// When the token at hand stops being used; nil if there is none.
+    public var expires: NIODeadline? {
+        switch held {
+        case .nothing: nil
+        case .token(let token), .suspect(let token): token.expires
+        }
+    }
+
+    public func use(now: NIODeadline) -> Use {
+        switch (held, fetch) {
+        case (.token(let token), _) where token.expires > now: return .token(token)
+        case (_, .underWay): return .wait
+        case (.suspect(let token), .due) where token.expires > now: return .token(token)
+        case (_, .due(let due)):
+            guard due > now else { return .wait }  // the timer is about to start it
+            return .unavailable(TokenUnavailable(retryAfter: Duration(from: now, to: due), failure: lastFailure))
+        }
+    }
+
+    /// The timer went off, or may as well have.
+    public mutating func timeTriggered(now: NIODeadline) -> FetchAction? {
+        guard case .due(let due) = fetch else { return nil }
+        guard due <= now else { return .waitUntil(due) }
+        fetch = .underWay(secret: secret, sent: now, triedOther: false)
+        return .fetch(secret)
+    }
+
+    public mutating func fetchSucceeded(_ grant: TokenGrant, random: Double, now: NIODeadline) -> Completion {
+        guard case .underWay(let used, let sent, _) = fetch else {
+            preconditionFailure("a token came that nobody asked for; state \(fetch)")
+        }
+        let seconds = min(
+            max(grant.lifetimeSeconds ?? Self.assumedLifetimeSeconds, Self.shortestLifetimeSeconds),
+            Self.longestLifetimeSeconds)
+        let lifetime = Duration.seconds(seconds)
+        // Counted from when the request was sent: the token is at least as old as its way here.
+        let usable = lifetime - min(Self.expiryMargin, lifetime / 2)
+        let renewal = min(lifetime * (0.70 + 0.15 * random), usable * 0.9)
+        generation += 1
+        let token = AccessToken(grant.token, generation: generation, expires: sent + usable)
+        held = .token(token)
+        secret = used
+        failuresInARow = 0
+        lastFailure = nil
+        fetch = .due(max(sent + renewal, now + .seconds(1)))
+        return .deliver(token)
+    }
+
+    public mutating func fetchFailed(_ failure: TokenFetchFailure, random: Double, now: NIODeadline) -> Completion {
+        guard case .underWay(let used, _, let triedOther) = fetch else {
+            preconditionFailure("a fetch failed that nobody started; state \(fetch)")
+        }
+        lastFailure = failure
+        if failure.reason == .invalidClient && hasNextSecret && !triedOther {
+            fetch = .underWay(secret: used.other, sent: now, triedOther: true)
+            return .fetchAgain
+        }
+        failuresInARow += 1
+        let (shortest, longest): (Duration, Duration) =
+            failure.reason == .invalidClient ? (.seconds(30), .seconds(300)) : (.seconds(1), .seconds(30))
+        let backoff = min(shortest * (1 << min(failuresInARow - 1, 16)), longest)
+        let pause = max(shortest / 2, backoff * (0.5 + 0.5 * random))
+        fetch = .due(now + pause)
+        switch held {
+        case .token(let token) where token.expires > now: return .deliver(token)
+        case .suspect(let token) where token.expires > now: return .deliver(token)
+        default: return .fail(TokenUnavailable(retryAfter: pause, failure: failure))
+        }
+    }
+
+    /// The secret to go on with after `Completion.fetchAgain`.
+    public mutating func secretToTryAgainWith(now: NIODeadline) -> ClientCredentials.Secret {
+        guard case .underWay(let secret, _, let triedOther) = fetch else { return secret }
+        fetch = .underWay(secret: secret, sent: now, triedOther: triedOther)
+        return secret
+    }
+
+    /// Amazon answered 403 to a message sent with the token of this generation, for the first time for this message.
+    ///
+    /// However many messages report the same generation, one fetch follows.
+    public mutating func refused(generation refused: UInt64, now: NIODeadline) -> Renewal {
+        switch (held, fetch) {
+        case (.token(let token), _) where token.generation == refused:
+            guard forcedFetchesAgain <= now else { return .none }
+            held = .suspect(token)
+            switch fetch {
+            case .underWay: return .wait
+            case .due(let due):
+                // While fetches fail, one more 403 is no reason to hurry them.
+                guard failuresInARow == 0 || due <= now else { return .none }
+                fetch = .due(now)
+                return .wait
+            }
+        case (.token(let token), _) where token.generation > refused && token.expires > now: return .token(token)
+        case (_, .underWay): return .wait
+        case (_, .due(let due)): return due <= now ? .wait : .none
+        }
+    }
+
+    /// Amazon answered 403 to the same message once more, with a new token: the token is not the cause.
+    public mutating func refusedAgain(now: NIODeadline) {
+        forcedFetchesAgain = now + Self.forcedFetchPause
+    }
+}
+
+/// Why a message cannot be sent for want of a token.
+public struct TokenUnavailable: Error, Equatable, Sendable {
+    public var retryAfter: Duration
+    public var failure: TokenFetchFailure?
+}

@@ -1,0 +1,47 @@
+public import NIOCore
+
+/// Why a message has no connection to its region. Nothing was sent.
+public enum UpstreamUnavailable: Error, Equatable, Sendable {
+    case notResolved
+    case connectionRefused
+    case connectTimeout
+    case tlsFailed(String)
+    /// The connection was there and is gone, before a byte of the message was written.
+    case connectionLost
+    /// All connections are busy and stayed so.
+    case noFreeConnection
+}
+
+/// Why a message that was handed to the socket has no answer. It may have been accepted.
+public enum UpstreamFailure: Error, Equatable, Sendable {
+    case timeout
+    case connectionLost
+    case malformedAnswer(String)
+}
+
+/// The connections of one event loop to one region.
+public protocol UpstreamPool: AnyObject {
+    /// A connection that is established and free, for this message alone until it sends or gives it back.
+    ///
+    /// Nil when there is none yet: `receiver` is told later, once, whether one came.
+    func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>?
+}
+
+/// One established connection, leased for one message. Bound to its event loop.
+public protocol UpstreamConnection: AnyObject {
+    /// Writes the request, once. False if the connection is gone and not a byte was written.
+    ///
+    /// After true, exactly one of `upstreamAnswered` and `upstreamFailed` is called, about `deadline` at the latest;
+    /// before that, the connection has gone back to its pool or is closed.
+    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool
+
+    /// Gives the connection back unused.
+    func giveBack()
+}
+
+/// A message on its way to the upstream.
+public protocol UpstreamReceiver: AnyObject {
+    func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
+    func upstreamAnswered(_ answer: UpstreamAnswer)
+    func upstreamFailed(_ failure: UpstreamFailure)
+}

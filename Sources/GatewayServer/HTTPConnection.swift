@@ -1,0 +1,200 @@
+import GatewayCore
+import NIOCore
+
+/// One connection from a caller: bytes to requests, answers to bytes, one request at a time and in order.
+///
+/// Bound to its event loop, like everything its messages pass.
+final class HTTPConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum State: Equatable {
+        /// Can transition to: answering, closing.
+        case reading
+        /// A request is on its way through the gateway. Can transition to: reading, closing.
+        case answering(keepsAlive: Bool)
+        /// The last answer is being written, or the connection is closed.
+        case closing
+    }
+
+    /// Behind a request that is being answered, at most this much is read ahead.
+    private static let readAheadLimitBytes = 64 * 1024
+
+    private let loop: ListenerLoop
+    private let configuration: ListenerConfiguration
+    private var assembler: RequestAssembler
+    private var state = State.reading
+    private var phase = RequestAssembler.Phase.idle
+    /// When the phase has lasted too long. Read by the sweep of the loop.
+    private(set) var deadline: NIODeadline
+    private var context: ChannelHandlerContext?
+    private var hasPendingRead = false
+    private var inputIsClosed = false
+    /// Set while answers are asked for, so that an answer that is there at once does not recurse.
+    private var isAdvancing = false
+
+    init(loop: ListenerLoop) {
+        self.loop = loop
+        configuration = loop.configuration
+        assembler = RequestAssembler(limits: loop.configuration.limits)
+        deadline = .distantFuture
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        enter(.idle, now: context.eventLoop.now)
+        loop.opened(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        state = .closing
+        self.context = nil
+        loop.closed(self)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard state != .closing else { return }
+        assembler.receive(unwrapInboundIn(data))
+        if state == .reading { advance() }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        state = .closing
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            inputIsClosed = true
+            // A caller may close its side and still wait for the answer; without a request there is none to wait for.
+            switch state {
+            case .reading, .closing: close()
+            case .answering: break
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        state = .closing
+        context.close(promise: nil)
+    }
+
+    /// The time limit of the current phase is over.
+    func deadlinePassed() {
+        guard state == .reading else { return }
+        switch phase {
+        case .idle: close()
+        case .head, .content:
+            let what = phase == .head ? "head" : "content"
+            refuse(Refusal(.requestTimeout, "the \(what) of the request did not arrive in time"))
+        }
+    }
+
+    /// No further request is taken: closes now if none is being answered.
+    func drain() {
+        if state == .reading && phase == .idle { close() }
+    }
+
+    // MARK: Requests
+
+    private func advance() {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        defer { isAdvancing = false }
+        while state == .reading {
+            switch assembler.next() {
+            case .needsMoreBytes(let phase):
+                if inputIsClosed { return close() }
+                if phase != self.phase { enter(phase, now: loop.eventLoop.now) }
+                return
+            case .continueExpected:
+                write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
+            case .request(let request):
+                state = .answering(keepsAlive: request.head.keepsAlive)
+                deadline = .distantFuture
+                loop.forwarder.forward(request, to: self)
+            case .refused(let problem, let detail):
+                return refuse(Refusal(problem, detail))
+            }
+        }
+    }
+
+    private func enter(_ phase: RequestAssembler.Phase, now: NIODeadline) {
+        self.phase = phase
+        deadline =
+            switch phase {
+            case .idle: now + configuration.idleTimeout
+            case .head: now + configuration.headTimeout
+            case .content: now + configuration.contentTimeout
+            }
+    }
+
+    // MARK: Answers
+
+    /// What cannot be read leaves the connection without a place to go on from.
+    private func refuse(_ refusal: Refusal) {
+        loop.forwarder.refused(refusal.problem)
+        state = .closing
+        write(encode(Answer(.refusal(refusal), region: nil), keepsAlive: false))
+        closeGracefully()
+    }
+
+    private func encode(_ answer: Answer, keepsAlive: Bool) -> ByteBuffer {
+        loop.encoder.encode(answer, keepsAlive: keepsAlive, allocator: ByteBufferAllocator())
+    }
+
+    private func write(_ buffer: ByteBuffer) {
+        context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// Closes our side and gives the caller time to read: closing at once, with bytes unread, would reset the
+    /// connection and could destroy the answer on its way (RFC 9112 section 9.6).
+    private func closeGracefully() {
+        guard let context else { return }
+        deadline = .distantFuture
+        context.close(mode: .output, promise: nil)
+        loop.lingers(context.channel)
+        if hasPendingRead { resumeReading() }
+    }
+
+    private func close() {
+        state = .closing
+        context?.close(promise: nil)
+    }
+
+    private func resumeReading() {
+        hasPendingRead = false
+        context?.read()
+    }
+}
+
+extension HTTPConnection: AnswerRecipient {
+    func answered(_ answer: Answer) {
+        guard case .answering(let callerKeepsAlive) = state else { return }
+        let keepsAlive = callerKeepsAlive && !loop.isDraining && !inputIsClosed
+        write(encode(answer, keepsAlive: keepsAlive))
+        guard keepsAlive else {
+            state = .closing
+            return closeGracefully()
+        }
+        state = .reading
+        phase = .idle
+        deadline = loop.eventLoop.now + configuration.idleTimeout
+        if assembler.bufferedBytes > 0 { advance() }
+        if hasPendingRead { resumeReading() }
+    }
+}
+
+extension HTTPConnection: ChannelOutboundHandler {
+    typealias OutboundIn = Never
+
+    /// Holds reading back while a caller sends ahead of its answers.
+    func read(context: ChannelHandlerContext) {
+        if case .answering = state, assembler.bufferedBytes >= Self.readAheadLimitBytes {
+            hasPendingRead = true
+        } else {
+            context.read()
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import GatewayCore
+import NIOCore
+
+/// The connections of one event loop: their time limits, and draining.
+final class ListenerLoop {
+    /// Time limits are looked at this often; so much later than promised a connection may be closed.
+    private static let sweepInterval = TimeAmount.milliseconds(250)
+    /// How long a connection whose answer said `close` may take to read it.
+    private static let lingerTimeout = TimeAmount.seconds(2)
+
+    let eventLoop: any EventLoop
+    let forwarder: MessageForwarder
+    let encoder: AnswerEncoder
+    let configuration: ListenerConfiguration
+    private(set) var isDraining = false
+    private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+    private var sweep: RepeatedTask?
+    private let gate: ConnectionGate
+    private var whenEmpty: EventLoopPromise<Void>?
+
+    init(
+        eventLoop: any EventLoop, forwarder: MessageForwarder, encoder: AnswerEncoder,
+        configuration: ListenerConfiguration, gate: ConnectionGate
+    ) {
+        self.eventLoop = eventLoop
+        self.forwarder = forwarder
+        self.encoder = encoder
+        self.configuration = configuration
+        self.gate = gate
+    }
+
+    func opened(_ connection: HTTPConnection) {
+        connections[ObjectIdentifier(connection)] = connection
+        gate.opened()
+        if sweep == nil { startSweep() }
+    }
+
+    func closed(_ connection: HTTPConnection) {
+        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        gate.closed()
+        if connections.isEmpty {
+            sweep?.cancel()
+            sweep = nil
+            whenEmpty?.succeed()
+            whenEmpty = nil
+        }
+    }
+
+    /// The caller has been told that the connection ends; it is closed when it has read that, or after a while.
+    func lingers(_ channel: any Channel) {
+        eventLoop.assumeIsolated().scheduleTask(in: Self.lingerTimeout) { channel.close(promise: nil) }
+    }
+
+    /// From here on every answer ends its connection.
+    func startDraining() {
+        isDraining = true
+    }
+
+    /// Closes what is idle; completes when the last connection has been answered and is gone.
+    func finish() -> EventLoopFuture<Void> {
+        for connection in Array(connections.values) { connection.drain() }
+        guard !connections.isEmpty else { return eventLoop.makeSucceededVoidFuture() }
+        let promise = whenEmpty ?? eventLoop.makePromise()
+        whenEmpty = promise
+        return promise.futureResult
+    }
+
+    private func startSweep() {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        sweep = eventLoop.scheduleRepeatedTask(initialDelay: Self.sweepInterval, delay: Self.sweepInterval) { _ in
+            bound.value.closeOverdue()
+        }
+    }
+
+    private func closeOverdue() {
+        let now = eventLoop.now
+        for connection in Array(connections.values) where connection.deadline <= now { connection.deadlinePassed() }
+    }
+}

@@ -1,0 +1,172 @@
+public import GatewayCore
+public import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// The connections of one event loop to one region: opens, hands out and closes them as `PoolStateMachine` says.
+public final class RegionalPool: UpstreamPool {
+    /// Deadlines and idle connections are looked at this often.
+    private static let sweepInterval = TimeAmount.milliseconds(100)
+
+    private struct Waiter {
+        var receiver: any UpstreamReceiver
+        var timer: Scheduled<Void>
+    }
+
+    private let endpoint: APIEndpoint
+    private let trust: UpstreamTrust
+    private let eventLoop: any EventLoop
+    private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
+    private var machine: PoolStateMachine
+    private var connections: [PoolStateMachine.ConnectionID: UpstreamChannelHandler] = [:]
+    private var waiters: [PoolStateMachine.WaiterID: Waiter] = [:]
+    private var sweep: RepeatedTask?
+    private var isShutDown = false
+
+    /// - Parameter onConnectFailure: told why a connection did not come about.
+    public init(
+        to endpoint: APIEndpoint, trust: UpstreamTrust, configuration: PoolStateMachine.Configuration,
+        eventLoop: any EventLoop, onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in }
+    ) {
+        self.endpoint = endpoint
+        self.trust = trust
+        self.eventLoop = eventLoop
+        self.onConnectFailure = onConnectFailure
+        machine = PoolStateMachine(configuration)
+    }
+
+    /// For metrics.
+    public var counts: UpstreamConnectionCounts {
+        UpstreamConnectionCounts(
+            idle: machine.idleCount, leased: machine.leasedCount, connecting: machine.connectingCount)
+    }
+
+    public func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+        switch machine.lease(now: eventLoop.now) {
+        case .use(let id):
+            guard let connection = connections[id] else { return .failure(.connectionLost) }
+            return .success(connection)
+        case .refuse:
+            return .failure(.noFreeConnection)
+        case .wait(let waiter, let deadline, let connect):
+            let timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.timedOut(waiter) }
+            waiters[waiter] = Waiter(receiver: receiver, timer: timer)
+            if let connect { open(connect) }
+            return nil
+        }
+    }
+
+    /// Closes every connection; messages that are being answered are lost, so this comes after they are.
+    public func shutDown() {
+        isShutDown = true
+        for connection in Array(connections.values) { connection.close() }
+        sweep?.cancel()
+        sweep = nil
+    }
+
+    // MARK: Opening
+
+    private func open(_ id: PoolStateMachine.ConnectionID) {
+        let handler = UpstreamChannelHandler(id: id, pool: self, isSecure: endpoint.isSecure)
+        connections[id] = handler
+        let timeout = TimeAmount(machine.configuration.connectTimeout)
+        // Covers the handshake, too; a handler that is established by then does nothing.
+        eventLoop.assumeIsolated().scheduleTask(in: timeout) { handler.connectTimedOut() }
+        let bound = NIOLoopBound(handler, eventLoop: eventLoop)
+        let (host, isSecure, context) = (endpoint.host, endpoint.isSecure, trust.context)
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(timeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    if isSecure {
+                        // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
+                        let name = Self.isAddress(host) ? nil : host
+                        try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
+                    }
+                    try pipeline.addHandler(bound.value)
+                }
+            }
+            .connect(host: host, port: endpoint.port)
+            .assumeIsolated()
+            .whenComplete { result in
+                if case .failure(let error) = result { handler.connectFailed(error) }
+            }
+    }
+
+    private static func isAddress(_ host: String) -> Bool {
+        host.contains(":") || host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { UInt8($0) != nil }
+    }
+
+    // MARK: Events of connections
+
+    func established(_ connection: UpstreamChannelHandler) {
+        if sweep == nil { startSweep() }
+        perform(machine.connected(connection.id, now: eventLoop.now), on: connection)
+    }
+
+    func released(_ connection: UpstreamChannelHandler, wasUsed: Bool) {
+        perform(machine.released(connection.id, wasUsed: wasUsed, now: eventLoop.now), on: connection)
+    }
+
+    private func perform(_ action: PoolStateMachine.ConnectionAction, on connection: UpstreamChannelHandler) {
+        switch action {
+        case .none: break
+        case .handTo(let waiter): tell(waiter, .success(connection))
+        case .close: connection.close()
+        }
+    }
+
+    func connectFailed(_ id: PoolStateMachine.ConnectionID, _ reason: UpstreamUnavailable) {
+        connections[id] = nil
+        onConnectFailure(reason)
+        switch machine.connectFailed(id) {
+        case .fail(let waiter, let connect):
+            if let waiter { tell(waiter, .failure(reason)) }
+            if let connect { openUnlessShutDown(connect) }
+        }
+    }
+
+    func closed(_ id: PoolStateMachine.ConnectionID) {
+        connections[id] = nil
+        if let connect = machine.closed(id) { openUnlessShutDown(connect) }
+    }
+
+    private func openUnlessShutDown(_ id: PoolStateMachine.ConnectionID) {
+        if isShutDown { connectFailed(id, .connectionLost) } else { open(id) }
+    }
+
+    private func timedOut(_ waiter: PoolStateMachine.WaiterID) {
+        guard machine.waiterTimedOut(waiter) else { return }
+        tell(waiter, .failure(machine.connectingCount > 0 ? .connectTimeout : .noFreeConnection))
+    }
+
+    private func tell(
+        _ id: PoolStateMachine.WaiterID, _ result: Result<any UpstreamConnection, UpstreamUnavailable>
+    ) {
+        guard let waiter = waiters.removeValue(forKey: id) else { return }
+        waiter.timer.cancel()
+        waiter.receiver.upstreamLeased(result)
+    }
+
+    // MARK: Time
+
+    private func startSweep() {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        sweep = eventLoop.scheduleRepeatedTask(initialDelay: Self.sweepInterval, delay: Self.sweepInterval) { _ in
+            bound.value.closeOverdue()
+        }
+    }
+
+    private func closeOverdue() {
+        let now = eventLoop.now
+        for id in machine.closeWorn(now: now) { connections[id]?.close() }
+        for connection in Array(connections.values) { connection.checkDeadline(now: now) }
+        if connections.isEmpty {
+            sweep?.cancel()
+            sweep = nil
+        }
+    }
+}

@@ -1,0 +1,163 @@
+import GatewayCore
+import NIOCore
+import NIOPosix
+import NIOSSL
+import NIOTLS
+
+/// One connection to a region's API: from the handshake to the last answer. Carries one message at a time.
+final class UpstreamChannelHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum State {
+        /// Can transition to: free, closed.
+        case connecting
+        /// Idle in the pool, or leased and nothing sent yet. Can transition to: awaitingAnswer, closed.
+        case free
+        /// A message was handed to the socket. Can transition to: free, closed.
+        case awaitingAnswer(any UpstreamReceiver, deadline: NIODeadline)
+        case closed
+    }
+
+    let id: PoolStateMachine.ConnectionID
+    private let pool: RegionalPool
+    private let isSecure: Bool
+    private var state = State.connecting
+    private var assembler = ResponseAssembler()
+    private var context: ChannelHandlerContext?
+
+    init(id: PoolStateMachine.ConnectionID, pool: RegionalPool, isSecure: Bool) {
+        self.id = id
+        self.pool = pool
+        self.isSecure = isSecure
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if !isSecure { established() }
+        context.fireChannelActive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted = event as? TLSUserEvent { established() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func established() {
+        guard case .connecting = state else { return }
+        state = .free
+        pool.established(self)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .awaitingAnswer(let receiver, _) = state else {
+            return close()  // bytes that answer nothing
+        }
+        do {
+            switch try assembler.receive(unwrapInboundIn(data)) {
+            case .needsMoreBytes: break
+            case .answer(let answer, let isReusable):
+                state = .free
+                if isReusable { pool.released(self, wasUsed: true) } else { close() }
+                receiver.upstreamAnswered(answer)
+            }
+        } catch {
+            fail(.malformedAnswer(error.detail))
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if case .awaitingAnswer(let receiver, _) = state, let answer = assembler.endOfStream() {
+            close()
+            receiver.upstreamAnswered(answer)
+        } else {
+            fail(.connectionLost)
+        }
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if case .connecting = state { connectFailed(error) } else { fail(.connectionLost) }
+    }
+
+    /// No connection came about, for this reason.
+    func connectFailed(_ error: any Error) {
+        giveUpConnecting(UpstreamUnavailable(error))
+    }
+
+    /// The handshake has taken too long.
+    func connectTimedOut() {
+        giveUpConnecting(.connectTimeout)
+    }
+
+    private func giveUpConnecting(_ reason: UpstreamUnavailable) {
+        guard case .connecting = state else { return }
+        state = .closed
+        pool.connectFailed(id, reason)
+        context?.close(promise: nil)
+        context = nil
+    }
+
+    /// The connection ends here. Whoever waits for an answer will not get one.
+    private func fail(_ failure: UpstreamFailure) {
+        let before = state
+        close()
+        if case .awaitingAnswer(let receiver, _) = before { receiver.upstreamFailed(failure) }
+    }
+
+    /// Closes and tells the pool, once.
+    func close() {
+        let before = state
+        state = .closed
+        switch before {
+        case .closed: return
+        case .connecting: pool.connectFailed(id, .connectionLost)
+        case .free, .awaitingAnswer: pool.closed(id)
+        }
+        context?.close(promise: nil)
+        context = nil
+    }
+
+    /// Called by the sweep of the pool.
+    func checkDeadline(now: NIODeadline) {
+        if case .awaitingAnswer(_, let deadline) = state, deadline <= now { fail(.timeout) }
+    }
+}
+
+extension UpstreamChannelHandler: UpstreamConnection {
+    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        guard case .free = state, let context, context.channel.isActive else {
+            close()
+            return false
+        }
+        state = .awaitingAnswer(receiver, deadline: deadline)
+        context.writeAndFlush(wrapOutboundOut(request), promise: nil)
+        return true
+    }
+
+    func giveBack() {
+        guard case .free = state else { return }
+        pool.released(self, wasUsed: false)
+    }
+}
+
+extension UpstreamUnavailable {
+    /// What an error before the connection was established means.
+    init(_ error: any Error) {
+        switch error {
+        case let error as NIOConnectionError:
+            self = error.connectionErrors.isEmpty ? .notResolved : Self(connecting: error.connectionErrors[0].error)
+        case let error as NIOSSLError: self = .tlsFailed(String(describing: error))
+        case let error as NIOSSLExtraError: self = .tlsFailed(error.description)
+        case let error as BoringSSLError: self = .tlsFailed(String(describing: error))
+        default: self = Self(connecting: error)
+        }
+    }
+
+    private init(connecting error: any Error) {
+        if case .connectTimeout = error as? ChannelError { self = .connectTimeout } else { self = .connectionRefused }
+    }
+}

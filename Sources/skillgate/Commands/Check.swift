@@ -1,0 +1,16 @@
+import ArgumentParser
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Reads a configuration and its secrets, and reports every problem with its line and column.")
+
+    @Option(help: "The configuration, a YAML file.")
+    var config: String
+
+    func run() throws {
+        let configuration = try ConfigurationFile.read(config)
+        print(
+            "\(config): good; \(configuration.skills.count) skill(s), \(configuration.callers.count) caller(s), "
+                + "\(configuration.listeners.count) listener(s)")
+    }
+}

@@ -1,0 +1,51 @@
+import ArgumentParser
+import Glibc
+
+/// Exit codes of sysexits.h; the rest of the contract is 0 and what a crash gives.
+enum ExitStatus {
+    /// Usage or configuration.
+    static let usage: Int32 = 64
+    /// A needed service, or an address to listen on, is not there.
+    static let unavailable: Int32 = 69
+    /// A bug.
+    static let software: Int32 = 70
+}
+
+enum ConfigurationFile {
+    /// The configuration of a file; every problem goes to standard error, and the command ends.
+    static func read(_ path: String) throws -> GatewayConfiguration {
+        do throws(ConfigurationErrors) {
+            return try GatewayConfiguration(file: path, environment: Environment.variables())
+        } catch {
+            StandardError.write("\(error)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+    }
+}
+
+enum StandardError {
+    static func write(_ text: String) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            guard count > 0 else { return }
+            bytes = bytes.dropFirst(count)
+        }
+    }
+}
+
+enum Environment {
+    /// All variables of the process.
+    static func variables() -> [String: String] {
+        var variables: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let line = String(cString: text)
+            if let equals = line.firstIndex(of: "=") {
+                variables[String(line[..<equals])] = String(line[line.index(after: equals)...])
+            }
+            entry += 1
+        }
+        return variables
+    }
+}

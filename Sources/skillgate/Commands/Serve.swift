@@ -1,0 +1,42 @@
+import ArgumentParser
+import GatewayAdmin
+import Hummingbird
+import Logging
+import NIOPosix
+import ServiceLifecycle
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Runs the gateway.")
+
+    @Option(help: "The configuration, a YAML file.")
+    var config: String
+
+    func run() async throws {
+        let configuration = try ConfigurationFile.read(config)
+        let logger = Logger(label: "skillgate")
+        let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)
+        let source = AdminSource(
+            metrics: { try await gateway.metrics() }, readiness: { gateway.readiness() }, build: Build.information)
+        var quiet = logger
+        quiet.logLevel = .warning
+        let admin = AdminServer.application(
+            host: configuration.admin.host, port: configuration.admin.port, source: source, eventLoopGroup: control,
+            logger: quiet
+        ) { port in
+            logger.notice("admin listening", metadata: ["gateway.admin": "\(configuration.admin.host):\(port)"])
+        }
+        // Ended in reverse order: the admin server answers until the gateway has drained.
+        let services = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: admin), .init(service: gateway)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        do {
+            try await services.run()
+        } catch {
+            logger.critical("stopped", metadata: ["error": "\(error)"])
+            throw ExitCode(ExitStatus.unavailable)
+        }
+    }
+}

@@ -1,0 +1,145 @@
+import Yams
+
+/// One mapping of the document. Members are asked for by name; `close` reports those nobody asked for.
+final class ConfigurationSection {
+    let reader: ConfigurationReader
+    let path: [String]
+    let mark: Mark?
+    private let mapping: Node.Mapping?
+    private var known: [String] = []
+
+    init(_ mapping: Node.Mapping?, at mark: Mark?, path: [String], reader: ConfigurationReader) {
+        self.mapping = mapping
+        self.mark = mark
+        self.path = path
+        self.reader = reader
+    }
+
+    /// How the section is called in messages.
+    var title: String {
+        path.reduce(into: "") { title, name in
+            title += Int(name) == nil ? (title.isEmpty ? name : ".\(name)") : "[\(name)]"
+        }
+    }
+
+    func has(_ name: String) -> Bool { node(name) != nil }
+
+    func mark(of name: String) -> Mark? { node(name)?.mark ?? mark }
+
+    func report(_ text: String, at name: String? = nil) {
+        reader.report(text, at: name.flatMap { mark(of: $0) } ?? mark)
+    }
+
+    // MARK: Scalars
+
+    /// The member's value, or nil where it is missing or wrong; what is wrong is noted.
+    func value<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> Value? {
+        if let (text, place) = reader.override(of: path + [name]) {
+            _ = node(name)
+            guard let value = kind.parse(text) else {
+                reader.report("`\(text)` is not valid; expected \(kind.expected)", at: place)
+                return nil
+            }
+            return value
+        }
+        guard let node = node(name) else { return nil }
+        guard let scalar = node.scalar, !Self.isNull(node) else {
+            reader.report("`\(name)` has no single value; expected \(kind.expected)", at: node.mark)
+            return nil
+        }
+        guard let value = kind.parse(scalar.string) else {
+            reader.report("`\(name)` is `\(scalar.string)`; expected \(kind.expected)", at: node.mark)
+            return nil
+        }
+        return value
+    }
+
+    func value<Value>(_ name: String, _ kind: ConfigurationValue<Value>, default: Value) -> Value {
+        value(name, kind) ?? `default`
+    }
+
+    func required<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> Value? {
+        let before = reader.problems.count
+        let value = value(name, kind)
+        if value == nil && reader.problems.count == before {
+            reader.report("`\(name)` is missing\(path.isEmpty ? "" : " in `\(title)`"); expected \(kind.expected)", at: mark)
+        }
+        return value
+    }
+
+    // MARK: Sections and lists
+
+    /// The members of a mapping. A missing one is read all the same, since the environment may fill it.
+    func section<Result>(_ name: String, _ read: (ConfigurationSection) -> Result) -> Result {
+        let node = node(name)
+        var mapping: Node.Mapping?
+        if let node, !Self.isNull(node) {
+            mapping = node.mapping
+            if mapping == nil { reader.report("`\(name)` is not a mapping", at: node.mark) }
+        }
+        let section = ConfigurationSection(mapping, at: node?.mark ?? mark, path: path + [name], reader: reader)
+        defer { section.close() }
+        return read(section)
+    }
+
+    /// The members of a mapping, if it is there.
+    func optionalSection<Result>(_ name: String, _ read: (ConfigurationSection) -> Result?) -> Result? {
+        has(name) ? section(name, read) : nil
+    }
+
+    /// The mappings of a list.
+    func sections<Element>(_ name: String, _ read: (ConfigurationSection) -> Element?) -> [Element] {
+        nodes(name, expected: "a list of mappings").enumerated().compactMap { index, node in
+            guard let mapping = node.mapping else {
+                reader.report("an element of `\(name)` is not a mapping", at: node.mark)
+                return nil
+            }
+            let section = ConfigurationSection(
+                mapping, at: node.mark, path: path + [name, String(index)], reader: reader)
+            defer { section.close() }
+            return read(section)
+        }
+    }
+
+    /// The scalars of a list.
+    func values<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> [(value: Value, mark: Mark?)] {
+        nodes(name, expected: "a list").compactMap { node in
+            guard let text = node.scalar?.string, let value = kind.parse(text) else {
+                let what = node.scalar.map { "`\($0.string)`" } ?? "something that is no single value"
+                reader.report("`\(name)` holds \(what); expected \(kind.expected)", at: node.mark)
+                return nil
+            }
+            return (value, node.mark)
+        }
+    }
+
+    private func nodes(_ name: String, expected: String) -> [Node] {
+        guard let node = node(name), !Self.isNull(node) else { return [] }
+        guard let sequence = node.sequence else {
+            reader.report("`\(name)` is not a list; expected \(expected)", at: node.mark)
+            return []
+        }
+        return Array(sequence)
+    }
+
+    // MARK: Members
+
+    private func node(_ name: String) -> Node? {
+        if !known.contains(name) { known.append(name) }
+        return mapping?.first { $0.key.string == name }?.value
+    }
+
+    private static func isNull(_ node: Node) -> Bool {
+        node.scalar?.style == .plain && ["", "~", "null"].contains(node.scalar?.string)
+    }
+
+    /// Reports every member that was never asked for.
+    func close() {
+        for (key, _) in mapping ?? [:] {
+            let name = key.string ?? "?"
+            guard !known.contains(name) else { continue }
+            let place = path.isEmpty ? "" : " in `\(title)`"
+            reader.report("unknown member `\(name)`\(place)\(ConfigurationReader.hint(name, known))", at: key.mark)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import GatewayCore
+
+/// How the text of a scalar becomes a value, and what to tell who wrote something else.
+struct ConfigurationValue<Value> {
+    let expected: String
+    let parse: (String) -> Value?
+}
+
+extension ConfigurationValue where Value == String {
+    static func text(_ expected: String) -> Self {
+        Self(expected: expected) { $0.isEmpty ? nil : $0 }
+    }
+
+    /// Names become labels of metrics and parts of fields.
+    static var name: Self {
+        Self(expected: "a name of 1 to 64 letters, digits, `-`, `_` and `.`") { text in
+            let isName = text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                    true
+                default: false
+                }
+            }
+            return isName && (1...64).contains(text.utf8.count) ? text : nil
+        }
+    }
+}
+
+extension ConfigurationValue where Value == Int {
+    static func integer(_ range: ClosedRange<Int>) -> Self {
+        Self(expected: "an integer from \(range.lowerBound) to \(range.upperBound)") { text in
+            Int(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// In bytes.
+    static func size(_ range: ClosedRange<Int>) -> Self {
+        Self(expected: "a size such as 64KiB or 512MiB, from \(range.lowerBound) to \(range.upperBound) bytes") { text in
+            let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)]
+            for (suffix, factor) in units where text.hasSuffix(suffix) {
+                guard let number = Int(text.dropLast(suffix.count)), number >= 0 else { continue }
+                let (bytes, overflows) = number.multipliedReportingOverflow(by: factor)
+                return !overflows && range.contains(bytes) ? bytes : nil
+            }
+            return nil
+        }
+    }
+}
+
+extension ConfigurationValue where Value == Bool {
+    static var boolean: Self {
+        Self(expected: "`true` or `false`") { ["true": true, "false": false][$0] }
+    }
+}
+
+extension ConfigurationValue where Value == Duration {
+    static func duration(_ range: ClosedRange<Duration>) -> Self {
+        Self(expected: "a duration such as 250ms, 10s, 5m or 24h, from \(range.lowerBound) to \(range.upperBound)") { text in
+            let units: [(String, Duration)] = [
+                ("ms", .milliseconds(1)), ("s", .seconds(1)), ("m", .seconds(60)), ("h", .seconds(3600)),
+                ("d", .seconds(86_400)),
+            ]
+            for (suffix, unit) in units where text.hasSuffix(suffix) {
+                guard let number = Int(text.dropLast(suffix.count)), (0...1_000_000_000).contains(number) else {
+                    continue
+                }
+                let duration = unit * number
+                return range.contains(duration) ? duration : nil
+            }
+            return nil
+        }
+    }
+}
+
+extension ConfigurationValue where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
+    static var choice: Self {
+        Self(expected: Value.allCases.map { "`\($0.rawValue)`" }.joined(separator: " or ")) { Value(rawValue: $0) }
+    }
+}
+
+extension ConfigurationValue where Value == Region {
+    static var region: Self {
+        Self(expected: "`NA`, `EU` or `FE`") { Region(name: $0) }
+    }
+}
+
+/// Where a server listens.
+struct SocketAddressText: Equatable {
+    var host: String
+    var port: Int
+}
+
+extension ConfigurationValue where Value == SocketAddressText {
+    static var address: Self {
+        Self(expected: "an address such as 127.0.0.1:8080 or [::1]:8080") { text in
+            guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+                (0...65535).contains(port)
+            else { return nil }
+            var host = text[..<colon]
+            if host.hasPrefix("[") && host.hasSuffix("]") {
+                host = host.dropFirst().dropLast()
+            } else if host.contains(":") {
+                return nil
+            }
+            return host.isEmpty ? nil : SocketAddressText(host: String(host), port: port)
+        }
+    }
+}
+
+extension ConfigurationValue where Value == APIEndpoint {
+    /// Tokens and messages leave the machine encrypted or not at all.
+    static var endpoint: Self {
+        Self(expected: "a URL that starts with https:// (http:// only on a loopback address)") { text in
+            guard let endpoint = try? APIEndpoint(parsing: text), endpoint.isSecure || endpoint.isLoopback else {
+                return nil
+            }
+            return endpoint
+        }
+    }
+
+    /// An endpoint that is compared and never dialled.
+    static var alias: Self {
+        Self(expected: "a URL such as https://api.amazonalexa.com") { try? APIEndpoint(parsing: $0) }
+    }
+}

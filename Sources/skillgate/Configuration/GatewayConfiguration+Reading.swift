@@ -1,0 +1,171 @@
+import GatewayCore
+import GatewayServer
+import Yams
+
+/// Every problem of a configuration file, in the order in which they stand in it.
+struct ConfigurationErrors: Error, CustomStringConvertible {
+    var problems: [ConfigurationProblem]
+
+    var description: String { problems.map(\.description).joined(separator: "\n") }
+}
+
+extension GatewayConfiguration {
+    /// Reads and checks a whole configuration, secrets included.
+    ///
+    /// - Parameters:
+    ///   - file: the path of a YAML or JSON file; paths in it are relative to its folder.
+    ///   - environment: for overrides and for secrets by `{env: …}`.
+    init(file: String, environment: [String: String]) throws(ConfigurationErrors) {
+        let yaml: String
+        do {
+            yaml = try TextFile.read(file, limitBytes: 4 << 20)
+        } catch {
+            let problem = ConfigurationProblem(place: .file(file, line: 1, column: 1), text: error.description)
+            throw ConfigurationErrors(problems: [problem])
+        }
+        try self.init(yaml: yaml, fileName: file, folder: TextFile.folder(of: file), environment: environment)
+    }
+
+    init(
+        yaml: String, fileName: String, folder: String, environment: [String: String]
+    ) throws(ConfigurationErrors) {
+        self.init()
+        let reader = ConfigurationReader(fileName: fileName, environment: environment)
+        if let root = reader.root(of: yaml) {
+            let secrets = SecretReader(folder: folder)
+            read(root, secrets)
+            root.close()
+            reader.reportUnknownVariables()
+        }
+        guard reader.problems.isEmpty else { throw ConfigurationErrors(problems: Self.sorted(reader.problems)) }
+    }
+
+    private static func sorted(_ problems: [ConfigurationProblem]) -> [ConfigurationProblem] {
+        problems.enumerated().sorted { one, other in
+            switch (one.element.place, other.element.place) {
+            case (.file(_, let line, let column), .file(_, let otherLine, let otherColumn)):
+                (line, column, one.offset) < (otherLine, otherColumn, other.offset)
+            case (.file, .environment): true
+            case (.environment, .file): false
+            case (.environment, .environment): one.offset < other.offset
+            }
+        }.map(\.element)
+    }
+
+    private mutating func read(_ root: ConfigurationSection, _ secrets: SecretReader) {
+        eventLoops = root.value("eventLoops", .integer(1...256))
+        readListeners(root)
+        admin = root.section("admin") { $0.value("address", .address, default: admin) }
+        readRegions(root)
+        readUpstream(root, secrets)
+        readSkills(root, secrets)
+        readCallers(root, secrets)
+        readIdempotency(root)
+        root.section("drain") { section in
+            drain.notice = section.value("notice", .duration(.zero ... .seconds(300)), default: drain.notice)
+            drain.timeout = section.value("timeout", .duration(.seconds(1) ... .seconds(3600)), default: drain.timeout)
+        }
+    }
+
+    private mutating func readListeners(_ root: ConfigurationSection) {
+        guard root.has("listeners") else { return }
+        listeners = root.sections("listeners") { section in
+            section.required("address", .address).map { ListenerConfiguration(host: $0.host, port: $0.port) }
+        }
+        if listeners.isEmpty && root.reader.problems.isEmpty {
+            root.report("`listeners` is empty; expected at least one", at: "listeners")
+        }
+    }
+
+    private mutating func readRegions(_ root: ConfigurationSection) {
+        root.section("regions") { section in
+            for region in Region.allCases {
+                section.section(region.name) { section in
+                    endpoints[region] = section.value("apiEndpoint", .endpoint, default: endpoints[region])
+                    guard section.has("aliases") else { return }
+                    aliases[region] = section.values("aliases", .alias).map(\.value)
+                }
+            }
+        }
+        do {
+            _ = try regionDirectory()
+        } catch {
+            let names = error.regions.map(\.name).joined(separator: " and ")
+            root.report("`\(error.endpoint)` belongs to two regions, \(names)", at: "regions")
+        }
+        let endpoint = root.value(
+            "tokenEndpoint", .endpoint, default: (try? APIEndpoint(parsing: tokenEndpoint)) ?? .official(.northAmerica))
+        tokenEndpoint = endpoint.description
+    }
+
+    func regionDirectory() throws(RegionDirectory.Conflict) -> RegionDirectory {
+        try RegionDirectory(ByRegion { [endpoints[$0]] + aliases[$0] })
+    }
+
+    private mutating func readUpstream(_ root: ConfigurationSection, _ secrets: SecretReader) {
+        root.section("upstream") { section in
+            section.section("trust") { section in
+                guard let path = section.value("caFile", .text("the path of a PEM file")) else { return }
+                let file = secrets.path(path)
+                do throws(TextFile.Unreadable) {
+                    _ = try TextFile.read(file, limitBytes: 4 << 20)
+                    upstream.caFile = file
+                } catch {
+                    section.report("`caFile`: \(error.description)", at: "caFile")
+                }
+            }
+            let limits = upstream.limits
+            upstream.limits.deadline = section.value(
+                "deadline", .duration(.milliseconds(100) ... .seconds(300)), default: limits.deadline)
+            upstream.pool.connectTimeout = section.value(
+                "connectTimeout", .duration(.milliseconds(10) ... .seconds(60)), default: upstream.pool.connectTimeout)
+            upstream.pool.maximumConnections = section.value(
+                "maximumConnectionsPerRegion", .integer(1...10_000), default: upstream.pool.maximumConnections)
+            upstream.pool.idleTimeout = section.value(
+                "idleTimeout", .duration(.seconds(1) ... .seconds(3600)), default: upstream.pool.idleTimeout)
+            upstream.strict5xx = section.value("strict5xx", .boolean, default: upstream.strict5xx)
+        }
+    }
+
+    private mutating func readSkills(_ root: ConfigurationSection, _ secrets: SecretReader) {
+        var names: Set<String> = []
+        skills = root.sections("skills") { section in
+            let name = section.required("name", .name)
+            if let name, !names.insert(name).inserted {
+                section.report("there are two skills of the name `\(name)`", at: "name")
+            }
+            let clientID = section.required("clientID", .text("the client id of the skill's messaging credentials"))
+            let secret = secrets.required("clientSecret", in: section)
+            let next = secrets.optional("nextClientSecret", in: section)
+            let region = section.value("defaultRegion", .region)
+            guard let name, let clientID, let secret else { return nil }
+            let credentials = ClientCredentials(clientID: clientID, clientSecret: secret, nextClientSecret: next)
+            return SkillConfiguration(name: name, credentials: credentials, defaultRegion: region)
+        }
+        if !root.has("skills") { root.report("`skills` is missing; expected a list of at least one skill") }
+    }
+
+    private mutating func readIdempotency(_ root: ConfigurationSection) {
+        enum Store: String, CaseIterable { case memory }
+        root.section("idempotency") { section in
+            _ = section.value("store", ConfigurationValue<Store>.choice)
+            idempotency.retention = section.value(
+                "retention", .duration(.seconds(60) ... .seconds(30 * 86_400)), default: idempotency.retention)
+            idempotency.concurrentDuplicates = section.value(
+                "concurrentDuplicates", .choice, default: idempotency.concurrentDuplicates)
+            section.section("memory") { section in
+                let memory = idempotency.memory
+                idempotency.memory.maximumRecords = section.value(
+                    "maximumRecords", .integer(1...1_000_000_000), default: memory.maximumRecords)
+                idempotency.memory.maximumBytes = section.value(
+                    "maximumBytes", .size(1024...(1 << 40)), default: memory.maximumBytes)
+                idempotency.memory.whenFull = section.value("whenFull", .choice, default: memory.whenFull)
+            }
+            if idempotency.retention <= upstream.limits.lease {
+                section.report(
+                    "`retention` is \(idempotency.retention); expected more than the longest time a message can take, "
+                        + "\(upstream.limits.lease)", at: "retention")
+            }
+        }
+    }
+}

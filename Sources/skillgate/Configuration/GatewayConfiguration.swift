@@ -1,0 +1,57 @@
+import GatewayCore
+import GatewayServer
+
+/// The whole configuration as values, defaults filled in and secrets read. `Docs/Configuration.md` describes each.
+struct GatewayConfiguration: Sendable {
+    struct SkillConfiguration: Sendable {
+        var name: String
+        var credentials: ClientCredentials
+        var defaultRegion: Region?
+    }
+
+    struct CallerConfiguration: Sendable {
+        var name: String
+        var keys: [APIKeyDigest]
+        /// By their place in `skills`.
+        var skills: [Int]
+        var regions = Set(Region.allCases)
+        var requiresIdempotencyKey = false
+        var unknownOutcome = Caller.UnknownOutcome.hold
+    }
+
+    struct Upstream: Sendable {
+        /// The path of a PEM file whose certificates are trusted besides the system's.
+        var caFile: String?
+        var pool = PoolStateMachine.Configuration()
+        var limits = ForwardingConfiguration.Limits()
+        var strict5xx = false
+    }
+
+    struct Idempotency: Sendable {
+        var retention = Duration.seconds(86_400)
+        var concurrentDuplicates = ForwardingConfiguration.ConcurrentDuplicates.wait
+        var memory = MemoryIdempotencyStore.Configuration()
+    }
+
+    struct Drain: Sendable {
+        /// From failing readiness to closing the listeners.
+        var notice = Duration.seconds(5)
+        /// From closing the listeners to giving up on messages in flight.
+        var timeout = Duration.seconds(30)
+    }
+
+    /// Threads of the data plane; nil: one a core.
+    var eventLoops: Int?
+    var listeners = [ListenerConfiguration(host: "127.0.0.1", port: 8080)]
+    var admin = SocketAddressText(host: "127.0.0.1", port: 9090)
+    var endpoints = ByRegion { APIEndpoint.official($0) }
+    var aliases = ByRegion { APIEndpoint.officialAliases($0) }
+    var tokenEndpoint = "https://api.amazon.com/auth/o2/token"
+    var upstream = Upstream()
+    var skills: [SkillConfiguration] = []
+    var callers: [CallerConfiguration] = []
+    /// The place in `callers` of the one who needs no credentials.
+    var anonymousCaller: Int?
+    var idempotency = Idempotency()
+    var drain = Drain()
+}

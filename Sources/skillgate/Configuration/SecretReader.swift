@@ -1,0 +1,54 @@
+/// Reads secrets, which stand in a configuration by reference only: `{file: …}` or `{env: …}`.
+struct SecretReader {
+    private static let limitBytes = 64 << 10
+
+    /// What relative paths are relative to.
+    let folder: String
+
+    func path(_ text: String) -> String {
+        text.hasPrefix("/") || folder.isEmpty ? text : "\(folder)/\(text)"
+    }
+
+    func required(_ name: String, in section: ConfigurationSection) -> String? {
+        guard section.has(name) else {
+            section.report("`\(name)` is missing in `\(section.title)`; expected {file: …} or {env: …}")
+            return nil
+        }
+        return section.section(name) { read($0) }
+    }
+
+    func optional(_ name: String, in section: ConfigurationSection) -> String? {
+        section.optionalSection(name) { read($0) }
+    }
+
+    /// The secret a reference leads to, without the line end that editors put behind it.
+    func read(_ reference: ConfigurationSection) -> String? {
+        let file = reference.value("file", .text("the path of a file"))
+        let variable = reference.value("env", .text("the name of an environment variable"))
+        guard (file == nil) != (variable == nil) else {
+            reference.report("`\(reference.title)` is no reference to a secret; expected {file: …} or {env: …}")
+            return nil
+        }
+        var secret: String
+        if let file {
+            do {
+                secret = try TextFile.read(path(file), limitBytes: Self.limitBytes)
+            } catch {
+                reference.report("`\(reference.title)`: \(error.description)", at: "file")
+                return nil
+            }
+        } else {
+            guard let value = variable.flatMap({ reference.reader.secret(inVariable: $0) }) else {
+                reference.report("the environment has no variable `\(variable ?? "")`", at: "env")
+                return nil
+            }
+            secret = value
+        }
+        while secret.last?.isNewline == true { secret.removeLast() }
+        guard !secret.isEmpty else {
+            reference.report("`\(reference.title)` is empty")
+            return nil
+        }
+        return secret
+    }
+}

@@ -1,0 +1,11 @@
+import ArgumentParser
+
+@main
+struct Skillgate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "skillgate",
+        abstract: "A stateless multi-region gateway for the Alexa Skill Messaging API.",
+        version: "\(Build.version) (\(Build.revision), Swift \(Build.swift))",
+        subcommands: [Serve.self, Check.self, Simulate.self, Demo.self]
+    )
+}

@@ -1,0 +1,201 @@
+import Crypto
+import GatewayAdmin
+import GatewayCore
+import GatewayServer
+import GatewayUpstream
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import TokenEndpointClient
+
+/// The whole gateway, put together: what each event loop has for itself, and what all of them share.
+final class Gateway: Service {
+    /// What belongs to one event loop.
+    private struct Loop: Sendable {
+        var forwarder: NIOLoopBound<MessageForwarder>
+        var pools: ByRegion<NIOLoopBound<RegionalPool>>
+    }
+
+    private let configuration: GatewayConfiguration
+    private let logger: Logger
+    private let group: MultiThreadedEventLoopGroup
+    private let skills: [Skill]
+    private let store: MemoryIdempotencyStore
+    private let loops: [Loop]
+    private let isDraining = Atomic<Bool>(false)
+    private let onListening: @Sendable ([Int]) async -> Void
+
+    /// - Parameters:
+    ///   - controlLoop: runs the timers of the control plane.
+    ///   - onListening: told the ports of the listeners once all are bound.
+    init(
+        _ configuration: GatewayConfiguration, controlLoop: any EventLoop, logger: Logger,
+        onListening: @escaping @Sendable ([Int]) async -> Void = { _ in }
+    ) async throws {
+        self.configuration = configuration
+        self.logger = logger
+        self.onListening = onListening
+        group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
+        store = MemoryIdempotencyStore(configuration.idempotency.memory)
+        skills = Self.skills(configuration, controlLoop: controlLoop, logger: logger)
+
+        let forwarding = try Self.forwarding(configuration, skills: skills)
+        let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
+        let fingerprintKey = SymmetricKey(size: .bits256)
+        let problems = ProblemLog(logger)
+        let store = store
+        var loops: [Loop] = []
+        for eventLoop in group.makeIterator() {
+            let loop = try await eventLoop.submit {
+                let pools = ByRegion { region in
+                    RegionalPool(
+                        to: configuration.endpoints[region], trust: trust, configuration: configuration.upstream.pool,
+                        eventLoop: eventLoop,
+                        onConnectFailure: { logger.debug("no connection", metadata: ["error": "\($0)"]) })
+                }
+                let forwarder = MessageForwarder(
+                    forwarding, store: store, pools: ByRegion { pools[$0] }, fingerprintKey: fingerprintKey,
+                    eventLoop: eventLoop, onProblem: { problems.report($0, $1) })
+                return Loop(
+                    forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
+                    pools: ByRegion { NIOLoopBound(pools[$0], eventLoop: eventLoop) })
+            }.get()
+            loops.append(loop)
+        }
+        self.loops = loops
+    }
+
+    private static func skills(
+        _ configuration: GatewayConfiguration, controlLoop: any EventLoop, logger: Logger
+    ) -> [Skill] {
+        let endpoint = LoginWithAmazon(
+            url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile)
+        return configuration.skills.enumerated().map { index, skill in
+            let tokens = TokenCache(skill.credentials, endpoint: endpoint, eventLoop: controlLoop) { failure in
+                logger.warning(
+                    "no access token was fetched",
+                    metadata: [
+                        "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
+                        "gateway.token.detail": "\(failure.detail)",
+                    ])
+            }
+            return Skill(index: index, name: skill.name, defaultRegion: skill.defaultRegion, tokens: tokens)
+        }
+    }
+
+    private static func forwarding(
+        _ configuration: GatewayConfiguration, skills: [Skill]
+    ) throws -> ForwardingConfiguration {
+        let callers = configuration.callers.enumerated().map { index, caller in
+            let value = Caller(
+                index: index, name: caller.name, skills: caller.skills, regions: caller.regions,
+                requiresIdempotencyKey: caller.requiresIdempotencyKey, unknownOutcome: caller.unknownOutcome)
+            return (caller: value, keys: caller.keys)
+        }
+        var forwarding = ForwardingConfiguration(
+            callers: CallerDirectory(callers, anonymousCaller: configuration.anonymousCaller), skills: skills,
+            regions: try configuration.regionDirectory(), endpoints: configuration.endpoints,
+            userAgent: Build.userAgent)
+        forwarding.limits = configuration.upstream.limits
+        forwarding.retention = configuration.idempotency.retention
+        forwarding.concurrentDuplicates = configuration.idempotency.concurrentDuplicates
+        forwarding.strict5xx = configuration.upstream.strict5xx
+        return forwarding
+    }
+
+    // MARK: Running
+
+    /// Serves until told to shut down; then drains, and returns when the last message has been answered.
+    func run() async throws {
+        for skill in skills { skill.tokens.start() }
+        let listeners = try await bind()
+        await onListening(listeners.compactMap(\.port))
+        try? await gracefulShutdown()
+        try await drain(listeners)
+    }
+
+    private func bind() async throws -> [HTTPListener] {
+        var listeners: [HTTPListener] = []
+        for listener in configuration.listeners {
+            let bound = try await HTTPListener.bind(
+                listener, forwarders: loops.map(\.forwarder), encoder: AnswerEncoder(endpoints: configuration.endpoints),
+                group: group)
+            logger.notice(
+                "listening", metadata: ["gateway.listener": "\(listener.host):\(bound.port ?? listener.port)"])
+            listeners.append(bound)
+        }
+        return listeners
+    }
+
+    private func drain(_ listeners: [HTTPListener]) async throws {
+        isDraining.store(true, ordering: .relaxed)
+        logger.notice("draining", metadata: ["gateway.drain.notice": "\(configuration.drain.notice)"])
+        for listener in listeners { try await listener.startDraining() }
+        try? await Task.sleep(for: configuration.drain.notice)
+        let timeout = configuration.drain.timeout
+        let isFinished = await withTaskGroup(of: Bool.self) { tasks in
+            tasks.addTask {
+                for listener in listeners { try? await listener.finish() }
+                return true
+            }
+            tasks.addTask {
+                try? await Task.sleep(for: timeout)
+                return false
+            }
+            defer { tasks.cancelAll() }
+            return await tasks.next() ?? false
+        }
+        if isFinished {
+            logger.notice("every message has been answered")
+        } else {
+            logger.error("the time to drain is over; messages in flight are given up")
+        }
+        for skill in skills { skill.tokens.stop() }
+        for loop in loops {
+            for region in Region.allCases {
+                let pool = loop.pools[region]
+                try await pool.eventLoop.submit { pool.value.shutDown() }.get()
+            }
+        }
+    }
+
+    // MARK: What the admin server shows
+
+    func readiness() -> Readiness {
+        let now = NIODeadline.now()
+        let states = skills.map { skill in
+            let statistics = skill.tokens.statistics()
+            let isValid = statistics.expires.map { $0 > now } ?? false
+            return Readiness.SkillState(
+                skill: skill.name, token: isValid ? "valid" : statistics.hasHadToken ? "expired" : "none")
+        }
+        let draining = isDraining.load(ordering: .relaxed)
+        return Readiness(
+            ready: !draining && states.allSatisfy { $0.token != "none" }, draining: draining, skills: states)
+    }
+
+    func metrics() async throws -> MetricsSnapshot {
+        var snapshot = MetricsSnapshot(
+            callers: configuration.callers.map(\.name), skills: skills.map(\.name), build: Build.information)
+        for loop in loops {
+            let (instruments, counts) = try await loop.forwarder.eventLoop.submit {
+                (loop.forwarder.value.instruments, ByRegion { loop.pools[$0].value.counts })
+            }.get()
+            snapshot.forwarding.add(instruments)
+            for region in Region.allCases { snapshot.connections[region] = snapshot.connections[region] + counts[region] }
+        }
+        let now = NIODeadline.now()
+        let unixTime = UnixTime.now()
+        snapshot.tokens = skills.map { skill in
+            let statistics = skill.tokens.statistics()
+            return MetricsSnapshot.Token(
+                skill: skill.name, statistics: statistics,
+                expiresAt: statistics.expires.map { unixTime + Double(($0 - now).nanoseconds) * 1e-9 })
+        }
+        snapshot.records = store.statistics()
+        snapshot.process = ProcessStatistics.current()
+        return snapshot
+    }
+}
