@@ -35,7 +35,8 @@ struct MessageRoutes {
 
     private func judge(_ request: Request, userId: String, _ content: Data) -> Answer {
         let authorization = request.headers[.authorization] ?? ""
-        guard authorization.hasPrefix("Bearer "), let clientID = amazon.client(ofToken: String(authorization.dropFirst(7)))
+        guard authorization.hasPrefix("Bearer "),
+            let clientID = amazon.client(ofToken: String(authorization.dropFirst(7)))
         else { return Answer(403, message: "The access token is expired or not valid.") }
         guard request.headers[.contentType]?.lowercased().hasPrefix("application/json") == true else {
             return Answer(400, message: "Content-Type is not application/json")

@@ -154,7 +154,9 @@ final class SimulatedAmazon: Sendable {
     }
 
     func messageRefused(_ region: SimulatedRegion, status: Int) {
-        state.withLock { $0.counters.messages[region.rawValue, default: .init()].refused[String(status), default: 0] += 1 }
+        state.withLock {
+            $0.counters.messages[region.rawValue, default: .init()].refused[String(status), default: 0] += 1
+        }
     }
 
     func tokenAnswered(_ status: Int) {

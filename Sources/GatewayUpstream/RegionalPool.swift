@@ -97,7 +97,8 @@ public final class RegionalPool: UpstreamPool {
     }
 
     private static func isAddress(_ host: String) -> Bool {
-        host.contains(":") || host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { UInt8($0) != nil }
+        host.contains(":")
+            || host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { UInt8($0) != nil }
     }
 
     // MARK: Events of connections

@@ -72,7 +72,8 @@ public struct LoginWithAmazon: TokenEndpoint {
             let error = try? JSONDecoder().decode(ErrorReply.self, from: Data(response.content)).error,
             error.utf8.allSatisfy({ (0x61...0x7A).contains($0) || $0 == 0x5F }), error.utf8.count <= 64
         else { return TokenFetchFailure(.unusableAnswer, "status \(response.status)") }
-        return TokenFetchFailure(error == "invalid_client" ? .invalidClient : .refused, "status \(response.status), \(error)")
+        return TokenFetchFailure(
+            error == "invalid_client" ? .invalidClient : .refused, "status \(response.status), \(error)")
     }
 
     private struct ErrorReply: Decodable {

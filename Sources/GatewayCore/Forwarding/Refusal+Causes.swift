@@ -8,7 +8,8 @@ extension UpstreamUnavailable {
         case .connectionRefused:
             Refusal(.upstreamConnectionRefused, "the region's API did not accept a connection; nothing was sent")
         case .connectTimeout:
-            Refusal(.upstreamConnectionTimeout, "no connection to the region's API came about in time; nothing was sent")
+            Refusal(
+                .upstreamConnectionTimeout, "no connection to the region's API came about in time; nothing was sent")
         case .tlsFailed:
             Refusal(.upstreamTLSFailed, "no TLS connection to the region's API came about; nothing was sent")
         case .connectionLost:

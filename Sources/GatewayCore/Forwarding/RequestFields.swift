@@ -22,7 +22,8 @@ struct RequestFields {
         guard let field = head.gatewaySkill else {
             guard caller.skills.count == 1, let index = caller.skills.first else {
                 throw Refusal(
-                    .skillRequired, "field `Gateway-Skill` is missing; the caller may send for several skills: "
+                    .skillRequired,
+                    "field `Gateway-Skill` is missing; the caller may send for several skills: "
                         + caller.skills.map { skills[$0].name }.joined(separator: ", "))
             }
             return skills[index]

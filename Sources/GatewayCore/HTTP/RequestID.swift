@@ -34,8 +34,14 @@ public enum RequestID: Equatable, Hashable, Sendable {
                 guard byte == UInt8(ascii: "-") else { return nil }
                 continue
             }
-            guard !(UInt8(ascii: "A")...UInt8(ascii: "F")).contains(byte), let digit = hexDigit(byte) else { return nil }
-            if digits < 16 { halves.0 = halves.0 << 4 | UInt64(digit) } else { halves.1 = halves.1 << 4 | UInt64(digit) }
+            guard !(UInt8(ascii: "A")...UInt8(ascii: "F")).contains(byte), let digit = hexDigit(byte) else {
+                return nil
+            }
+            if digits < 16 {
+                halves.0 = halves.0 << 4 | UInt64(digit)
+            } else {
+                halves.1 = halves.1 << 4 | UInt64(digit)
+            }
             digits += 1
         }
         return .uuid(halves.0, halves.1)

@@ -96,7 +96,8 @@ private enum JSONMemberName {
         if isEscaped {
             var unescaped: [UInt8] = []
             CanonicalMessage.appendUnescaped(bytes, name, to: &unescaped)
-            self = unescaped.elementsEqual("data".utf8)
+            self =
+                unescaped.elementsEqual("data".utf8)
                 ? .data : unescaped.elementsEqual("expiresAfterSeconds".utf8) ? .expiresAfterSeconds : .other
         } else if bytes.isEqual(name, to: "data") {
             self = .data

@@ -14,7 +14,8 @@ public struct UpstreamRequest: Sendable {
                 + "Accept: application/json\r\nContent-Type: application/json\r\n")
     }
 
-    func serialize(user: UserID, token: AccessToken, content: ByteBuffer, allocator: ByteBufferAllocator) -> ByteBuffer {
+    func serialize(user: UserID, token: AccessToken, content: ByteBuffer, allocator: ByteBufferAllocator) -> ByteBuffer
+    {
         let length =
             beforeUser.readableBytes + user.canonical.readableBytes + afterUser.readableBytes
             + token.fieldLine.readableBytes + content.readableBytes + 32

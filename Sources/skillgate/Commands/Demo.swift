@@ -1,4 +1,13 @@
+import AlexaSimulator
 import ArgumentParser
+import GatewayAdmin
+import GatewayCore
+import Hummingbird
+import Logging
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
 
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -8,5 +17,115 @@ struct Demo: AsyncParsableCommand {
     var stay = false
 
     func run() async throws {
+        var logger = Logger(label: "skillgate.demo")
+        logger.logLevel = .error
+        let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+        let simulatorPort = Promised<Int>()
+        let simulator = try AlexaSimulator().application(host: "127.0.0.1", port: 0, logger: logger) { port in
+            simulatorPort.fulfil(port)
+        }
+        let simulatorServices = ServiceGroup(
+            configuration: .init(services: [.init(service: simulator)], logger: logger))
+        async let simulatorRun: Void = simulatorServices.run()
+
+        let configuration = try DemoConfiguration.make(simulatorPort: await simulatorPort.value)
+        let gatewayPort = Promised<Int>()
+        let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger) { ports in
+            gatewayPort.fulfil(ports.first ?? 0)
+        }
+        let adminPort = Promised<Int>()
+        let admin = AdminServer.application(
+            host: "127.0.0.1", port: 0,
+            source: AdminSource(
+                metrics: { try await gateway.metrics() }, readiness: { gateway.readiness() },
+                build: Build.information),
+            eventLoopGroup: control, logger: logger
+        ) { adminPort.fulfil($0) }
+        let services = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: admin), .init(service: gateway)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        async let gatewayRun: Void = services.run()
+
+        let tour = DemoTour(
+            gateway: "http://127.0.0.1:\(await gatewayPort.value)", admin: "http://127.0.0.1:\(await adminPort.value)",
+            simulator: "http://127.0.0.1:\(await simulatorPort.value)")
+        let isAsPromised = await tour.run()
+        if stay {
+            print(
+                """
+
+                Still running, until interrupted:
+                  gateway    \(tour.gateway)  (API key \(DemoConfiguration.apiKey))
+                  admin      \(tour.admin)/metrics
+                  simulator  \(tour.simulator)/_simulator/messages
+                """)
+        } else {
+            await services.triggerGracefulShutdown()
+        }
+        try await gatewayRun
+        await simulatorServices.triggerGracefulShutdown()
+        try await simulatorRun
+        if !isAsPromised { throw ExitCode(ExitStatus.software) }
+    }
+}
+
+enum DemoConfiguration {
+    static let apiKey = "demo-0123456789abcdef"
+
+    /// The configuration of the tour, read like any other.
+    static func make(simulatorPort port: Int) throws -> GatewayConfiguration {
+        try GatewayConfiguration(
+            yaml: """
+                listeners: [{address: 127.0.0.1:0}]
+                regions:
+                  NA: {apiEndpoint: http://127.0.0.1:\(port)/na}
+                  EU: {apiEndpoint: http://127.0.0.1:\(port)/eu}
+                  FE: {apiEndpoint: http://127.0.0.1:\(port)/fe}
+                tokenEndpoint: http://127.0.0.1:\(port)/auth/o2/token
+                skills:
+                  - name: weather
+                    clientID: amzn1.application-oa2-client.simulator
+                    clientSecret: {env: DEMO_CLIENT_SECRET}
+                callers:
+                  - name: orders
+                    apiKeys: [{env: DEMO_API_KEY}]
+                    skills: [weather]
+                drain: {notice: 0s}
+                """,
+            fileName: "demo", folder: "",
+            environment: ["DEMO_CLIENT_SECRET": "simulator-secret", "DEMO_API_KEY": apiKey])
+    }
+}
+
+/// A value that one task waits for and another has.
+final class Promised<Value: Sendable>: Sendable {
+    private struct State {
+        var value: Value?
+        var waiters: [CheckedContinuation<Value, Never>] = []
+    }
+
+    private let state = Mutex(State())
+
+    func fulfil(_ value: Value) {
+        let waiters = state.withLock { state in
+            state.value = value
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(returning: value) }
+    }
+
+    var value: Value {
+        get async {
+            await withCheckedContinuation { continuation in
+                let value = state.withLock { state in
+                    if state.value == nil { state.waiters.append(continuation) }
+                    return state.value
+                }
+                if let value { continuation.resume(returning: value) }
+            }
+        }
     }
 }

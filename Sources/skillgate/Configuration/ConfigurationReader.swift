@@ -108,7 +108,8 @@ final class ConfigurationReader {
     /// Notes variables that look like overrides and are none. Kubernetes adds some by itself for a service of our name.
     func reportUnknownVariables() {
         for name in environment.keys.sorted() where name.hasPrefix(Self.environmentPrefix) {
-            let isServiceLink = ["_PORT", "_SERVICE_HOST", "_PROTO", "_ADDR"].contains { name.hasSuffix($0) }
+            let isServiceLink =
+                ["_PORT", "_SERVICE_HOST", "_PROTO", "_ADDR"].contains { name.hasSuffix($0) }
                 || name.contains("_PORT_") || name.hasPrefix("SKILLGATE_PORT") || name.contains("_SERVICE_PORT")
             if overrides.contains(name) || references.contains(name) || isServiceLink { continue }
             report("overrides nothing\(Self.hint(name, overrides.sorted()))", at: .environment(name))

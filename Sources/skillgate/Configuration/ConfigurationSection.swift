@@ -62,7 +62,8 @@ final class ConfigurationSection {
         let before = reader.problems.count
         let value = value(name, kind)
         if value == nil && reader.problems.count == before {
-            reader.report("`\(name)` is missing\(path.isEmpty ? "" : " in `\(title)`"); expected \(kind.expected)", at: mark)
+            reader.report(
+                "`\(name)` is missing\(path.isEmpty ? "" : " in `\(title)`"); expected \(kind.expected)", at: mark)
         }
         return value
     }

@@ -36,7 +36,8 @@ extension ConfigurationValue where Value == Int {
 
     /// In bytes.
     static func size(_ range: ClosedRange<Int>) -> Self {
-        Self(expected: "a size such as 64KiB or 512MiB, from \(range.lowerBound) to \(range.upperBound) bytes") { text in
+        Self(expected: "a size such as 64KiB or 512MiB, from \(range.lowerBound) to \(range.upperBound) bytes") {
+            text in
             let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)]
             for (suffix, factor) in units where text.hasSuffix(suffix) {
                 guard let number = Int(text.dropLast(suffix.count)), number >= 0 else { continue }
@@ -56,7 +57,8 @@ extension ConfigurationValue where Value == Bool {
 
 extension ConfigurationValue where Value == Duration {
     static func duration(_ range: ClosedRange<Duration>) -> Self {
-        Self(expected: "a duration such as 250ms, 10s, 5m or 24h, from \(range.lowerBound) to \(range.upperBound)") { text in
+        Self(expected: "a duration such as 250ms, 10s, 5m or 24h, from \(range.lowerBound) to \(range.upperBound)") {
+            text in
             let units: [(String, Duration)] = [
                 ("ms", .milliseconds(1)), ("s", .seconds(1)), ("m", .seconds(60)), ("h", .seconds(3600)),
                 ("d", .seconds(86_400)),

@@ -64,8 +64,9 @@ extension GatewayConfiguration {
 
     private func readKeys(_ section: ConfigurationSection, _ secrets: SecretReader) -> [APIKeyDigest] {
         guard section.has("apiKeys") else {
-            section.report("`apiKeys` is missing in `\(section.title)`; expected a list of {file: …}, {env: …} or "
-                + "{sha256: …}")
+            section.report(
+                "`apiKeys` is missing in `\(section.title)`; expected a list of {file: …}, {env: …} or "
+                    + "{sha256: …}")
             return []
         }
         return section.sections("apiKeys") { key in

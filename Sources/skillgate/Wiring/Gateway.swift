@@ -120,7 +120,8 @@ final class Gateway: Service {
         var listeners: [HTTPListener] = []
         for listener in configuration.listeners {
             let bound = try await HTTPListener.bind(
-                listener, forwarders: loops.map(\.forwarder), encoder: AnswerEncoder(endpoints: configuration.endpoints),
+                listener, forwarders: loops.map(\.forwarder),
+                encoder: AnswerEncoder(endpoints: configuration.endpoints),
                 group: group)
             logger.notice(
                 "listening", metadata: ["gateway.listener": "\(listener.host):\(bound.port ?? listener.port)"])
@@ -184,7 +185,9 @@ final class Gateway: Service {
                 (loop.forwarder.value.instruments, ByRegion { loop.pools[$0].value.counts })
             }.get()
             snapshot.forwarding.add(instruments)
-            for region in Region.allCases { snapshot.connections[region] = snapshot.connections[region] + counts[region] }
+            for region in Region.allCases {
+                snapshot.connections[region] = snapshot.connections[region] + counts[region]
+            }
         }
         let now = NIODeadline.now()
         let unixTime = UnixTime.now()
