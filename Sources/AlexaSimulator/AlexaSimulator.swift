@@ -43,7 +43,7 @@ public struct AlexaSimulator: Sendable {
         return Application(
             router: router(),
             server: server,
-            configuration: .init(address: .hostname(host, port: port), serverName: "simulator"),
+            configuration: .init(address: .hostname(host, port: port), serverName: "simulator", backlog: 4096),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
             logger: logger
         )

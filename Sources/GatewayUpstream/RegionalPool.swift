@@ -105,7 +105,9 @@ public final class RegionalPool: UpstreamPool {
 
     func established(_ connection: UpstreamChannelHandler) {
         if sweep == nil { startSweep() }
-        perform(machine.connected(connection.id, now: eventLoop.now), on: connection)
+        let action = machine.connected(connection.id, now: eventLoop.now)
+        perform(action.connection, on: connection)
+        if let connect = action.connect { openUnlessShutDown(connect) }
     }
 
     func released(_ connection: UpstreamChannelHandler, wasUsed: Bool) {
@@ -123,11 +125,9 @@ public final class RegionalPool: UpstreamPool {
     func connectFailed(_ id: PoolStateMachine.ConnectionID, _ reason: UpstreamUnavailable) {
         connections[id] = nil
         onConnectFailure(reason)
-        switch machine.connectFailed(id) {
-        case .fail(let waiter, let connect):
-            if let waiter { tell(waiter, .failure(reason)) }
-            if let connect { openUnlessShutDown(connect) }
-        }
+        let action = machine.connectFailed(id)
+        if let waiter = action.fail { tell(waiter, .failure(reason)) }
+        if let connect = action.connect { openUnlessShutDown(connect) }
     }
 
     func closed(_ id: PoolStateMachine.ConnectionID) {

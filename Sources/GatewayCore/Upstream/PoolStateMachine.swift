@@ -36,9 +36,17 @@ public struct PoolStateMachine: Sendable {
         case close
     }
 
-    public enum FailureAction: Equatable {
-        /// Which waiter is told, if any still waits, and which connection to open for those who remain.
-        case fail(WaiterID?, connect: ConnectionID?)
+    public struct ConnectedAction: Equatable {
+        public var connection: ConnectionAction
+        /// The connection to open for those who still wait: its handshake was held back by this one.
+        public var connect: ConnectionID?
+    }
+
+    public struct FailureAction: Equatable {
+        /// Which waiter is told, if any still waits.
+        public var fail: WaiterID?
+        /// The connection to open for those who remain.
+        public var connect: ConnectionID?
     }
 
     private enum Connection: Equatable {
@@ -94,16 +102,17 @@ public struct PoolStateMachine: Sendable {
         waiting.remove(waiter) != nil
     }
 
-    public mutating func connected(_ id: ConnectionID, now: NIODeadline) -> ConnectionAction {
-        guard connections[id] == .connecting else { return .close }
+    public mutating func connected(_ id: ConnectionID, now: NIODeadline) -> ConnectedAction {
+        guard connections[id] == .connecting else { return ConnectedAction(connection: .close) }
         connecting -= 1
-        return makeFree(id, Usage(established: now), now: now)
+        let action = makeFree(id, Usage(established: now), now: now)
+        return ConnectedAction(connection: action, connect: connectIfNeeded())
     }
 
     public mutating func connectFailed(_ id: ConnectionID) -> FailureAction {
         if connections.removeValue(forKey: id) == .connecting { connecting -= 1 }
         let waiter = nextWaiter()
-        return .fail(waiter, connect: connectIfNeeded())
+        return FailureAction(fail: waiter, connect: connectIfNeeded())
     }
 
     /// A leased connection has done its work, or was not needed (`wasUsed` false).

@@ -13,6 +13,7 @@ struct Serve: AsyncParsableCommand {
     var config: String
 
     func run() async throws {
+        FileLimit.raise()
         let configuration = try ConfigurationFile.read(config)
         let logger = Logger(label: "skillgate")
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)

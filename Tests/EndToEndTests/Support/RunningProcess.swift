@@ -1,0 +1,115 @@
+import Foundation
+import Synchronization
+
+/// A process the test started and ends: what it writes to standard error can be waited for.
+final class RunningProcess: Sendable {
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    private struct State {
+        var log = ""
+        var waiters: [(pattern: String, continuation: CheckedContinuation<String?, Never>)] = []
+        var outputEnded = false
+        var status: Int32?
+        var exitWaiters: [CheckedContinuation<Int32, Never>] = []
+    }
+
+    private final class Shared: Sendable {
+        let state = Mutex(State())
+    }
+
+    private let shared: Shared
+    let processID: Int32
+
+    /// The binary under test, as `Tests/run` says.
+    static var skillgate: String {
+        ProcessInfo.processInfo.environment["TEST_SKILLGATE"] ?? ".build/debug/skillgate"
+    }
+
+    init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: executable)
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        let pipe = Pipe()
+        process.standardError = pipe
+        process.standardOutput = pipe
+        let shared = Shared()
+        pipe.fileHandleForReading.readabilityHandler = { handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            Self.received(String(decoding: data, as: UTF8.self), isEnd: data.isEmpty, shared)
+        }
+        process.terminationHandler = { Self.exited($0.terminationStatus, shared) }
+        try process.run()
+        processID = process.processIdentifier
+        self.shared = shared
+    }
+
+    var log: String { shared.state.withLock { $0.log } }
+
+    private static func received(_ text: String, isEnd: Bool, _ shared: Shared) {
+        let due = shared.state.withLock { state in
+            state.log += text
+            state.outputEnded = isEnd
+            let log = state.log
+            let due = state.waiters.filter { isEnd || log.contains($0.pattern) }
+            state.waiters.removeAll { isEnd || log.contains($0.pattern) }
+            return due.map { ($0.continuation, line(with: $0.pattern, in: log)) }
+        }
+        for (continuation, line) in due { continuation.resume(returning: line) }
+    }
+
+    private static func exited(_ status: Int32, _ shared: Shared) {
+        let waiters = shared.state.withLock { state in
+            guard state.status == nil else { return [CheckedContinuation<Int32, Never>]() }
+            state.status = status
+            defer { state.exitWaiters = [] }
+            return state.exitWaiters
+        }
+        for waiter in waiters { waiter.resume(returning: status) }
+    }
+
+    private static func line(with pattern: String, in log: String) -> String? {
+        log.split(separator: "\n").first { $0.contains(pattern) }.map(String.init)
+    }
+
+    /// The first line that holds `pattern`.
+    func line(with pattern: String) async throws -> String {
+        let line = await withCheckedContinuation { continuation in
+            let found = shared.state.withLock { state -> String?? in
+                if let line = Self.line(with: pattern, in: state.log) { return .some(line) }
+                if state.outputEnded { return .some(nil) }
+                state.waiters.append((pattern, continuation))
+                return nil
+            }
+            if let found { continuation.resume(returning: found) }
+        }
+        guard let line else { throw Failure(description: "the process ended without `\(pattern)`:\n\(log)") }
+        return line
+    }
+
+    /// The port behind `address=127.0.0.1:` in the first line that holds `name`.
+    func port(_ name: String) async throws -> Int {
+        let line = try await line(with: name + "=")
+        let text = line.components(separatedBy: name + "=").last?.split(separator: " ").first
+        guard let port = text?.split(separator: ":").last.flatMap({ Int($0) }) else {
+            throw Failure(description: "no port in: \(line)")
+        }
+        return port
+    }
+
+    func signal(_ signal: Int32) { kill(processID, signal) }
+
+    func exitStatus() async -> Int32 {
+        await withCheckedContinuation { continuation in
+            let status = shared.state.withLock { state in
+                if state.status == nil { state.exitWaiters.append(continuation) }
+                return state.status
+            }
+            if let status { continuation.resume(returning: status) }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Foundation
+import TokenEndpointClient
+
+/// A simulator and a gateway, each a process of its own, with a configuration in a temporary folder.
+struct TestBed: Sendable {
+    static let apiKey = "orders-0123456789abcdef"
+    static let otherKey = "other-0123456789abcdef"
+
+    let simulator: RunningProcess
+    let gateway: RunningProcess
+    let folder: URL
+    let simulatorURL: String
+    let port: Int
+    let adminURL: String
+
+    var url: String { "http://127.0.0.1:\(port)" }
+
+    /// - Parameters:
+    ///   - configuration: YAML added to the ordinary one, `@SIMULATOR@` standing for the simulator's port.
+    ///   - skills: 1 leaves out the second skill and the caller that may use it.
+    ///   - tls: whether the simulator speaks TLS, with a certificate the gateway is told to trust.
+    static func run(
+        configuration: String = "", regions: String? = nil, secret: String = "simulator-secret", faults: String? = nil,
+        tls: Bool = false, skills: Int = 2, _ body: (TestBed) async throws -> Void
+    ) async throws {
+        raiseFileLimit()
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var arguments = ["simulate", "--listen", "127.0.0.1:0"]
+        if tls {
+            try await makeCertificate(in: folder)
+            arguments += ["--tls-cert", folder.path + "/cert.pem", "--tls-key", folder.path + "/key.pem"]
+        }
+        let simulator = try RunningProcess(RunningProcess.skillgate, arguments)
+        defer { simulator.signal(SIGKILL) }
+        let simulatorPort = try await simulator.port("simulator.listener")
+        let base = tls ? "https://localhost:\(simulatorPort)" : "http://127.0.0.1:\(simulatorPort)"
+        if let faults {
+            _ = try await transfer("PUT", "\(base)/_simulator/faults", faults, folder: tls ? folder : nil)
+        }
+        try write(secret, to: "secret", in: folder)
+        try write(apiKey, to: "key", in: folder)
+        try write(otherKey, to: "other-key", in: folder)
+        let news =
+            "  - {name: news, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}, defaultRegion: FE}"
+        let other =
+            "  - {name: other, apiKeys: [{file: other-key}], skills: [weather, news], regions: [EU, FE], idempotencyKey: required}"
+        let yaml = """
+            listeners: [{address: 127.0.0.1:0}]
+            admin: {address: 127.0.0.1:0}
+            \(regions ?? "regions: {NA: {apiEndpoint: \(base)/na}, EU: {apiEndpoint: \(base)/eu}, FE: {apiEndpoint: \(base)/fe}}")
+            tokenEndpoint: \(base)/auth/o2/token
+            skills:
+              - {name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}}
+            \(skills > 1 ? news : "")
+            callers:
+              - {name: orders, apiKeys: [{file: key}], skills: [weather]}
+            \(skills > 1 ? other : "")
+            drain: {notice: 0s}
+            \(configuration.isEmpty && tls ? "upstream: {trust: {caFile: cert.pem}}" : configuration)
+            """
+        try write(yaml, to: "skillgate.yaml", in: folder)
+        let gateway = try RunningProcess(
+            RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"])
+        defer { gateway.signal(SIGKILL) }
+        try await body(
+            TestBed(
+                simulator: simulator, gateway: gateway, folder: folder, simulatorURL: base,
+                port: try await gateway.port("gateway.listener"),
+                adminURL: "http://127.0.0.1:\(try await gateway.port("gateway.admin"))"))
+    }
+
+    private static func write(_ text: String, to name: String, in folder: URL) throws {
+        try Data(text.utf8).write(to: folder.appendingPathComponent(name))
+    }
+
+    private static func makeCertificate(in folder: URL) async throws {
+        let openssl = try RunningProcess(
+            "/usr/bin/openssl",
+            [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                "-keyout", folder.path + "/key.pem", "-out", folder.path + "/cert.pem", "-subj", "/CN=localhost",
+                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            ])
+        guard await openssl.exitStatus() == 0 else { throw RunningProcess.Failure(description: openssl.log) }
+    }
+
+    /// A thousand connections need more descriptors than a shell gives.
+    private static func raiseFileLimit() {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        limit.rlim_cur = min(limit.rlim_max, 16_384)
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    // MARK: Requests
+
+    static func transfer(
+        _ method: String, _ url: String, _ content: String = "", _ fields: [String: String] = [:], folder: URL? = nil
+    ) async throws -> HTTPTransfer.Response {
+        var transfer = HTTPTransfer(
+            method, url, fields: fields.map { (name: $0.key, value: $0.value) }, content: Array(content.utf8))
+        transfer.timeout = .seconds(60)
+        transfer.caFile = folder.map { $0.path + "/cert.pem" }
+        return try await transfer.perform()
+    }
+
+    /// One message, by libcurl.
+    func send(
+        _ user: String, _ fields: [String: String] = ["Gateway-Region": "NA"], key: String = apiKey,
+        content: String = #"{"data":{"a":"b"}}"#
+    ) async throws -> HTTPTransfer.Response {
+        var fields = fields
+        if !key.isEmpty { fields["Authorization"] = "Bearer \(key)" }
+        fields["Content-Type"] = "application/json"
+        return try await Self.transfer(
+            "POST", "\(url)/v1/skillmessages/users/amzn1.ask.account.\(user)", content, fields)
+    }
+
+    func control(_ method: String, _ path: String, _ content: String = "") async throws -> HTTPTransfer.Response {
+        let folder = simulatorURL.hasPrefix("https") ? folder : nil
+        return try await Self.transfer(method, "\(simulatorURL)/_simulator/\(path)", content, folder: folder)
+    }
+
+    func setFaults(_ faults: String) async throws {
+        let answer = try await control("PUT", "faults", faults)
+        guard answer.status == 200 else { throw RunningProcess.Failure(description: answer.text) }
+    }
+
+    struct Counters: Decodable {
+        struct Region: Decodable {
+            var received: Int
+            var accepted: Int
+            var refused: [String: Int]
+        }
+
+        var tokenFetches: Int
+        var messages: [String: Region]
+
+        var accepted: Int { messages.values.reduce(0) { $0 + $1.accepted } }
+        var received: Int { messages.values.reduce(0) { $0 + $1.received } }
+    }
+
+    func counters() async throws -> Counters {
+        try JSONDecoder().decode(Counters.self, from: Data(try await control("GET", "counters").content))
+    }
+
+    struct AcceptedMessage: Decodable {
+        var region: String
+        var userId: String
+        var requestId: String
+        var data: [String: String]
+    }
+
+    func acceptedMessages() async throws -> [AcceptedMessage] {
+        try JSONDecoder().decode([AcceptedMessage].self, from: Data(try await control("GET", "messages").content))
+    }
+
+    /// A whole request for a raw connection.
+    func request(
+        user: String, idempotencyKey: String? = nil, region: String = "NA", content: String = #"{"data":{"a":"b"}}"#
+    ) -> String {
+        """
+        POST /v1/skillmessages/users/amzn1.ask.account.\(user) HTTP/1.1\r
+        Host: gateway\r
+        Authorization: Bearer \(Self.apiKey)\r
+        Gateway-Region: \(region)\r
+        \(idempotencyKey.map { "Idempotency-Key: \"\($0)\"\r\n" } ?? "")Content-Length: \(content.utf8.count)\r
+        \r
+        \(content)
+        """
+    }
+}

@@ -1,0 +1,84 @@
+import NIOCore
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct AnswerEncoderTests {
+    private let encoder = AnswerEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
+
+    private func encode(_ content: Answer.Content, region: Region? = .europe, replay: Bool = false) -> String {
+        let answer = Answer(content, region: region, isReplay: replay)
+        return String(buffer: encoder.encode(answer, keepsAlive: true, allocator: ByteBufferAllocator()))
+    }
+
+    @Test func `Amazon's answer keeps its status, content and fields`() {
+        let answer = UpstreamAnswer(
+            status: 429, requestID: .text("id-1"), retryAfter: "5", contentType: "application/json",
+            content: ByteBuffer(string: #"{"code":7,"message":"slow down"}"#))
+        #expect(
+            encode(.upstream(answer)) == """
+                HTTP/1.1 429 Too Many Requests\r
+                Gateway-Region: EU\r
+                Proxy-Status: skillgate; next-hop="api.eu.amazonalexa.com"; received-status=429\r
+                X-Amzn-RequestId: id-1\r
+                Retry-After: 5\r
+                Content-Type: application/json\r
+                Content-Length: 32\r
+                \r
+                {"code":7,"message":"slow down"}
+                """)
+    }
+
+    @Test func `a refusal is problem details with a message for Amazon's SDKs and no code`() {
+        var refusal = Refusal(.tokenUnavailable, "no \"token\"", retryAfterSeconds: 3)
+        refusal.receivedStatus = nil
+        #expect(
+            encode(.refusal(refusal), region: nil) == """
+                HTTP/1.1 503 Service Unavailable\r
+                Proxy-Status: skillgate; error=destination_unavailable; details="token-unavailable"\r
+                Retry-After: 3\r
+                Content-Type: application/problem+json\r
+                Content-Length: 151\r
+                \r
+                {"type":"urn:skillgate:problem:token-unavailable","title":"No access token is available","status":503,\
+                "detail":"no \\"token\\"","message":"no \\"token\\""}
+                """)
+    }
+
+    @Test(arguments: [
+        ("<html>\u{1}\"x\"</html>", #"{"message":"<html>\u0001\"x\"</html>"}"#),
+        ("", #"{"message":""}"#),
+        ("[1]", #"{"message":"[1]"}"#),
+        (#"{"code":"x"}"#, #"{"message":"{\"code\":\"x\"}"}"#),
+        (#"{"code":1.5}"#, #"{"message":"{\"code\":1.5}"}"#),
+        (#"{"message":"m""#, #"{"message":"{\"message\":\"m\""}"#),
+    ])
+    func `error content that Amazon's SDKs cannot read is wrapped`(content: String, wrapped: String) {
+        let answer = UpstreamAnswer(status: 500, contentType: "text/html", content: ByteBuffer(string: content))
+        let text = encode(.upstream(answer))
+        #expect(text.hasSuffix("\r\n\r\n" + wrapped))
+        #expect(text.contains("Content-Type: application/json\r\n"))
+    }
+
+    @Test(arguments: ["{}", #"{"code":3}"#, #" {"a": {"code": "x"}, "code" : -1 } "#])
+    func `error content that they can read is not touched`(content: String) {
+        let answer = UpstreamAnswer(status: 400, content: ByteBuffer(string: content))
+        #expect(encode(.upstream(answer)).hasSuffix("\r\n\r\n" + content))
+    }
+
+    @Test func `a replay says so`() {
+        let text = encode(.upstream(UpstreamAnswer(status: 202)), replay: true)
+        #expect(text.contains("\r\nIdempotent-Replayed: true\r\n"))
+    }
+
+    @Test func `every problem has an answer that names its type and an error of RFC 9209`() {
+        for problem in Problem.allCases {
+            let text = encode(.refusal(Refusal(problem, "x")))
+            #expect(text.hasPrefix("HTTP/1.1 \(problem.row.status) "))
+            #expect(text.contains("Proxy-Status: skillgate; error=\(problem.row.proxyStatusError)"))
+            #expect(text.contains(#""type":"urn:skillgate:problem:\#(problem.row.type)""#))
+            #expect(!text.contains(#""code""#))
+            #expect((problem.row.status == 504) == (problem.row.resend == .mayDouble))
+        }
+    }
+}

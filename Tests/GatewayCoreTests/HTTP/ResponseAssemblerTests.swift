@@ -1,0 +1,72 @@
+import NIOCore
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct ResponseAssemblerTests {
+    private static let uuid = "0d29c856-00aa-11ef-9262-0242ac120002"
+
+    private func read(_ text: String) throws -> ResponseAssembler.Event {
+        var assembler = ResponseAssembler()
+        return try assembler.receive(ByteBuffer(string: text))
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 202 Accepted\r\nX-Amzn-RequestId: \(uuid)\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 202\r\nx-amzn-requestid: \(uuid)\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\nx-amzn-RequestID: \(uuid)\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ])
+    func `an answer is the same wherever the network cuts it, and never early`(text: String) throws {
+        let bytes = Array(text.utf8)
+        let answer = UpstreamAnswer(status: 202, requestID: .uuid(0x0d29_c856_00aa_11ef, 0x9262_0242_ac12_0002))
+        for cut in 0..<bytes.count {
+            var assembler = ResponseAssembler()
+            #expect(try assembler.receive(ByteBuffer(bytes: bytes[..<cut])) == .needsMoreBytes, "cut at \(cut)")
+            #expect(assembler.endOfStream() == nil, "cut at \(cut)")
+            #expect(try assembler.receive(ByteBuffer(bytes: bytes[cut...])) == .answer(answer, isReusable: true))
+        }
+    }
+
+    @Test func `content, Retry-After and Content-Type are passed on`() throws {
+        let event = try read(
+            "HTTP/1.1 429 Too Many\r\nRetry-After: 3\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+        let answer = UpstreamAnswer(
+            status: 429, retryAfter: "3", contentType: "application/json", content: ByteBuffer(string: "{}"))
+        #expect(event == .answer(answer, isReusable: true))
+    }
+
+    @Test func `an answer that ends with the connection is complete only then`() throws {
+        var assembler = ResponseAssembler()
+        #expect(try assembler.receive(ByteBuffer(string: "HTTP/1.1 400 Bad\r\n\r\nabc")) == .needsMoreBytes)
+        #expect(assembler.endOfStream() == UpstreamAnswer(status: 400, content: ByteBuffer(string: "abc")))
+    }
+
+    @Test func `a connection is not used again after close, or with bytes nobody asked for`() throws {
+        let close = try read("HTTP/1.1 202 A\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        #expect(close == .answer(UpstreamAnswer(status: 202), isReusable: false))
+        let more = try read("HTTP/1.1 202 A\r\nContent-Length: 0\r\n\r\nHTTP/1.1 202")
+        #expect(more == .answer(UpstreamAnswer(status: 202), isReusable: false))
+    }
+
+    @Test(arguments: [
+        "HTTP/2 202 A\r\n\r\n", "HTTP/1.1 20 A\r\n\r\n", "HTTP/1.1 2020\r\n\r\n", "garbage\r\n\r\n",
+        "HTTP/1.1 202 A\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 202 A\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        "HTTP/1.1 202 A\r\nContent-Length: 70000\r\n\r\n",
+        "HTTP/1.1 202 A\nContent-Length: 0\n\n",
+        "HTTP/1.1 101 Switching\r\n\r\n",
+    ])
+    func `a malformed or oversized answer is an error`(text: String) {
+        #expect(throws: FramingError.self) { try read(text) }
+    }
+
+    @Test func `a request id keeps its spelling`() throws {
+        for id in [Self.uuid, Self.uuid.uppercased(), "abc-1", String(repeating: "x", count: 128)] {
+            guard
+                case .answer(let answer, _) = try read(
+                    "HTTP/1.1 202 A\r\nX-Amzn-RequestId: \(id)\r\nContent-Length: 0\r\n\r\n")
+            else { return #expect(Bool(false), "no answer") }
+            #expect(answer.requestID?.description == id)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct MemoryIdempotencyStoreTests {
+    private func scope(_ number: UInt64) -> IdempotencyScope {
+        var generator = SeededGenerator(seed: number)
+        return IdempotencyScope(words: (generator.next(), generator.next(), generator.next(), generator.next()))
+    }
+
+    private func claim(_ number: UInt64, attempt: UInt64 = 1) -> IdempotencyClaim {
+        IdempotencyClaim(
+            scope: scope(number), fingerprint: .init(words: (number, 0)), owner: .init(origin: 0, number: attempt),
+            lease: .seconds(15), retention: .seconds(3600), consent: false)
+    }
+
+    private func now<Value>(_ eventual: Eventual<Value>) throws -> Value {
+        guard case .now(let value) = eventual else { throw TestError.notAtOnce }
+        return value
+    }
+
+    private enum TestError: Error { case notAtOnce }
+
+    private let accepted = AcceptedAnswer(status: 202, region: .farEast, requestID: .uuid(1, 2))
+    private let answer = Answer(.upstream(UpstreamAnswer(status: 202)), region: .farEast)
+
+    @Test func `the table behaves as a dictionary does, for random records`() {
+        var generator = SeededGenerator(seed: 3)
+        var table = IdempotencyRecordTable()
+        var model: [IdempotencyScope: IdempotencyRecord] = [:]
+        for step in 0..<30_000 {
+            let scope = scope(UInt64.random(in: 0..<2_000, using: &generator))
+            var record: IdempotencyRecord?
+            let fingerprint = RequestFingerprint(words: (UInt64(step), 7))
+            let expires = NIODeadline.uptimeNanoseconds(UInt64(step))
+            switch Int.random(in: 0..<6, using: &generator) {
+            case 0: record = nil
+            case 1: record = .init(fingerprint: fingerprint, state: .unknown, expires: expires)
+            case 2:
+                record = .init(
+                    fingerprint: fingerprint,
+                    state: .sending(owner: .init(origin: 4, number: 5), leaseEnds: expires + .seconds(1)),
+                    expires: expires)
+            case 3: record = .init(fingerprint: fingerprint, state: .accepted(accepted), expires: expires)
+            case 4:
+                let other = AcceptedAnswer(status: 200, region: .europe, requestID: .text("text-\(step)"))
+                record = .init(fingerprint: fingerprint, state: .accepted(other), expires: expires)
+            default:
+                let other = AcceptedAnswer(status: 202, region: .northAmerica, requestID: nil)
+                record = .init(fingerprint: fingerprint, state: .accepted(other), expires: expires)
+            }
+            table.replace(scope, with: record)
+            model[scope] = record
+            #expect(table.record(scope) == record)
+        }
+        for (scope, record) in model { #expect(table.record(scope) == record) }
+        #expect(table.counts.all == model.count)
+    }
+
+    @Test func `expired records go, oldest first, without a scan`() {
+        var table = IdempotencyRecordTable()
+        for number in 0..<100 {
+            let expires = NIODeadline.uptimeNanoseconds(UInt64(number))
+            table.replace(
+                scope(UInt64(number)),
+                with: .init(fingerprint: .init(words: (0, 0)), state: .accepted(accepted), expires: expires))
+        }
+        #expect(table.removeExpired(now: .uptimeNanoseconds(49), limit: 10) == 10)
+        #expect(table.record(scope(9)) == nil)
+        #expect(table.record(scope(10)) != nil)
+        #expect(table.removeExpired(now: .uptimeNanoseconds(49), limit: 1000) == 40)
+        #expect(table.counts.accepted == 50)
+    }
+
+    @Test func `full, the oldest settled record goes and held ones stay`() throws {
+        var configuration = MemoryIdempotencyStore.Configuration()
+        configuration.maximumRecords = 3
+        let store = MemoryIdempotencyStore(configuration)
+        let loop = EmbeddedEventLoop()
+        for number in 1...3 as ClosedRange<UInt64> { #expect(try now(store.claim(claim(number), on: loop)) == .owned) }
+        #expect(try now(store.claim(claim(4), on: loop)) == .storeFull)
+        try now(store.settle(claim(2), .accepted(accepted), answer: answer, on: loop))
+        #expect(try now(store.claim(claim(4), on: loop)) == .owned)
+        #expect(try now(store.acceptedAnswer(scope(2), .init(words: (2, 0)), on: loop)) == nil)
+        #expect(store.statistics() == .init(sending: 3, unknown: 0, accepted: 0, expired: 0, evicted: 1))
+    }
+
+    @Test func `full and told to refuse, it forgets nothing`() throws {
+        var configuration = MemoryIdempotencyStore.Configuration()
+        configuration.maximumRecords = 1
+        configuration.whenFull = .refuse
+        let store = MemoryIdempotencyStore(configuration)
+        let loop = EmbeddedEventLoop()
+        #expect(try now(store.claim(claim(1), on: loop)) == .owned)
+        try now(store.settle(claim(1), .accepted(accepted), answer: answer, on: loop))
+        #expect(try now(store.claim(claim(2), on: loop)) == .storeFull)
+        #expect(try now(store.claim(claim(1, attempt: 2), on: loop)) == .accepted(accepted))
+        loop.advanceTime(by: .seconds(3600))
+        #expect(try now(store.claim(claim(2), on: loop)) == .owned)
+    }
+
+    @Test func `those who wait get the answer of the first, whatever it is`() throws {
+        let loop = EmbeddedEventLoop()
+        let refusal = Answer(.upstream(UpstreamAnswer(status: 429)), region: .europe)
+        for (settlement, answer) in [(Settlement.accepted(accepted), answer), (.released, refusal)] {
+            let store = MemoryIdempotencyStore()
+            #expect(store.answerOfAttemptInFlight(scope(1), on: loop) == nil)
+            _ = store.claim(claim(1), on: loop)
+            let waiting = try (0..<3).map { _ in try #require(store.answerOfAttemptInFlight(scope(1), on: loop)) }
+            try now(store.settle(claim(1), settlement, answer: answer, on: loop))
+            for future in waiting { #expect(try future.wait() == answer) }
+            #expect(store.answerOfAttemptInFlight(scope(1), on: loop) == nil)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct MetricsPageTests {
+    private func page(_ format: MetricsPage.Format) -> String {
+        var page = MetricsPage(format)
+        page.family(.upstreamAttempts)
+        page.sample(.upstreamAttempts, [("region", "NA"), ("reason", "a\"b\\c\nd")], 3)
+        var histogram = Histogram(bounds: [0.5, 1])
+        for value in [0.25, 0.5, 0.75, 4] { histogram.observe(value) }
+        page.family(.tokenFetchDuration)
+        page.histogram(.tokenFetchDuration, [], histogram)
+        return page.finished()
+    }
+
+    @Test func `the text format of Prometheus`() {
+        #expect(
+            page(.prometheus) == #"""
+                # HELP skillgate_upstream_attempts_total Writes of a message to a connection, by reason, and connections found dead before.
+                # TYPE skillgate_upstream_attempts_total counter
+                skillgate_upstream_attempts_total{region="NA",reason="a\"b\\c\nd"} 3
+                # HELP skillgate_token_fetch_duration_seconds Duration of requests to the token endpoint.
+                # TYPE skillgate_token_fetch_duration_seconds histogram
+                skillgate_token_fetch_duration_seconds_bucket{le="0.5"} 2
+                skillgate_token_fetch_duration_seconds_bucket{le="1.0"} 3
+                skillgate_token_fetch_duration_seconds_bucket{le="+Inf"} 4
+                skillgate_token_fetch_duration_seconds_sum 5.5
+                skillgate_token_fetch_duration_seconds_count 4
+
+                """#)
+    }
+
+    @Test func `OpenMetrics names a counter's family without its suffix, and ends`() {
+        let text = page(.openMetrics)
+        #expect(text.contains("# TYPE skillgate_upstream_attempts counter\nskillgate_upstream_attempts_total{"))
+        #expect(text.hasSuffix("# EOF\n"))
+        #expect(
+            MetricsPage.Format(accept: "application/openmetrics-text;version=1.0.0,text/plain;q=0.5") == .openMetrics)
+        #expect(MetricsPage.Format(accept: nil) == .prometheus)
+    }
+}

@@ -1,0 +1,148 @@
+import NIOCore
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct PoolStateMachineTests {
+    private func at(_ seconds: Double) -> NIODeadline {
+        .uptimeNanoseconds(1_000_000_000) + .milliseconds(Int(seconds * 1000))
+    }
+
+    private func pool(maximum: Int = 10, connecting: Int = 10, uses: Int = 9000) -> PoolStateMachine {
+        var configuration = PoolStateMachine.Configuration()
+        configuration.maximumConnections = maximum
+        configuration.maximumConnecting = connecting
+        configuration.maximumUses = uses
+        return PoolStateMachine(configuration)
+    }
+
+    /// Opens a connection for a message and gives it back; returns its number.
+    private func warm(_ pool: inout PoolStateMachine, at time: Double) -> Int {
+        guard case .wait(_, _, let connect?) = pool.lease(now: at(time)) else { return -1 }
+        guard case .handTo = pool.connected(connect, now: at(time)).connection else { return -1 }
+        _ = pool.released(connect, wasUsed: true, now: at(time))
+        return connect
+    }
+
+    @Test func `the newest idle connection is taken first`() {
+        var pool = pool()
+        guard case .wait(let first, _, let one?) = pool.lease(now: at(0)),
+            case .wait(let second, _, let other?) = pool.lease(now: at(0))
+        else { return #expect(Bool(false), "both wait for a connection") }
+        #expect(pool.connected(one, now: at(0)).connection == .handTo(first))
+        #expect(pool.connected(other, now: at(0)).connection == .handTo(second))
+        #expect(pool.released(one, wasUsed: true, now: at(1)) == .none)
+        #expect(pool.released(other, wasUsed: true, now: at(2)) == .none)
+        #expect(pool.lease(now: at(3)) == .use(other))
+        #expect(pool.lease(now: at(3)) == .use(one))
+    }
+
+    @Test func `no more connections are opened than allowed, and a freed one goes to who waits longest`() {
+        var pool = pool(maximum: 1)
+        let connection = warm(&pool, at: 0)
+        #expect(pool.lease(now: at(0)) == .use(connection))
+        guard case .wait(let first, let until, nil) = pool.lease(now: at(0)),
+            case .wait(let second, _, nil) = pool.lease(now: at(0.1))
+        else { return #expect(Bool(false), "the pool is full") }
+        #expect(until == at(0.25))
+        #expect(pool.released(connection, wasUsed: true, now: at(0.2)) == .handTo(first))
+        #expect(pool.waiterTimedOut(second) == true)
+        #expect(pool.waiterTimedOut(first) == false)
+        #expect(pool.released(connection, wasUsed: true, now: at(0.4)) == .none)
+    }
+
+    @Test func `a burst on a cold pool opens a bounded number of connections at once`() {
+        var pool = pool(maximum: 100, connecting: 4)
+        let opened = (0..<50).compactMap { _ -> Int? in
+            if case .wait(_, _, let connect) = pool.lease(now: at(0)) { connect } else { nil }
+        }
+        #expect(opened.count == 4)
+        #expect(pool.connectingCount == 4)
+        // Each that is established makes room for the next.
+        var established = opened
+        while let id = established.popLast() {
+            let action = pool.connected(id, now: at(0.1))
+            #expect(action.connection != .none)
+            if let next = action.connect { established.append(next) }
+        }
+        #expect(pool.leasedCount == 50)
+    }
+
+    @Test func `a failed connect tells one waiter and opens another for the rest`() {
+        var pool = pool(maximum: 100, connecting: 1)
+        guard case .wait(let first, _, let connect?) = pool.lease(now: at(0)), case .wait = pool.lease(now: at(0)),
+            case let action = pool.connectFailed(connect), let failed = action.fail, let next = action.connect
+        else { return #expect(Bool(false), "the second waiter is owed a connection") }
+        #expect(failed == first)
+        #expect(next != connect)
+    }
+
+    @Test func `a connection is closed after so many uses, after its age, and when idle for too long`() {
+        var pool = pool(uses: 2)
+        let worn = warm(&pool, at: 0)
+        #expect(pool.lease(now: at(0)) == .use(worn))
+        #expect(pool.released(worn, wasUsed: true, now: at(0)) == .close)
+        _ = pool.closed(worn)
+        let unused = warm(&pool, at: 0)
+        #expect(pool.lease(now: at(1)) == .use(unused))
+        #expect(pool.released(unused, wasUsed: false, now: at(1)) == .none)
+        #expect(pool.closeWorn(now: at(30.9)) == [])
+        #expect(pool.closeWorn(now: at(31)) == [unused])
+        #expect(pool.isEmpty)
+        let old = warm(&pool, at: 100)
+        #expect(pool.lease(now: at(101)) == .use(old))
+        #expect(pool.released(old, wasUsed: false, now: at(700)) == .close)
+    }
+
+    @Test func `counts add up through any course of events`() {
+        var generator = SeededGenerator(seed: 5)
+        var pool = pool(maximum: 5, connecting: 2, uses: 20)
+        var connecting: [Int] = []
+        var leased: [Int] = []
+        var waiting: Set<Int> = []
+        func hand(_ action: PoolStateMachine.ConnectionAction, _ id: Int) {
+            switch action {
+            case .none: break
+            case .handTo(let waiter):
+                let wasWaiting = waiting.remove(waiter) != nil
+                #expect(wasWaiting)
+                leased.append(id)
+            case .close: if let next = pool.closed(id) { connecting.append(next) }
+            }
+        }
+        for step in 0..<20_000 {
+            let now = at(Double(step) * 0.05)
+            switch Int.random(in: 0..<6, using: &generator) {
+            case 0, 1:
+                switch pool.lease(now: now) {
+                case .use(let id): leased.append(id)
+                case .wait(let waiter, _, let connect):
+                    waiting.insert(waiter)
+                    if let connect { connecting.append(connect) }
+                case .refuse: #expect(Bool(false), "few enough wait")
+                }
+            case 2:
+                guard let id = connecting.popLast() else { continue }
+                let action = pool.connected(id, now: now)
+                hand(action.connection, id)
+                if let next = action.connect { connecting.append(next) }
+            case 3:
+                guard let id = connecting.popLast() else { continue }
+                let action = pool.connectFailed(id)
+                if let waiter = action.fail {
+                    let wasWaiting = waiting.remove(waiter) != nil
+                    #expect(wasWaiting)
+                }
+                if let next = action.connect { connecting.append(next) }
+            case 4:
+                if let id = leased.popLast() { hand(pool.released(id, wasUsed: true, now: now), id) }
+            default:
+                _ = pool.closeWorn(now: now)
+                if let waiter = waiting.first, pool.waiterTimedOut(waiter) { waiting.remove(waiter) }
+            }
+            #expect(pool.connectingCount == connecting.count)
+            #expect(pool.leasedCount == leased.count)
+            #expect(pool.connectingCount + pool.leasedCount + pool.idleCount <= 5)
+        }
+    }
+}

@@ -1,0 +1,150 @@
+import Foundation
+import GatewayCore
+import GatewayServer
+import Testing
+
+@testable import skillgate
+
+@Suite struct ConfigurationTests {
+    private static let environment = ["SECRET": "s", "KEY": "orders-0123456789abcdef"]
+    private static let minimal = """
+        skills: [{name: weather, clientID: c, clientSecret: {env: SECRET}}]
+        callers: [{name: orders, apiKeys: [{env: KEY}], skills: [weather]}]
+
+        """
+
+    private func read(
+        _ yaml: String, _ environment: [String: String] = [:]
+    ) throws(ConfigurationErrors) -> GatewayConfiguration {
+        try GatewayConfiguration(
+            yaml: yaml, fileName: "f", folder: "",
+            environment: Self.environment.merging(environment) { $1 })
+    }
+
+    private func problems(_ yaml: String, _ environment: [String: String] = [:]) -> [String] {
+        do {
+            _ = try read(yaml, environment)
+            return []
+        } catch {
+            return error.problems.map(\.description)
+        }
+    }
+
+    @Test func `what is not said has the documented default`() throws {
+        let configuration = try read(Self.minimal)
+        #expect(configuration.listeners.map(\.host) == ["127.0.0.1"])
+        #expect(configuration.listeners.map(\.port) == [8080])
+        #expect(configuration.admin == SocketAddressText(host: "127.0.0.1", port: 9090))
+        #expect(configuration.endpoints[.farEast].description == "https://api.fe.amazonalexa.com")
+        #expect(configuration.tokenEndpoint == "https://api.amazon.com/auth/o2/token")
+        #expect(configuration.upstream.limits.deadline == .seconds(10))
+        #expect(configuration.upstream.pool.maximumConnections == 256)
+        #expect(configuration.idempotency.retention == .seconds(86_400))
+        #expect(configuration.drain.notice == .seconds(5))
+    }
+
+    @Test func `the environment overrides a scalar, and JSON is YAML`() throws {
+        let json = """
+            {"skills": [{"name": "weather", "clientID": "c", "clientSecret": {"env": "SECRET"}}],
+             "callers": [{"name": "orders", "apiKeys": [{"env": "KEY"}], "skills": ["weather"]}]}
+            """
+        let configuration = try read(
+            json,
+            [
+                "SKILLGATE_ADMIN_ADDRESS": "[::1]:1", "SKILLGATE_UPSTREAM_CONNECT_TIMEOUT": "250ms",
+                "SKILLGATE_REGIONS_NA_API_ENDPOINT": "http://127.0.0.1:1/na", "SKILLGATE_SKILLS_0_DEFAULT_REGION": "eu",
+                "SKILLGATE_SERVICE_HOST": "10.0.0.1", "SKILLGATE_PORT": "tcp://10.0.0.1:80",
+            ])
+        #expect(configuration.admin == SocketAddressText(host: "::1", port: 1))
+        #expect(configuration.upstream.pool.connectTimeout == .milliseconds(250))
+        #expect(configuration.endpoints[.northAmerica].description == "http://127.0.0.1:1/na")
+        #expect(configuration.skills[0].defaultRegion == .europe)
+    }
+
+    @Test(arguments: [
+        ("upstrem: {}", "f:3:1: unknown member `upstrem`; did you mean `upstream`?"),
+        (
+            "upstream: {deadline: 10}",
+            "f:3:22: `deadline` is `10`; expected a duration such as 250ms, 10s, 5m or 24h, from 0.1 seconds to 300.0 seconds"
+        ),
+        ("upstream: {deadline: 10s, deadline: 11s}", "f:3:12: member `deadline` is given twice"),
+        (
+            "idempotency: {retention: 60s}\nupstream: {deadline: 100s}",
+            "f:3:26: `retention` is 60.0 seconds; expected more than the longest time a message can take, 105.0 seconds"
+        ),
+        (
+            "idempotency: {memory: {maximumBytes: 1XB}}",
+            "f:3:38: `maximumBytes` is `1XB`; expected a size such as 64KiB or 512MiB, from 1024 to 1099511627776 bytes"
+        ),
+        (
+            "regions: {NA: {apiEndpoint: http://example.org}}",
+            "f:3:29: `apiEndpoint` is `http://example.org`; expected a URL that starts with https:// (http:// only on a loopback address)"
+        ),
+        (
+            "regions: {NA: {aliases: [https://api.eu.amazonalexa.com]}}",
+            "f:3:10: `https://api.eu.amazonalexa.com` belongs to two regions, NA and EU"
+        ),
+        (
+            "listeners: [{address: 0.0.0.0:1}]\nanonymousCaller: {skills: [weather]}",
+            "f:4:18: `anonymousCaller` lets anybody send who reaches 0.0.0.0:1; expected listeners on loopback addresses only"
+        ),
+        ("anonymousCaller: {skills: [wether]}", "f:3:28: there is no skill `wether`; did you mean `weather`?"),
+        ("eventLoops: 0", "f:3:13: `eventLoops` is `0`; expected an integer from 1 to 256"),
+        ("eventLoops: [1]", "f:3:13: `eventLoops` has no single value; expected an integer from 1 to 256"),
+        ("upstream: {trust: {caFile: /nowhere}}", "f:3:28: `caFile`: cannot read /nowhere: No such file or directory"),
+    ])
+    func `a mistake is named with its place and what is expected`(yaml: String, problem: String) {
+        #expect(problems(Self.minimal + yaml) == [problem])
+    }
+
+    @Test func `every mistake is reported at once`() {
+        let yaml = """
+            skills: [{name: a b}, {name: c, clientID: x, clientSecret: {env: NOTHING}}]
+            callers: [{name: none, apiKeys: [{env: SECRET}], skills: []}]
+            """
+        #expect(
+            problems(yaml) == [
+                "f:1:10: `clientID` is missing in `skills[0]`; expected the client id of the skill's messaging credentials",
+                "f:1:10: `clientSecret` is missing in `skills[0]`; expected {file: …} or {env: …}",
+                "f:1:17: `name` is `a b`; expected a name of 1 to 64 letters, digits, `-`, `_` and `.`",
+                "f:1:66: the environment has no variable `NOTHING`",
+                "f:2:18: the name `none` is taken",
+                "f:2:34: the API key is not 16 to 1024 visible ASCII characters",
+            ])
+        #expect(problems("") == ["f:1:1: the file is empty; expected at least `skills` and `callers`"])
+        #expect(problems("a: [").count == 1)
+        #expect(
+            problems("- a") == ["f:1:1: the document is not a mapping; expected members such as `skills` and `callers`"]
+        )
+        #expect(problems("{}").count == 2)
+    }
+
+    @Test func `a variable that overrides nothing is a mistake, too`() {
+        #expect(
+            problems(Self.minimal, ["SKILLGATE_ADMIN_ADRESS": "x"]) == [
+                "SKILLGATE_ADMIN_ADRESS: overrides nothing; did you mean `SKILLGATE_ADMIN_ADDRESS`?"
+            ])
+        #expect(
+            problems(Self.minimal, ["SKILLGATE_ADMIN_ADDRESS": "x"]) == [
+                "SKILLGATE_ADMIN_ADDRESS: `x` is not valid; expected an address such as 127.0.0.1:8080 or [::1]:8080"
+            ])
+    }
+
+    @Test func `one key for two callers is a mistake`() {
+        let yaml = """
+            skills: [{name: weather, clientID: c, clientSecret: {env: SECRET}}]
+            callers:
+              - {name: a, apiKeys: [{env: KEY}], skills: [weather]}
+              - {name: b, apiKeys: [{env: KEY}], skills: [weather]}
+            """
+        #expect(problems(yaml) == ["f:4:24: an API key of this caller belongs to `a`, too"])
+    }
+
+    @Test(arguments: ["reference.yaml", "sidecar.yaml", "central.yaml"])
+    func `the files that are shipped are good`(name: String) throws {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../Config").standardizedFileURL.path
+        let configuration = try GatewayConfiguration(file: "\(folder)/\(name)", environment: [:])
+        #expect(!configuration.skills.isEmpty)
+    }
+}
