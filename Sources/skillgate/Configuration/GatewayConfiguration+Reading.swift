@@ -138,8 +138,10 @@ extension GatewayConfiguration {
             let secret = secrets.required("clientSecret", in: section)
             let next = secrets.optional("nextClientSecret", in: section)
             let region = section.value("defaultRegion", .region)
-            guard let name, let clientID, let secret else { return nil }
-            let credentials = ClientCredentials(clientID: clientID, clientSecret: secret, nextClientSecret: next)
+            guard let name else { return nil }
+            // A skill whose credentials are wrong is a skill all the same: callers that name it make no mistake.
+            let credentials = ClientCredentials(
+                clientID: clientID ?? "", clientSecret: secret ?? "", nextClientSecret: next)
             return SkillConfiguration(name: name, credentials: credentials, defaultRegion: region)
         }
         if !root.has("skills") { root.report("`skills` is missing; expected a list of at least one skill") }
