@@ -158,7 +158,7 @@ final class HTTPConnection: ChannelInboundHandler {
         if hasPendingRead { resumeReading() }
     }
 
-    private func close() {
+    func close() {
         state = .closing
         context?.close(promise: nil)
     }

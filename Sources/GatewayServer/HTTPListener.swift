@@ -64,6 +64,13 @@ public struct HTTPListener: Sendable {
         }
     }
 
+    /// Closes every connection that is left, so that `finish` returns.
+    public func abort() async throws {
+        for loop in loops {
+            try await loop.eventLoop.submit { loop.value.abort() }.get()
+        }
+    }
+
     /// Stops accepting and returns when the last message has been answered.
     public func finish() async throws {
         try await channel.close().get()

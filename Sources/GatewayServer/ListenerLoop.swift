@@ -65,6 +65,11 @@ final class ListenerLoop {
         return promise.futureResult
     }
 
+    /// Closes every connection, answered or not.
+    func abort() {
+        for connection in Array(connections.values) { connection.close() }
+    }
+
     private func startSweep() {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         sweep = eventLoop.scheduleRepeatedTask(initialDelay: Self.sweepInterval, delay: Self.sweepInterval) { _ in

@@ -56,10 +56,10 @@ public final class RegionalPool: UpstreamPool {
         }
     }
 
-    /// Closes every connection; messages that are being answered are lost, so this comes after they are.
+    /// Closes every connection. A message that still waits for its answer is told that the connection is lost.
     public func shutDown() {
         isShutDown = true
-        for connection in Array(connections.values) { connection.close() }
+        for connection in Array(connections.values) { connection.fail(.connectionLost) }
         sweep?.cancel()
         sweep = nil
     }

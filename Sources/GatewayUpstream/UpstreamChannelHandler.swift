@@ -102,7 +102,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     }
 
     /// The connection ends here. Whoever waits for an answer will not get one.
-    private func fail(_ failure: UpstreamFailure) {
+    func fail(_ failure: UpstreamFailure) {
         let before = state
         close()
         if case .awaitingAnswer(let receiver, _) = before { receiver.upstreamFailed(failure) }

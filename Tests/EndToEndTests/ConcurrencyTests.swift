@@ -5,6 +5,7 @@ import TokenEndpointClient
 /// A thousand at once.
 @Suite(.serialized) struct ConcurrencyTests {
     private static let count = 1_000
+    private static let written = #"skillgate_upstream_attempts_total{region="NA",reason="first"}"#
     private static let wide = "upstream: {maximumConnectionsPerRegion: 1000}"
 
     /// Sends one message on each of a thousand connections that are open at the same time.
@@ -37,9 +38,8 @@ import TokenEndpointClient
             #expect(try await bed.send("NA-0").status == 202)
             try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 4000, "count": \#(Self.count)}}"#)
             async let sending = sendAll(bed) { bed.request(user: "NA-\($0)", idempotencyKey: "k-\($0)") }
-            // All of them have been written when the gateway counts them as in flight.
-            var polls = 0
-            while try await inFlight(bed) < Self.count, polls < 5_000 { polls += 1 }
+            // All of them are on their way to Amazon.
+            try await bed.untilMetric(Self.written, is: Self.count + 1)
             _ = try await bed.control("POST", "tokens/revoke")
             let answers = try await sending
             #expect(answers.count(where: { $0.status == 202 }) == Self.count)
@@ -48,14 +48,6 @@ import TokenEndpointClient
             #expect(counters.accepted == Self.count + 1)
             #expect(counters.messages["NA"]?.refused["403"] == Self.count)
         }
-    }
-
-    private func inFlight(_ bed: TestBed) async throws -> Int {
-        let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
-        let line = page.split(separator: "\n").first {
-            $0.hasPrefix("skillgate_upstream_attempts_total{region=\"NA\",reason=\"first\"}")
-        }
-        return (line?.split(separator: " ").last.flatMap { Int($0) } ?? 1) - 1
     }
 
     @Test func `a thousand at once with one key: one message, a thousand times its answer`() async throws {
@@ -74,7 +66,7 @@ import TokenEndpointClient
             try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 500}}"#)
             try await RawConnection.with(port: bed.port) { connection in
                 try await connection.send(bed.request(user: "NA-1", idempotencyKey: "k"))
-                while try await bed.inFlight() == 0 {}
+                try await bed.untilMessagesInFlight(1)
             }
             let retry = try await RawConnection.with(port: bed.port) {
                 try await $0.exchange(bed.request(user: "NA-1", idempotencyKey: "k"))
@@ -83,13 +75,5 @@ import TokenEndpointClient
             #expect(retry?.field("Idempotent-Replayed") == "true")
             #expect(try await bed.counters().accepted == 1)
         }
-    }
-}
-
-extension TestBed {
-    fileprivate func inFlight() async throws -> Int {
-        let page = try await Self.transfer("GET", adminURL + "/metrics").text
-        let line = page.split(separator: "\n").first { $0.hasPrefix("skillgate_messages_in_flight") }
-        return line?.split(separator: " ").last.flatMap { Int($0) } ?? 0
     }
 }

@@ -73,16 +73,27 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a message that does not end in the time to drain is 504, and the gateway ends`() async throws {
+        try await TestBed.run(environment: ["SKILLGATE_DRAIN_TIMEOUT": "1s"]) { bed in
+            try await bed.setFaults(#"{"NA": {"connection": "hang"}}"#)
+            let status = try await RawConnection.with(port: bed.port) { connection in
+                try await connection.send(bed.request(user: "NA-1"))
+                try await bed.untilMessagesInFlight(1)
+                bed.gateway.signal(SIGTERM)
+                return try await connection.answer()?.status
+            }
+            #expect(status == 504)
+            #expect(await bed.gateway.exitStatus() == 0)
+        }
+    }
+
     @Test func `SIGTERM: readiness fails, the message in flight is answered, exit 0`() async throws {
         try await TestBed.run { bed in
             #expect(try await bed.send("NA-9").status == 202)
             try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 700}}"#)
             let (status, connection) = try await RawConnection.with(port: bed.port) { connection in
                 try await connection.send(bed.request(user: "NA-1"))
-                // Its twin proves that the message has reached the gateway before the signal does.
-                try await RawConnection.with(port: bed.port) {
-                    _ = try await $0.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                }
+                try await bed.untilMessagesInFlight(1)
                 bed.gateway.signal(SIGTERM)
                 let answer = try await connection.answer()
                 return (answer?.status, answer?.field("Connection"))

@@ -8,7 +8,9 @@ public struct APIKeyDigest: Hashable, Sendable {
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
     public init(of key: UnsafeRawBufferPointer) {
-        words = SHA256.hash(data: key).withUnsafeBytes { Self.words($0) }
+        var hash = SHA256()
+        hash.update(bufferPointer: key)
+        words = hash.finalize().withUnsafeBytes { Self.words($0) }
     }
 
     public init(of key: String) {

@@ -14,6 +14,7 @@ final class Forwarding {
     private let started: NIODeadline
     private let deadline: NIODeadline
 
+    private var labels = ForwardingInstruments.Labels()
     private var message: Message?
     private var claim: IdempotencyClaim?
     private var claimedAt: NIODeadline?
@@ -59,8 +60,6 @@ final class Forwarding {
     }
 
     // MARK: Authenticate, validate, region
-
-    private var labels = ForwardingInstruments.Labels()
 
     private func look() throws(Refusal) -> Message {
         let configuration = forwarder.configuration
@@ -121,6 +120,7 @@ final class Forwarding {
     private func obtainConnection() {
         guard let message else { return }
         askedForConnection = forwarder.eventLoop.now
+        guard askedForConnection < deadline else { return refuseUnsent(UpstreamUnavailable.connectTimeout.refusal) }
         if let result = forwarder.pools[message.region].lease(for: self) { connectionObtained(result) }
     }
 

@@ -37,12 +37,13 @@ public struct RequestFingerprint: Equatable, Sendable {
 
 /// Makes scopes and fingerprints; one an event loop, since it keeps its buffers.
 struct IdempotencyHasher {
-    private let fingerprintKey: SymmetricKey
+    /// Already fed with the key, which costs as much as hashing a short message; copied for each.
+    private let keyed: HMAC<SHA256>
     private var canonical = CanonicalMessage()
     private var scopeInput: [UInt8] = []
 
     init(fingerprintKey: SymmetricKey) {
-        self.fingerprintKey = fingerprintKey
+        keyed = HMAC<SHA256>(key: fingerprintKey)
     }
 
     /// - Parameter prefix: caller and skill, length-prefixed (`Skill.scopePrefix`).
@@ -50,7 +51,9 @@ struct IdempotencyHasher {
         scopeInput.removeAll(keepingCapacity: true)
         scopeInput.append(contentsOf: prefix)
         key.characters.withUnsafeReadableBytes { scopeInput.append(contentsOf: $0) }
-        return SHA256.hash(data: scopeInput).withUnsafeBytes { digest in
+        var hash = SHA256()
+        scopeInput.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        return hash.finalize().withUnsafeBytes { digest in
             IdempotencyScope(
                 words: (
                     digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
@@ -68,8 +71,9 @@ struct IdempotencyHasher {
         canonical.append(userBytes, 0..<userBytes.count)
         let bytes = content.readableBytesUInt8Span
         _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
-        let code = HMAC<SHA256>.authenticationCode(for: canonical.form, using: fingerprintKey)
-        return code.withUnsafeBytes { digest in
+        var code = keyed
+        canonical.form.withUnsafeBytes { code.update(data: $0) }
+        return code.finalize().withUnsafeBytes { digest in
             RequestFingerprint(
                 words: (
                     digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),

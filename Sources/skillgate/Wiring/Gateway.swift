@@ -135,25 +135,41 @@ final class Gateway: Service {
         logger.notice("draining", metadata: ["gateway.drain.notice": "\(configuration.drain.notice)"])
         for listener in listeners { try await listener.startDraining() }
         try? await Task.sleep(for: configuration.drain.notice)
+        if await finish(listeners) {
+            logger.notice("every message has been answered")
+        } else {
+            logger.error("the time to drain is over; messages in flight were given up")
+        }
+        for skill in skills { skill.tokens.stop() }
+        try await closeUpstream()
+    }
+
+    /// False if the time to drain ended it, and not the last answer.
+    private func finish(_ listeners: [HTTPListener]) async -> Bool {
         let timeout = configuration.drain.timeout
-        let isFinished = await withTaskGroup(of: Bool.self) { tasks in
+        return await withTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
                 for listener in listeners { try? await listener.finish() }
                 return true
             }
             tasks.addTask {
-                try? await Task.sleep(for: timeout)
+                do {
+                    try await Task.sleep(for: timeout)
+                } catch {
+                    return true  // everything was answered before
+                }
+                // Whoever waits for Amazon is told that the outcome is unknown; then nobody is waited for.
+                try? await self.closeUpstream()
+                for listener in listeners { try? await listener.abort() }
                 return false
             }
-            defer { tasks.cancelAll() }
-            return await tasks.next() ?? false
+            let isFinished = await tasks.next() ?? true
+            tasks.cancelAll()
+            return isFinished
         }
-        if isFinished {
-            logger.notice("every message has been answered")
-        } else {
-            logger.error("the time to drain is over; messages in flight are given up")
-        }
-        for skill in skills { skill.tokens.stop() }
+    }
+
+    private func closeUpstream() async throws {
         for loop in loops {
             for region in Region.allCases {
                 let pool = loop.pools[region]

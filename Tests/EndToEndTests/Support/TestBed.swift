@@ -18,10 +18,11 @@ struct TestBed: Sendable {
     /// - Parameters:
     ///   - configuration: YAML added to the ordinary one, `@SIMULATOR@` standing for the simulator's port.
     ///   - skills: 1 leaves out the second skill and the caller that may use it.
+    ///   - environment: variables for the gateway.
     ///   - tls: whether the simulator speaks TLS, with a certificate the gateway is told to trust.
     static func run(
         configuration: String = "", regions: String? = nil, secret: String = "simulator-secret", faults: String? = nil,
-        tls: Bool = false, skills: Int = 2, _ body: (TestBed) async throws -> Void
+        tls: Bool = false, skills: Int = 2, environment: [String: String] = [:], _ body: (TestBed) async throws -> Void
     ) async throws {
         raiseFileLimit()
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
@@ -62,7 +63,8 @@ struct TestBed: Sendable {
             """
         try write(yaml, to: "skillgate.yaml", in: folder)
         let gateway = try RunningProcess(
-            RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"])
+            RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"],
+            environment: environment)
         defer { gateway.signal(SIGKILL) }
         try await body(
             TestBed(
@@ -126,6 +128,19 @@ struct TestBed: Sendable {
     func setFaults(_ faults: String) async throws {
         let answer = try await control("PUT", "faults", faults)
         guard answer.status == 200 else { throw RunningProcess.Failure(description: answer.text) }
+    }
+
+    /// Returns when the gateway shows this sample with this value; throws if it never does.
+    func untilMetric(_ sample: String, is value: Int) async throws {
+        for _ in 0..<5_000 {
+            let page = try await Self.transfer("GET", adminURL + "/metrics").text
+            if page.contains("\n\(sample) \(value)\n") { return }
+        }
+        throw RunningProcess.Failure(description: "\(sample) never was \(value)")
+    }
+
+    func untilMessagesInFlight(_ count: Int) async throws {
+        try await untilMetric("skillgate_messages_in_flight", is: count)
     }
 
     struct Counters: Decodable {
