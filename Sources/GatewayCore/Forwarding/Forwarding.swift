@@ -94,7 +94,7 @@ final class Forwarding {
         switch message.skill.tokens.token(on: forwarder.eventLoop) {
         case .now(let result): tokenObtained(result)
         case .later(let future):
-            wait(for: future, atMost: forwarder.configuration.limits.tokenTimeout) { self.tokenObtained($0) }
+            wait(for: future, atMost: tokenTimeout) { self.tokenObtained($0) }
         }
     }
 
@@ -166,7 +166,7 @@ final class Forwarding {
         switch outcome {
         case .owned: break
         case .accepted(let answer): finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
-        case .inFlight(let left): awaitConcurrent(left: left)
+        case .inFlight(let leaseLeft): awaitConcurrent(leaseLeft: leaseLeft)
         case .unknown:
             finish(
                 .refusal(
@@ -189,15 +189,15 @@ final class Forwarding {
     }
 
     /// Another request with the same key is being sent: its answer is this one's, too.
-    private func awaitConcurrent(left: Duration) {
+    private func awaitConcurrent(leaseLeft: Duration) {
         let inUse = Refusal(
             .idempotencyKeyInUse, "a message with this idempotency key is in flight",
-            retryAfterSeconds: left.asRetryAfterSeconds)
+            retryAfterSeconds: leaseLeft.asRetryAfterSeconds)
         guard forwarder.configuration.concurrentDuplicates == .wait, let claim else { return finish(.refusal(inUse)) }
         guard let future = forwarder.store.answerOfAttemptInFlight(claim.scope, on: forwarder.eventLoop) else {
             return obtainConnection()  // it ended in between; claiming anew says how
         }
-        wait(for: future, atMost: Duration(from: forwarder.eventLoop.now, to: deadline)) { answer in
+        wait(for: future, atMost: left) { answer in
             guard let answer else { return self.finish(.refusal(inUse)) }
             self.finish(answer.content, region: answer.region, isReplay: true)
         }
@@ -243,10 +243,7 @@ final class Forwarding {
         case nil: settle(.released, .upstream(answer))
         case .now(let result): tokenRenewed(result, answer)
         case .later(let future):
-            let left = Duration(from: forwarder.eventLoop.now, to: deadline)
-            wait(for: future, atMost: min(left, forwarder.configuration.limits.tokenTimeout)) {
-                self.tokenRenewed($0, answer)
-            }
+            wait(for: future, atMost: tokenTimeout) { self.tokenRenewed($0, answer) }
         }
     }
 
@@ -298,12 +295,17 @@ final class Forwarding {
         recipient.answered(answer)
     }
 
+    /// What is left of the message's deadline.
+    private var left: Duration { Duration(from: forwarder.eventLoop.now, to: deadline) }
+
+    private var tokenTimeout: Duration { min(left, forwarder.configuration.limits.tokenTimeout) }
+
     /// Calls `then` once, on this event loop: with the value, or with nil when the time is up.
     private func wait<Value: Sendable>(
         for future: EventLoopFuture<Value>, atMost limit: Duration, then: @escaping (Value?) -> Void
     ) {
         var isOver = false
-        let timer = forwarder.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(limit)) {
+        let timer = forwarder.eventLoop.assumeIsolated().scheduleTask(deadline: forwarder.eventLoop.now + limit) {
             if isOver { return }
             isOver = true
             then(nil)

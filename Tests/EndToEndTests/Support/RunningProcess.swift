@@ -55,8 +55,8 @@ final class RunningProcess: Sendable {
             state.log += text
             state.outputEnded = isEnd
             let log = state.log
-            let due = state.waiters.filter { isEnd || log.contains($0.pattern) }
-            state.waiters.removeAll { isEnd || log.contains($0.pattern) }
+            let due = state.waiters.filter { isEnd || line(with: $0.pattern, in: log) != nil }
+            state.waiters.removeAll { isEnd || line(with: $0.pattern, in: log) != nil }
             return due.map { ($0.continuation, line(with: $0.pattern, in: log)) }
         }
         for (continuation, line) in due { continuation.resume(returning: line) }
@@ -73,7 +73,9 @@ final class RunningProcess: Sendable {
     }
 
     private static func line(with pattern: String, in log: String) -> String? {
-        log.split(separator: "\n").first { $0.contains(pattern) }.map(String.init)
+        // A line that has no end yet may be half of one.
+        let end = log.lastIndex(of: "\n") ?? log.startIndex
+        return log[..<end].split(separator: "\n").first { $0.contains(pattern) }.map(String.init)
     }
 
     /// The first line that holds `pattern`.

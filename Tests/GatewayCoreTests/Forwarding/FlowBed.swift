@@ -1,0 +1,178 @@
+import Crypto
+import NIOCore
+import NIOEmbedded
+import Synchronization
+
+@testable import GatewayCore
+
+/// The forwarding flow on a test event loop: time stands until the test moves it, and the other ends of all seams are
+/// in the test's hands.
+final class FlowBed {
+    let loop = EmbeddedEventLoop()
+    let pool = ScriptedPool()
+    let endpoint = ImmediateTokenEndpoint()
+    let store: SlowStore
+    let forwarder: MessageForwarder
+    let tokens: TokenCache
+
+    init(_ change: (inout ForwardingConfiguration) -> Void = { _ in }) throws {
+        tokens = TokenCache(
+            ClientCredentials(clientID: "c", clientSecret: "s"), endpoint: endpoint, eventLoop: loop)
+        let endpoints = ByRegion { APIEndpoint.official($0) }
+        let caller = Caller(index: 0, name: "orders", skills: [0])
+        var configuration = ForwardingConfiguration(
+            callers: CallerDirectory([(caller, [APIKeyDigest(of: "key")])]),
+            skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
+            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "test")
+        change(&configuration)
+        store = SlowStore(loop)
+        forwarder = MessageForwarder(
+            configuration, store: store, pools: ByRegion { [pool] _ in pool },
+            fingerprintKey: SymmetricKey(data: Array(repeating: UInt8(7), count: 32)), eventLoop: loop)
+        tokens.start()
+    }
+
+    /// Sends one message into the flow; the answer is found in what is returned.
+    func send(key: String? = "k", content: String = #"{"data":{"a":"b"}}"#, fields: String = "") -> Recipient {
+        let text = """
+            POST /v1/skillmessages/users/u%2Fv HTTP/1.1\r
+            Host: x\r
+            Authorization: Bearer key\r
+            \(fields)\(key.map { "Idempotency-Key: \($0)\r\n" } ?? "")Content-Length: \(content.utf8.count)\r
+            \r
+            \(content)
+            """
+        var assembler = RequestAssembler()
+        assembler.receive(ByteBuffer(string: text))
+        let recipient = Recipient()
+        if case .request(let request) = assembler.next() { forwarder.forward(request, to: recipient) }
+        return recipient
+    }
+
+    var records: MemoryIdempotencyStore.Statistics { store.memory.statistics() }
+}
+
+final class Recipient: AnswerRecipient {
+    private(set) var answers: [Answer] = []
+
+    func answered(_ answer: Answer) { answers.append(answer) }
+
+    var status: Int? { answers.count == 1 ? answers.first?.status : nil }
+    var isReplay: Bool? { answers.first?.isReplay }
+
+    var problem: Problem? {
+        guard case .refusal(let refusal) = answers.first?.content else { return nil }
+        return refusal.problem
+    }
+}
+
+/// Grants a token at once, and another each time it is asked.
+final class ImmediateTokenEndpoint: TokenEndpoint {
+    private let state = Mutex((grants: 0, isDown: false))
+
+    var grants: Int { state.withLock { $0.grants } }
+
+    func goDown() { state.withLock { $0.isDown = true } }
+
+    func fetchToken(
+        _ credentials: ClientCredentials, secret: ClientCredentials.Secret, on eventLoop: any EventLoop
+    ) -> EventLoopFuture<Result<TokenGrant, TokenFetchFailure>> {
+        let result: Result<TokenGrant, TokenFetchFailure> = state.withLock { state in
+            guard !state.isDown else { return .failure(TokenFetchFailure(.unreachable, "down")) }
+            state.grants += 1
+            return .success(TokenGrant(token: "Atc|\(state.grants)", lifetimeSeconds: 3600))
+        }
+        return eventLoop.makeSucceededFuture(result)
+    }
+}
+
+/// Connections whose answers the test gives.
+final class ScriptedPool: UpstreamPool {
+    /// What the next lease gets; connections while empty.
+    var unavailable: [UpstreamUnavailable] = []
+    /// Connections that turn out dead before a byte is written.
+    var deadConnections = 0
+    private(set) var requests: [String] = []
+    private(set) var receivers: [any UpstreamReceiver] = []
+    fileprivate(set) var leased = 0
+
+    func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+        if !unavailable.isEmpty { return .failure(unavailable.removeFirst()) }
+        leased += 1
+        return .success(ScriptedConnection(self))
+    }
+
+    fileprivate func write(_ request: ByteBuffer, _ receiver: any UpstreamReceiver) -> Bool {
+        leased -= 1
+        guard deadConnections == 0 else {
+            deadConnections -= 1
+            return false
+        }
+        requests.append(String(buffer: request))
+        receivers.append(receiver)
+        return true
+    }
+
+    /// Answers the message that was sent first of those that wait.
+    func answer(_ status: Int, requestID: String = "r") {
+        guard !receivers.isEmpty else { return }
+        receivers.removeFirst().upstreamAnswered(UpstreamAnswer(status: status, requestID: .text(requestID)))
+    }
+
+    func fail(_ failure: UpstreamFailure) {
+        guard !receivers.isEmpty else { return }
+        receivers.removeFirst().upstreamFailed(failure)
+    }
+}
+
+private final class ScriptedConnection: UpstreamConnection {
+    private let pool: ScriptedPool
+
+    init(_ pool: ScriptedPool) {
+        self.pool = pool
+    }
+
+    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        pool.write(request, receiver)
+    }
+
+    func giveBack() { pool.leased -= 1 }
+}
+
+/// The memory store, with replies that can be held back as a network would.
+final class SlowStore: IdempotencyStore {
+    let memory = MemoryIdempotencyStore()
+    private let loop: EmbeddedEventLoop
+    private let delay = Mutex<Duration?>(nil)
+
+    init(_ loop: EmbeddedEventLoop) {
+        self.loop = loop
+    }
+
+    func delayReplies(by duration: Duration?) { delay.withLock { $0 = duration } }
+
+    private func reply<Value>(_ value: Eventual<Value>) -> Eventual<Value> {
+        guard let delay = delay.withLock({ $0 }), case .now(let value) = value else { return value }
+        return .later(loop.scheduleTask(in: TimeAmount(delay)) { value }.futureResult)
+    }
+
+    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimOutcome> {
+        reply(memory.claim(claim, on: eventLoop))
+    }
+
+    func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+    ) -> Eventual<Void> {
+        reply(memory.settle(claim, settlement, answer: answer, on: eventLoop))
+    }
+
+    func answerOfAttemptInFlight(_ scope: IdempotencyScope, on eventLoop: any EventLoop) -> EventLoopFuture<Answer>? {
+        memory.answerOfAttemptInFlight(scope, on: eventLoop)
+    }
+
+    func acceptedAnswer(
+        _ scope: IdempotencyScope, _ fingerprint: RequestFingerprint, on eventLoop: any EventLoop
+    ) -> Eventual<AcceptedAnswer?> {
+        reply(memory.acceptedAnswer(scope, fingerprint, on: eventLoop))
+    }
+}

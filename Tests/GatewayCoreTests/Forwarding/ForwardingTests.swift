@@ -1,0 +1,234 @@
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct ForwardingTests {
+    @Test func `the upstream gets one buffer, built from typed values alone`() throws {
+        let bed = try FlowBed()
+        let message = bed.send(fields: "X-Evil: 1\r\nGateway-Region: FE\r\n")
+        #expect(
+            bed.pool.requests == [
+                """
+                POST /v1/skillmessages/users/u%2Fv HTTP/1.1\r
+                Host: api.fe.amazonalexa.com\r
+                User-Agent: test\r
+                Accept: application/json\r
+                Content-Type: application/json\r
+                Authorization: Bearer Atc|1\r
+                Content-Length: 18\r
+                \r
+                {"data":{"a":"b"}}
+                """
+            ])
+        #expect(message.answers.isEmpty)
+        bed.pool.answer(202)
+        #expect(message.status == 202)
+        #expect(bed.forwarder.instruments.messagesInFlight == 0)
+    }
+
+    @Test(
+        arguments: [
+            (202, "accepted", 202), (200, "accepted", 200), (400, "absent", 400), (404, "absent", 404),
+            (429, "absent", 429),
+            (500, "absent", 500), (503, "absent", 503), (302, "absent", 302), (502, "unknown", 504),
+            (504, "unknown", 504),
+            (520, "unknown", 504),
+        ] as [(Int, String, Int)])
+    func `each answer of Amazon's does to the record what the specification says`(
+        status: Int, record: String, answered: Int
+    ) throws {
+        let bed = try FlowBed()
+        let message = bed.send()
+        #expect(bed.records.sending == 1)
+        bed.pool.answer(status)
+        #expect(message.status == answered)
+        #expect(bed.records.sending == 0)
+        #expect(bed.records.accepted == (record == "accepted" ? 1 : 0))
+        #expect(bed.records.unknown == (record == "unknown" ? 1 : 0))
+        let retry = bed.send()
+        switch record {
+        case "accepted": #expect(retry.status == status && retry.isReplay == true)
+        case "unknown": #expect(retry.problem == .outcomeUnknownEarlier && retry.isReplay == true)
+        default: #expect(retry.answers.isEmpty)
+        }
+        #expect(bed.pool.requests.count == (record == "absent" ? 2 : 1))
+    }
+
+    @Test func `strict, a 500 leaves the outcome unknown`() throws {
+        let bed = try FlowBed { $0.strict5xx = true }
+        let message = bed.send()
+        bed.pool.answer(500)
+        #expect(message.status == 504)
+        #expect(bed.records.unknown == 1)
+    }
+
+    @Test(arguments: [.timeout, .connectionLost, .malformedAnswer("x")] as [UpstreamFailure])
+    func `a failure after the write leaves the outcome unknown`(failure: UpstreamFailure) throws {
+        let bed = try FlowBed()
+        let message = bed.send()
+        bed.pool.fail(failure)
+        #expect(message.status == 504)
+        #expect(bed.records.unknown == 1)
+        #expect(bed.send().status == 504)
+        let consenting = bed.send(fields: "Idempotency-Resend: ?1\r\n")
+        bed.pool.answer(202)
+        #expect(consenting.status == 202)
+        #expect(bed.send().isReplay == true)
+    }
+
+    @Test(
+        arguments: [
+            .notResolved, .connectionRefused, .connectTimeout, .tlsFailed("x"), .connectionLost, .noFreeConnection,
+        ] as [UpstreamUnavailable])
+    func `what fails before the claim leaves no record`(reason: UpstreamUnavailable) throws {
+        let bed = try FlowBed()
+        bed.pool.unavailable = [reason]
+        let message = bed.send()
+        #expect(message.status == (reason == .noFreeConnection ? 503 : 502))
+        #expect(bed.records == .init())
+        #expect(bed.pool.requests.isEmpty)
+    }
+
+    @Test func `a connection that is dead before the write is replaced, and one that cannot be frees the record`()
+        throws
+    {
+        let bed = try FlowBed()
+        bed.pool.deadConnections = 1
+        let message = bed.send()
+        bed.pool.answer(202)
+        #expect(message.status == 202)
+        #expect(bed.pool.requests.count == 1)
+        bed.pool.deadConnections = 1
+        let other = bed.send(key: "other")
+        #expect(bed.pool.requests.count == 2)
+        bed.pool.answer(400)
+        #expect(other.status == 400)
+        #expect(bed.records == .init(accepted: 1))
+    }
+
+    @Test func `a process that was paused between claim and write does not send`() throws {
+        let bed = try FlowBed()
+        bed.store.delayReplies(by: .milliseconds(1001))
+        let message = bed.send()
+        bed.store.delayReplies(by: nil)
+        bed.loop.advanceTime(by: .milliseconds(1001))
+        #expect(message.problem == .sendBudgetExceeded)
+        #expect(bed.pool.requests.isEmpty)
+        #expect(bed.pool.leased == 0)
+        #expect(bed.records == .init())
+    }
+
+    @Test func `a store that answers later is waited for before the write and before the answer`() throws {
+        let bed = try FlowBed()
+        bed.store.delayReplies(by: .milliseconds(5))
+        let message = bed.send()
+        #expect(bed.pool.requests.isEmpty)
+        bed.loop.advanceTime(by: .milliseconds(5))
+        #expect(bed.pool.requests.count == 1)
+        bed.pool.answer(202)
+        #expect(message.answers.isEmpty)
+        bed.loop.advanceTime(by: .milliseconds(5))
+        #expect(message.status == 202)
+    }
+
+    @Test func `a 403 is healed by a new token, once`() throws {
+        let bed = try FlowBed()
+        let message = bed.send()
+        bed.pool.answer(403)
+        #expect(bed.endpoint.grants == 2)
+        #expect(bed.pool.requests.count == 2)
+        #expect(bed.pool.requests.last?.contains("Bearer Atc|2\r\n") == true)
+        #expect(bed.records.sending == 1)
+        bed.pool.answer(202)
+        #expect(message.status == 202)
+    }
+
+    @Test func `a second 403 goes to the caller, and the next costs no fetch`() throws {
+        let bed = try FlowBed()
+        let message = bed.send()
+        bed.pool.answer(403)
+        bed.pool.answer(403)
+        #expect(message.status == 403)
+        #expect(bed.records == .init())
+        let next = bed.send()
+        bed.pool.answer(403)
+        #expect(next.status == 403)
+        #expect(bed.endpoint.grants == 2)
+    }
+
+    @Test func `a 403 that cannot be healed is passed on, and the record is free`() throws {
+        let bed = try FlowBed()
+        let one = bed.send(key: "one")
+        bed.endpoint.goDown()
+        bed.pool.answer(403)
+        #expect(one.status == 403)
+        #expect(bed.records == .init())
+    }
+
+    @Test func `a 403 whose resend finds no connection is passed on`() throws {
+        let bed = try FlowBed()
+        let message = bed.send()
+        bed.pool.unavailable = [.connectionRefused]
+        bed.pool.answer(403)
+        #expect(message.status == 403)
+        #expect(bed.records == .init())
+    }
+
+    @Test func `duplicates in flight get the answer of the first, a refusal too`() throws {
+        for status in [202, 429] {
+            let bed = try FlowBed()
+            let first = bed.send()
+            let others = (0..<10).map { _ in bed.send() }
+            #expect(bed.pool.leased == 0)
+            bed.pool.answer(status)
+            bed.loop.run()
+            #expect(first.status == status && first.isReplay == false)
+            for other in others { #expect(other.status == status && other.isReplay == true) }
+            #expect(bed.pool.requests.count == 1)
+        }
+    }
+
+    @Test func `a duplicate waits no longer than its own deadline`() throws {
+        let bed = try FlowBed()
+        let first = bed.send()
+        let other = bed.send()
+        bed.loop.advanceTime(by: .seconds(10))
+        #expect(other.problem == .idempotencyKeyInUse)
+        bed.pool.answer(202)
+        bed.loop.run()
+        #expect(first.status == 202)
+        #expect(other.answers.count == 1)
+    }
+
+    @Test func `an accepted message is replayed even while nothing can be sent`() throws {
+        let bed = try FlowBed()
+        _ = bed.send()
+        bed.pool.answer(202, requestID: "first")
+        bed.pool.unavailable = [.connectionRefused, .connectionRefused]
+        let retry = bed.send()
+        #expect(retry.status == 202 && retry.isReplay == true)
+        #expect(bed.send(content: #"{"data":{}}"#).status == 502)
+    }
+
+    @Test func `without a token nothing is claimed, and it is told when to try again`() throws {
+        let bed = try FlowBed()
+        bed.endpoint.goDown()
+        bed.loop.advanceTime(by: .seconds(3600))
+        let message = bed.send()
+        #expect(message.problem == .tokenUnavailable)
+        #expect(bed.records == .init())
+    }
+
+    @Test func `messages without a key are sent each time`() throws {
+        let bed = try FlowBed()
+        for _ in 0..<3 {
+            let message = bed.send(key: nil)
+            bed.pool.answer(202)
+            #expect(message.status == 202 && message.isReplay == false)
+        }
+        #expect(bed.pool.requests.count == 3)
+        #expect(bed.records == .init())
+    }
+}

@@ -1,0 +1,282 @@
+import NIOCore
+
+@testable import GatewayCore
+
+/// Every course of events of up to four attempts at one key: any order, crashes at any step, pauses of any length, lost
+/// replies of the store, answers of Amazon's that come late or never. Breadth first, so that the first violation found is
+/// the shortest there is.
+struct IdempotencyExploration {
+    /// A rule for claiming and settling: the shipped one, or one that is known to fail.
+    struct Design: Sendable {
+        var claim: @Sendable (IdempotencyClaim, inout IdempotencyRecord?, NIODeadline) -> ClaimOutcome
+        var settle: @Sendable (IdempotencyClaim, Settlement, inout IdempotencyRecord?, NIODeadline) -> Void
+        /// A failover that loses the write of one claim whose reply has been given.
+        var storeLosesWrites = false
+
+        static let shipped = Design(
+            claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) },
+            settle: { IdempotencyRecord.settle($0, $1, on: &$2, now: $3) })
+    }
+
+    struct Result {
+        var states = 0
+        /// The steps of the shortest course of events in which a message was doubled; nil if there is none.
+        var violation: [String]?
+        /// What the record was seen to be.
+        var recordKinds: Set<String> = []
+    }
+
+    private enum Attempt: Hashable {
+        case ready
+        case claimed(at: Int)
+        /// The bytes are written; waiting for the answer.
+        case awaiting
+        case heard(accepted: Bool)
+        case timedOut
+        case ended
+    }
+
+    /// What becomes of a message that was written, whoever still waits for it.
+    private enum Wire: Hashable { case nothing, travelling, accepted, refused }
+
+    private enum Record: Hashable {
+        case sending(owner: Int, leaseEnds: Int)
+        case unknown
+        case accepted
+    }
+
+    private struct World {
+        var record: Record?
+        /// In units of more than a lease.
+        var now = 0
+        var attempts: [Attempt]
+        var wires: [Wire]
+        /// Doubles that a caller has consented to.
+        var consented = 0
+        var lostWrites = 0
+
+        var acceptances: Int { wires.count { $0 == .accepted } }
+
+        /// The same for worlds that differ only in which attempt is which; the last one may consent and stays itself.
+        var canonical: UInt64 {
+            var codes = attempts.indices.map(code)
+            codes[..<(codes.count - 1)].sort()
+            var packed = codes.reduce(0) { $0 << 7 | $1 }
+            let kind: UInt64 =
+                switch record {
+                case nil: 0
+                case .unknown: 1
+                case .accepted: 2
+                case .sending(_, let leaseEnds): 3 + UInt64(leaseEnds)
+                }
+            packed = packed << 4 | kind
+            return packed << 8 | UInt64(now) << 4 | UInt64(consented) << 1 | UInt64(lostWrites)
+        }
+
+        private func code(_ index: Int) -> UInt64 {
+            let phase: UInt64 =
+                switch attempts[index] {
+                case .ready: 0
+                case .claimed(let time): 1 + UInt64(time)
+                case .awaiting: 4
+                case .heard(let accepted): accepted ? 5 : 6
+                case .timedOut: 7
+                case .ended: 8
+                }
+            let wire: UInt64 =
+                switch wires[index] {
+                case .nothing: 0
+                case .travelling: 1
+                case .accepted: 2
+                // Once nobody listens, a refusal is as if nothing had been sent.
+                case .refused: attempts[index] == .ended ? 0 : 3
+                }
+            var isOwner = false
+            if case .sending(index, _) = record { isOwner = true }
+            return phase << 3 | wire << 1 | (isOwner ? 1 : 0)
+        }
+    }
+
+    private static let unit = Duration.seconds(16)
+    private static let lease = Duration.seconds(15)
+    private static let longestPause = 2
+    private static let answer = AcceptedAnswer(status: 202, region: .europe, requestID: nil)
+
+    let design: Design
+    let attempts: Int
+    /// The last attempt consents to a possible double.
+    let lastConsents: Bool
+
+    func run() -> Result {
+        let first = World(
+            attempts: Array(repeating: .ready, count: attempts), wires: Array(repeating: .nothing, count: attempts))
+        var result = Result()
+        var origins: [UInt64: Origin] = [first.canonical: Origin(world: first.canonical, step: nil)]
+        var frontier = [first]
+        while !frontier.isEmpty {
+            var next: [World] = []
+            for world in frontier {
+                result.recordKinds.insert(Self.kind(world.record))
+                if world.acceptances > 1 + world.consented {
+                    result.states = origins.count
+                    result.violation = Self.steps(to: world.canonical, origins)
+                    return result
+                }
+                let key = world.canonical
+                for (step, successor) in successors(of: world) {
+                    let successorKey = successor.canonical
+                    guard origins[successorKey] == nil else { continue }
+                    origins[successorKey] = Origin(world: key, step: step)
+                    next.append(successor)
+                }
+            }
+            frontier = next
+        }
+        result.states = origins.count
+        return result
+    }
+
+    private struct Origin {
+        var world: UInt64
+        /// Nil for the first world.
+        var step: Step?
+    }
+
+    /// What happens, and to which attempt.
+    private struct Step {
+        var text: StaticString
+        var attempt: Int?
+
+        var description: String { attempt.map { "\($0) \(text)" } ?? "\(text)" }
+    }
+
+    private static func kind(_ record: Record?) -> String {
+        switch record {
+        case nil: "absent"
+        case .sending: "sending"
+        case .unknown: "unknown"
+        case .accepted: "accepted"
+        }
+    }
+
+    private static func steps(to world: UInt64, _ origins: [UInt64: Origin]) -> [String] {
+        var steps: [String] = []
+        var current = world
+        while let origin = origins[current], let step = origin.step {
+            steps.append(step.description)
+            current = origin.world
+        }
+        return steps.reversed()
+    }
+
+    private func successors(of world: World) -> [(Step, World)] {
+        var all: [(Step, World)] = []
+        func add(_ text: StaticString, _ attempt: Int? = nil, _ change: (inout World) -> Void) {
+            var successor = world
+            change(&successor)
+            all.append((Step(text: text, attempt: attempt), successor))
+        }
+        if world.now < Self.longestPause { add("time passes") { $0.now += 1 } }
+        if design.storeLosesWrites, world.lostWrites == 0, case .sending = world.record {
+            add("the store loses the claim") {
+                $0.record = nil
+                $0.lostWrites = 1
+            }
+        }
+        for index in 0..<attempts {
+            switch world.wires[index] {
+            case .travelling:
+                add("accepted by Amazon", index) { $0.wires[index] = .accepted }
+                add("refused by Amazon", index) { $0.wires[index] = .refused }
+            case .nothing, .accepted, .refused: break
+            }
+            addSteps(of: index, in: world, add)
+        }
+        return all
+    }
+
+    private func addSteps(of index: Int, in world: World, _ add: (StaticString, Int?, (inout World) -> Void) -> Void) {
+        switch world.attempts[index] {
+        case .ready:
+            add("claims", index) { claim(index, &$0, replyIsLost: false) }
+            add("claims and the reply is lost", index) { claim(index, &$0, replyIsLost: true) }
+        case .claimed(let time) where time == world.now:
+            add("sends", index) {
+                $0.attempts[index] = .awaiting
+                $0.wires[index] = .travelling
+            }
+        case .claimed:
+            add("wakes up too late to send", index) { settle(index, .released, &$0) }
+        case .awaiting:
+            add("gives up waiting", index) { $0.attempts[index] = .timedOut }
+            if world.wires[index] != .travelling {
+                add("hears", index) { $0.attempts[index] = .heard(accepted: $0.wires[index] == .accepted) }
+            }
+        case .heard(let accepted):
+            add("settles", index) { settle(index, accepted ? .accepted(Self.answer) : .released, &$0) }
+        case .timedOut:
+            add("settles as unknown", index) { settle(index, .unknown, &$0) }
+        case .ended: return
+        }
+        if world.attempts[index] != .ready { add("crashes", index) { $0.attempts[index] = .ended } }
+    }
+
+    private func makeClaim(_ index: Int) -> IdempotencyClaim {
+        IdempotencyClaim(
+            scope: .init(words: (0, 0, 0, 0)), fingerprint: .init(words: (0, 0)),
+            owner: .init(origin: 0, number: UInt64(index)), lease: Self.lease, retention: .seconds(86_400),
+            consent: lastConsents && index == attempts - 1)
+    }
+
+    private func claim(_ index: Int, _ world: inout World, replyIsLost: Bool) {
+        var record = Self.unpack(world.record)
+        let wasDoubtful = Self.isDoubtful(world.record, now: world.now)
+        let claim = makeClaim(index)
+        let outcome = design.claim(claim, &record, Self.time(world.now))
+        world.record = Self.pack(record)
+        if outcome == .owned && claim.consent && wasDoubtful { world.consented += 1 }
+        guard !replyIsLost else { return }  // it may claim again, as the same owner
+        world.attempts[index] = outcome == .owned ? .claimed(at: world.now) : .ended
+    }
+
+    private func settle(_ index: Int, _ settlement: Settlement, _ world: inout World) {
+        var record = Self.unpack(world.record)
+        design.settle(makeClaim(index), settlement, &record, Self.time(world.now))
+        world.record = Self.pack(record)
+        world.attempts[index] = .ended
+    }
+
+    private static func isDoubtful(_ record: Record?, now: Int) -> Bool {
+        switch record {
+        case .unknown: true
+        case .sending(_, let leaseEnds): leaseEnds <= now
+        case .accepted, nil: false
+        }
+    }
+
+    private static func time(_ now: Int) -> NIODeadline { .uptimeNanoseconds(1) + unit * now }
+
+    private static func unpack(_ record: Record?) -> IdempotencyRecord? {
+        record.map { record in
+            let state: IdempotencyRecord.State =
+                switch record {
+                case .sending(let owner, let leaseEnds):
+                    .sending(
+                        owner: .init(origin: 0, number: UInt64(owner)), leaseEnds: time(leaseEnds - 1) + lease)
+                case .unknown: .unknown
+                case .accepted: .accepted(answer)
+                }
+            return IdempotencyRecord(fingerprint: .init(words: (0, 0)), state: state, expires: .distantFuture)
+        }
+    }
+
+    private static func pack(_ record: IdempotencyRecord?) -> Record? {
+        switch record?.state {
+        case nil: nil
+        case .unknown: .unknown
+        case .accepted: .accepted
+        case .sending(let owner, let leaseEnds):
+            .sending(owner: Int(owner.number), leaseEnds: (0...longestPause + 1).first { time($0) >= leaseEnds } ?? 0)
+        }
+    }
+}

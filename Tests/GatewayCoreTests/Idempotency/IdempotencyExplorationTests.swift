@@ -1,0 +1,66 @@
+import NIOCore
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct IdempotencyExplorationTests {
+    private typealias Design = IdempotencyExploration.Design
+
+    @Test(arguments: 1...4, [false, true])
+    func `the shipped rules never double, in any course of events`(attempts: Int, lastConsents: Bool) {
+        let result = IdempotencyExploration(design: .shipped, attempts: attempts, lastConsents: lastConsents).run()
+        #expect(result.violation == nil)
+        #expect(result.recordKinds == ["absent", "sending", "unknown", "accepted"])
+        #expect(result.states > 20)
+    }
+
+    /// A lease that frees the record when it runs out, with nothing checked at the end.
+    private static let lease = Design(
+        claim: { claim, record, now in
+            freeIfLeaseIsOver(&record, now)
+            return IdempotencyRecord.claim(claim, on: &record, now: now)
+        },
+        settle: { claim, settlement, record, now in
+            if case .accepted(let answer) = settlement {
+                record = .init(fingerprint: claim.fingerprint, state: .accepted(answer), expires: .distantFuture)
+            } else {
+                record = nil
+            }
+        })
+
+    /// The same, with the owner checked when it settles.
+    private static let leaseWithOwner = Design(
+        claim: lease.claim,
+        settle: { claim, settlement, record, now in
+            guard case .sending(claim.owner, _) = record?.state else { return }
+            lease.settle(claim, settlement, &record, now)
+        })
+
+    /// The shipped rules, but for the one that holds the record: an orphan is taken over.
+    private static let takeOver = Design(
+        claim: { claim, record, now in
+            freeIfLeaseIsOver(&record, now)
+            return IdempotencyRecord.claim(claim, on: &record, now: now)
+        },
+        settle: Design.shipped.settle)
+
+    private static func freeIfLeaseIsOver(_ record: inout IdempotencyRecord?, _ now: NIODeadline) {
+        if case .sending(_, let leaseEnds) = record?.state, leaseEnds <= now { record = nil }
+    }
+
+    @Test func `with the held rule switched off, the double is found`() throws {
+        for design in [Self.lease, Self.leaseWithOwner, Self.takeOver] {
+            let result = IdempotencyExploration(design: design, attempts: 2, lastConsents: false).run()
+            let steps = try #require(result.violation)
+            #expect(steps.count(where: { $0.hasSuffix("sends") }) == 2)
+            #expect(steps.count(where: { $0.hasSuffix("accepted by Amazon") }) == 2)
+        }
+    }
+
+    @Test func `a store that loses an acknowledged claim doubles, which no rule can help`() throws {
+        var design = Design.shipped
+        design.storeLosesWrites = true
+        let result = IdempotencyExploration(design: design, attempts: 2, lastConsents: false).run()
+        #expect(result.violation?.contains("the store loses the claim") == true)
+    }
+}
