@@ -59,6 +59,18 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "GatewayRedis",
+            dependencies: [
+                "GatewayCore",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
 
         // The control plane: what is rare.
         .target(
@@ -115,6 +127,7 @@ let package = Package(
                 "CBuild",
                 "GatewayAdmin",
                 "GatewayCore",
+                "GatewayRedis",
                 "GatewayServer",
                 "GatewayUpstream",
                 "TokenEndpointClient",
@@ -131,13 +144,27 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        // Real servers for tests, each a process of its own.
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: settings),
         .testTarget(
             name: "GatewayCoreTests",
             dependencies: [
                 "GatewayCore",
+                "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GatewayRedisTests",
+            dependencies: [
+                "GatewayCore",
+                "GatewayRedis",
+                "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings
         ),
@@ -147,6 +174,7 @@ let package = Package(
                 "skillgate",
                 "AlexaSimulator",
                 "GatewayCore",
+                "GatewayRedis",
                 "GatewayServer",
                 "TokenEndpointClient",
             ],
@@ -157,6 +185,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "skillgate",
+                "TestSupport",
                 "TokenEndpointClient",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -6,12 +6,12 @@ public import NIOCore
 /// What the admin server shows. Each is asked for anew by every request.
 public struct AdminSource: Sendable {
     public var metrics: @Sendable () async throws -> MetricsSnapshot
-    public var readiness: @Sendable () -> Readiness
+    public var readiness: @Sendable () async throws -> Readiness
     public var build: MetricsSnapshot.Build
 
     public init(
         metrics: @escaping @Sendable () async throws -> MetricsSnapshot,
-        readiness: @escaping @Sendable () -> Readiness, build: MetricsSnapshot.Build
+        readiness: @escaping @Sendable () async throws -> Readiness, build: MetricsSnapshot.Build
     ) {
         self.metrics = metrics
         self.readiness = readiness
@@ -32,11 +32,26 @@ public struct Readiness: ResponseEncodable, Sendable {
         }
     }
 
+    /// Of idempotency records. A store that cannot be reached does not make a gateway unready: messages without a key
+    /// go on, and another replica would not reach it either.
+    public struct StoreState: Encodable, Sendable {
+        /// `memory` or `redis`.
+        public var kind: String
+        public var up: Bool
+
+        public init(kind: String, up: Bool) {
+            self.kind = kind
+            self.up = up
+        }
+    }
+
     public var ready: Bool
     public var draining: Bool
     public var skills: [SkillState]
+    public var store: StoreState
 
-    public init(ready: Bool, draining: Bool, skills: [SkillState]) {
+    public init(ready: Bool, draining: Bool, skills: [SkillState], store: StoreState) {
+        self.store = store
         self.ready = ready
         self.draining = draining
         self.skills = skills
@@ -76,7 +91,7 @@ public enum AdminServer {
         }
         router.get("livez") { _, _ in "alive\n" }
         router.get("readyz") { request, context in
-            let readiness = source.readiness()
+            let readiness = try await source.readiness()
             var response = try readiness.response(from: request, context: context)
             response.status = readiness.ready ? .ok : .serviceUnavailable
             return response

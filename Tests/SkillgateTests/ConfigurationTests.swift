@@ -1,5 +1,6 @@
 import Foundation
 import GatewayCore
+import GatewayRedis
 import GatewayServer
 import Testing
 
@@ -41,6 +42,53 @@ import Testing
         #expect(configuration.upstream.pool.maximumConnections == 256)
         #expect(configuration.idempotency.retention == .seconds(86_400))
         #expect(configuration.drain.notice == .seconds(5))
+    }
+
+    @Test func `a shared store is read whole`() throws {
+        let configuration = try read(
+            Self.minimal + """
+                idempotency:
+                  store: redis
+                  fingerprintKey: {env: SECRET}
+                  redis:
+                    url: rediss://a:1,[::1]:2,c
+                    username: u
+                    password: {env: SECRET}
+                    keyPrefix: "{g}"
+                    waitReplicas: 2
+                    onStoreUnavailable: forward
+                    sentinel: {master: m, password: {env: KEY}}
+                """)
+        let redis = try #require(configuration.idempotency.redis)
+        #expect(redis.addresses.map(\.description) == ["a:1", "[::1]:2", "c:6379"])
+        #expect(redis.credentials == .init(username: "u", password: "s"))
+        #expect(redis.topology == .sentinel(master: "m", .init(password: "orders-0123456789abcdef")))
+        #expect(redis.tls != nil && redis.keyPrefix == "{g}" && redis.waitReplicas == 2)
+        #expect(configuration.idempotency.onStoreUnavailable == .forward)
+        #expect(configuration.idempotency.fingerprintKey == "s")
+        let database = try read(Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h/7'}}")
+        #expect(database.idempotency.redis?.database == 7 && database.idempotency.redis?.tls == nil)
+        #expect(try read(Self.minimal + "idempotency: {redis: {url: 'redis://h'}}").idempotency.redis == nil)
+    }
+
+    @Test(arguments: [
+        ("store: redis", "f:3:14: `url` is missing in `idempotency.redis`; expected a URL such as"),
+        ("store: redis, redis: {url: 'http://h'}", "`url` is `http://h`; expected a URL such as"),
+        ("store: redis, redis: {url: 'redis://u:p@h'}", "expected a URL such as"),
+        ("redis: {url: 'redis://h:0'}", "expected a URL such as"), ("redis: {url: 'redis://h/x'}", "expected a URL"),
+        ("redis: {url: 'redis://a,,b'}", "expected a URL"), ("redis: {username: u}", "is given without `password`"),
+        ("redis: {url: 'redis://h/1', cluster: true}", "a cluster has database 0 only"),
+        ("redis: {url: 'redis://h', cluster: true, sentinel: {master: m}}", "a cluster has no Sentinels"),
+        ("redis: {sentinel: {}}", "`master` is missing in `idempotency.redis.sentinel`"),
+        ("redis: {url: 'redis://h', tls: {}}", "expected rediss://"),
+        ("redis: {url: 'rediss://h', tls: {caFile: /none}}", "`caFile`: cannot read /none"),
+        ("redis: {url: 'rediss://h', tls: {privateKeyFile: /dev/null}}", "are of use together only"),
+        ("redis: {onStoreUnavailable: guess}", "expected `refuse` or `forward`"),
+        ("redis: {keyPrefix: ''}", "expected 1 to 64 visible ASCII characters"),
+    ])
+    func `a shared store that cannot be is refused`(yaml: String, problem: String) {
+        let found = problems(Self.minimal + "idempotency: {\(yaml)}")
+        #expect(found.contains { $0.contains(problem) }, "\(found)")
     }
 
     @Test func `the environment overrides a scalar, and JSON is YAML`() throws {

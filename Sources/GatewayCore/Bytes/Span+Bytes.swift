@@ -36,8 +36,7 @@ extension Span where Element == UInt8 {
     }
 
     /// A non-negative decimal number: digits only, no sign, nothing else; nil also when it does not fit.
-    @inlinable
-    func decimal(_ range: Range<Int>) -> Int? {
+    package func decimal(_ range: Range<Int>) -> Int? {
         guard !range.isEmpty else { return nil }
         var value = 0
         for index in range {

@@ -13,6 +13,8 @@ public struct Answer: Equatable, Sendable {
     public var region: Region?
     /// The answer of an earlier or concurrent request with the same idempotency key.
     public var isReplay: Bool
+    /// Other replicas do not know of this message: their shared store could not be reached.
+    public var isDeduplicatedLocally = false
 
     public init(_ content: Content, region: Region?, isReplay: Bool = false) {
         self.content = content

@@ -19,6 +19,8 @@ final class Forwarding {
     private var claim: IdempotencyClaim?
     private var claimedAt: NIODeadline?
     private var token: AccessToken?
+    /// The shared store cannot be reached, and the configuration says to send all the same.
+    private var isDeduplicatedLocally = false
     /// Times this message was written to a socket.
     private var sends = 0
     private var sentAt: NIODeadline
@@ -141,7 +143,7 @@ final class Forwarding {
             self.claim
             ?? IdempotencyClaim(
                 scope: forwarder.scope(caller: message.caller, skill: message.skill, key: key),
-                fingerprint: forwarder.hasher.fingerprint(user: message.user, content: request.content),
+                fingerprint: forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content),
                 owner: forwarder.nextAttempt(),
                 lease: configuration.limits.lease,
                 retention: configuration.retention,
@@ -150,20 +152,21 @@ final class Forwarding {
         self.claim = claim
         let now = forwarder.eventLoop.now
         switch forwarder.store.claim(claim, on: forwarder.eventLoop) {
-        case .now(let outcome): claimed(outcome, at: now, holding: connection)
+        case .now(let reply): claimed(reply, at: now, holding: connection)
         case .later(let future):
             future.assumeIsolated().whenSuccess { self.claimed($0, at: now, holding: connection) }
         }
     }
 
-    private func claimed(_ outcome: ClaimOutcome, at time: NIODeadline, holding connection: any UpstreamConnection) {
-        forwarder.instruments.idempotencyBegins[.init(outcome), default: 0] += 1
-        if outcome == .owned {
+    private func claimed(_ reply: ClaimReply, at time: NIODeadline, holding connection: any UpstreamConnection) {
+        forwarder.instruments.idempotencyBegins[.init(reply), default: 0] += 1
+        isDeduplicatedLocally = reply.store != forwarder.store.kind
+        if reply.outcome == .owned {
             claimedAt = time
             return send(on: connection)
         }
         connection.giveBack()
-        switch outcome {
+        switch reply.outcome {
         case .owned: break
         case .accepted(let answer): finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
         case .inFlight(let leaseLeft): awaitConcurrent(leaseLeft: leaseLeft)
@@ -185,6 +188,12 @@ final class Forwarding {
             finish(
                 .refusal(
                     Refusal(.storeFull, "no further idempotency key can be remembered now", retryAfterSeconds: 1)))
+        case .storeUnavailable:
+            finish(
+                .refusal(
+                    Refusal(
+                        .storeUnavailable, "the store of idempotency keys cannot be reached; nothing was sent",
+                        retryAfterSeconds: 1)))
         }
     }
 
@@ -194,13 +203,19 @@ final class Forwarding {
             .idempotencyKeyInUse, "a message with this idempotency key is in flight",
             retryAfterSeconds: leaseLeft.asRetryAfterSeconds)
         guard forwarder.configuration.concurrentDuplicates == .wait, let claim else { return finish(.refusal(inUse)) }
-        guard let future = forwarder.store.answerOfAttemptInFlight(claim.scope, on: forwarder.eventLoop) else {
-            return obtainConnection()  // it ended in between; claiming anew says how
+        switch forwarder.store.answerOfAttemptInFlight(claim, on: forwarder.eventLoop) {
+        case .now(let answer): concurrentEnded(answer)
+        case .later(let future):
+            wait(for: future, atMost: left) { answer in
+                guard let answer else { return self.finish(.refusal(inUse)) }
+                self.concurrentEnded(answer)
+            }
         }
-        wait(for: future, atMost: left) { answer in
-            guard let answer else { return self.finish(.refusal(inUse)) }
-            self.finish(answer.content, region: answer.region, isReplay: true)
-        }
+    }
+
+    private func concurrentEnded(_ answer: Answer?) {
+        guard let answer else { return obtainConnection() }  // claiming anew says how it ended
+        finish(answer.content, region: answer.region, isReplay: true)
     }
 
     // MARK: Send
@@ -264,15 +279,18 @@ final class Forwarding {
         guard let message, let key = message.key else { return finish(.refusal(refusal)) }
         // What cannot be sent now may have been accepted before; its retry is owed the answer all the same.
         let scope = forwarder.scope(caller: message.caller, skill: message.skill, key: key)
-        let fingerprint = forwarder.hasher.fingerprint(user: message.user, content: request.content)
-        switch forwarder.store.acceptedAnswer(scope, fingerprint, on: forwarder.eventLoop) {
-        case .now(let answer): finish(refusal, unless: answer)
-        case .later(let future): future.assumeIsolated().whenSuccess { self.finish(refusal, unless: $0) }
+        let fingerprint = forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content)
+        switch forwarder.store.report(on: scope, on: forwarder.eventLoop) {
+        case .now(let report): finish(refusal, unless: report, says: fingerprint)
+        case .later(let future):
+            future.assumeIsolated().whenSuccess { self.finish(refusal, unless: $0, says: fingerprint) }
         }
     }
 
-    private func finish(_ refusal: Refusal, unless accepted: AcceptedAnswer?) {
-        guard let accepted else { return finish(.refusal(refusal)) }
+    private func finish(_ refusal: Refusal, unless report: KeyReport?, says fingerprint: RequestFingerprint) {
+        guard case .accepted(let accepted) = report?.state, report?.fingerprint == fingerprint else {
+            return finish(.refusal(refusal))
+        }
         finish(.upstream(UpstreamAnswer(accepted)), region: accepted.region, isReplay: true)
     }
 
@@ -287,7 +305,8 @@ final class Forwarding {
     }
 
     private func finish(_ content: Answer.Content, region: Region? = nil, isReplay: Bool = false) {
-        let answer = Answer(content, region: region ?? message?.region, isReplay: isReplay)
+        var answer = Answer(content, region: region ?? message?.region, isReplay: isReplay)
+        answer.isDeduplicatedLocally = isDeduplicatedLocally
         let duration = Duration(from: started, to: forwarder.eventLoop.now)
         labels.region = answer.region ?? labels.region
         forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)

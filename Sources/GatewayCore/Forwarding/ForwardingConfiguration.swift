@@ -14,12 +14,12 @@ public struct ForwardingConfiguration: Sendable {
         public var tokenTimeout = Duration.seconds(2)
         /// A claim older than this is not sent any more: its process was paused, and who knows for how long.
         public var sendBudget = Duration.seconds(1)
-        /// Added to the deadline to give the lease of a record.
-        public var leaseMargin = Duration.seconds(5)
 
         public init() {}
 
-        public var lease: Duration { deadline + leaseMargin }
+        /// Longer than any attempt can take, whatever the margin: it decides only when an attempt that was never
+        /// settled is called doubtful.
+        public var lease: Duration { deadline + min(.seconds(5), max(.seconds(1), deadline / 2)) }
     }
 
     public var callers: CallerDirectory

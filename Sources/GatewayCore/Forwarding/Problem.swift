@@ -27,6 +27,7 @@ public enum Problem: String, CaseIterable, Sendable {
     case tooManyInFlight = "too-many-in-flight"
     case sendBudgetExceeded = "send-budget-exceeded"
     case storeFull = "store-full"
+    case storeUnavailable = "store-unavailable"
     case upstreamNotResolved = "upstream-not-resolved"
     case upstreamConnectionRefused = "upstream-connection-refused"
     case upstreamConnectionTimeout = "upstream-connection-timeout"
@@ -92,6 +93,8 @@ public enum Problem: String, CaseIterable, Sendable {
         case .tooManyInFlight: notSent(503, "Too many messages are in flight", "connection_limit_reached")
         case .sendBudgetExceeded: notSent(503, "The gateway was too slow to send", "proxy_internal_error")
         case .storeFull: notSent(503, "The idempotency store is full", "proxy_internal_error")
+        case .storeUnavailable:
+            notSent(503, "The idempotency store cannot be reached", "destination_unavailable")
         case .upstreamNotResolved: unreachable("dns_error")
         case .upstreamConnectionRefused: unreachable("connection_refused")
         case .upstreamConnectionTimeout: unreachable("connection_timeout")

@@ -47,7 +47,7 @@ public struct AnswerEncoder: Sendable {
             buffer.writeStaticString("\r\n")
         }
         if let retryAfter = upstream.retryAfter { Self.writeField("Retry-After", retryAfter, to: &buffer) }
-        if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
+        Self.writeIdempotencyFields(answer, to: &buffer)
         if upstream.status >= 400 && !JSONText.isReadableError(upstream.content) {
             var wrapped = ByteBuffer(string: "{\"message\":")
             JSONText.writeString(String(buffer: upstream.content), to: &wrapped)
@@ -74,7 +74,7 @@ public struct AnswerEncoder: Sendable {
         if row.status == 401 { buffer.writeStaticString("WWW-Authenticate: Bearer\r\n") }
         if let allow = refusal.allow { Self.writeField("Allow", allow, to: &buffer) }
         if let seconds = refusal.retryAfterSeconds { Self.writeField("Retry-After", "\(seconds)", to: &buffer) }
-        if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
+        Self.writeIdempotencyFields(answer, to: &buffer)
         Self.writeField("Content-Type", "application/problem+json", to: &buffer)
         Self.finish(&buffer, content: Self.problemDetails(refusal, row), keepsAlive: keepsAlive)
     }
@@ -97,6 +97,11 @@ public struct AnswerEncoder: Sendable {
     ) {
         writeField("Gateway-Region", region.name, to: &buffer)
         buffer.writeString("Proxy-Status: skillgate; next-hop=\(nextHop); received-status=\(status)\r\n")
+    }
+
+    private static func writeIdempotencyFields(_ answer: Answer, to buffer: inout ByteBuffer) {
+        if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
+        if answer.isDeduplicatedLocally { buffer.writeStaticString("Gateway-Deduplication: replica\r\n") }
     }
 
     private static func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, keepsAlive: Bool) {

@@ -21,8 +21,8 @@ public struct IdempotencyScope: Hashable, Sendable {
     }
 }
 
-/// 16 bytes of HMAC-SHA-256 over userId and canonical message: tells whether a duplicate is the same message. Keyed,
-/// so that a store that leaks does not let anybody test guesses of what was sent.
+/// 16 bytes of HMAC-SHA-256 over idempotency key, userId and canonical message: tells whether a duplicate is the same
+/// message. Keyed, so that a store that leaks does not let anybody test guesses of what was sent.
 public struct RequestFingerprint: Equatable, Sendable {
     public let words: (UInt64, UInt64)
 
@@ -64,9 +64,13 @@ struct IdempotencyHasher {
         }
     }
 
-    /// - Parameter content: a message that `MessageValidator` has accepted.
-    mutating func fingerprint(user: UserID, content: ByteBuffer) -> RequestFingerprint {
+    /// - Parameters:
+    ///   - key: no store holds it, so that it keys the fingerprint even where no secret does.
+    ///   - content: a message that `MessageValidator` has accepted.
+    mutating func fingerprint(key: IdempotencyKey, user: UserID, content: ByteBuffer) -> RequestFingerprint {
         canonical.removeAll()
+        let keyBytes = key.characters.readableBytesUInt8Span
+        canonical.append(keyBytes, 0..<keyBytes.count)
         let userBytes = user.canonical.readableBytesUInt8Span
         canonical.append(userBytes, 0..<userBytes.count)
         let bytes = content.readableBytesUInt8Span

@@ -64,6 +64,28 @@ public enum ClaimOutcome: Equatable, Sendable {
     case mismatched
     /// No room for another record, and the configuration says not to make any.
     case storeFull
+    /// The store was not reached, or not in time. Nothing is to be sent.
+    case storeUnavailable
+}
+
+/// What has become of an idempotency key, seen without claiming it.
+public struct KeyReport: Equatable, Sendable {
+    public enum State: Equatable, Sendable {
+        case absent
+        /// An attempt is sending; `left` of its lease remains.
+        case inFlight(left: Duration)
+        case accepted(AcceptedAnswer)
+        case unknown
+    }
+
+    public var state: State
+    /// Of the message the key belongs to; nil for an absent key.
+    public var fingerprint: RequestFingerprint?
+
+    public init(_ state: State, _ fingerprint: RequestFingerprint? = nil) {
+        self.state = state
+        self.fingerprint = fingerprint
+    }
 }
 
 /// What became of an attempt.
@@ -148,6 +170,18 @@ public struct IdempotencyRecord: Equatable, Sendable {
             guard isHeld(record, by: claim.owner) else { return }
             record = nil
         }
+    }
+
+    /// What `record` says to somebody who only asks; nil stands for absent.
+    public static func report(on record: IdempotencyRecord?, now: NIODeadline) -> KeyReport {
+        guard let record, record.expires > now else { return KeyReport(.absent) }
+        let state: KeyReport.State =
+            switch record.state {
+            case .accepted(let answer): .accepted(answer)
+            case .sending(_, let leaseEnds) where leaseEnds > now: .inFlight(left: Duration(from: now, to: leaseEnds))
+            case .sending, .unknown: .unknown
+            }
+        return KeyReport(state, record.fingerprint)
     }
 
     private static func isHeld(_ record: IdempotencyRecord?, by owner: AttemptID) -> Bool {

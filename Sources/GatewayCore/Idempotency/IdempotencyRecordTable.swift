@@ -90,11 +90,13 @@ struct IdempotencyRecordTable {
         return removed
     }
 
-    /// Removes the accepted record that was settled longest ago; false if there is none. Held records stay.
-    mutating func evictOldestSettled() -> Bool {
-        guard settled.oldest != Self.none else { return false }
+    /// Removes the accepted record that was settled longest ago and returns when it would have expired; nil if there is
+    /// none. Held records stay.
+    mutating func evictOldestSettled() -> NIODeadline? {
+        guard settled.oldest != Self.none else { return nil }
+        let expires = self[settled.oldest].expires
         replace(self[settled.oldest].scope, with: nil)
-        return true
+        return expires
     }
 
     private func expiredScope(now: NIODeadline) -> IdempotencyScope? {

@@ -8,24 +8,48 @@ public enum Eventual<Value: Sendable>: Sendable {
     case later(EventLoopFuture<Value>)
 }
 
-/// Where idempotency records live.
+/// Which store holds a record; a label of the metrics.
+public enum StoreKind: String, CaseIterable, Sendable {
+    case memory
+    case redis
+}
+
+/// What a claim found, and where.
+public struct ClaimReply: Equatable, Sendable {
+    public var outcome: ClaimOutcome
+    /// Differs from the kind of the store that was asked where that one stood in for it.
+    public var store: StoreKind
+
+    public init(_ outcome: ClaimOutcome, _ store: StoreKind) {
+        self.outcome = outcome
+        self.store = store
+    }
+}
+
+/// Where idempotency records live, as one event loop sees it.
 ///
 /// `claim` and `settle` are atomic for one record and follow `IdempotencyRecord` to the letter. A record, once made,
 /// is found by every later claim until its retention ends, unless it was released or, being accepted, evicted.
-public protocol IdempotencyStore: Sendable {
-    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimOutcome>
+///
+/// Futures succeed, always, and soon: a store that cannot be reached says so.
+public protocol IdempotencyStore: AnyObject {
+    var kind: StoreKind { get }
 
+    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
+
+    /// Ready when the store has it, or when it is certain that the store goes on trying.
+    ///
     /// - Parameter answer: what the caller of this attempt gets; those who wait for it get the same.
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
     ) -> Eventual<Void>
 
-    /// The answer of the attempt in flight under this scope, once there is one; nil if none is in flight any more, so
-    /// that claiming anew says what became of it. The waiter bounds the wait; an answer after that is dropped.
-    func answerOfAttemptInFlight(_ scope: IdempotencyScope, on eventLoop: any EventLoop) -> EventLoopFuture<Answer>?
+    /// For a claim that found another attempt in flight: that attempt's answer, once there is one, or nil once claiming
+    /// anew says what became of it. The waiter bounds the wait; an answer after that is dropped.
+    func answerOfAttemptInFlight(
+        _ claim: IdempotencyClaim, on eventLoop: any EventLoop
+    ) -> Eventual<Answer?>
 
-    /// The answer of an accepted message, without claiming anything: for a duplicate that cannot be sent now anyway.
-    func acceptedAnswer(
-        _ scope: IdempotencyScope, _ fingerprint: RequestFingerprint, on eventLoop: any EventLoop
-    ) -> Eventual<AcceptedAnswer?>
+    /// What has become of a key, without claiming it; nil if the store cannot be reached.
+    func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?>
 }

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Sharded by scope, each shard behind a mutex that is held for the time of a few memory accesses and never while
 /// anybody is called, so that no event loop waits for another in any way that matters.
-public final class MemoryIdempotencyStore: IdempotencyStore {
+public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     public struct Configuration: Equatable, Sendable {
         public enum WhenFull: String, CaseIterable, Sendable {
             /// Forget the accepted message that was settled longest ago.
@@ -28,14 +28,19 @@ public final class MemoryIdempotencyStore: IdempotencyStore {
         public var accepted = 0
         public var expired = 0
         public var evicted = 0
+        /// How long before its time the last record went that was evicted lately; nil when none was. By this much the
+        /// retention that is kept falls short of the one that is promised.
+        public var evictedEarlyBy: Duration?
     }
 
     private struct ShardState {
         var table = IdempotencyRecordTable()
         /// Those who wait for the attempt in flight; few scopes ever have any.
-        var waiters: [IdempotencyScope: [EventLoopPromise<Answer>]] = [:]
+        var waiters: [IdempotencyScope: [EventLoopPromise<Answer?>]] = [:]
         var expired = 0
         var evicted = 0
+        /// When, and how long before its time.
+        var lastEviction: (at: NIODeadline, remaining: Duration)?
     }
 
     private final class Shard: Sendable {
@@ -61,26 +66,29 @@ public final class MemoryIdempotencyStore: IdempotencyStore {
         shards[Int(truncatingIfNeeded: scope.words.2 & UInt64(shards.count - 1))]
     }
 
-    public func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimOutcome> {
+    public var kind: StoreKind { .memory }
+
+    public func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
         let now = eventLoop.now
-        return .now(
-            shard(claim.scope).state.withLock { state in
-                // Two for each that may be added: expiry keeps up with any load, without a pause or a timer.
-                state.expired += state.table.removeExpired(now: now, limit: 2)
-                var record = state.table.record(claim.scope)
-                let before = record
-                let outcome = IdempotencyRecord.claim(claim, on: &record, now: now)
-                guard outcome == .owned else { return outcome }
-                if before == nil && !makeRoom(&state) { return .storeFull }
-                state.table.replace(claim.scope, with: record)
-                return .owned
-            })
+        let outcome: ClaimOutcome = shard(claim.scope).state.withLock { state in
+            // Two for each that may be added: expiry keeps up with any load, without a pause or a timer.
+            state.expired += state.table.removeExpired(now: now, limit: 2)
+            var record = state.table.record(claim.scope)
+            let before = record
+            let outcome = IdempotencyRecord.claim(claim, on: &record, now: now)
+            guard outcome == .owned else { return outcome }
+            if before == nil && !makeRoom(&state, now: now) { return .storeFull }
+            state.table.replace(claim.scope, with: record)
+            return .owned
+        }
+        return .now(ClaimReply(outcome, .memory))
     }
 
-    private func makeRoom(_ state: inout ShardState) -> Bool {
+    private func makeRoom(_ state: inout ShardState, now: NIODeadline) -> Bool {
         guard state.table.counts.all >= recordsPerShard else { return true }
-        guard whenFull == .evictOldest && state.table.evictOldestSettled() else { return false }
+        guard whenFull == .evictOldest, let expires = state.table.evictOldestSettled() else { return false }
         state.evicted += 1
+        state.lastEviction = (now, Duration(from: now, to: expires))
         return true
     }
 
@@ -88,7 +96,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore {
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
     ) -> Eventual<Void> {
         let now = eventLoop.now
-        let waiters: [EventLoopPromise<Answer>]? = shard(claim.scope).state.withLock { state in
+        let waiters: [EventLoopPromise<Answer?>]? = shard(claim.scope).state.withLock { state in
             var record = state.table.record(claim.scope)
             let before = record
             IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
@@ -101,30 +109,24 @@ public final class MemoryIdempotencyStore: IdempotencyStore {
     }
 
     public func answerOfAttemptInFlight(
-        _ scope: IdempotencyScope, on eventLoop: any EventLoop
-    ) -> EventLoopFuture<Answer>? {
-        shard(scope).state.withLock { state in
-            guard case .sending = state.table.record(scope)?.state else { return nil }
-            let promise = eventLoop.makePromise(of: Answer.self)
-            state.waiters[scope, default: []].append(promise)
-            return promise.futureResult
+        _ claim: IdempotencyClaim, on eventLoop: any EventLoop
+    ) -> Eventual<Answer?> {
+        shard(claim.scope).state.withLock { state in
+            guard case .sending = state.table.record(claim.scope)?.state else { return .now(nil) }
+            let promise = eventLoop.makePromise(of: Answer?.self)
+            state.waiters[claim.scope, default: []].append(promise)
+            return .later(promise.futureResult)
         }
     }
 
-    public func acceptedAnswer(
-        _ scope: IdempotencyScope, _ fingerprint: RequestFingerprint, on eventLoop: any EventLoop
-    ) -> Eventual<AcceptedAnswer?> {
+    public func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
         let now = eventLoop.now
         return .now(
-            shard(scope).state.withLock { state in
-                guard let record = state.table.record(scope), record.expires > now, record.fingerprint == fingerprint,
-                    case .accepted(let answer) = record.state
-                else { return nil }
-                return answer
-            })
+            shard(scope).state.withLock { IdempotencyRecord.report(on: $0.table.record(scope), now: now) })
     }
 
-    public func statistics() -> Statistics {
+    /// - Parameter now: evictions up to a minute before this are lately.
+    public func statistics(now: NIODeadline) -> Statistics {
         var sum = Statistics()
         for shard in shards {
             shard.state.withLock { state in
@@ -133,8 +135,13 @@ public final class MemoryIdempotencyStore: IdempotencyStore {
                 sum.accepted += state.table.counts.accepted
                 sum.expired += state.expired
                 sum.evicted += state.evicted
+                if let last = state.lastEviction, last.at + Self.lately > now {
+                    sum.evictedEarlyBy = max(sum.evictedEarlyBy ?? .zero, last.remaining)
+                }
             }
         }
         return sum
     }
+
+    private static let lately = Duration.seconds(60)
 }

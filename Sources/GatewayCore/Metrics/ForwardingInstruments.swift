@@ -59,6 +59,7 @@ public struct ForwardingInstruments: Sendable {
         case unknown
         case mismatched
         case storeFull = "store_full"
+        case storeUnavailable = "store_unavailable"
 
         init(_ outcome: ClaimOutcome) {
             self =
@@ -69,7 +70,22 @@ public struct ForwardingInstruments: Sendable {
                 case .unknown: .unknown
                 case .mismatched: .mismatched
                 case .storeFull: .storeFull
+                case .storeUnavailable: .storeUnavailable
                 }
+        }
+    }
+
+    public struct BeginSeries: Hashable, Sendable {
+        public var store: StoreKind
+        public var outcome: BeginOutcome
+
+        init(store: StoreKind, outcome: BeginOutcome) {
+            self.store = store
+            self.outcome = outcome
+        }
+
+        init(_ reply: ClaimReply) {
+            self.init(store: reply.store, outcome: BeginOutcome(reply.outcome))
         }
     }
 
@@ -78,7 +94,7 @@ public struct ForwardingInstruments: Sendable {
     public internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
     public internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
     public internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
-    public internal(set) var idempotencyBegins: [BeginOutcome: Int] = [:]
+    public internal(set) var idempotencyBegins: [BeginSeries: Int] = [:]
     public internal(set) var outcomeUnknown = ByRegion { _ in 0 }
     public internal(set) var rejected: [Problem: Int] = [:]
     /// By region, with one more for messages without one, and by source.

@@ -16,6 +16,12 @@ public enum Instrument: String, CaseIterable, Sendable {
     case idempotencyBegins = "skillgate_idempotency_begins_total"
     case idempotencyRecords = "skillgate_idempotency_records"
     case idempotencyEvictions = "skillgate_idempotency_evictions_total"
+    case idempotencyRetentionShortfall = "skillgate_idempotency_retention_shortfall_seconds"
+    case idempotencyStoreFailures = "skillgate_idempotency_store_failures_total"
+    case idempotencyStoreUp = "skillgate_idempotency_store_up"
+    case idempotencyStoreSettingOK = "skillgate_idempotency_store_setting_ok"
+    case idempotencyStoreWipes = "skillgate_idempotency_store_wipes_total"
+    case idempotencyBacklog = "skillgate_idempotency_settlement_backlog"
     case outcomeUnknown = "skillgate_outcome_unknown_total"
     case rejected = "skillgate_rejected_total"
     case buildInfo = "skillgate_build_info"
@@ -31,11 +37,14 @@ public enum Instrument: String, CaseIterable, Sendable {
     public var kind: Kind {
         switch self {
         case .messages, .upstreamAttempts, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
-            .idempotencyEvictions, .outcomeUnknown, .rejected, .processCPU:
+            .idempotencyEvictions, .idempotencyStoreFailures, .idempotencyStoreWipes, .outcomeUnknown, .rejected,
+            .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
-        case .messagesInFlight, .upstreamConnections, .tokenExpiry, .idempotencyRecords, .buildInfo,
-            .processResidentMemory, .processVirtualMemory, .processOpenFiles, .processMaximumFiles, .processStart:
+        case .messagesInFlight, .upstreamConnections, .tokenExpiry, .idempotencyRecords,
+            .idempotencyRetentionShortfall, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyBacklog,
+            .buildInfo, .processResidentMemory, .processVirtualMemory, .processOpenFiles, .processMaximumFiles,
+            .processStart:
             .gauge
         }
     }
@@ -56,6 +65,13 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyBegins: "Claims of an idempotency key, by what they found."
         case .idempotencyRecords: "Idempotency records at hand, by state."
         case .idempotencyEvictions: "Idempotency records removed, by reason."
+        case .idempotencyRetentionShortfall:
+            "How long before its time the last record went that a full store evicted within a minute; 0 if none was."
+        case .idempotencyStoreFailures: "Commands to the shared store that failed, by what they were for."
+        case .idempotencyStoreUp: "Whether the shared store can be reached from every event loop."
+        case .idempotencyStoreSettingOK: "Whether a setting of the store's server keeps records safe."
+        case .idempotencyStoreWipes: "Times the shared store was found to have lost its records."
+        case .idempotencyBacklog: "Settlements that the shared store has not confirmed yet."
         case .outcomeUnknown: "Messages that were sent and of which nobody knows whether they were accepted."
         case .rejected: "Requests the gateway answered itself, by problem."
         case .buildInfo: "Always 1; the labels say what is running."

@@ -25,9 +25,25 @@ public struct MetricsSnapshot: Sendable {
         }
     }
 
+    /// The shared store as the gateway sees it.
+    public struct SharedStore: Sendable {
+        public var statistics = SharedIdempotencyStore.Statistics()
+        public var isUp: Bool
+        /// By name; those that are known.
+        public var settings: [(name: String, isSafe: Bool)] = []
+        public var wipes = 0
+
+        public init(isUp: Bool) {
+            self.isUp = isUp
+        }
+    }
+
     public var forwarding = ForwardingInstruments()
     public var connections = ByRegion { _ in UpstreamConnectionCounts() }
-    public var records = MemoryIdempotencyStore.Statistics()
+    /// Of this process's own memory; nil where no record is kept there.
+    public var records: MemoryIdempotencyStore.Statistics?
+    /// Nil where there is none.
+    public var sharedStore: SharedStore?
     public var tokens: [Token] = []
     /// Names by their place in the configuration: what the series of messages are labelled with.
     public var callers: [String]
@@ -142,11 +158,19 @@ public struct MetricsSnapshot: Sendable {
 
     private func renderIdempotency(to page: inout MetricsPage) {
         page.family(.idempotencyBegins)
-        for outcome in ForwardingInstruments.BeginOutcome.allCases {
-            page.sample(
-                .idempotencyBegins, [("store", "memory"), ("outcome", outcome.rawValue)],
-                forwarding.idempotencyBegins[outcome] ?? 0)
+        let stores: [StoreKind] = (records == nil ? [] : [.memory]) + (sharedStore == nil ? [] : [.redis])
+        for store in stores {
+            for outcome in ForwardingInstruments.BeginOutcome.allCases {
+                page.sample(
+                    .idempotencyBegins, [("store", store.rawValue), ("outcome", outcome.rawValue)],
+                    forwarding.idempotencyBegins[.init(store: store, outcome: outcome)] ?? 0)
+            }
         }
+        if let records { render(records, to: &page) }
+        if let sharedStore { render(sharedStore, to: &page) }
+    }
+
+    private func render(_ records: MemoryIdempotencyStore.Statistics, to page: inout MetricsPage) {
         page.family(.idempotencyRecords)
         for (state, count) in [
             ("sending", records.sending), ("unknown", records.unknown), ("accepted", records.accepted),
@@ -156,6 +180,27 @@ public struct MetricsSnapshot: Sendable {
         page.family(.idempotencyEvictions)
         page.sample(.idempotencyEvictions, [("reason", "expired")], records.expired)
         page.sample(.idempotencyEvictions, [("reason", "full")], records.evicted)
+        page.family(.idempotencyRetentionShortfall)
+        page.sample(.idempotencyRetentionShortfall, [], records.evictedEarlyBy?.inSeconds ?? 0)
+    }
+
+    private func render(_ store: SharedStore, to page: inout MetricsPage) {
+        page.family(.idempotencyStoreFailures)
+        for operation in SharedIdempotencyStore.Operation.allCases {
+            page.sample(
+                .idempotencyStoreFailures, [("operation", operation.rawValue)],
+                store.statistics.failures[operation] ?? 0)
+        }
+        page.family(.idempotencyStoreUp)
+        page.sample(.idempotencyStoreUp, [], store.isUp ? 1 : 0)
+        page.family(.idempotencyStoreSettingOK)
+        for (name, isSafe) in store.settings {
+            page.sample(.idempotencyStoreSettingOK, [("setting", name)], isSafe ? 1 : 0)
+        }
+        page.family(.idempotencyStoreWipes)
+        page.sample(.idempotencyStoreWipes, [], store.wipes)
+        page.family(.idempotencyBacklog)
+        page.sample(.idempotencyBacklog, [], store.statistics.backlog)
     }
 
     private func name(_ index: Int?, in names: [String]) -> String {

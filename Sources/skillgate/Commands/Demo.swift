@@ -38,7 +38,7 @@ struct Demo: AsyncParsableCommand {
         let admin = AdminServer.application(
             host: "127.0.0.1", port: 0,
             source: AdminSource(
-                metrics: { try await gateway.metrics() }, readiness: { gateway.readiness() },
+                metrics: { try await gateway.metrics() }, readiness: { try await gateway.readiness() },
                 build: Build.information),
             eventLoopGroup: control, logger: logger
         ) { adminPort.fulfil($0) }

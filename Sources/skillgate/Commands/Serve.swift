@@ -19,7 +19,8 @@ struct Serve: AsyncParsableCommand {
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)
         let source = AdminSource(
-            metrics: { try await gateway.metrics() }, readiness: { gateway.readiness() }, build: Build.information)
+            metrics: { try await gateway.metrics() }, readiness: { try await gateway.readiness() },
+            build: Build.information)
         var quiet = logger
         quiet.logLevel = .warning
         let admin = AdminServer.application(

@@ -60,7 +60,7 @@ extension GatewayConfiguration {
         readUpstream(root, secrets)
         readSkills(root, secrets)
         readCallers(root, secrets)
-        readIdempotency(root)
+        readIdempotency(root, secrets)
         root.section("drain") { section in
             drain.notice = section.value("notice", .duration(.zero ... .seconds(300)), default: drain.notice)
             drain.timeout = section.value("timeout", .duration(.seconds(1) ... .seconds(3600)), default: drain.timeout)
@@ -145,29 +145,5 @@ extension GatewayConfiguration {
             return SkillConfiguration(name: name, credentials: credentials, defaultRegion: region)
         }
         if !root.has("skills") { root.report("`skills` is missing; expected a list of at least one skill") }
-    }
-
-    private mutating func readIdempotency(_ root: ConfigurationSection) {
-        enum Store: String, CaseIterable { case memory }
-        root.section("idempotency") { section in
-            _ = section.value("store", ConfigurationValue<Store>.choice)
-            idempotency.retention = section.value(
-                "retention", .duration(.seconds(60) ... .seconds(30 * 86_400)), default: idempotency.retention)
-            idempotency.concurrentDuplicates = section.value(
-                "concurrentDuplicates", .choice, default: idempotency.concurrentDuplicates)
-            section.section("memory") { section in
-                let memory = idempotency.memory
-                idempotency.memory.maximumRecords = section.value(
-                    "maximumRecords", .integer(1...1_000_000_000), default: memory.maximumRecords)
-                idempotency.memory.maximumBytes = section.value(
-                    "maximumBytes", .size(1024...(1 << 40)), default: memory.maximumBytes)
-                idempotency.memory.whenFull = section.value("whenFull", .choice, default: memory.whenFull)
-            }
-            if idempotency.retention <= upstream.limits.lease {
-                section.report(
-                    "`retention` is \(idempotency.retention); expected more than the longest time a message can take, "
-                        + "\(upstream.limits.lease)", at: "retention")
-            }
-        }
     }
 }

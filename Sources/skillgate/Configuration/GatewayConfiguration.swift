@@ -1,4 +1,5 @@
 import GatewayCore
+import GatewayRedis
 import GatewayServer
 
 /// The whole configuration as values, defaults filled in and secrets read. `Docs/Configuration.md` describes each.
@@ -31,6 +32,18 @@ struct GatewayConfiguration: Sendable {
         var retention = Duration.seconds(86_400)
         var concurrentDuplicates = ForwardingConfiguration.ConcurrentDuplicates.wait
         var memory = MemoryIdempotencyStore.Configuration()
+        /// Nil: records are in memory.
+        var redis: RedisConfiguration?
+        var onStoreUnavailable = OnStoreUnavailable.refuse
+        /// Shared by all replicas; nil where there is none.
+        var fingerprintKey: String?
+    }
+
+    enum OnStoreUnavailable: String, CaseIterable {
+        /// Nothing is sent that has an idempotency key.
+        case refuse
+        /// It is sent, and deduplicated by this process alone.
+        case forward
     }
 
     struct Drain: Sendable {

@@ -1,6 +1,7 @@
 import Crypto
 import GatewayAdmin
 import GatewayCore
+import GatewayRedis
 import GatewayServer
 import GatewayUpstream
 import Logging
@@ -16,13 +17,14 @@ final class Gateway: Service {
     private struct Loop: Sendable {
         var forwarder: NIOLoopBound<MessageForwarder>
         var pools: ByRegion<NIOLoopBound<RegionalPool>>
+        var sharedStore: NIOLoopBound<SharedStore>?
     }
 
     private let configuration: GatewayConfiguration
     private let logger: Logger
     private let group: MultiThreadedEventLoopGroup
     private let skills: [Skill]
-    private let store: MemoryIdempotencyStore
+    private let records: IdempotencyRecords
     private let loops: [Loop]
     private let isDraining = Atomic<Bool>(false)
     private let onListening: @Sendable ([Int]) async -> Void
@@ -38,16 +40,15 @@ final class Gateway: Service {
         self.logger = logger
         self.onListening = onListening
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
-        store = MemoryIdempotencyStore(configuration.idempotency.memory)
+        records = IdempotencyRecords(configuration.idempotency, logger: logger)
         skills = Self.skills(configuration, controlLoop: controlLoop, logger: logger)
 
         let forwarding = try Self.forwarding(configuration, skills: skills)
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
-        let fingerprintKey = SymmetricKey(size: .bits256)
         let problems = ProblemLog(logger)
-        let store = store
+        let records = records
         var loops: [Loop] = []
-        for eventLoop in group.makeIterator() {
+        for (index, eventLoop) in group.makeIterator().enumerated() {
             let loop = try await eventLoop.submit {
                 let pools = ByRegion { region in
                     RegionalPool(
@@ -55,12 +56,15 @@ final class Gateway: Service {
                         eventLoop: eventLoop,
                         onConnectFailure: { logger.debug("no connection", metadata: ["error": "\($0)"]) })
                 }
+                let shared = try records.connect(on: eventLoop, watches: index == 0)
                 let forwarder = MessageForwarder(
-                    forwarding, store: store, pools: ByRegion { pools[$0] }, fingerprintKey: fingerprintKey,
-                    eventLoop: eventLoop, onProblem: { problems.report($0, $1) })
+                    forwarding, store: shared?.store ?? records.local, pools: ByRegion { pools[$0] },
+                    fingerprintKey: records.fingerprintKey, eventLoop: eventLoop,
+                    onProblem: { problems.report($0, $1) })
                 return Loop(
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
-                    pools: ByRegion { NIOLoopBound(pools[$0], eventLoop: eventLoop) })
+                    pools: ByRegion { NIOLoopBound(pools[$0], eventLoop: eventLoop) },
+                    sharedStore: shared.map { NIOLoopBound($0, eventLoop: eventLoop) })
             }.get()
             loops.append(loop)
         }
@@ -142,6 +146,18 @@ final class Gateway: Service {
         }
         for skill in skills { skill.tokens.stop() }
         try await closeUpstream()
+        await closeStore()
+    }
+
+    /// Gives the shared store a moment to take what it has not confirmed yet.
+    private func closeStore() async {
+        for loop in loops {
+            guard let shared = loop.sharedStore else { continue }
+            for _ in 0..<20 where (try? await shared.eventLoop.submit { shared.value.backlog }.get()) ?? 0 > 0 {
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+            try? await shared.eventLoop.submit { shared.value.shutDown() }.get()
+        }
     }
 
     /// False if the time to drain ended it, and not the last answer.
@@ -180,7 +196,7 @@ final class Gateway: Service {
 
     // MARK: What the admin server shows
 
-    func readiness() -> Readiness {
+    func readiness() async throws -> Readiness {
         let now = NIODeadline.now()
         let states = skills.map { skill in
             let statistics = skill.tokens.statistics()
@@ -190,7 +206,34 @@ final class Gateway: Service {
         }
         let draining = isDraining.load(ordering: .relaxed)
         return Readiness(
-            ready: !draining && states.allSatisfy { $0.token != "none" }, draining: draining, skills: states)
+            ready: !draining && states.allSatisfy { $0.token != "none" }, draining: draining, skills: states,
+            store: try await storeState())
+    }
+
+    private func storeState() async throws -> Readiness.StoreState {
+        let store = try await sharedStore()
+        return Readiness.StoreState(
+            kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true)
+    }
+
+    /// Nil where records are in memory.
+    private func sharedStore() async throws -> MetricsSnapshot.SharedStore? {
+        guard configuration.idempotency.redis != nil else { return nil }
+        var sum = MetricsSnapshot.SharedStore(isUp: true)
+        for loop in loops {
+            guard let shared = loop.sharedStore else { continue }
+            let (statistics, isUp) = try await shared.eventLoop.submit {
+                (shared.value.store.statistics, shared.value.isUp)
+            }.get()
+            sum.statistics.add(statistics)
+            if !isUp { sum.isUp = false }
+        }
+        let health = records.health.current
+        sum.wipes = health.wipes
+        sum.settings = RedisHealth.Setting.allCases.compactMap { setting in
+            health.settings[setting].map { (setting.rawValue, $0) }
+        }
+        return sum
     }
 
     func metrics() async throws -> MetricsSnapshot {
@@ -213,7 +256,8 @@ final class Gateway: Service {
                 skill: skill.name, statistics: statistics,
                 expiresAt: statistics.expires.map { unixTime + Double(($0 - now).nanoseconds) * 1e-9 })
         }
-        snapshot.records = store.statistics()
+        snapshot.sharedStore = try await sharedStore()
+        if records.keepsLocalRecords { snapshot.records = records.local.statistics(now: now) }
         snapshot.process = ProcessStatistics.current()
         return snapshot
     }

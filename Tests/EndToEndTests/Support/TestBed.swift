@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import TokenEndpointClient
 
 /// A simulator and a gateway, each a process of its own, with a configuration in a temporary folder.

@@ -49,7 +49,7 @@ final class FlowBed {
         return recipient
     }
 
-    var records: MemoryIdempotencyStore.Statistics { store.memory.statistics() }
+    var records: MemoryIdempotencyStore.Statistics { store.memory.statistics(now: loop.now) }
 }
 
 final class Recipient: AnswerRecipient {
@@ -156,7 +156,9 @@ final class SlowStore: IdempotencyStore {
         return .later(loop.scheduleTask(in: TimeAmount(delay)) { value }.futureResult)
     }
 
-    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimOutcome> {
+    var kind: StoreKind { .memory }
+
+    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
         reply(memory.claim(claim, on: eventLoop))
     }
 
@@ -166,13 +168,11 @@ final class SlowStore: IdempotencyStore {
         reply(memory.settle(claim, settlement, answer: answer, on: eventLoop))
     }
 
-    func answerOfAttemptInFlight(_ scope: IdempotencyScope, on eventLoop: any EventLoop) -> EventLoopFuture<Answer>? {
-        memory.answerOfAttemptInFlight(scope, on: eventLoop)
+    func answerOfAttemptInFlight(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<Answer?> {
+        memory.answerOfAttemptInFlight(claim, on: eventLoop)
     }
 
-    func acceptedAnswer(
-        _ scope: IdempotencyScope, _ fingerprint: RequestFingerprint, on eventLoop: any EventLoop
-    ) -> Eventual<AcceptedAnswer?> {
-        reply(memory.acceptedAnswer(scope, fingerprint, on: eventLoop))
+    func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
+        reply(memory.report(on: scope, on: eventLoop))
     }
 }

@@ -5,10 +5,12 @@ import Testing
 @testable import GatewayCore
 
 @Suite struct IdempotencyHasherTests {
-    private func fingerprint(_ content: String, user: String = "u") throws -> RequestFingerprint {
+    private func fingerprint(_ content: String, user: String = "u", key: String = "k") throws -> RequestFingerprint {
         let head = ByteBuffer(string: user)
+        let keyHead = ByteBuffer(string: key)
         var hasher = IdempotencyHasher(fingerprintKey: SymmetricKey(data: Array(repeating: UInt8(1), count: 32)))
         return hasher.fingerprint(
+            key: try IdempotencyKey(parsing: 0..<keyHead.readableBytes, of: keyHead),
             user: try UserID(parsing: 0..<head.readableBytes, of: head), content: ByteBuffer(string: content))
     }
 
@@ -33,6 +35,10 @@ import Testing
     ])
     func `another message has another one`(one: String, other: String) throws {
         #expect(try fingerprint(one) != fingerprint(other))
+    }
+
+    @Test func `under another key, the same message has another one`() throws {
+        #expect(try fingerprint(#"{"data":{}}"#, key: "a") != fingerprint(#"{"data":{}}"#, key: "b"))
     }
 
     @Test func `another user has another one, however the userId is encoded`() throws {

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 
 @testable import GatewayCore
@@ -21,7 +22,7 @@ import Testing
         return value
     }
 
-    private enum TestError: Error { case notAtOnce }
+    private enum TestError: Error { case notAtOnce, atOnce }
 
     private let accepted = AcceptedAnswer(status: 202, region: .farEast, requestID: .uuid(1, 2))
     private let answer = Answer(.upstream(UpstreamAnswer(status: 202)), region: .farEast)
@@ -79,12 +80,18 @@ import Testing
         configuration.maximumRecords = 3
         let store = MemoryIdempotencyStore(configuration)
         let loop = EmbeddedEventLoop()
-        for number in 1...3 as ClosedRange<UInt64> { #expect(try now(store.claim(claim(number), on: loop)) == .owned) }
-        #expect(try now(store.claim(claim(4), on: loop)) == .storeFull)
+        for number in 1...3 as ClosedRange<UInt64> {
+            #expect(try now(store.claim(claim(number), on: loop)).outcome == .owned)
+        }
+        #expect(try now(store.claim(claim(4), on: loop)).outcome == .storeFull)
         try now(store.settle(claim(2), .accepted(accepted), answer: answer, on: loop))
-        #expect(try now(store.claim(claim(4), on: loop)) == .owned)
-        #expect(try now(store.acceptedAnswer(scope(2), .init(words: (2, 0)), on: loop)) == nil)
-        #expect(store.statistics() == .init(sending: 3, unknown: 0, accepted: 0, expired: 0, evicted: 1))
+        #expect(try now(store.claim(claim(4), on: loop)).outcome == .owned)
+        #expect(try now(store.report(on: scope(2), on: loop)) == KeyReport(.absent))
+        #expect(
+            store.statistics(now: loop.now)
+                == .init(sending: 3, unknown: 0, accepted: 0, expired: 0, evicted: 1, evictedEarlyBy: .seconds(3600)))
+        loop.advanceTime(by: .seconds(61))
+        #expect(store.statistics(now: loop.now).evictedEarlyBy == nil)
     }
 
     @Test func `full and told to refuse, it forgets nothing`() throws {
@@ -93,12 +100,12 @@ import Testing
         configuration.whenFull = .refuse
         let store = MemoryIdempotencyStore(configuration)
         let loop = EmbeddedEventLoop()
-        #expect(try now(store.claim(claim(1), on: loop)) == .owned)
+        #expect(try now(store.claim(claim(1), on: loop)).outcome == .owned)
         try now(store.settle(claim(1), .accepted(accepted), answer: answer, on: loop))
-        #expect(try now(store.claim(claim(2), on: loop)) == .storeFull)
-        #expect(try now(store.claim(claim(1, attempt: 2), on: loop)) == .accepted(accepted))
+        #expect(try now(store.claim(claim(2), on: loop)).outcome == .storeFull)
+        #expect(try now(store.claim(claim(1, attempt: 2), on: loop)).outcome == .accepted(accepted))
         loop.advanceTime(by: .seconds(3600))
-        #expect(try now(store.claim(claim(2), on: loop)) == .owned)
+        #expect(try now(store.claim(claim(2), on: loop)).outcome == .owned)
     }
 
     @Test func `those who wait get the answer of the first, whatever it is`() throws {
@@ -106,12 +113,15 @@ import Testing
         let refusal = Answer(.upstream(UpstreamAnswer(status: 429)), region: .europe)
         for (settlement, answer) in [(Settlement.accepted(accepted), answer), (.released, refusal)] {
             let store = MemoryIdempotencyStore()
-            #expect(store.answerOfAttemptInFlight(scope(1), on: loop) == nil)
+            #expect(try now(store.answerOfAttemptInFlight(claim(1), on: loop)) == nil)
             _ = store.claim(claim(1), on: loop)
-            let waiting = try (0..<3).map { _ in try #require(store.answerOfAttemptInFlight(scope(1), on: loop)) }
+            let waiting = (0..<3).map { _ in store.answerOfAttemptInFlight(claim(1), on: loop) }
             try now(store.settle(claim(1), settlement, answer: answer, on: loop))
-            for future in waiting { #expect(try future.wait() == answer) }
-            #expect(store.answerOfAttemptInFlight(scope(1), on: loop) == nil)
+            for eventual in waiting {
+                guard case .later(let future) = eventual else { throw TestError.atOnce }
+                #expect(try future.wait() == answer)
+            }
+            #expect(try now(store.answerOfAttemptInFlight(claim(1), on: loop)) == nil)
         }
     }
 }

@@ -2,9 +2,13 @@ import Foundation
 import Synchronization
 
 /// A process the test started and ends: what it writes to standard error can be waited for.
-final class RunningProcess: Sendable {
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
+package final class RunningProcess: Sendable {
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
+
+        package init(description: String) {
+            self.description = description
+        }
     }
 
     private struct State {
@@ -20,14 +24,14 @@ final class RunningProcess: Sendable {
     }
 
     private let shared: Shared
-    let processID: Int32
+    package let processID: Int32
 
     /// The binary under test, as `Tests/run` says.
-    static var skillgate: String {
+    package static var skillgate: String {
         ProcessInfo.processInfo.environment["TEST_SKILLGATE"] ?? ".build/debug/skillgate"
     }
 
-    init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
+    package init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = arguments
@@ -48,12 +52,18 @@ final class RunningProcess: Sendable {
         self.shared = shared
     }
 
-    var log: String { shared.state.withLock { $0.log } }
+    /// All it wrote, once it has closed its output.
+    package func output() async -> String {
+        _ = try? await line(with: "\u{0}")
+        return log
+    }
+
+    package var log: String { shared.state.withLock { $0.log } }
 
     private static func received(_ text: String, isEnd: Bool, _ shared: Shared) {
         let due = shared.state.withLock { state in
             state.log += text
-            state.outputEnded = isEnd
+            state.outputEnded = state.outputEnded || isEnd
             let log = state.log
             let due = state.waiters.filter { isEnd || line(with: $0.pattern, in: log) != nil }
             state.waiters.removeAll { isEnd || line(with: $0.pattern, in: log) != nil }
@@ -79,7 +89,7 @@ final class RunningProcess: Sendable {
     }
 
     /// The first line that holds `pattern`.
-    func line(with pattern: String) async throws -> String {
+    package func line(with pattern: String) async throws -> String {
         let line = await withCheckedContinuation { continuation in
             let found = shared.state.withLock { state -> String?? in
                 if let line = Self.line(with: pattern, in: state.log) { return .some(line) }
@@ -94,7 +104,7 @@ final class RunningProcess: Sendable {
     }
 
     /// The port behind `address=127.0.0.1:` in the first line that holds `name`.
-    func port(_ name: String) async throws -> Int {
+    package func port(_ name: String) async throws -> Int {
         let line = try await line(with: name + "=")
         let text = line.components(separatedBy: name + "=").last?.split(separator: " ").first
         guard let port = text?.split(separator: ":").last.flatMap({ Int($0) }) else {
@@ -103,9 +113,9 @@ final class RunningProcess: Sendable {
         return port
     }
 
-    func signal(_ signal: Int32) { kill(processID, signal) }
+    package func signal(_ signal: Int32) { kill(processID, signal) }
 
-    func exitStatus() async -> Int32 {
+    package func exitStatus() async -> Int32 {
         await withCheckedContinuation { continuation in
             let status = shared.state.withLock { state in
                 if state.status == nil { state.exitWaiters.append(continuation) }

@@ -1,0 +1,205 @@
+public import NIOCore
+
+/// Records on a server that many gateways share, and what to do while it cannot be reached. Bound to one event loop.
+///
+/// The server is asked once for each step and never waited for long. What it has not confirmed is settled again in the
+/// background (`SettlementBacklog`); duplicates of a message that another gateway is sending are waited for by asking
+/// again at intervals.
+public final class SharedIdempotencyStore: IdempotencyStore {
+    public enum WhenUnavailable: Sendable {
+        /// Nothing is sent.
+        case refuse
+        /// Messages are sent, and deduplicated by this process alone.
+        case forward(MemoryIdempotencyStore)
+    }
+
+    /// What failed; a label of the metrics.
+    public enum Operation: String, CaseIterable, Sendable {
+        case claim
+        case settle
+        /// Settling again in the background.
+        case settleAgain = "settle_again"
+        /// A settlement that is not tried any more: there were too many, or its record has expired.
+        case settleGivenUp = "settle_given_up"
+        case report
+    }
+
+    /// For metrics.
+    public struct Statistics: Equatable, Sendable {
+        public var failures: [Operation: Int] = [:]
+        /// Settlements that the server has not confirmed yet.
+        public var backlog = 0
+
+        public init() {}
+
+        /// Adds those of another event loop.
+        public mutating func add(_ other: Statistics) {
+            failures.merge(other.failures, uniquingKeysWith: +)
+            backlog += other.backlog
+        }
+    }
+
+    /// Duplicates that wait for one attempt; asked for once for all of them.
+    private struct Waiting {
+        var claim: IdempotencyClaim
+        var promises: [EventLoopPromise<Answer?>]
+        var pause: Duration
+        var until: NIODeadline
+    }
+
+    private static let firstPause = Duration.milliseconds(20)
+    private static let longestPause = Duration.milliseconds(250)
+
+    public let kind: StoreKind
+    private let server: any IdempotencyServer
+    private let eventLoop: any EventLoop
+    private let whenUnavailable: WhenUnavailable
+    private let random: () -> Double
+    private let backlog: SettlementBacklog
+    private var waiting: [IdempotencyScope: Waiting] = [:]
+    /// Attempts that the process alone deduplicates, by their number.
+    private var ownedLocally: Set<UInt64> = []
+    private var failures: [Operation: Int] = [:]
+
+    /// - Parameter random: from 0 up to 1, for jitter.
+    public init(
+        _ kind: StoreKind, on server: any IdempotencyServer, whenUnavailable: WhenUnavailable,
+        eventLoop: any EventLoop, random: @escaping () -> Double = { Double.random(in: 0..<1) }
+    ) {
+        self.kind = kind
+        self.server = server
+        self.whenUnavailable = whenUnavailable
+        self.eventLoop = eventLoop
+        self.random = random
+        backlog = SettlementBacklog(server: server, eventLoop: eventLoop, random: random)
+        server.onAvailable = { [unowned backlog] in backlog.serverAvailable() }
+    }
+
+    public var statistics: Statistics {
+        var statistics = Statistics()
+        statistics.failures = failures
+        statistics.failures[.settleAgain] = backlog.failures
+        statistics.failures[.settleGivenUp] = backlog.givenUp
+        statistics.backlog = backlog.count
+        return statistics
+    }
+
+    // MARK: Claim
+
+    public func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+        let promise = eventLoop.makePromise(of: ClaimReply.self)
+        server.claim(claim) { result in
+            switch result {
+            case .success(let outcome): promise.succeed(ClaimReply(outcome, self.kind))
+            case .failure(let failure): promise.succeed(self.claimFailed(claim, failure))
+            }
+        }
+        return .later(promise.futureResult)
+    }
+
+    private func claimFailed(_ claim: IdempotencyClaim, _ failure: IdempotencyServerFailure) -> ClaimReply {
+        failures[.claim, default: 0] += 1
+        if failure == .full { return ClaimReply(.storeFull, kind) }
+        if case .forward(let local) = whenUnavailable, case .now(let reply) = local.claim(claim, on: eventLoop) {
+            if reply.outcome == .owned {
+                ownedLocally.insert(claim.owner.number)
+                return reply
+            }
+            release(claim, after: failure)
+            return reply
+        }
+        release(claim, after: failure)
+        return ClaimReply(.storeUnavailable, kind)
+    }
+
+    /// The claim may have been made, or be made yet, and nobody sends for it.
+    private func release(_ claim: IdempotencyClaim, after failure: IdempotencyServerFailure) {
+        if failure.mayBeDone { backlog.add(claim, .released) }
+    }
+
+    // MARK: Settle
+
+    public func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+    ) -> Eventual<Void> {
+        if !waiting.isEmpty, let waiting = waiting.removeValue(forKey: claim.scope) {
+            for promise in waiting.promises { promise.succeed(answer) }
+        }
+        if !ownedLocally.isEmpty, ownedLocally.remove(claim.owner.number) != nil {
+            // The server is told, too: from its return on, every replica knows.
+            backlog.add(claim, settlement)
+            if case .forward(let local) = whenUnavailable {
+                return local.settle(claim, settlement, answer: answer, on: eventLoop)
+            }
+        }
+        let promise = eventLoop.makePromise(of: Void.self)
+        server.settle(claim, settlement) { result in
+            if case .failure = result {
+                self.failures[.settle, default: 0] += 1
+                self.backlog.add(claim, settlement)
+            }
+            promise.succeed(())
+        }
+        return .later(promise.futureResult)
+    }
+
+    // MARK: Wait for another attempt
+
+    public func answerOfAttemptInFlight(
+        _ claim: IdempotencyClaim, on eventLoop: any EventLoop
+    ) -> Eventual<Answer?> {
+        if case .forward(let local) = whenUnavailable,
+            case .later(let answer) = local.answerOfAttemptInFlight(claim, on: eventLoop)
+        {
+            return .later(answer)
+        }
+        let promise = eventLoop.makePromise(of: Answer?.self)
+        if waiting[claim.scope]?.promises.append(promise) == nil {
+            let until = eventLoop.now + claim.lease
+            waiting[claim.scope] = Waiting(claim: claim, promises: [promise], pause: Self.firstPause, until: until)
+            askLater(claim.scope)
+        }
+        return .later(promise.futureResult)
+    }
+
+    private func askLater(_ scope: IdempotencyScope) {
+        guard let pause = waiting[scope]?.pause else { return }
+        waiting[scope]?.pause = min(Self.longestPause, pause * 1.5)
+        // Replicas that wait for the same attempt do not ask in step.
+        let delay = pause * (0.5 + random())
+        eventLoop.assumeIsolated().scheduleTask(deadline: eventLoop.now + delay) { self.ask(scope) }
+    }
+
+    private func ask(_ scope: IdempotencyScope) {
+        guard waiting[scope] != nil else { return }
+        server.report(on: scope) { result in
+            guard let waiting = self.waiting[scope] else { return }
+            if case .success(let report) = result, case .inFlight = report.state, self.eventLoop.now < waiting.until {
+                return self.askLater(scope)
+            }
+            self.waiting[scope] = nil
+            var answer: Answer?
+            if case .success(let report) = result, case .accepted(let accepted) = report.state,
+                report.fingerprint == waiting.claim.fingerprint
+            {
+                answer = Answer(.upstream(UpstreamAnswer(accepted)), region: accepted.region)
+            }
+            for promise in waiting.promises { promise.succeed(answer) }
+        }
+    }
+
+    // MARK: Report
+
+    public func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
+        let promise = eventLoop.makePromise(of: KeyReport?.self)
+        server.report(on: scope) { result in
+            switch result {
+            case .success(let report): promise.succeed(report)
+            case .failure:
+                self.failures[.report, default: 0] += 1
+                promise.succeed(nil)
+            }
+        }
+        return .later(promise.futureResult)
+    }
+}

@@ -1,0 +1,167 @@
+import GatewayCore
+import NIOCore
+
+/// One server as one event loop reaches it: a connection while there is one, and a new one when it is lost.
+final class RedisNode {
+    typealias Resolve = (@escaping (Result<RedisConfiguration.Address, RedisUnreachable>) -> Void) -> Void
+
+    private enum State {
+        /// Can transition to: ready, pausing, shutDown.
+        case connecting
+        /// Can transition to: connecting, pausing, shutDown.
+        case ready(RedisConnection)
+        /// Can transition to: connecting, shutDown.
+        case pausing
+        case shutDown
+    }
+
+    private struct Waiting {
+        var request: RedisRequest
+        var completion: RedisConnection.Completion
+        var deadline: NIODeadline
+    }
+
+    /// Commands that wait for a first connection, at most.
+    private static let waitingLimit = 4_096
+
+    private let connector: RedisConnector
+    private let role: RedisHandshake.Role
+    private let resolve: Resolve
+    private let onReady: (RedisNode) -> Void
+    private let onLost: (RedisNode, String) -> Void
+    private var state = State.pausing
+    private var pause = ReconnectPause()
+    /// Whether the last try failed: then commands fail at once instead of waiting for the next one.
+    private var hasFailed = false
+    /// Commands of this connection may still be unread at the server.
+    private var predecessor: RedisIdentity?
+    /// The connection at hand, or the one that is being made.
+    private var connection: RedisConnection?
+    private var waiting = CircularBuffer<Waiting>()
+    private var timer: Scheduled<Void>?
+
+    private var eventLoop: any EventLoop { connector.eventLoop }
+
+    /// - Parameter resolve: finds the server's address, anew for each connection.
+    init(
+        _ connector: RedisConnector, as role: RedisHandshake.Role, resolve: @escaping Resolve,
+        onReady: @escaping (RedisNode) -> Void, onLost: @escaping (RedisNode, String) -> Void
+    ) {
+        self.connector = connector
+        self.role = role
+        self.resolve = resolve
+        self.onReady = onReady
+        self.onLost = onLost
+    }
+
+    var isReady: Bool { if case .ready = state { true } else { false } }
+
+    func send(_ request: RedisRequest, _ completion: @escaping RedisConnection.Completion) {
+        switch state {
+        case .ready(let connection):
+            connection.send(request, completion)
+        case .connecting where !hasFailed && waiting.count < Self.waitingLimit:
+            let deadline = eventLoop.now + connector.configuration.commandTimeout
+            waiting.append(Waiting(request: request, completion: completion, deadline: deadline))
+            if waiting.count == 1 { setTimer(deadline) }
+        case .connecting, .pausing, .shutDown:
+            completion(.failure(.notSent))
+        }
+    }
+
+    /// What it says shows that another connection is needed, perhaps to another server.
+    func reconnect(because reason: String) {
+        if case .ready(let connection) = state { connection.close(reason) }
+    }
+
+    func shutDown() {
+        state = .shutDown
+        failWaiting()
+        connection?.close("shut down")
+        connection = nil
+    }
+
+    // MARK: Connecting
+
+    func connect() {
+        guard case .pausing = state else { return }
+        state = .connecting
+        resolve { result in
+            guard case .connecting = self.state else { return }
+            switch result {
+            case .failure(let unreachable): self.lost(unreachable.reason)
+            case .success(let address): self.connect(to: address)
+            }
+        }
+    }
+
+    private func connect(to address: RedisConfiguration.Address) {
+        var identity: RedisIdentity?
+        connection = connector.connect(to: address, as: role, after: predecessor) { event in
+            switch event {
+            case .ready(let ready):
+                identity = ready
+                self.connected()
+            case .closed(let reason, let leftUndecided):
+                self.connection = nil
+                if leftUndecided { self.predecessor = identity }
+                self.lost("\(address): \(reason)")
+            }
+        }
+    }
+
+    private func connected() {
+        guard case .connecting = state, let connection else { return }
+        state = .ready(connection)
+        predecessor = nil
+        hasFailed = false
+        pause.connected()
+        // First what was left undecided, then what is new.
+        onReady(self)
+        let waiting = waiting
+        self.waiting.removeAll()
+        for command in waiting { connection.send(command.request, command.completion) }
+    }
+
+    private func lost(_ reason: String) {
+        switch state {
+        case .shutDown, .pausing: return
+        case .ready:
+            // Once at least at once: most often the server has only closed an idle connection, or was restarted.
+            state = .pausing
+            onLost(self, reason)
+            connect()
+        case .connecting:
+            state = .pausing
+            hasFailed = true
+            failWaiting()
+            onLost(self, reason)
+            let delay = pause.next(random: Double.random(in: 0..<1))
+            eventLoop.assumeIsolated().scheduleTask(deadline: eventLoop.now + delay) { self.connect() }
+        }
+    }
+
+    // MARK: Waiting
+
+    private func failWaiting() {
+        let waiting = waiting
+        self.waiting.removeAll()
+        for command in waiting { command.completion(.failure(.notSent)) }
+    }
+
+    private func setTimer(_ deadline: NIODeadline) {
+        eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
+            let now = self.eventLoop.now
+            while let first = self.waiting.first, first.deadline <= now {
+                self.waiting.removeFirst()
+                first.completion(.failure(.notSent))
+            }
+            if let first = self.waiting.first { self.setTimer(first.deadline) }
+        }
+    }
+}
+
+/// Why there is no connection. For the log.
+struct RedisUnreachable: Error, Equatable {
+    var reason: String
+}

@@ -1,0 +1,66 @@
+import GatewayCore
+
+/// What the reply to a claim means.
+enum ClaimReading: Equatable {
+    case outcome(ClaimOutcome)
+    /// The record is held by another attempt, or doubtful and there is consent: only the script can say more.
+    case askByScript
+    /// What is under the key is no record of ours.
+    case unreadable
+
+    init(_ reply: RESPValue, to claim: IdempotencyClaim) {
+        switch reply {
+        case .null: self = .outcome(.owned)
+        case .string(let bytes): self.init(RecordValue(bytes), remaining: nil, claim)
+        case .array(let elements):
+            guard elements.count == 2, case .string(let bytes) = elements[0], case .integer(let remaining) = elements[1]
+            else {
+                self = .unreadable
+                return
+            }
+            self.init(RecordValue(bytes), remaining: remaining, claim)
+        case .error, .integer, .boolean, .push: self = .unreadable
+        }
+    }
+
+    private init(_ record: RecordValue?, remaining: Int?, _ claim: IdempotencyClaim) {
+        guard let record else {
+            self = .unreadable
+            return
+        }
+        guard record.fingerprint == claim.fingerprint else {
+            self = .outcome(.mismatched)
+            return
+        }
+        switch record {
+        case .accepted(_, let answer): self = .outcome(.accepted(answer))
+        case .sending(_, claim.owner, _): self = .outcome(.owned)  // the reply to its first claim was lost
+        case .unknown where !claim.consent: self = .outcome(.unknown)
+        case .sending, .unknown:
+            guard let remaining else {
+                self = .askByScript
+                return
+            }
+            switch record.report(remaining: remaining).state {
+            case .inFlight(let left): self = .outcome(.inFlight(left: left))
+            case .absent, .accepted, .unknown: self = .outcome(.unknown)
+            }
+        }
+    }
+}
+
+extension KeyReport {
+    /// What the reply to a report means; nil for what is no record of ours.
+    init?(_ reply: RESPValue) {
+        switch reply {
+        case .null: self.init(.absent)
+        case .array(let elements):
+            guard elements.count == 2, case .string(let bytes) = elements[0],
+                case .integer(let remaining) = elements[1],
+                let record = RecordValue(bytes)
+            else { return nil }
+            self = record.report(remaining: remaining)
+        case .string, .error, .integer, .boolean, .push: return nil
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import GatewayCore
+import NIOCore
+
+/// What a record is in Redis: one string, which the scripts read, too (`RecordScripts`).
+///
+///     s  fingerprint (16)  owner (16)  remaining milliseconds at which the lease ends, in decimal
+///     u  fingerprint (16)
+///     a  fingerprint (16)  status, three digits  region, one digit  request id
+///
+/// The request id is `u` and 16 bytes for a UUID, `t` and the text for anything else, and empty where there is none.
+/// The one clock of a record is the server's, by the record's time to live: a lease has ended when less than so much
+/// of it remains. Clocks of gateways play no part.
+enum RecordValue: Equatable {
+    case sending(RequestFingerprint, owner: AttemptID, leaseEndsAtRemaining: Int)
+    case unknown(RequestFingerprint)
+    case accepted(RequestFingerprint, AcceptedAnswer)
+
+    var fingerprint: RequestFingerprint {
+        switch self {
+        case .sending(let fingerprint, _, _), .unknown(let fingerprint), .accepted(let fingerprint, _): fingerprint
+        }
+    }
+
+    /// The record that `claim` makes.
+    init(_ claim: IdempotencyClaim) {
+        self = .sending(
+            claim.fingerprint, owner: claim.owner,
+            leaseEndsAtRemaining: max(0, (claim.retention - claim.lease).inMilliseconds))
+    }
+
+    func write(to buffer: inout ByteBuffer) {
+        switch self {
+        case .sending(let fingerprint, let owner, let leaseEnds):
+            buffer.writeStaticString("s")
+            buffer.write(fingerprint)
+            buffer.write(owner)
+            buffer.writeDecimal(leaseEnds)
+        case .unknown(let fingerprint):
+            buffer.writeStaticString("u")
+            buffer.write(fingerprint)
+        case .accepted(let fingerprint, let answer):
+            buffer.writeStaticString("a")
+            buffer.write(fingerprint)
+            buffer.writeDecimal(min(999, max(100, answer.status)))
+            buffer.writeDecimal(answer.region.rawValue)
+            switch answer.requestID {
+            case .uuid(let high, let low):
+                buffer.writeStaticString("u")
+                buffer.writeMultipleIntegers(high, low)
+            case .text(let text):
+                buffer.writeStaticString("t")
+                buffer.writeString(text)
+            case nil: break
+            }
+        }
+    }
+
+    /// Nil for what no gateway has written.
+    init?(_ value: ByteBuffer) {
+        var rest = value
+        guard let state = rest.readInteger(as: UInt8.self), let fingerprint = rest.readFingerprint() else { return nil }
+        switch state {
+        case UInt8(ascii: "s"):
+            guard let owner = rest.readAttemptID() else { return nil }
+            let digits = rest.readableBytesUInt8Span
+            guard let leaseEnds = digits.decimal(0..<digits.count) else { return nil }
+            self = .sending(fingerprint, owner: owner, leaseEndsAtRemaining: leaseEnds)
+        case UInt8(ascii: "u"):
+            self = .unknown(fingerprint)
+        case UInt8(ascii: "a"):
+            guard let answer = rest.readAcceptedAnswer() else { return nil }
+            self = .accepted(fingerprint, answer)
+        default:
+            return nil
+        }
+    }
+
+    /// What the record says with `remaining` milliseconds of its time to live.
+    func report(remaining: Int) -> KeyReport {
+        switch self {
+        case .sending(let fingerprint, _, let leaseEnds) where remaining > leaseEnds:
+            KeyReport(.inFlight(left: .milliseconds(remaining - leaseEnds)), fingerprint)
+        case .sending(let fingerprint, _, _), .unknown(let fingerprint): KeyReport(.unknown, fingerprint)
+        case .accepted(let fingerprint, let answer): KeyReport(.accepted(answer), fingerprint)
+        }
+    }
+}
+
+extension ByteBuffer {
+    mutating func write(_ fingerprint: RequestFingerprint) {
+        writeMultipleIntegers(fingerprint.words.0, fingerprint.words.1)
+    }
+
+    mutating func write(_ owner: AttemptID) {
+        writeMultipleIntegers(owner.origin, owner.number)
+    }
+
+    fileprivate mutating func readFingerprint() -> RequestFingerprint? {
+        readMultipleIntegers(as: (UInt64, UInt64).self).map(RequestFingerprint.init(words:))
+    }
+
+    fileprivate mutating func readAttemptID() -> AttemptID? {
+        readMultipleIntegers(as: (UInt64, UInt64).self).map { AttemptID(origin: $0, number: $1) }
+    }
+
+    fileprivate mutating func readAcceptedAnswer() -> AcceptedAnswer? {
+        guard let digits = readSlice(length: 4) else { return nil }
+        let bytes = digits.readableBytesUInt8Span
+        guard let status = bytes.decimal(0..<3), let place = bytes.decimal(3..<4),
+            let region = Region(rawValue: place)
+        else { return nil }
+        var answer = AcceptedAnswer(status: status, region: region, requestID: nil)
+        switch readInteger(as: UInt8.self) {
+        case UInt8(ascii: "u"):
+            guard let (high, low) = readMultipleIntegers(as: (UInt64, UInt64).self) else { return nil }
+            answer.requestID = .uuid(high, low)
+        case UInt8(ascii: "t"): answer.requestID = .text(String(buffer: self))
+        case nil: break
+        default: return nil
+        }
+        return answer
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded down.
+    var inMilliseconds: Int {
+        Int(clamping: components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000)
+    }
+}

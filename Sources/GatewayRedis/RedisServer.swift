@@ -1,0 +1,209 @@
+public import GatewayCore
+public import NIOCore
+
+/// The records on Redis or Valkey, as one event loop reaches them. Bound to that loop.
+///
+/// Finds the server that keeps a record, follows redirections, and says of every command what became of it.
+public final class RedisServer: IdempotencyServer {
+    public enum Event: Sendable {
+        case available
+        /// - Parameter reason: for the log; holds nothing secret.
+        case lost(reason: String)
+        /// An error reply that nothing can be done about from here.
+        case refused(String)
+        /// A setting under which records may be lost.
+        case unsafe(RedisHealth.Setting, value: String)
+        /// The records of before are gone.
+        case wiped
+    }
+
+    private static let redirectionLimit = 5
+
+    let configuration: RedisConfiguration
+    let keys: RecordKeys
+    let eventLoop: any EventLoop
+    let onEvent: @Sendable (Event) -> Void
+    private(set) var topology: (any RedisTopology)?
+    /// Whether first claims go by `SET … NX GET`; the first server that does not know it settles that.
+    var claimsBySet = true
+    public var onAvailable: (() -> Void)?
+    /// Looks at the server's own settings, if anybody does.
+    var watch: RedisWatch?
+
+    /// - Parameter clientName: shown by `CLIENT LIST`.
+    public init(
+        _ configuration: RedisConfiguration, clientName: String, eventLoop: any EventLoop,
+        onEvent: @escaping @Sendable (Event) -> Void = { _ in }
+    ) throws {
+        self.configuration = configuration
+        self.eventLoop = eventLoop
+        self.onEvent = onEvent
+        keys = RecordKeys(prefix: configuration.keyPrefix)
+        let connector = RedisConnector(
+            configuration: configuration, tls: try configuration.tls.map(RedisTLS.init), clientName: clientName,
+            eventLoop: eventLoop)
+        let onReady: (RedisNode) -> Void = { [weak self] _ in self?.available() }
+        let onLost: (RedisNode, String) -> Void = { _, reason in onEvent(.lost(reason: reason)) }
+        switch configuration.topology {
+        case .standalone:
+            let addresses = FixedAddresses(configuration.addresses)
+            topology = SingleServer(connector, resolve: addresses.resolve, onReady: onReady, onLost: onLost)
+        case .sentinel(let master, _):
+            let sentinels = SentinelResolver(connector, master: master)
+            topology = SingleServer(connector, resolve: sentinels.resolve, onReady: onReady, onLost: onLost)
+        case .cluster:
+            topology = RedisCluster(connector, onReady: onReady, onLost: onLost)
+        }
+    }
+
+    /// Connects, and goes on doing so whenever the connection is lost.
+    public func start() { topology?.start() }
+
+    public func shutDown() { topology?.shutDown() }
+
+    /// Whether every record can be reached.
+    public var isUp: Bool { topology?.isUp == true }
+
+    private func available() {
+        onEvent(.available)
+        onAvailable?()
+        watch?.look()
+    }
+
+    // MARK: Records
+
+    public func claim(
+        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+    ) {
+        let command: RedisCommand = claimsBySet ? .claim(claim) : .claimByScript(claim)
+        run(command) { [self] result in
+            switch result {
+            case .failure(.syntax):
+                // A server before 7.0: the script is for it.
+                claimsBySet = false
+                claimByScript(claim, completion)
+            // `SET` is refused whatever it would do; the script finds a record that is there all the same.
+            case .failure(.failed(.full)): claimByScript(claim, completion)
+            case .failure(.failed(let failure)): completion(.failure(failure))
+            case .success(let reply): claimed(claim, reply, completion)
+            }
+        }
+    }
+
+    private func claimed(
+        _ claim: IdempotencyClaim, _ reply: RESPValue,
+        _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+    ) {
+        switch ClaimReading(reply, to: claim) {
+        case .outcome(let outcome): completion(.success(outcome))
+        case .askByScript: claimByScript(claim, completion)
+        case .unreadable:
+            onEvent(.refused("what is under the key of a record is no record"))
+            completion(.failure(.notDone))
+        }
+    }
+
+    private func claimByScript(
+        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+    ) {
+        run(.claimByScript(claim)) { [self] result in
+            switch result {
+            case .failure(let failure): completion(.failure(failure.forRecord))
+            case .success(let reply): claimed(claim, reply, completion)
+            }
+        }
+    }
+
+    public func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement,
+        _ completion: @escaping (Result<Void, IdempotencyServerFailure>) -> Void
+    ) {
+        run(.settle(claim, settlement)) { result in
+            completion(result.map { _ in () }.mapError(\.forRecord))
+        }
+    }
+
+    public func report(
+        on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyServerFailure>) -> Void
+    ) {
+        run(.report(scope)) { result in
+            switch result {
+            case .failure(let failure): completion(.failure(failure.forRecord))
+            case .success(let reply):
+                completion(KeyReport(reply).map(Result.success) ?? .failure(.notDone))
+            }
+        }
+    }
+
+    // MARK: Running
+
+    enum CommandFailure: Error, Equatable {
+        case failed(IdempotencyServerFailure)
+        /// The server does not know the command in this form.
+        case syntax
+
+        var forRecord: IdempotencyServerFailure {
+            switch self {
+            case .failed(let failure): failure
+            case .syntax: .notDone
+            }
+        }
+    }
+
+    typealias Completion = (Result<RESPValue, CommandFailure>) -> Void
+
+    /// Asks the server that keeps the command's key.
+    func run(_ command: RedisCommand, _ completion: @escaping Completion) {
+        var key: ByteBuffer?
+        if configuration.topology == .cluster { key = command.routingKey(keys) }
+        guard let node = topology?.node(for: key) else { return completion(.failure(.failed(.notDone))) }
+        run(RedisRequest(command), at: node, until: eventLoop.now + configuration.stepTimeout, hops: 0, completion)
+    }
+
+    private func run(
+        _ request: RedisRequest, at node: RedisNode, until deadline: NIODeadline, hops: Int,
+        _ completion: @escaping Completion
+    ) {
+        node.send(request) { [self] result in
+            switch result {
+            case .failure(.notSent): completion(.failure(.failed(.notDone)))
+            case .failure(.undecided): completion(.failure(.failed(.undecided)))
+            case .failure(.notReplicated): completion(.failure(.failed(.notReplicated)))
+            case .success(.error(let text)):
+                refused(text, request, at: node, until: deadline, hops: hops, completion)
+            case .success(let reply): completion(.success(reply))
+            }
+        }
+    }
+
+    private func refused(
+        _ text: String, _ request: RedisRequest, at node: RedisNode, until deadline: NIODeadline, hops: Int,
+        _ completion: @escaping Completion
+    ) {
+        let refusal = RedisRefusal(text, from: configuration.addresses.first?.host ?? "")
+        let mayGoOn = hops < Self.redirectionLimit && eventLoop.now < deadline
+        switch refusal {
+        case .unknownScript where mayGoOn:
+            var request = request
+            request.withSource = true
+            return run(request, at: node, until: deadline, hops: hops + 1, completion)
+        case .moved, .ask:
+            guard let other = topology?.node(for: refusal) else {
+                onEvent(.refused("the server is a node of a cluster; expected `cluster: true`"))
+                break
+            }
+            guard mayGoOn else { break }
+            var request = request
+            if case .ask = refusal { request.isAsking = true } else { request.isAsking = false }
+            return run(request, at: other, until: deadline, hops: hops + 1, completion)
+        case .wrongServer, .clusterDown:
+            _ = topology?.node(for: refusal)
+            if refusal == .wrongServer { node.reconnect(because: String(text.prefix { $0 != " " })) }
+        case .full: return completion(.failure(.failed(.full)))
+        case .unknownScript, .other:
+            if case .claim = request.command, text.hasPrefix("ERR syntax") { return completion(.failure(.syntax)) }
+            onEvent(.refused(String(text.prefix(200))))
+        }
+        completion(.failure(.failed(.notDone)))
+    }
+}

@@ -1,0 +1,77 @@
+import NIOCore
+
+/// Which node of a cluster keeps which key: 16,384 slots, and where each is. Pure.
+struct ClusterSlots {
+    static let count = 16_384
+
+    private var addresses: [RedisConfiguration.Address] = []
+    /// By slot, the place in `addresses`.
+    private var places: [UInt16?] = Array(repeating: nil, count: count)
+
+    var nodes: [RedisConfiguration.Address] { addresses }
+
+    /// Whether some key has no place to go.
+    var isComplete: Bool { !places.contains(nil) }
+
+    init() {}
+
+    /// - Parameters:
+    ///   - reply: to `CLUSTER SLOTS`.
+    ///   - host: of the node that gave it, for nodes without a name of their own.
+    init?(_ reply: RESPValue, from host: String) {
+        guard case .array(let ranges) = reply else { return nil }
+        for range in ranges {
+            guard case .array(let members) = range, members.count >= 3, case .integer(let first) = members[0],
+                case .integer(let last) = members[1], case .array(let master) = members[2], master.count >= 2,
+                case .integer(let port) = master[1], (0...65_535).contains(port), first >= 0, last < Self.count,
+                first <= last
+            else { return nil }
+            let name = master[0].text ?? ""
+            let address = RedisConfiguration.Address(host: name.isEmpty || name == "?" ? host : name, port: port)
+            for slot in first...last { set(slot, to: address) }
+        }
+    }
+
+    mutating func set(_ slot: Int, to address: RedisConfiguration.Address) {
+        guard places.indices.contains(slot) else { return }
+        if let place = addresses.firstIndex(of: address) {
+            places[slot] = UInt16(truncatingIfNeeded: place)
+        } else if addresses.count < Int(UInt16.max) {
+            places[slot] = UInt16(truncatingIfNeeded: addresses.count)
+            addresses.append(address)
+        }
+    }
+
+    func address(of slot: Int) -> RedisConfiguration.Address? {
+        places.indices.contains(slot) ? places[slot].map { addresses[Int($0)] } : nil
+    }
+
+    /// Of the part in braces, if there is one with something in it (Redis Cluster specification, hash tags).
+    static func slot(of key: ByteBuffer) -> Int {
+        let bytes = key.readableBytesUInt8Span
+        var hashed = 0..<bytes.count
+        if let open = bytes.first(UInt8(ascii: "{"), in: hashed),
+            let close = bytes.first(UInt8(ascii: "}"), in: open + 1..<bytes.count), close > open + 1
+        {
+            hashed = open + 1..<close
+        }
+        return Int(crc16(bytes, hashed)) % count
+    }
+
+    /// CRC-16/XMODEM: polynomial 0x1021, initial value 0.
+    private static func crc16(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> UInt16 {
+        var crc: UInt16 = 0
+        for index in range {
+            crc ^= UInt16(bytes[index]) << 8
+            for _ in 0..<8 { crc = crc & 0x8000 != 0 ? crc << 1 ^ 0x1021 : crc << 1 }
+        }
+        return crc
+    }
+}
+
+extension Span where Element == UInt8 {
+    fileprivate func first(_ byte: UInt8, in range: Range<Int>) -> Int? {
+        for index in range where self[index] == byte { return index }
+        return nil
+    }
+}

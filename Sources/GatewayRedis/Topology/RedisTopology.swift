@@ -1,0 +1,19 @@
+import NIOCore
+
+/// Which server is asked. Bound to one event loop.
+protocol RedisTopology: AnyObject {
+    /// Whether every record can be reached.
+    var isUp: Bool { get }
+
+    func start()
+    func shutDown()
+
+    /// The node that keeps `key`, or any for nil; nil while that is not known.
+    func node(for key: ByteBuffer?) -> RedisNode?
+
+    /// Every node that keeps records and is connected.
+    var nodes: [RedisNode] { get }
+
+    /// The node that a redirection names; nil where there are none to be followed.
+    func node(for refusal: RedisRefusal) -> RedisNode?
+}

@@ -1,0 +1,63 @@
+import GatewayRedis
+
+/// `redis://host:port/database`, or `rediss://` for TLS. Several hosts, parted by commas, are nodes of one cluster, or
+/// its Sentinels.
+struct RedisURL: Equatable {
+    var isSecure: Bool
+    var addresses: [RedisConfiguration.Address]
+    var database: Int
+
+    /// Nil for what is none, and for one that holds a password: secrets are given by reference only.
+    init?(_ text: String) {
+        let schemes = [("rediss://", true), ("redis://", false)]
+        guard let (scheme, isSecure) = schemes.first(where: { text.hasPrefix($0.0) }) else { return nil }
+        self.isSecure = isSecure
+        let parts = text.dropFirst(scheme.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count), !parts[0].contains("@") else { return nil }
+        database = 0
+        if parts.count == 2, !parts[1].isEmpty {
+            guard let number = Int(parts[1]), (0...65_535).contains(number) else { return nil }
+            database = number
+        }
+        addresses = []
+        for place in parts[0].split(separator: ",", omittingEmptySubsequences: false) {
+            guard let address = Self.address(place) else { return nil }
+            addresses.append(address)
+        }
+    }
+
+    private static func address(_ text: Substring) -> RedisConfiguration.Address? {
+        var (host, port) = (text, 6379)
+        // A colon behind the closing bracket of an IPv6 address, or the only one, leads to a port.
+        if let colon = text.lastIndex(of: ":"), text[colon...].last != "]", text.last != "]" {
+            guard let number = Int(text[text.index(after: colon)...]), (1...65_535).contains(number) else { return nil }
+            (host, port) = (text[..<colon], number)
+        }
+        if host.hasPrefix("[") && host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        return host.isEmpty ? nil : RedisConfiguration.Address(host: String(host), port: port)
+    }
+}
+
+extension ConfigurationValue where Value == RedisURL {
+    static var redisURL: Self {
+        Self(
+            expected:
+                "a URL such as rediss://redis.internal:6379/0, without user and password (they are `username` and "
+                + "`password`)"
+        ) { RedisURL($0) }
+    }
+}
+
+extension ConfigurationValue where Value == String {
+    /// What keys in Redis begin with.
+    static var keyPrefix: Self {
+        Self(expected: "1 to 64 visible ASCII characters") { text in
+            let isPrefix = text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+            return isPrefix && (1...64).contains(text.utf8.count) ? text : nil
+        }
+    }
+}

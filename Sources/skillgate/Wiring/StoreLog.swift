@@ -1,0 +1,59 @@
+import GatewayCore
+import GatewayRedis
+import Logging
+import NIOCore
+import Synchronization
+
+/// Logs what becomes of the shared store: each change once, however many event loops notice it.
+final class StoreLog: Sendable {
+    private struct State {
+        var isDown = false
+        var quietUntil: [String: NIODeadline] = [:]
+    }
+
+    /// For lines that a lasting fault would repeat with every message.
+    private static let pause = Duration.seconds(10)
+
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    init(_ logger: Logger) {
+        self.logger = logger
+    }
+
+    func report(_ event: RedisServer.Event) {
+        switch event {
+        case .available:
+            let wasDown = state.withLock { state in
+                defer { state.isDown = false }
+                return state.isDown
+            }
+            if wasDown { logger.notice("the idempotency store can be reached") }
+        case .lost(let reason):
+            let isNews = state.withLock { state in
+                defer { state.isDown = true }
+                return !state.isDown
+            }
+            guard isNews || isDue("lost") else { return }
+            logger.warning("the idempotency store cannot be reached", metadata: ["gateway.store.detail": "\(reason)"])
+        case .refused(let text):
+            guard isDue("refused") else { return }
+            logger.warning("the idempotency store refuses a command", metadata: ["gateway.store.detail": "\(text)"])
+        case .unsafe(let setting, let value):
+            logger.warning(
+                "a setting of the idempotency store's server may lose records",
+                metadata: ["gateway.store.setting": "\(setting.rawValue)", "gateway.store.value": "\(value)"])
+        case .wiped:
+            logger.error("the idempotency store has lost its records: messages sent before may be sent again")
+        }
+    }
+
+    private func isDue(_ series: String) -> Bool {
+        let now = NIODeadline.now()
+        return state.withLock { state in
+            guard state.quietUntil[series] ?? now <= now else { return false }
+            state.quietUntil[series] = now + Self.pause
+            return true
+        }
+    }
+}

@@ -1,0 +1,229 @@
+import GatewayCore
+import GatewayRedis
+import NIOPosix
+import TestSupport
+import Testing
+
+/// What becomes of claims and records while a real Redis is stalled, killed, wiped, full, demoted or failed over.
+@Suite struct RedisFaultTests {
+    private static let accepted = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(1, 2))
+
+    private func claim(_ number: UInt64, owner: UInt64 = 1) -> IdempotencyClaim {
+        IdempotencyClaim(
+            scope: IdempotencyScope(words: (number, 2, 3, 4)), fingerprint: RequestFingerprint(words: (number, 0)),
+            owner: AttemptID(origin: 1, number: owner), lease: .seconds(60), retention: .seconds(600), consent: false)
+    }
+
+    private func with(
+        _ configuration: RedisConfiguration, health: RedisHealth? = nil,
+        whenUnavailable: SharedIdempotencyStore.WhenUnavailable = .refuse, _ body: (StoreOnLoop) async throws -> Void
+    ) async throws {
+        let store = try await StoreOnLoop(
+            configuration, on: MultiThreadedEventLoopGroup.singleton.next(), health: health,
+            whenUnavailable: whenUnavailable)
+        try await store.untilUp()
+        try await body(store)
+        try await store.close()
+    }
+
+    private func with(
+        _ server: RedisProcess, health: RedisHealth? = nil,
+        whenUnavailable: SharedIdempotencyStore.WhenUnavailable = .refuse,
+        change: (inout RedisConfiguration) -> Void = { _ in }, _ body: (StoreOnLoop) async throws -> Void
+    ) async throws {
+        var configuration = RedisConfiguration(addresses: [.init(host: "127.0.0.1", port: server.port)])
+        change(&configuration)
+        try await RedisShape.with(server) { _ in
+            try await with(configuration, health: health, whenUnavailable: whenUnavailable, body)
+        }
+    }
+
+    @Test func `stalled: the claim fails, and what it left behind is released once the server goes on`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server) { store in
+            await server.stall()
+            #expect(try await store.claim(claim(1)) == .storeUnavailable)
+            #expect(try await store.claim(claim(2)) == .storeUnavailable)
+            try await store.settle(claim(3), .accepted(Self.accepted))
+            #expect(try await store.statistics.backlog >= 2)
+            await server.resume()
+            try await until { try await store.statistics.backlog == 0 }
+            #expect(try await store.report(claim(1).scope) == KeyReport(.absent))
+            #expect(try await store.claim(claim(1, owner: 2)) == .owned)
+            #expect(try await store.claim(claim(3, owner: 2)) == .accepted(Self.accepted))
+        }
+    }
+
+    @Test func `killed: nothing is owned meanwhile, and all is as before once it is back`() async throws {
+        let server = try RedisProcess.durable()
+        try await with(server) { store in
+            #expect(try await store.claim(claim(1)) == .owned)
+            #expect(try await store.claim(claim(2)) == .owned)
+            try await store.settle(claim(1), .accepted(Self.accepted))
+            await server.kill()
+            #expect(try await store.claim(claim(3)) == .storeUnavailable)
+            try await store.settle(claim(2), .released)
+            try await server.start()
+            try await until { try await store.statistics.backlog == 0 }
+            #expect(try await store.claim(claim(1, owner: 2)) == .accepted(Self.accepted))
+            #expect(try await store.claim(claim(2, owner: 2)) == .owned)
+        }
+    }
+
+    @Test func `a server that has forgotten the scripts gets them again`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server) { store in
+            for number in 1...3 as ClosedRange<UInt64> {
+                try server.command("SCRIPT", "FLUSH")
+                #expect(try await store.claim(claim(number)) == .owned)
+                try await store.settle(claim(number), .released)
+                #expect(try await store.report(claim(number).scope) == KeyReport(.absent))
+            }
+            #expect(try await store.statistics.failures[.settle] == nil)
+        }
+    }
+
+    @Test func `a wipe is noticed and counted`() async throws {
+        let server = try RedisProcess.plain()
+        let health = RedisHealth()
+        try await with(server, health: health) { store in
+            try await until { try server.command("GET", "skillgate:epoch") != "" }
+            #expect(health.current.wipes == 0)
+            await server.kill()
+            try await server.start()
+            try await until { health.current.wipes == 1 }
+            #expect(store.events.all.contains { if case .wiped = $0 { true } else { false } })
+            try server.command("FLUSHALL")
+            try server.command("CLIENT", "KILL", "TYPE", "normal")
+            try await until { health.current.wipes == 2 }
+        }
+    }
+
+    @Test func `the server's settings are looked at`() async throws {
+        let careless = RedisHealth()
+        try await with(
+            RedisProcess.plain(["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]), health: careless
+        ) { store in
+            try await until { careless.current.settings.count == 2 }
+            #expect(careless.current.settings == [.maxmemoryPolicy: false, .persistence: false])
+            #expect(store.events.all.count { if case .unsafe = $0 { true } else { false } } == 2)
+        }
+        let careful = RedisHealth()
+        try await with(RedisProcess.durable(), health: careful) { _ in
+            try await until { careful.current.settings.count == 3 }
+            #expect(careful.current.settings == [.maxmemoryPolicy: true, .persistence: true, .appendfsync: true])
+        }
+    }
+
+    @Test func `full: no claim, and records at hand stay`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server) { store in
+            #expect(try await store.claim(claim(1)) == .owned)
+            try server.command("CONFIG", "SET", "maxmemory", "1")
+            #expect(try await store.claim(claim(2)) == .storeFull)
+            guard case .inFlight = try await store.claim(claim(1, owner: 2)) else {
+                Issue.record("a record was forgotten")
+                return
+            }
+        }
+    }
+
+    @Test func `demoted to a replica, it is left, and used again when it is a master`() async throws {
+        let server = try RedisProcess.plain()
+        let other = try RedisProcess.plain()
+        try await RedisShape.with(other) { other in
+            try await with(server) { store in
+                try server.command("REPLICAOF", "127.0.0.1", String(other.port))
+                #expect(try await store.claim(claim(1)) == .storeUnavailable)
+                try await until { store.events.all.contains { "\($0)".contains("it is a replica") } }
+                #expect(try await store.claim(claim(1)) == .storeUnavailable)
+                try server.command("REPLICAOF", "NO", "ONE")
+                try await until { try await store.claim(claim(1)) == .owned }
+            }
+        }
+    }
+
+    @Test func `what is no record under a record's key is left alone`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server) { store in
+            let key = "skillgate:AAAAAAAAAAEAAAAAAAAAAgAAAAAAAAADAAAAAAAAAAQ"
+            try server.command("SET", key, "something of somebody else")
+            #expect(try await store.claim(claim(1)) == .storeUnavailable)
+            try server.command("DEL", key)
+            try server.command("LPUSH", key, "a list")
+            #expect(try await store.claim(claim(1)) == .storeUnavailable)
+            #expect(try server.command("LLEN", key) == "1")
+        }
+    }
+
+    @Test func `told to forward, this process deduplicates alone, and tells the server afterwards`() async throws {
+        let server = try RedisProcess.durable()
+        try await with(server, whenUnavailable: .forward(MemoryIdempotencyStore())) { store in
+            #expect(try await store.reply(claim(1)) == ClaimReply(.owned, .redis))
+            try await store.settle(claim(1), .released)
+            await server.kill()
+            #expect(try await store.reply(claim(1)) == ClaimReply(.owned, .memory))
+            guard case .inFlight = try await store.claim(claim(1, owner: 2)) else {
+                Issue.record("sent twice by one process")
+                return
+            }
+            try await store.settle(claim(1), .accepted(Self.accepted))
+            #expect(try await store.reply(claim(1, owner: 3)) == ClaimReply(.accepted(Self.accepted), .memory))
+            try await server.start()
+            try await until { try await store.statistics.backlog == 0 }
+            #expect(try await store.reply(claim(1, owner: 4)) == ClaimReply(.accepted(Self.accepted), .redis))
+        }
+    }
+
+    @Test func `without the replicas that are waited for nothing is owned, and nothing stays behind`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server, change: { $0.waitReplicas = 1 }) { store in
+            #expect(try await store.claim(claim(1)) == .storeUnavailable)
+            let replica = try RedisProcess.plain(["--replicaof", "127.0.0.1", String(server.port)])
+            try await RedisShape.with(replica) { _ in
+                try await until { try server.replicates(to: 1) }
+                try await until { try await store.statistics.backlog == 0 }
+                #expect(try await store.claim(claim(1, owner: 2)) == .owned)
+                #expect(try await store.statistics.failures[.settleGivenUp] == 0)
+            }
+        }
+    }
+
+    @Test func `a wrong password, a wrong certificate and a closed port are named, and asked again`() async throws {
+        let server = try RedisProcess.plain(["--requirepass", "right"])
+        try await RedisShape.with(server) { server in
+            for (change, word) in [
+                ({ $0.credentials = .init(password: "wrong") }, "WRONGPASS"), ({ _ in }, "NOAUTH"),
+                ({ $0.tls = .init() }, "in time"), ({ $0.addresses[0].port = 1 }, "refused"),
+            ] as [((inout RedisConfiguration) -> Void, String)] {
+                var configuration = RedisConfiguration(addresses: [.init(host: "127.0.0.1", port: server.port)])
+                change(&configuration)
+                let store = try await StoreOnLoop(configuration, on: MultiThreadedEventLoopGroup.singleton.next())
+                try await until { store.events.all.count > 1 }
+                #expect("\(store.events.all[0])".contains(word), "\(store.events.all[0])")
+                #expect(try await store.claim(claim(1)) == .storeUnavailable)
+                try await store.close()
+            }
+        }
+    }
+
+    @Test func `failed over by Sentinel, records and service go on at the new master`() async throws {
+        try await SentinelBed.run { bed in
+            var configuration = bed.configuration
+            configuration.waitReplicas = 1
+            try await with(configuration) { store in
+                try await until { try await store.claim(claim(1)) == .owned }
+                try await until {
+                    try await store.settle(claim(1), .accepted(Self.accepted))
+                    return try await store.statistics.backlog == 0
+                }
+                let before = try bed.masterPort()
+                try bed.sentinels[0].command("SENTINEL", "FAILOVER", "records")
+                try await until { try bed.masterPort() != before }
+                try await until { try await store.claim(claim(1, owner: 2)) == .accepted(Self.accepted) }
+                // The old master comes back as the new one's replica, and then there is one to wait for again.
+                try await until { try await store.claim(claim(2)) == .owned }
+            }
+        }
+    }
+}

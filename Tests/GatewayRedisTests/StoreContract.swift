@@ -1,0 +1,176 @@
+import GatewayCore
+import NIOCore
+import Testing
+
+/// What every store does, whatever it is made of. The leases are short: time is real here.
+struct StoreContract {
+    /// Two gateways, or two event loops, that see the same records.
+    let one: StoreOnLoop
+    let other: StoreOnLoop
+
+    private static let fingerprint = RequestFingerprint(words: (11, 12))
+
+    private func scope() -> IdempotencyScope {
+        IdempotencyScope(
+            words: (.random(in: 0 ... .max), .random(in: 0 ... .max), .random(in: 0 ... .max), .random(in: 0 ... .max)))
+    }
+
+    private func claim(
+        _ scope: IdempotencyScope, owner: UInt64, fingerprint: RequestFingerprint = fingerprint,
+        lease: Duration = .seconds(20), retention: Duration = .seconds(600), consent: Bool = false
+    ) -> IdempotencyClaim {
+        IdempotencyClaim(
+            scope: scope, fingerprint: fingerprint, owner: AttemptID(origin: 1, number: owner), lease: lease,
+            retention: retention, consent: consent)
+    }
+
+    func check() async throws {
+        try await oneOwner()
+        try await finalAnswers()
+        try await releaseAndDoubt()
+        try await leaseAndConsent()
+        try await retention()
+        try await waiting()
+        try await manyAtOnce()
+        try await likeTheModel()
+    }
+
+    private func oneOwner() async throws {
+        let scope = scope()
+        #expect(try await one.report(scope) == KeyReport(.absent))
+        #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
+        #expect(try await one.claim(claim(scope, owner: 1)) == .owned, "its reply may have been lost")
+        for outcome in [try await other.claim(claim(scope, owner: 2)), try await one.claim(claim(scope, owner: 3))] {
+            guard case .inFlight(let left) = outcome else {
+                Issue.record("\(outcome)")
+                continue
+            }
+            #expect(left > .seconds(10) && left <= .seconds(20))
+        }
+        let foreign = RequestFingerprint(words: (11, 13))
+        #expect(try await other.claim(claim(scope, owner: 4, fingerprint: foreign)) == .mismatched)
+        #expect(try await other.claim(claim(scope, owner: 4, fingerprint: foreign, consent: true)) == .mismatched)
+    }
+
+    private func finalAnswers() async throws {
+        for answer in [
+            AcceptedAnswer(status: 202, region: .northAmerica, requestID: .uuid(1, .max)),
+            AcceptedAnswer(status: 200, region: .europe, requestID: .text("not-a-uuid")),
+            AcceptedAnswer(status: 299, region: .farEast, requestID: nil),
+        ] {
+            let scope = scope()
+            let first = claim(scope, owner: 1)
+            #expect(try await one.claim(first) == .owned)
+            try await one.settle(first, .accepted(answer))
+            for settlement in [
+                Settlement.released, .unknown, .accepted(.init(status: 250, region: .europe, requestID: nil)),
+            ] {
+                try await one.settle(first, settlement)
+            }
+            #expect(try await other.claim(claim(scope, owner: 2)) == .accepted(answer))
+            #expect(try await other.claim(claim(scope, owner: 2, consent: true)) == .accepted(answer))
+            #expect(try await other.report(scope) == KeyReport(.accepted(answer), Self.fingerprint))
+        }
+    }
+
+    private func releaseAndDoubt() async throws {
+        let scope = scope()
+        #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
+        try await other.settle(claim(scope, owner: 2), .released)
+        try await other.settle(claim(scope, owner: 2), .unknown)
+        guard case .inFlight = try await other.claim(claim(scope, owner: 2)) else {
+            Issue.record("settled by another than the owner")
+            return
+        }
+        try await one.settle(claim(scope, owner: 1), .released)
+        #expect(try await other.report(scope) == KeyReport(.absent))
+        #expect(try await other.claim(claim(scope, owner: 2)) == .owned)
+        try await other.settle(claim(scope, owner: 2), .unknown)
+        #expect(try await one.claim(claim(scope, owner: 3)) == .unknown)
+        #expect(try await one.report(scope) == KeyReport(.unknown, Self.fingerprint))
+        #expect(try await one.claim(claim(scope, owner: 3, consent: true)) == .owned)
+        let late = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(5, 6))
+        try await other.settle(claim(scope, owner: 2), .accepted(late))
+        try await one.settle(claim(scope, owner: 3), .released)
+        #expect(try await one.claim(claim(scope, owner: 4)) == .accepted(late), "a late 202 beats everything")
+    }
+
+    private func leaseAndConsent() async throws {
+        let scope = scope()
+        let first = claim(scope, owner: 1, lease: .milliseconds(30))
+        #expect(try await one.claim(first) == .owned)
+        try await until { try await other.claim(claim(scope, owner: 2)) == .unknown }
+        #expect(try await other.claim(claim(scope, owner: 2, consent: true)) == .owned)
+        try await one.settle(first, .released)
+        guard case .inFlight = try await one.claim(claim(scope, owner: 3, consent: true)) else {
+            Issue.record("the first owner released what is not its any more")
+            return
+        }
+    }
+
+    private func retention() async throws {
+        let scope = scope()
+        let first = claim(scope, owner: 1, lease: .milliseconds(10), retention: .milliseconds(300))
+        #expect(try await one.claim(first) == .owned)
+        try await until { try await other.report(scope)?.state == .unknown }
+        try await until { try await other.report(scope)?.state == .absent }
+        #expect(try await other.claim(claim(scope, owner: 2)) == .owned)
+    }
+
+    private func waiting() async throws {
+        let scope = scope()
+        let first = claim(scope, owner: 1)
+        #expect(try await one.claim(first) == .owned)
+        async let here = one.answer(claim(scope, owner: 2))
+        async let there = other.answer(claim(scope, owner: 3))
+        let accepted = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(1, 2))
+        let answer = Answer(.upstream(UpstreamAnswer(status: 202, requestID: .uuid(1, 2))), region: .europe)
+        try await one.settle(first, .accepted(accepted), answer: answer)
+        // Whoever came too late to wait claims anew; that is what nil says.
+        for found in [try await here, try await there] { #expect(found == answer || found == nil) }
+        #expect(try await other.claim(claim(scope, owner: 4)) == .accepted(accepted))
+    }
+
+    private func manyAtOnce() async throws {
+        let scope = scope()
+        let outcomes = try await withThrowingTaskGroup(of: ClaimOutcome.self) { tasks in
+            for owner in 1...200 as ClosedRange<UInt64> {
+                tasks.addTask { try await (owner % 2 == 0 ? one : other).claim(claim(scope, owner: owner)) }
+            }
+            return try await tasks.reduce(into: []) { $0.append($1) }
+        }
+        #expect(outcomes.count { $0 == .owned } == 1)
+        #expect(
+            outcomes.count { if case .inFlight = $0 { true } else { false } } == 199)
+    }
+
+    /// Random claims and settlements find what `IdempotencyRecord` finds.
+    private func likeTheModel() async throws {
+        let answer = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(7, 8))
+        let now = NIODeadline.uptimeNanoseconds(0)
+        for _ in 0..<20 {
+            let scope = scope()
+            var record: IdempotencyRecord?
+            for _ in 0..<20 {
+                let claim = claim(
+                    scope, owner: .random(in: 1...3),
+                    fingerprint: .random(in: 0..<8) == 0 ? .init(words: (0, 1)) : Self.fingerprint,
+                    consent: .random())
+                let store = Bool.random() ? one : other
+                switch Int.random(in: 0..<5) {
+                case 0...2:
+                    let expected = IdempotencyRecord.claim(claim, on: &record, now: now)
+                    let found = try await store.claim(claim)
+                    if case .inFlight = expected, case .inFlight = found { continue }
+                    #expect(found == expected)
+                default:
+                    let settlement = [Settlement.accepted(answer), .released, .released, .unknown, .unknown]
+                        .randomElement()
+                    guard let settlement else { continue }
+                    IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
+                    try await store.settle(claim, settlement)
+                }
+            }
+        }
+    }
+}

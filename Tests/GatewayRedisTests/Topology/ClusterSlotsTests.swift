@@ -1,0 +1,59 @@
+import NIOCore
+import Testing
+
+@testable import GatewayRedis
+
+@Suite struct ClusterSlotsTests {
+    /// Values that a server gives by `CLUSTER KEYSLOT`.
+    @Test(arguments: [
+        ("", 0), ("123456789", 12_739), ("foo", 12_182), ("{user1000}.following", 3_443),
+        ("{user1000}.followers", 3_443), ("foo{}{bar}", 8_363), ("foo{{bar}}zap", 4_015), ("foo{bar}{zap}", 5_061),
+    ])
+    func `a key's slot is the one that servers compute`(key: String, slot: Int) {
+        #expect(ClusterSlots.slot(of: ByteBuffer(string: key)) == slot)
+    }
+
+    private func node(_ host: String, _ port: Int) -> RESPValue {
+        .array([.string(ByteBuffer(string: host)), .integer(port), .string(ByteBuffer(string: "id"))])
+    }
+
+    @Test func `the map says where each slot is, and whether one is missing`() throws {
+        let reply = RESPValue.array([
+            .array([.integer(0), .integer(8_000), node("10.0.0.1", 7000), node("10.0.0.9", 7000)]),
+            .array([.integer(8_001), .integer(16_382), node("", 7001)]),
+        ])
+        var slots = try #require(ClusterSlots(reply, from: "10.0.0.5"))
+        #expect(slots.address(of: 8_000) == .init(host: "10.0.0.1", port: 7000))
+        #expect(slots.address(of: 8_001) == .init(host: "10.0.0.5", port: 7001))
+        #expect(slots.address(of: 16_383) == nil && !slots.isComplete)
+        slots.set(16_383, to: .init(host: "10.0.0.2", port: 7002))
+        #expect(slots.isComplete && slots.nodes.count == 3)
+        #expect(slots.address(of: 16_384) == nil && slots.address(of: -1) == nil)
+    }
+
+    @Test func `a reply that is no map is none`() {
+        for ranges: [RESPValue] in [
+            [.integer(1)], [.array([.integer(0), .integer(16_384), node("a", 1)])],
+            [.array([.integer(5), .integer(4), node("a", 1)])],
+            [.array([.integer(0), .integer(1), node("a", 70_000)])],
+            [.array([.integer(0), .integer(1)])],
+        ] {
+            #expect(ClusterSlots(.array(ranges), from: "h") == nil)
+        }
+        #expect(ClusterSlots(.error("ERR"), from: "h") == nil)
+    }
+
+    @Test(
+        arguments: [
+            ("MOVED 3999 127.0.0.1:6381", .moved(slot: 3999, .init(host: "127.0.0.1", port: 6381))),
+            ("ASK 3999 [::1]:6381", .ask(.init(host: "[::1]", port: 6381))),
+            ("MOVED 3999 :6381", .moved(slot: 3999, .init(host: "seed", port: 6381))),
+            ("MOVED x", .other), ("MOVED 1 host:99999", .other), ("NOSCRIPT No matching script", .unknownScript),
+            ("READONLY You can't write", .wrongServer), ("LOADING Redis is loading", .wrongServer),
+            ("CLUSTERDOWN Hash slot not served", .clusterDown), ("OOM command not allowed", .full), ("ERR x", .other),
+            ("", .other),
+        ] as [(String, RedisRefusal)])
+    func `an error says what is to be done about it`(text: String, refusal: RedisRefusal) {
+        #expect(RedisRefusal(text, from: "seed") == refusal)
+    }
+}

@@ -1,0 +1,98 @@
+package import Foundation
+import Glibc
+
+/// A real Redis server in a temporary folder on a free port. Can be killed, stopped and started again.
+package actor RedisProcess {
+    package nonisolated let port: Int
+    package nonisolated let folder: URL
+    private let arguments: [String]
+    private let program: String
+    private var process: RunningProcess?
+
+    /// - Parameters:
+    ///   - arguments: as on the command line; `@PORT@` stands for the port, `@DIR@` for the folder.
+    package init(_ arguments: [String] = [], program: String = "redis-server", port: Int? = nil) throws {
+        let port = try port ?? FreePort.find()
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("redis-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        self.port = port
+        self.folder = folder
+        self.program = program
+        self.arguments = arguments.map { argument in
+            argument.replacingOccurrences(of: "@PORT@", with: String(port))
+                .replacingOccurrences(of: "@DIR@", with: folder.path)
+        }
+    }
+
+    /// Without persistence and without TLS.
+    package static func plain(_ arguments: [String] = []) throws -> RedisProcess {
+        try RedisProcess(["--port", "@PORT@", "--save", "", "--appendonly", "no"] + arguments)
+    }
+
+    /// What it confirms is on disk, whenever it is killed.
+    package static func durable(_ arguments: [String] = []) throws -> RedisProcess {
+        try RedisProcess(
+            ["--port", "@PORT@", "--save", "", "--appendonly", "yes", "--appendfsync", "always"] + arguments)
+    }
+
+    /// Returns once the server accepts connections.
+    package func start() async throws {
+        let process = try RunningProcess(
+            "/usr/bin/\(program)", arguments + ["--dir", folder.path, "--daemonize", "no", "--bind", "127.0.0.1"])
+        self.process = process
+        _ = try await process.line(with: "Ready to accept connections")
+    }
+
+    package func startSentinel() async throws {
+        let process = try RunningProcess("/usr/bin/\(program)", arguments)
+        self.process = process
+        _ = try await process.line(with: "+monitor master")
+    }
+
+    package func kill() async {
+        process?.signal(SIGKILL)
+        _ = await process?.exitStatus()
+        process = nil
+    }
+
+    package func stall() { process?.signal(SIGSTOP) }
+    package func resume() { process?.signal(SIGCONT) }
+
+    package func stop() async {
+        await kill()
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    /// Whether a write reaches so many replicas.
+    package nonisolated func replicates(to replicas: Int) throws -> Bool {
+        let wait = ["WAIT", String(replicas), "1000"]
+        let reached = try RedisControl.commands([["SET", "replicated", "?", "PX", "1"], wait], port: port)
+        return Int(reached) ?? 0 >= replicas
+    }
+
+    /// What the server says to a command; throws for errors.
+    @discardableResult
+    package nonisolated func command(_ words: String...) throws -> String {
+        try RedisControl.commands([words], port: port)
+    }
+}
+
+/// Ports that nothing listens on.
+package enum FreePort {
+    package static func find() throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { throw RunningProcess.Failure(description: "no socket") }
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(descriptor, pointer, length) == 0 && getsockname(descriptor, pointer, &length) == 0
+            }
+        }
+        guard isBound else { throw RunningProcess.Failure(description: "no free port") }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+}
