@@ -146,9 +146,31 @@ let package = Package(
 
         // Real servers for tests, each a process of its own.
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: settings),
+        // The whole flow in virtual time; a short run is a test, any length a command.
+        .target(
+            name: "FlowSimulation",
+            dependencies: [
+                "GatewayCore",
+                "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/Simulation",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "simulation",
+            dependencies: [
+                "FlowSimulation",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/SimulationCommand",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "GatewayCoreTests",
             dependencies: [
+                "FlowSimulation",
                 "GatewayCore",
                 "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),

@@ -3,6 +3,8 @@ public struct Answer: Equatable, Sendable {
     public enum Content: Equatable, Sendable {
         case upstream(UpstreamAnswer)
         case refusal(Refusal)
+        /// What became of an idempotency key.
+        case report(KeyReport.State)
     }
 
     /// Who said it; a label of the metrics.
@@ -26,6 +28,7 @@ public struct Answer: Equatable, Sendable {
         switch content {
         case .upstream(let answer): answer.status
         case .refusal(let refusal): refusal.problem.row.status
+        case .report: 200
         }
     }
 
@@ -33,7 +36,7 @@ public struct Answer: Equatable, Sendable {
         if isReplay { return .replay }
         return switch content {
         case .upstream: .upstream
-        case .refusal: .gateway
+        case .refusal, .report: .gateway
         }
     }
 }

@@ -223,16 +223,9 @@ final class Forwarding {
     private func send(on connection: any UpstreamConnection) {
         guard let message, let token else { return connection.giveBack() }
         let now = forwarder.eventLoop.now
-        if sends == 0, let claimedAt,
-            Duration(from: claimedAt, to: now) > forwarder.configuration.limits.sendBudget
-        {
+        if let heldUp = heldUp(now) {
             connection.giveBack()
-            return settle(
-                .released,
-                .refusal(
-                    Refusal(
-                        .sendBudgetExceeded, "the gateway was held up before it could send; nothing was sent",
-                        retryAfterSeconds: 1)))
+            return refuseUnsent(heldUp)
         }
         let buffer = forwarder.requests[message.region].serialize(
             user: message.user, token: token, content: request.content, allocator: ByteBufferAllocator())
@@ -244,6 +237,18 @@ final class Forwarding {
         sentAt = now
         sends += 1
         forwarder.instruments.upstreamAttempts[message.region][sends == 1 ? .first : .tokenRenewed, default: 0] += 1
+    }
+
+    /// Why this is too late to write a byte. A process that was paused, nobody knows for how long, wakes up harmless:
+    /// the lease of its record may have ended, and another may have been given leave to send.
+    private func heldUp(_ now: NIODeadline) -> Refusal? {
+        let isOverBudget =
+            sends == 0
+            && claimedAt.map { Duration(from: $0, to: now) > forwarder.configuration.limits.sendBudget } == true
+        guard isOverBudget || now >= deadline else { return nil }
+        return Refusal(
+            .sendBudgetExceeded, "the gateway was held up before it could send; nothing was sent",
+            retryAfterSeconds: 1)
     }
 
     /// Amazon refused the token: once a message, a newer one is worth another try, since a 403 did not accept it.

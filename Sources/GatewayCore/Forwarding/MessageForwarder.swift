@@ -19,21 +19,23 @@ public final class MessageForwarder {
     public internal(set) var instruments = ForwardingInstruments()
     private let onProblem: @Sendable (Refusal, Region?) -> Void
     private let scopePrefixes: [[[UInt8]]]
-    private let origin = UInt64.random(in: .min ... .max)
+    private let origin: UInt64
     private var attempts: UInt64 = 0
 
     /// - Parameters:
     ///   - fingerprintKey: the same on every replica that shares the store.
+    ///   - origin: of the attempts made here; no other event loop of any replica has the same, ever.
     ///   - onProblem: told of each refusal that an operator may want to know of.
     public init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
-        fingerprintKey: SymmetricKey, eventLoop: any EventLoop,
+        fingerprintKey: SymmetricKey, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
         onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
     ) {
         self.configuration = configuration
         self.store = store
         self.pools = pools
         self.eventLoop = eventLoop
+        self.origin = origin
         self.onProblem = onProblem
         requests = ByRegion {
             UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
@@ -47,8 +49,10 @@ public final class MessageForwarder {
     /// Takes one request to its answer. The way goes on whatever becomes of the recipient.
     public func forward(_ request: InboundRequest, to recipient: any AnswerRecipient) {
         do {
-            let user = try Self.route(request)
-            Forwarding(request, user: user, recipient: recipient, on: self).begin()
+            switch try Self.route(request) {
+            case .message(let user): Forwarding(request, user: user, recipient: recipient, on: self).begin()
+            case .idempotencyKey(let key): KeyInquiry(forwarder: self, request: request).begin(key, recipient)
+            }
         } catch {
             refused(error.problem)
             recipient.answered(Answer(.refusal(error), region: nil))
@@ -60,24 +64,41 @@ public final class MessageForwarder {
         instruments.rejected[problem, default: 0] += 1
     }
 
-    /// Where the userId stands, if the request's target is that of a message.
-    private static func route(_ request: InboundRequest) throws(Refusal) -> Range<Int> {
-        let prefix: StaticString = "/v1/skillmessages/users/"
-        let bytes = request.headBytes.readableBytesUInt8Span
-        let path = request.head.path
-        let user = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)..<path.upperBound
-        guard bytes.isEqual(path.lowerBound..<user.lowerBound, to: prefix),
-            !user.contains(where: { bytes[$0] == UInt8(ascii: "/") })
-        else {
-            throw Refusal(.notFound, "there is nothing at this path; messages go to \(prefix){userId}")
+    /// What a request's target names, and where in the head its last segment stands.
+    private enum Route {
+        case message(user: Range<Int>)
+        case idempotencyKey(Range<Int>)
+    }
+
+    private static func route(_ request: InboundRequest) throws(Refusal) -> Route {
+        let route: Route
+        let method: (RequestHead.Method, name: String)
+        if let user = segment(of: request, behind: "/v1/skillmessages/users/") {
+            (route, method) = (.message(user: user), (.post, "POST"))
+        } else if let key = segment(of: request, behind: "/v1/idempotency-keys/") {
+            (route, method) = (.idempotencyKey(key), (.get, "GET"))
+        } else {
+            throw Refusal(
+                .notFound, "there is nothing at this path; messages go to /v1/skillmessages/users/{userId}")
         }
-        guard request.head.method == .post else {
-            var refusal = Refusal(.methodNotAllowed, "only POST is allowed here")
-            refusal.allow = "POST"
+        guard request.head.method == method.0 else {
+            var refusal = Refusal(.methodNotAllowed, "only \(method.name) is allowed here")
+            refusal.allow = method.name
             throw refusal
         }
         guard !request.head.hasQuery else { throw Refusal(.fieldInvalid, "the target takes no query") }
-        return user
+        return route
+    }
+
+    /// The one segment behind `prefix`.
+    private static func segment(of request: InboundRequest, behind prefix: StaticString) -> Range<Int>? {
+        let bytes = request.headBytes.readableBytesUInt8Span
+        let path = request.head.path
+        let segment = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)..<path.upperBound
+        guard bytes.isEqual(path.lowerBound..<segment.lowerBound, to: prefix),
+            !segment.contains(where: { bytes[$0] == UInt8(ascii: "/") })
+        else { return nil }
+        return segment
     }
 
     func scope(caller: Caller, skill: Skill, key: IdempotencyKey) -> IdempotencyScope {

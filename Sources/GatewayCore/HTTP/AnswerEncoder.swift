@@ -24,8 +24,29 @@ public struct AnswerEncoder: Sendable {
         switch answer.content {
         case .upstream(let upstream): write(upstream, answer, to: &buffer, keepsAlive: keepsAlive)
         case .refusal(let refusal): write(refusal, answer, to: &buffer, keepsAlive: keepsAlive)
+        case .report(let state): write(state, to: &buffer, keepsAlive: keepsAlive)
         }
         return buffer
+    }
+
+    private func write(_ state: KeyReport.State, to buffer: inout ByteBuffer, keepsAlive: Bool) {
+        var content = ByteBuffer(string: "{\"state\":\"")
+        switch state {
+        case .absent: content.writeStaticString("absent\"")
+        case .inFlight: content.writeStaticString("in-flight\"")
+        case .unknown: content.writeStaticString("unknown\"")
+        case .accepted(let answer):
+            content.writeString("accepted\",\"status\":\(answer.status),\"region\":\"\(answer.region.name)\"")
+            if let requestID = answer.requestID {
+                content.writeStaticString(",\"requestId\":")
+                JSONText.writeString(requestID.description, to: &content)
+            }
+        }
+        content.writeStaticString("}")
+        Self.writeStatusLine(200, to: &buffer)
+        Self.writeField("Cache-Control", "no-store", to: &buffer)
+        Self.writeField("Content-Type", "application/json", to: &buffer)
+        Self.finish(&buffer, content: content, keepsAlive: keepsAlive)
     }
 
     private func write(

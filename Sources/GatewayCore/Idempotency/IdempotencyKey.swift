@@ -37,6 +37,18 @@ public struct IdempotencyKey: Equatable, Sendable {
         }
     }
 
+    /// The key as a segment of a path: without quotes, percent-encoded.
+    init(segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
+        guard let decoded = PercentEncoding.decode(head.readableBytesUInt8Span, segment),
+            (1...Self.limitCharacters).contains(decoded.count), decoded.allSatisfy({ (0x20...0x7E).contains($0) })
+        else {
+            throw Refusal(
+                .idempotencyKeyInvalid,
+                "the key in the path is not 1 to \(Self.limitCharacters) visible ASCII characters, percent-encoded")
+        }
+        characters = ByteBuffer(bytes: decoded)
+    }
+
     private static func unquote(_ value: Range<Int>, of head: ByteBuffer) throws(Refusal) -> ByteBuffer {
         let bytes = head.readableBytesUInt8Span
         let inner = value.lowerBound + 1..<max(value.lowerBound + 1, value.upperBound - 1)

@@ -102,8 +102,11 @@ public enum Settlement: Equatable, Sendable {
 /// only be paused and may have sent, or be about to. So no interleaving of attempts, crashes and pauses can send twice.
 public struct IdempotencyRecord: Equatable, Sendable {
     public enum State: Equatable, Sendable {
-        /// Can transition to: accepted, unknown, absent; with consent to sending by another owner once the lease ended.
-        case sending(owner: AttemptID, leaseEnds: NIODeadline)
+        /// Can transition to: accepted, unknown, absent (a resend: unknown instead); with consent to sending by another
+        /// owner once the lease has ended.
+        ///
+        /// `isResend`: with consent, after an attempt whose outcome is unknown. That doubt outlives this attempt.
+        case sending(owner: AttemptID, leaseEnds: NIODeadline, isResend: Bool = false)
         /// Can transition to: accepted; with consent to sending.
         case unknown
         /// Final until the retention ends.
@@ -124,26 +127,27 @@ public struct IdempotencyRecord: Equatable, Sendable {
     public static func claim(
         _ claim: IdempotencyClaim, on record: inout IdempotencyRecord?, now: NIODeadline
     ) -> ClaimOutcome {
-        let held = IdempotencyRecord(
-            fingerprint: claim.fingerprint,
-            state: .sending(owner: claim.owner, leaseEnds: now + claim.lease),
-            expires: now + claim.retention
-        )
+        func held(isResend: Bool) -> IdempotencyRecord {
+            IdempotencyRecord(
+                fingerprint: claim.fingerprint,
+                state: .sending(owner: claim.owner, leaseEnds: now + claim.lease, isResend: isResend),
+                expires: now + claim.retention)
+        }
         guard let current = record, current.expires > now else {
-            record = held
+            record = held(isResend: false)
             return .owned
         }
         guard current.fingerprint == claim.fingerprint else { return .mismatched }
         switch current.state {
         case .accepted(let answer):
             return .accepted(answer)
-        case .sending(claim.owner, _):
+        case .sending(claim.owner, _, _):
             return .owned  // the reply to its first claim was lost
-        case .sending(_, let leaseEnds) where leaseEnds > now:
+        case .sending(_, let leaseEnds, _) where leaseEnds > now:
             return .inFlight(left: Duration(from: now, to: leaseEnds))
         case .sending, .unknown:
             guard claim.consent else { return .unknown }
-            record = held
+            record = held(isResend: true)
             return .owned
         }
     }
@@ -164,11 +168,11 @@ public struct IdempotencyRecord: Equatable, Sendable {
             record = IdempotencyRecord(
                 fingerprint: claim.fingerprint, state: .accepted(answer), expires: now + claim.retention)
         case .unknown:
-            guard isHeld(record, by: claim.owner) else { return }
+            guard case .sending(claim.owner, _, _) = record?.state else { return }
             record?.state = .unknown
         case .released:
-            guard isHeld(record, by: claim.owner) else { return }
-            record = nil
+            guard case .sending(claim.owner, _, let isResend) = record?.state else { return }
+            if isResend { record?.state = .unknown } else { record = nil }
         }
     }
 
@@ -178,13 +182,10 @@ public struct IdempotencyRecord: Equatable, Sendable {
         let state: KeyReport.State =
             switch record.state {
             case .accepted(let answer): .accepted(answer)
-            case .sending(_, let leaseEnds) where leaseEnds > now: .inFlight(left: Duration(from: now, to: leaseEnds))
+            case .sending(_, let leaseEnds, _) where leaseEnds > now:
+                .inFlight(left: Duration(from: now, to: leaseEnds))
             case .sending, .unknown: .unknown
             }
         return KeyReport(state, record.fingerprint)
-    }
-
-    private static func isHeld(_ record: IdempotencyRecord?, by owner: AttemptID) -> Bool {
-        if case .sending(owner, _) = record?.state { true } else { false }
     }
 }

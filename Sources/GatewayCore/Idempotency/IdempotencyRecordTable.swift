@@ -10,7 +10,7 @@ struct IdempotencyRecordTable {
     static let bytesPerRecord = MemoryLayout<PackedRecord>.stride + 12
 
     private struct PackedRecord {
-        enum Kind: UInt8 { case free, sending, unknown, acceptedUUID, acceptedText, acceptedWithoutID }
+        enum Kind: UInt8 { case free, sending, resending, unknown, acceptedUUID, acceptedText, acceptedWithoutID }
 
         var scope: IdempotencyScope
         var fingerprint: RequestFingerprint
@@ -25,7 +25,7 @@ struct IdempotencyRecordTable {
         var region: UInt8
         var kind: Kind
 
-        var isHeld: Bool { kind == .sending || kind == .unknown }
+        var isHeld: Bool { kind == .sending || kind == .resending || kind == .unknown }
     }
 
     private typealias Slot = UInt32
@@ -134,8 +134,8 @@ struct IdempotencyRecordTable {
     private mutating func pack(_ record: IdempotencyRecord, _ scope: IdempotencyScope, into slot: Slot) {
         var text: String?
         switch record.state {
-        case .sending(let owner, let leaseEnds):
-            self[slot].kind = .sending
+        case .sending(let owner, let leaseEnds, let isResend):
+            self[slot].kind = isResend ? .resending : .sending
             self[slot].identity = (owner.origin, owner.number)
             self[slot].leaseEnds = leaseEnds
         case .unknown:
@@ -171,10 +171,10 @@ struct IdempotencyRecordTable {
         }
         let state: IdempotencyRecord.State =
             switch packed.kind {
-            case .sending:
+            case .sending, .resending:
                 .sending(
                     owner: AttemptID(origin: packed.identity.0, number: packed.identity.1),
-                    leaseEnds: packed.leaseEnds)
+                    leaseEnds: packed.leaseEnds, isResend: packed.kind == .resending)
             case .acceptedUUID: accepted(.uuid(packed.identity.0, packed.identity.1))
             case .acceptedText: accepted(texts[slot].map(RequestID.text))
             case .acceptedWithoutID: accepted(nil)
@@ -208,7 +208,7 @@ struct IdempotencyRecordTable {
 
     private mutating func count(_ kind: PackedRecord.Kind, _ change: Int) {
         switch kind {
-        case .sending: counts.sending += change
+        case .sending, .resending: counts.sending += change
         case .unknown: counts.unknown += change
         case .acceptedUUID, .acceptedText, .acceptedWithoutID: counts.accepted += change
         case .free: break

@@ -42,16 +42,20 @@ public final class TokenCache: Sendable {
     private let endpoint: any TokenEndpoint
     /// Runs timers and fetches; any loop will do.
     private let eventLoop: any EventLoop
+    private let random: @Sendable () -> Double
     private let onFailure: @Sendable (TokenFetchFailure) -> Void
     private let state: Mutex<State>
 
+    /// - Parameter random: from 0 up to 1, for jitter.
     public init(
         _ credentials: ClientCredentials, endpoint: any TokenEndpoint, eventLoop: any EventLoop,
+        random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
         onFailure: @escaping @Sendable (TokenFetchFailure) -> Void = { _ in }
     ) {
         self.credentials = credentials
         self.endpoint = endpoint
         self.eventLoop = eventLoop
+        self.random = random
         self.onFailure = onFailure
         let machine = TokenStateMachine(hasNextSecret: credentials.nextClientSecret != nil, now: eventLoop.now)
         state = Mutex(State(machine: machine))
@@ -155,7 +159,7 @@ public final class TokenCache: Sendable {
 
     private func fetchCompleted(_ result: Result<TokenGrant, TokenFetchFailure>, sent: NIODeadline) {
         let now = eventLoop.now
-        let random = Double.random(in: 0..<1)
+        let random = random()
         let (completion, waiters) = state.withLock { state in
             state.statistics.fetchDurations.observe(Duration(from: sent, to: now).inSeconds)
             let completion: TokenStateMachine.Completion

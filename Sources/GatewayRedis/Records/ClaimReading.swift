@@ -34,7 +34,7 @@ enum ClaimReading: Equatable {
         }
         switch record {
         case .accepted(_, let answer): self = .outcome(.accepted(answer))
-        case .sending(_, claim.owner, _): self = .outcome(.owned)  // the reply to its first claim was lost
+        case .sending(_, claim.owner, _, _): self = .outcome(.owned)  // the reply to its first claim was lost
         case .unknown where !claim.consent: self = .outcome(.unknown)
         case .sending, .unknown:
             guard let remaining else {

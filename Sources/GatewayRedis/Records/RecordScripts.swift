@@ -22,19 +22,23 @@ enum RecordScripts {
     static let claim = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
+        local new = ARGV[1]
         if v then
           local left = redis.call('PTTL', KEYS[1])
           local state = string.sub(v, 1, 1)
-          local doubtful = state == 'u' or (state == 's' and left <= tonumber(string.sub(v, 34)))
+          local sending = state == 's' or state == 'r'
+          local doubtful = state == 'u' or (sending and left <= tonumber(string.sub(v, 34)))
           if ARGV[4] ~= '1' or not doubtful or string.sub(v, 2, 17) ~= ARGV[3] then
             return {v, left}
           end
+          new = 'r' .. string.sub(new, 2)
         end
-        redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+        redis.call('SET', KEYS[1], new, 'PX', ARGV[2])
         return false
         """)
 
     /// KEYS: record. ARGV: `accepted`, `unknown` or `released`, fingerprint, owner, what to set, retention in ms.
+    /// A resend that is released leaves the doubt that was there before it.
     static let settle = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
@@ -45,9 +49,10 @@ enum RecordScripts {
           redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5])
           return 1
         end
-        if state ~= 's' or string.sub(v, 18, 33) ~= ARGV[3] then return 0 end
-        if ARGV[1] == 'unknown' then
-          redis.call('SET', KEYS[1], ARGV[4], 'KEEPTTL')
+        if state ~= 's' and state ~= 'r' then return 0 end
+        if string.sub(v, 18, 33) ~= ARGV[3] then return 0 end
+        if ARGV[1] == 'unknown' or state == 'r' then
+          redis.call('SET', KEYS[1], 'u' .. ARGV[2], 'KEEPTTL')
         else
           redis.call('DEL', KEYS[1])
         end

@@ -4,6 +4,7 @@ import NIOCore
 /// What a record is in Redis: one string, which the scripts read, too (`RecordScripts`).
 ///
 ///     s  fingerprint (16)  owner (16)  remaining milliseconds at which the lease ends, in decimal
+///     r  the same, for a resend: sent with consent after an attempt whose outcome is unknown
 ///     u  fingerprint (16)
 ///     a  fingerprint (16)  status, three digits  region, one digit  request id
 ///
@@ -11,13 +12,13 @@ import NIOCore
 /// The one clock of a record is the server's, by the record's time to live: a lease has ended when less than so much
 /// of it remains. Clocks of gateways play no part.
 enum RecordValue: Equatable {
-    case sending(RequestFingerprint, owner: AttemptID, leaseEndsAtRemaining: Int)
+    case sending(RequestFingerprint, owner: AttemptID, leaseEndsAtRemaining: Int, isResend: Bool = false)
     case unknown(RequestFingerprint)
     case accepted(RequestFingerprint, AcceptedAnswer)
 
     var fingerprint: RequestFingerprint {
         switch self {
-        case .sending(let fingerprint, _, _), .unknown(let fingerprint), .accepted(let fingerprint, _): fingerprint
+        case .sending(let fingerprint, _, _, _), .unknown(let fingerprint), .accepted(let fingerprint, _): fingerprint
         }
     }
 
@@ -30,8 +31,8 @@ enum RecordValue: Equatable {
 
     func write(to buffer: inout ByteBuffer) {
         switch self {
-        case .sending(let fingerprint, let owner, let leaseEnds):
-            buffer.writeStaticString("s")
+        case .sending(let fingerprint, let owner, let leaseEnds, let isResend):
+            buffer.writeStaticString(isResend ? "r" : "s")
             buffer.write(fingerprint)
             buffer.write(owner)
             buffer.writeDecimal(leaseEnds)
@@ -60,11 +61,12 @@ enum RecordValue: Equatable {
         var rest = value
         guard let state = rest.readInteger(as: UInt8.self), let fingerprint = rest.readFingerprint() else { return nil }
         switch state {
-        case UInt8(ascii: "s"):
+        case UInt8(ascii: "s"), UInt8(ascii: "r"):
             guard let owner = rest.readAttemptID() else { return nil }
             let digits = rest.readableBytesUInt8Span
             guard let leaseEnds = digits.decimal(0..<digits.count) else { return nil }
-            self = .sending(fingerprint, owner: owner, leaseEndsAtRemaining: leaseEnds)
+            self = .sending(
+                fingerprint, owner: owner, leaseEndsAtRemaining: leaseEnds, isResend: state == UInt8(ascii: "r"))
         case UInt8(ascii: "u"):
             self = .unknown(fingerprint)
         case UInt8(ascii: "a"):
@@ -78,9 +80,9 @@ enum RecordValue: Equatable {
     /// What the record says with `remaining` milliseconds of its time to live.
     func report(remaining: Int) -> KeyReport {
         switch self {
-        case .sending(let fingerprint, _, let leaseEnds) where remaining > leaseEnds:
+        case .sending(let fingerprint, _, let leaseEnds, _) where remaining > leaseEnds:
             KeyReport(.inFlight(left: .milliseconds(remaining - leaseEnds)), fingerprint)
-        case .sending(let fingerprint, _, _), .unknown(let fingerprint): KeyReport(.unknown, fingerprint)
+        case .sending(let fingerprint, _, _, _), .unknown(let fingerprint): KeyReport(.unknown, fingerprint)
         case .accepted(let fingerprint, let answer): KeyReport(.accepted(answer), fingerprint)
         }
     }

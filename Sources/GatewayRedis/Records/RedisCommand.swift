@@ -72,8 +72,7 @@ enum RedisCommand {
         buffer.writeStaticString("\r\n")
         switch settlement {
         case .accepted(let answer): writeValue(.accepted(claim.fingerprint, answer), to: &buffer)
-        case .unknown: writeValue(.unknown(claim.fingerprint), to: &buffer)
-        case .released: buffer.writeStaticString("$0\r\n\r\n")
+        case .unknown, .released: buffer.writeStaticString("$0\r\n\r\n")
         }
         buffer.writeRESPInteger(claim.retention.inMilliseconds)
     }

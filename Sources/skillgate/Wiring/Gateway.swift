@@ -77,14 +77,16 @@ final class Gateway: Service {
         let endpoint = LoginWithAmazon(
             url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile)
         return configuration.skills.enumerated().map { index, skill in
-            let tokens = TokenCache(skill.credentials, endpoint: endpoint, eventLoop: controlLoop) { failure in
-                logger.warning(
-                    "no access token was fetched",
-                    metadata: [
-                        "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
-                        "gateway.token.detail": "\(failure.detail)",
-                    ])
-            }
+            let tokens = TokenCache(
+                skill.credentials, endpoint: endpoint, eventLoop: controlLoop,
+                onFailure: { failure in
+                    logger.warning(
+                        "no access token was fetched",
+                        metadata: [
+                            "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
+                            "gateway.token.detail": "\(failure.detail)",
+                        ])
+                })
             return Skill(index: index, name: skill.name, defaultRegion: skill.defaultRegion, tokens: tokens)
         }
     }

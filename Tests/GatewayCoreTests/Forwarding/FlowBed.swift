@@ -32,6 +32,17 @@ final class FlowBed {
         tokens.start()
     }
 
+    /// Asks what became of a key.
+    func inquire(_ path: String, method: String = "GET", authorization: String = "Bearer key") -> Recipient {
+        let text =
+            "\(method) /v1/idempotency-keys/\(path) HTTP/1.1\r\nHost: x\r\nAuthorization: \(authorization)\r\n\r\n"
+        var assembler = RequestAssembler()
+        assembler.receive(ByteBuffer(string: text))
+        let recipient = Recipient()
+        if case .request(let request) = assembler.next() { forwarder.forward(request, to: recipient) }
+        return recipient
+    }
+
     /// Sends one message into the flow; the answer is found in what is returned.
     func send(key: String? = "k", content: String = #"{"data":{"a":"b"}}"#, fields: String = "") -> Recipient {
         let text = """
@@ -90,6 +101,9 @@ final class ImmediateTokenEndpoint: TokenEndpoint {
 final class ScriptedPool: UpstreamPool {
     /// What the next lease gets; connections while empty.
     var unavailable: [UpstreamUnavailable] = []
+    /// Leases are given when the test says so, not at once.
+    var leasesLater = false
+    private var waiting: [any UpstreamReceiver] = []
     /// Connections that turn out dead before a byte is written.
     var deadConnections = 0
     private(set) var requests: [String] = []
@@ -98,6 +112,10 @@ final class ScriptedPool: UpstreamPool {
 
     func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
         if !unavailable.isEmpty { return .failure(unavailable.removeFirst()) }
+        if leasesLater {
+            waiting.append(receiver)
+            return nil
+        }
         leased += 1
         return .success(ScriptedConnection(self))
     }
@@ -111,6 +129,13 @@ final class ScriptedPool: UpstreamPool {
         requests.append(String(buffer: request))
         receivers.append(receiver)
         return true
+    }
+
+    /// Gives a connection to the message that has waited longest for one.
+    func giveLease() {
+        guard !waiting.isEmpty else { return }
+        leased += 1
+        waiting.removeFirst().upstreamLeased(.success(ScriptedConnection(self)))
     }
 
     /// Answers the message that was sent first of those that wait.

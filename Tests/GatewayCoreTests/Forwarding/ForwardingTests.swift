@@ -221,6 +221,43 @@ import Testing
         #expect(bed.records == .init())
     }
 
+    @Test func `a process held up for longer than a lease does not send once more`() throws {
+        let bed = try FlowBed()
+        let message = bed.send()
+        bed.pool.leasesLater = true
+        bed.pool.answer(403)
+        bed.loop.advanceTime(by: .seconds(60))
+        bed.pool.giveLease()
+        #expect(bed.pool.requests.count == 1)
+        #expect(message.status == 403)
+        #expect(bed.pool.leased == 0)
+        #expect(bed.records == .init())
+    }
+
+    @Test func `a caller learns what became of its key`() throws {
+        let bed = try FlowBed()
+        func state(_ path: String) -> KeyReport.State? {
+            guard case .report(let state) = bed.inquire(path).answers.first?.content else { return nil }
+            return state
+        }
+        #expect(state("k") == .absent)
+        _ = bed.send()
+        guard case .inFlight = state("k") else {
+            Issue.record("not in flight")
+            return
+        }
+        bed.pool.answer(202, requestID: "r-1")
+        #expect(state("%6B") == .accepted(.init(status: 202, region: .europe, requestID: .text("r-1"))))
+        _ = bed.send(key: "other")
+        bed.pool.fail(.timeout)
+        #expect(state("other") == .unknown)
+        #expect(bed.inquire("").problem == .idempotencyKeyInvalid)
+        #expect(bed.inquire("%zz").problem == .idempotencyKeyInvalid)
+        #expect(bed.inquire("k", method: "POST").problem == .methodNotAllowed)
+        #expect(bed.inquire("k", authorization: "Bearer wrong").problem == .notAuthenticated)
+        #expect(bed.forwarder.instruments.messages.values.reduce(0, +) == 2)
+    }
+
     @Test func `messages without a key are sent each time`() throws {
         let bed = try FlowBed()
         for _ in 0..<3 {

@@ -11,6 +11,24 @@ import Testing
         return String(buffer: encoder.encode(answer, keepsAlive: true, allocator: ByteBufferAllocator()))
     }
 
+    @Test func `what became of a key is told as JSON`() throws {
+        let encoder = AnswerEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
+        func content(_ state: KeyReport.State) -> String {
+            let buffer = encoder.encode(
+                Answer(.report(state), region: nil), keepsAlive: true, allocator: ByteBufferAllocator())
+            let parts = String(buffer: buffer).split(separator: "\r\n\r\n")
+            #expect(parts.first?.hasPrefix("HTTP/1.1 200 OK\r\nCache-Control: no-store") == true)
+            return parts.last.map(String.init) ?? ""
+        }
+        #expect(content(.absent) == #"{"state":"absent"}"#)
+        #expect(content(.inFlight(left: .seconds(1))) == #"{"state":"in-flight"}"#)
+        #expect(content(.unknown) == #"{"state":"unknown"}"#)
+        #expect(
+            content(.accepted(.init(status: 202, region: .europe, requestID: .text(#"a"b"#))))
+                == #"{"state":"accepted","status":202,"region":"EU","requestId":"a\"b"}"#)
+        #expect(content(.accepted(.init(status: 202, region: .farEast, requestID: nil))).hasSuffix(#""region":"FE"}"#))
+    }
+
     @Test func `Amazon's answer keeps its status, content and fields`() {
         let answer = UpstreamAnswer(
             status: 429, requestID: .text("id-1"), retryAfter: "5", contentType: "application/json",

@@ -40,7 +40,7 @@ struct IdempotencyExploration {
     private enum Wire: Hashable { case nothing, travelling, accepted, refused }
 
     private enum Record: Hashable {
-        case sending(owner: Int, leaseEnds: Int)
+        case sending(owner: Int, leaseEnds: Int, isResend: Bool)
         case unknown
         case accepted
     }
@@ -51,7 +51,7 @@ struct IdempotencyExploration {
         var now = 0
         var attempts: [Attempt]
         var wires: [Wire]
-        /// Doubles that a caller has consented to.
+        /// Doubles that a caller has consented to: messages sent by the last attempt, if it consents.
         var consented = 0
         var lostWrites = 0
 
@@ -67,7 +67,7 @@ struct IdempotencyExploration {
                 case nil: 0
                 case .unknown: 1
                 case .accepted: 2
-                case .sending(_, let leaseEnds): 3 + UInt64(leaseEnds)
+                case .sending(_, let leaseEnds, let isResend): 3 + UInt64(leaseEnds) + (isResend ? 4 : 0)
                 }
             packed = packed << 4 | kind
             return packed << 8 | UInt64(now) << 4 | UInt64(consented) << 1 | UInt64(lostWrites)
@@ -92,7 +92,7 @@ struct IdempotencyExploration {
                 case .refused: attempts[index] == .ended ? 0 : 3
                 }
             var isOwner = false
-            if case .sending(index, _) = record { isOwner = true }
+            if case .sending(index, _, _) = record { isOwner = true }
             return phase << 3 | wire << 1 | (isOwner ? 1 : 0)
         }
     }
@@ -204,6 +204,7 @@ struct IdempotencyExploration {
             add("sends", index) {
                 $0.attempts[index] = .awaiting
                 $0.wires[index] = .travelling
+                if lastConsents && index == attempts - 1 { $0.consented = 1 }
             }
         case .claimed:
             add("wakes up too late to send", index) { settle(index, .released, &$0) }
@@ -230,11 +231,9 @@ struct IdempotencyExploration {
 
     private func claim(_ index: Int, _ world: inout World, replyIsLost: Bool) {
         var record = Self.unpack(world.record)
-        let wasDoubtful = Self.isDoubtful(world.record, now: world.now)
         let claim = makeClaim(index)
         let outcome = design.claim(claim, &record, Self.time(world.now))
         world.record = Self.pack(record)
-        if outcome == .owned && claim.consent && wasDoubtful { world.consented += 1 }
         guard !replyIsLost else { return }  // it may claim again, as the same owner
         world.attempts[index] = outcome == .owned ? .claimed(at: world.now) : .ended
     }
@@ -246,23 +245,16 @@ struct IdempotencyExploration {
         world.attempts[index] = .ended
     }
 
-    private static func isDoubtful(_ record: Record?, now: Int) -> Bool {
-        switch record {
-        case .unknown: true
-        case .sending(_, let leaseEnds): leaseEnds <= now
-        case .accepted, nil: false
-        }
-    }
-
     private static func time(_ now: Int) -> NIODeadline { .uptimeNanoseconds(1) + unit * now }
 
     private static func unpack(_ record: Record?) -> IdempotencyRecord? {
         record.map { record in
             let state: IdempotencyRecord.State =
                 switch record {
-                case .sending(let owner, let leaseEnds):
+                case .sending(let owner, let leaseEnds, let isResend):
                     .sending(
-                        owner: .init(origin: 0, number: UInt64(owner)), leaseEnds: time(leaseEnds - 1) + lease)
+                        owner: .init(origin: 0, number: UInt64(owner)), leaseEnds: time(leaseEnds - 1) + lease,
+                        isResend: isResend)
                 case .unknown: .unknown
                 case .accepted: .accepted(answer)
                 }
@@ -275,8 +267,10 @@ struct IdempotencyExploration {
         case nil: nil
         case .unknown: .unknown
         case .accepted: .accepted
-        case .sending(let owner, let leaseEnds):
-            .sending(owner: Int(owner.number), leaseEnds: (0...longestPause + 1).first { time($0) >= leaseEnds } ?? 0)
+        case .sending(let owner, let leaseEnds, let isResend):
+            .sending(
+                owner: Int(owner.number), leaseEnds: (0...longestPause + 1).first { time($0) >= leaseEnds } ?? 0,
+                isResend: isResend)
         }
     }
 }

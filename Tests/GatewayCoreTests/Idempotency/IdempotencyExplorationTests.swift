@@ -32,7 +32,7 @@ import Testing
     private static let leaseWithOwner = Design(
         claim: lease.claim,
         settle: { claim, settlement, record, now in
-            guard case .sending(claim.owner, _) = record?.state else { return }
+            guard case .sending(claim.owner, _, _) = record?.state else { return }
             lease.settle(claim, settlement, &record, now)
         })
 
@@ -45,7 +45,7 @@ import Testing
         settle: Design.shipped.settle)
 
     private static func freeIfLeaseIsOver(_ record: inout IdempotencyRecord?, _ now: NIODeadline) {
-        if case .sending(_, let leaseEnds) = record?.state, leaseEnds <= now { record = nil }
+        if case .sending(_, let leaseEnds, _) = record?.state, leaseEnds <= now { record = nil }
     }
 
     @Test func `with the held rule switched off, the double is found`() throws {

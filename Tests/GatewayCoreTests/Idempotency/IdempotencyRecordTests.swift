@@ -50,6 +50,19 @@ import Testing
         #expect(apply(claim(2), &record, 2) == .owned)
     }
 
+    @Test func `a resend that is released leaves the doubt that was there before it`() {
+        for makeDoubt: (inout IdempotencyRecord?) -> Void in [
+            { IdempotencyRecord.settle(self.claim(1), .unknown, on: &$0, now: self.at(1)) }, { _ in },
+        ] {
+            var record: IdempotencyRecord?
+            _ = apply(claim(1), &record, 0)
+            makeDoubt(&record)
+            #expect(apply(claim(2, consent: true), &record, 20) == .owned)
+            IdempotencyRecord.settle(claim(2), .released, on: &record, now: at(21))
+            #expect(apply(claim(3), &record, 22) == .unknown)
+        }
+    }
+
     @Test func `only its owner releases a record or makes it unknown`() {
         for settlement in [Settlement.released, .unknown] {
             var record: IdempotencyRecord?

@@ -22,6 +22,7 @@ import Testing
     @Test(
         arguments: [
             .sending(fingerprint, owner: AttemptID(origin: 1, number: .max), leaseEndsAtRemaining: 45_000),
+            .sending(fingerprint, owner: AttemptID(origin: 0, number: 2), leaseEndsAtRemaining: 0, isResend: true),
             .unknown(fingerprint),
             .accepted(fingerprint, AcceptedAnswer(status: 202, region: .farEast, requestID: .uuid(.max, 1))),
             .accepted(fingerprint, AcceptedAnswer(status: 200, region: .northAmerica, requestID: .text("abc"))),

@@ -1,0 +1,131 @@
+import GatewayCore
+import NIOCore
+
+/// What happened, from Amazon's side and the callers', and what of it must not have.
+final class Ledger {
+    /// A message that a caller wants sent, under a key of its own or another's.
+    struct Message: Hashable {
+        var key: Int
+        /// Differs for another message under the same key.
+        var variant: Int
+    }
+
+    /// One write of a message to a connection.
+    struct Send {
+        var message: Message
+        var process: Int
+        var isOpen = true
+        var isConsented: Bool
+        var wasAccepted = false
+    }
+
+    /// Told what happens, for a course of events that is seen again.
+    var onEvent: ((String) -> Void)?
+    private(set) var violations: [String] = []
+    private(set) var sends: [Send] = []
+    private(set) var requests = 0
+    private(set) var answers: [Int: Int] = [:]
+    private var requestIDs: [Int: Set<String>] = [:]
+    /// Attempts that wrote a byte, and attempts whose process died before they were settled.
+    private var excused: Set<AttemptName> = []
+    /// Records that such a process held.
+    private var excusedScopes: Set<IdempotencyScope> = []
+
+    struct AttemptName: Hashable {
+        var origin: UInt64
+        var number: UInt64
+
+        init(_ attempt: AttemptID) {
+            (origin, number) = (attempt.origin, attempt.number)
+        }
+    }
+
+    func violated(_ invariant: Int, _ text: String) {
+        onEvent?("VIOLATED \(invariant): \(text)")
+        if violations.count < 10 { violations.append("invariant \(invariant): \(text)") }
+    }
+
+    // MARK: Sends
+
+    /// Returns the number of the send.
+    func sent(
+        _ message: Message, by process: Int, holding record: IdempotencyRecord?, claimedAgo: Duration?, isFirst: Bool,
+        budget: Duration, isConsented: Bool
+    ) -> Int {
+        if case .sending(let owner, _, _) = record?.state {
+            excused.insert(AttemptName(owner))
+        } else {
+            violated(11, "\(message) was sent by process \(process) while no record was held")
+        }
+        if isFirst, let claimedAgo, claimedAgo > budget {
+            violated(8, "\(message) was sent \(claimedAgo) after its claim")
+        }
+        for send in sends where send.message.key == message.key && send.isOpen && !isConsented {
+            violated(6, "\(message) was sent by process \(process) while process \(send.process) was sending it")
+        }
+        sends.append(Send(message: message, process: process, isConsented: isConsented))
+        onEvent?("process \(process) sends \(message), send \(sends.count - 1)")
+        return sends.count - 1
+    }
+
+    func accepted(_ send: Int) {
+        sends[send].wasAccepted = true
+        onEvent?("Amazon accepts send \(send)")
+        let key = sends[send].message.key
+        let ofKey = sends.filter { $0.message.key == key }
+        let accepted = ofKey.count { $0.wasAccepted }
+        let consented = ofKey.count { $0.isConsented }
+        if accepted > 1 + consented {
+            violated(1, "key \(key) was accepted \(accepted) times, \(consented) with consent")
+        }
+        let variants = Set(ofKey.filter { $0.wasAccepted }.map(\.message.variant))
+        if variants.count > 1 && consented == 0 {
+            violated(5, "key \(key) was accepted with \(variants.count) contents")
+        }
+    }
+
+    func ended(_ send: Int) { sends[send].isOpen = false }
+
+    /// The process is gone, and with it all it was sending.
+    func died(process: Int, holding claims: [IdempotencyClaim]) {
+        onEvent?("process \(process) dies")
+        for index in sends.indices where sends[index].process == process { sends[index].isOpen = false }
+        for claim in claims {
+            excused.insert(AttemptName(claim.owner))
+            excusedScopes.insert(claim.scope)
+        }
+    }
+
+    // MARK: Answers
+
+    /// A caller got an answer from a process that lives.
+    func answered(_ message: Message, with answer: Answer, isConsented: Bool) {
+        answers[answer.status, default: 0] += 1
+        onEvent?("\(message) is answered \(answer.status), \(answer.source)")
+        guard case .upstream(let upstream) = answer.content else { return }
+        guard let name = upstream.requestID?.description,
+            let send = name.split(separator: "-").last.flatMap({ Int($0) }),
+            sends.indices.contains(send)
+        else { return violated(7, "an answer to \(message) is none of Amazon's") }
+        guard sends[send].message == message else {
+            return violated(7, "\(message) got the answer to \(sends[send].message)")
+        }
+        if (200...299).contains(upstream.status) {
+            if !sends[send].wasAccepted { violated(2, "\(message) got \(upstream.status) and was not accepted") }
+            requestIDs[message.key, default: []].insert(name)
+            let isAlone = !sends.contains { $0.message.key == message.key && $0.isConsented }
+            if isAlone && requestIDs[message.key]?.count ?? 0 > 1 { violated(3, "key \(message.key) has two answers") }
+        } else if sends[send].wasAccepted {
+            violated(4, "\(message) got \(upstream.status) and was accepted")
+        }
+    }
+
+    func requested() { requests += 1 }
+
+    /// Whether a doubtful outcome of this attempt has a reason.
+    func isExcused(_ attempt: AttemptID) -> Bool { excused.contains(AttemptName(attempt)) }
+
+    func isExcused(_ key: Int, _ scope: IdempotencyScope) -> Bool {
+        excusedScopes.contains(scope) || sends.contains { $0.message.key == key }
+    }
+}

@@ -1,0 +1,67 @@
+import GatewayCore
+import NIOCore
+import Synchronization
+
+/// Under which scope the records of each key are: asked of a gateway, once, through the inquiry that callers have.
+final class ScopesOfKeys: Sendable {
+    static let shared = ScopesOfKeys()
+    static let keys = 4
+
+    private let scopes: Mutex<[IdempotencyScope]>
+
+    private init() {
+        let store = AskedStore()
+        let loop = VirtualEventLoop(Timeline(seed: 0))
+        let tokens = TokenCache(
+            ClientCredentials(clientID: "c", clientSecret: "s"), endpoint: SimulatedTokenEndpoint(seed: 0),
+            eventLoop: loop)
+        let forwarder = try? SimulatedProcess.forwarder(
+            store: store, pool: NoPool(), tokens: tokens, loop: loop, origin: 0)
+        for key in 0..<Self.keys {
+            var assembler = RequestAssembler()
+            assembler.receive(
+                ByteBuffer(
+                    string: "GET /v1/idempotency-keys/k\(key) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n")
+            )
+            guard case .request(let request) = assembler.next() else { continue }
+            forwarder?.forward(request, to: Nobody())
+        }
+        scopes = Mutex(store.asked)
+    }
+
+    func scope(of key: Int) -> IdempotencyScope? {
+        scopes.withLock { $0.indices.contains(key) ? $0[key] : nil }
+    }
+
+    private final class AskedStore: IdempotencyStore {
+        var asked: [IdempotencyScope] = []
+        var kind: StoreKind { .memory }
+
+        func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+            .now(ClaimReply(.storeFull, .memory))
+        }
+
+        func settle(
+            _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+        ) -> Eventual<Void> { .now(()) }
+
+        func answerOfAttemptInFlight(
+            _ claim: IdempotencyClaim, on eventLoop: any EventLoop
+        ) -> Eventual<Answer?> { .now(nil) }
+
+        func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
+            asked.append(scope)
+            return .now(KeyReport(.absent))
+        }
+    }
+
+    private final class NoPool: UpstreamPool {
+        func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+            .failure(.notResolved)
+        }
+    }
+
+    private final class Nobody: AnswerRecipient {
+        func answered(_ answer: Answer) {}
+    }
+}

@@ -1,0 +1,188 @@
+import Crypto
+import GatewayCore
+import NIOCore
+import Synchronization
+
+/// One gateway process: the shipped flow, token cache and shared store on an event loop of virtual time. Can be paused
+/// and killed.
+final class SimulatedProcess {
+    static let deadline = Duration.seconds(2)
+
+    let number: Int
+    let loop: VirtualEventLoop
+    private let timeline: Timeline
+    private let server: SimulatedServer
+    private let ledger: Ledger
+    private(set) var isDead = false
+    private var isPaused = false
+    /// What came while it was paused.
+    private var unhandled: [() -> Void] = []
+    private let tokens: TokenCache
+    private let endpoint: SimulatedTokenEndpoint
+    private var forwarder: MessageForwarder?
+    private var pool: SimulatedPool?
+    private var link: SimulatedLink?
+    private let sendBudget = ForwardingConfiguration.Limits().sendBudget
+    private var sendsOfAttempt: [UInt64: Int] = [:]
+    private(set) var answered = 0
+
+    init(
+        number: Int, _ timeline: Timeline, server: SimulatedServer, upstream: SimulatedUpstream, ledger: Ledger
+    ) throws {
+        self.number = number
+        self.timeline = timeline
+        self.server = server
+        self.ledger = ledger
+        loop = VirtualEventLoop(timeline)
+        endpoint = SimulatedTokenEndpoint(seed: UInt64(number))
+        endpoint.granting(upstream.validTokens)
+        let dice = SharedDice(seed: UInt64(number) &* 7919)
+        tokens = TokenCache(
+            ClientCredentials(clientID: "c", clientSecret: "s"), endpoint: endpoint, eventLoop: loop,
+            random: { dice.fraction() })
+        let link = SimulatedLink(timeline, server: server, eventLoop: loop, inProcess: { [weak self] in self?.run($0) })
+        let store = SharedIdempotencyStore(
+            .redis, on: link, whenUnavailable: .refuse, eventLoop: loop, random: { timeline.fraction() })
+        let pool = SimulatedPool(timeline, upstream: upstream, process: self)
+        (self.link, self.pool) = (link, pool)
+        forwarder = try Self.forwarder(store: store, pool: pool, tokens: tokens, loop: loop, origin: UInt64(number))
+        tokens.start()
+    }
+
+    /// The shipped flow, for one caller and one skill.
+    static func forwarder(
+        store: any IdempotencyStore, pool: any UpstreamPool, tokens: TokenCache, loop: any EventLoop,
+        origin: UInt64
+    ) throws -> MessageForwarder {
+        let endpoints = ByRegion { APIEndpoint.official($0) }
+        let caller = Caller(index: 0, name: "orders", skills: [0])
+        var configuration = ForwardingConfiguration(
+            callers: CallerDirectory([(caller, [apiKey])]),
+            skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
+            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "simulation")
+        configuration.limits.deadline = deadline
+        return MessageForwarder(
+            configuration, store: store, pools: ByRegion { _ in pool }, fingerprintKey: fingerprintKey,
+            eventLoop: loop, origin: origin)
+    }
+
+    /// Amazon takes tokens of this generation from now on.
+    func tokensRevoked(_ generation: Int) { endpoint.granting(generation) }
+
+    private static let apiKey = APIKeyDigest(of: "key")
+    private static let fingerprintKey = SymmetricKey(data: Array(repeating: UInt8(7), count: 32))
+
+    // MARK: Life
+
+    /// Time passes, unless the process is paused: then it stands still in there.
+    func advance(to time: NIODeadline) {
+        if !isPaused && !isDead { loop.advance(to: time) }
+    }
+
+    /// Something comes from outside.
+    func run(_ action: @escaping () -> Void) {
+        if isDead { return }
+        if isPaused { unhandled.append(action) } else { action() }
+    }
+
+    func pause() { isPaused = true }
+
+    func resume() {
+        guard isPaused else { return }
+        isPaused = false
+        // The clock first, for it goes on while a process stands still; with it the timers that are due.
+        loop.advance(to: timeline.now)
+        let actions = unhandled
+        unhandled.removeAll()
+        for action in actions { action() }
+    }
+
+    func breakStoreConnection() { run { [self] in link?.breakConnection() } }
+
+    /// Ends like a process that is killed: what it was about to do is not done, and nobody hears of it.
+    func die() {
+        guard !isDead else { return }
+        isDead = true
+        ledger.died(process: number, holding: link.map { Array($0.unsettled.values) } ?? [])
+        bury()
+    }
+
+    /// Completes what waits inside, with no effect outside, so that nothing is left of it.
+    private func bury() {
+        link?.die()
+        pool?.die()
+        endpoint.die()
+        tokens.stop()
+        loop.advance(to: loop.now + Self.deadline * 3)
+        loop.drop()
+        forwarder = nil
+        pool = nil
+        link = nil
+    }
+
+    var messagesInFlight: Int { forwarder?.instruments.messagesInFlight ?? 0 }
+    var messagesCounted: Int { forwarder?.instruments.messages.values.reduce(0, +) ?? 0 }
+
+    // MARK: Messages
+
+    func forward(_ message: Ledger.Message, isConsented: Bool, then: @escaping (Answer) -> Void) {
+        let content = #"{"data":{"key":"\#(message.key)","variant":"\#(message.variant)","consent":"no"}}"#
+        let text = """
+            POST /v1/skillmessages/users/u HTTP/1.1\r
+            Host: x\r
+            Authorization: Bearer key\r
+            \(isConsented ? "Idempotency-Resend: ?1\r\n" : "")Idempotency-Key: k\(message.key)\r
+            Content-Length: \(content.utf8.count)\r
+            \r
+            \(content)
+            """
+        var assembler = RequestAssembler()
+        assembler.receive(ByteBuffer(string: text))
+        guard case .request(let request) = assembler.next() else { return }
+        forwarder?.forward(
+            request,
+            to: SimulatedRecipient { [self] answer in
+                guard !isDead else { return }
+                answered += 1
+                then(answer)
+            })
+    }
+
+    /// The flow writes a message to a connection. Returns the number of the send, and that of its token.
+    func noteSend(_ request: ByteBuffer) -> (send: Int, token: Int) {
+        let text = String(buffer: request)
+        let message = Ledger.Message(
+            key: Self.number(after: #""key":""#, text), variant: Self.number(after: #""variant":""#, text))
+        // What the server has of it, if this process holds it.
+        var held = ScopesOfKeys.shared.scope(of: message.key).flatMap { server.records[$0] }
+        if case .sending(let owner, _, _) = held?.state, owner.origin != UInt64(number) { held = nil }
+        var isFirst = true
+        var claimedAgo: Duration?
+        var isConsented = false
+        if case .sending(let owner, _, _) = held?.state {
+            sendsOfAttempt[owner.number, default: 0] += 1
+            isFirst = sendsOfAttempt[owner.number] == 1
+            claimedAgo = link?.claimedAt[owner.number].map { Duration(from: $0, to: loop.now) }
+            isConsented = link?.consented.contains(owner.number) == true
+        }
+        let send = ledger.sent(
+            message, by: number, holding: held, claimedAgo: claimedAgo, isFirst: isFirst, budget: sendBudget,
+            isConsented: isConsented)
+        return (send, Self.number(after: "Atc|", text))
+    }
+
+    private static func number(after mark: String, _ text: String) -> Int {
+        guard let range = text.firstRange(of: mark) else { return -1 }
+        return Int(text[range.upperBound...].prefix { $0.isNumber }) ?? -1
+    }
+}
+
+private final class SimulatedRecipient: AnswerRecipient {
+    private let then: (Answer) -> Void
+
+    init(_ then: @escaping (Answer) -> Void) {
+        self.then = then
+    }
+
+    func answered(_ answer: Answer) { then(answer) }
+}

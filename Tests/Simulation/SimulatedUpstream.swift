@@ -1,0 +1,150 @@
+import GatewayCore
+import NIOCore
+
+/// Amazon: accepts, refuses, answers late, loses connections before and after it has accepted.
+final class SimulatedUpstream {
+    private let timeline: Timeline
+    let ledger: Ledger
+    /// Tokens of this generation and later ones are taken.
+    private(set) var validTokens = 0
+    var hasFaults = true
+
+    init(_ timeline: Timeline, ledger: Ledger) {
+        self.timeline = timeline
+        self.ledger = ledger
+    }
+
+    func revokeTokens() { validTokens += 1 }
+
+    enum Outcome {
+        case answer(UpstreamAnswer)
+        case failure(UpstreamFailure)
+        /// Nothing ever comes.
+        case silence
+    }
+
+    /// What becomes of a message that has arrived.
+    func receive(_ send: Int, token: Int) -> Outcome {
+        guard token >= validTokens else { return answer(403, send) }
+        guard hasFaults else { return accept(send) }
+        switch timeline.fraction() {
+        case ..<0.5: return accept(send)
+        case ..<0.6: return answer(timeline.element([400, 403, 404]), send)
+        case ..<0.7: return answer(timeline.element([429, 500, 503]), send)
+        case ..<0.78: return edge(send)
+        default:
+            if timeline.chance(0.5) { ledger.accepted(send) }
+            return timeline.chance(0.5)
+                ? .silence : .failure(timeline.element([.connectionLost, .malformedAnswer("status line")]))
+        }
+    }
+
+    private func accept(_ send: Int) -> Outcome {
+        ledger.accepted(send)
+        return answer(202, send)
+    }
+
+    /// From in front of the API: says nothing of what the API did.
+    private func edge(_ send: Int) -> Outcome {
+        if timeline.chance(0.5) { ledger.accepted(send) }
+        return answer(timeline.element([502, 504]), send)
+    }
+
+    private func answer(_ status: Int, _ send: Int) -> Outcome {
+        .answer(UpstreamAnswer(status: status, requestID: .text("id-\(send)")))
+    }
+}
+
+/// The connections of one process to Amazon.
+final class SimulatedPool: UpstreamPool {
+    fileprivate let timeline: Timeline
+    fileprivate let upstream: SimulatedUpstream
+    fileprivate let process: SimulatedProcess
+    /// Those that wait for an answer.
+    fileprivate var receivers: [Int: any UpstreamReceiver] = [:]
+    private var waiting: [Int: any UpstreamReceiver] = [:]
+    private var waiters = 0
+
+    init(_ timeline: Timeline, upstream: SimulatedUpstream, process: SimulatedProcess) {
+        self.timeline = timeline
+        self.upstream = upstream
+        self.process = process
+    }
+
+    func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+        guard !process.isDead else { return .failure(.connectionLost) }
+        guard upstream.hasFaults else { return .success(SimulatedConnection(self)) }
+        switch timeline.fraction() {
+        case ..<0.85: return .success(SimulatedConnection(self))
+        case ..<0.9:
+            return .failure(timeline.element([.connectionRefused, .noFreeConnection, .tlsFailed("certificate")]))
+        default:
+            waiters += 1
+            let waiter = waiters
+            waiting[waiter] = receiver
+            timeline.after(timeline.milliseconds(1...300)) { [self] in
+                process.run { [self] in
+                    guard let receiver = waiting.removeValue(forKey: waiter) else { return }
+                    receiver.upstreamLeased(
+                        timeline.chance(0.8) ? .success(SimulatedConnection(self)) : .failure(.connectTimeout))
+                }
+            }
+            return nil
+        }
+    }
+
+    fileprivate func write(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        guard !process.isDead else { return false }
+        if upstream.hasFaults && timeline.chance(0.03) { return false }
+        let (send, token) = process.noteSend(request)
+        receivers[send] = receiver
+        process.loop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
+            end(send) { $0.upstreamFailed(.timeout) }
+        }
+        timeline.after(timeline.milliseconds(1...40)) { [self] in
+            // Once written, it arrives whatever becomes of the process.
+            let outcome = upstream.receive(send, token: token)
+            let isSlow = upstream.hasFaults && timeline.chance(0.1)
+            timeline.after(isSlow ? timeline.milliseconds(500...2_500) : timeline.milliseconds(1...60)) { [self] in
+                process.run { [self] in
+                    switch outcome {
+                    case .answer(let answer): end(send) { $0.upstreamAnswered(answer) }
+                    case .failure(let failure): end(send) { $0.upstreamFailed(failure) }
+                    case .silence: break
+                    }
+                }
+            }
+        }
+        return true
+    }
+
+    private func end(_ send: Int, _ tell: (any UpstreamReceiver) -> Void) {
+        guard let receiver = receivers.removeValue(forKey: send) else { return }
+        upstream.ledger.ended(send)
+        tell(receiver)
+    }
+
+    func die() {
+        for (_, receiver) in waiting.sorted(by: { $0.key < $1.key }) {
+            receiver.upstreamLeased(.failure(.connectionLost))
+        }
+        waiting.removeAll()
+        let lost = receivers.sorted { $0.key < $1.key }
+        receivers.removeAll()
+        for (_, receiver) in lost { receiver.upstreamFailed(.connectionLost) }
+    }
+}
+
+private final class SimulatedConnection: UpstreamConnection {
+    private let pool: SimulatedPool
+
+    init(_ pool: SimulatedPool) {
+        self.pool = pool
+    }
+
+    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        pool.write(request, deadline: deadline, receiver: receiver)
+    }
+
+    func giveBack() {}
+}

@@ -1,0 +1,198 @@
+import GatewayCore
+import NIOCore
+
+/// What one seed came to.
+public struct SimulationReport: Sendable {
+    public var seed: UInt64
+    /// Invariants that were broken, by their number in `Docs/Architecture.md`; empty for a good run.
+    public var violations: [String]
+    public var requests: Int
+    public var sends: Int
+    public var accepted: Int
+    public var deaths: Int
+    /// Answers to callers, by status.
+    public var answers: [Int: Int]
+}
+
+/// A few minutes in the life of one to three gateways, in virtual time: callers that retry, a server that stalls and
+/// dies, processes that are paused and killed, tokens that are revoked, and an Amazon at its worst. The same seed gives the
+/// same course of events.
+public final class Simulation {
+    private static let faultsEnd = Duration.seconds(40)
+    /// Long enough for every deadline, lease and backlog.
+    private static let quiet = Duration.seconds(30)
+
+    private let seed: UInt64
+    private let timeline: Timeline
+    private let ledger = Ledger()
+    private let server: SimulatedServer
+    private let upstream: SimulatedUpstream
+    private var processes: [SimulatedProcess] = []
+    private var started = 0
+    private var deaths = 0
+    private var unanswered: Set<Int> = []
+    private var isQuiet = false
+    private let faultRate: Double
+
+    public init(seed: UInt64, design: StoreDesign = .shipped) {
+        self.seed = seed
+        timeline = Timeline(seed: seed)
+        server = SimulatedServer(timeline, ledger: ledger, design: design)
+        upstream = SimulatedUpstream(timeline, ledger: ledger)
+        faultRate = timeline.fraction()
+    }
+
+    /// - Parameter print: told each event, with its time in milliseconds.
+    public func trace(_ print: @escaping (String) -> Void) {
+        ledger.onEvent = { [timeline] in print("\(timeline.now.uptimeNanoseconds / 1_000_000) \($0)") }
+    }
+
+    public func run() throws -> SimulationReport {
+        let processCount = timeline.number(1...3)
+        for _ in 0..<processCount { processes.append(try start()) }
+        let end = timeline.now + Self.faultsEnd
+        for key in 0..<timeline.number(1...ScopesOfKeys.keys) {
+            for _ in 0..<timeline.number(1...3) { startCaller(key) }
+        }
+        scheduleFaults(until: end)
+        proceed(until: end)
+        becomeQuiet()
+        proceed(until: end + Self.quiet)
+        checkTheEnd()
+        let report = SimulationReport(
+            seed: seed, violations: ledger.violations, requests: ledger.requests, sends: ledger.sends.count,
+            accepted: ledger.sends.count { $0.wasAccepted }, deaths: deaths, answers: ledger.answers)
+        for process in processes { process.die() }
+        return report
+    }
+
+    private func proceed(until end: NIODeadline) {
+        while timeline.advance(until: end, { time in for process in processes { process.advance(to: time) } }) {}
+    }
+
+    private func start() throws -> SimulatedProcess {
+        started += 1
+        return try SimulatedProcess(number: started, timeline, server: server, upstream: upstream, ledger: ledger)
+    }
+
+    // MARK: Callers
+
+    private func startCaller(_ key: Int) {
+        // Now and then somebody uses a key again for another message.
+        let message = Ledger.Message(key: key, variant: timeline.chance(0.1) ? 1 : 0)
+        timeline.after(timeline.milliseconds(0...5_000)) { [self] in request(message, tries: 0, hasSeenUnknown: false) }
+    }
+
+    private func request(_ message: Ledger.Message, tries: Int, hasSeenUnknown: Bool) {
+        guard tries < 12 else { return }
+        let isConsented = hasSeenUnknown && timeline.chance(0.3)
+        let process = timeline.element(processes)
+        ledger.requested()
+        let number = ledger.requests
+        unanswered.insert(number)
+        var isOver = false
+        let again = { [self] (hasSeenUnknown: Bool) in
+            timeline.after(timeline.milliseconds(10...3_000)) { [self] in
+                request(message, tries: tries + 1, hasSeenUnknown: hasSeenUnknown)
+            }
+        }
+        process.run { [self] in
+            process.forward(message, isConsented: isConsented) { [self] answer in
+                unanswered.remove(number)
+                ledger.answered(message, with: answer, isConsented: isConsented)
+                guard !isOver else { return ledger.violated(14, "request \(number) was answered twice") }
+                isOver = true
+                let isUnknown = answer.status == 504
+                // What is accepted is asked for once more now and then: it has to be the same answer.
+                if (200...299).contains(answer.status) && timeline.chance(0.7) { return }
+                again(hasSeenUnknown || isUnknown)
+            }
+        }
+        // A caller has no answer for ever: its gateway may have died. It asks again, while the first may go on.
+        timeline.after(.seconds(4)) { [self] in
+            guard !isOver else { return }
+            if process.isDead { unanswered.remove(number) }
+            again(hasSeenUnknown)
+        }
+    }
+
+    // MARK: Faults
+
+    private func scheduleFaults(until end: NIODeadline) {
+        timeline.after(timeline.milliseconds(50...Int(3_000 - 2_500 * faultRate))) { [self] in
+            guard timeline.now < end else { return }
+            strike()
+            scheduleFaults(until: end)
+        }
+    }
+
+    private func strike() {
+        switch timeline.number(0...5) {
+        case 0:
+            let process = timeline.element(processes)
+            process.pause()
+            // Shorter than the send budget, or longer than a lease.
+            let pause = timeline.chance(0.5) ? timeline.milliseconds(10...900) : timeline.milliseconds(1_500...9_000)
+            timeline.after(pause) { process.resume() }
+        case 1: killProcess()
+        case 2:
+            server.stall()
+            timeline.after(timeline.milliseconds(20...4_000)) { [self] in server.goOn() }
+        case 3:
+            server.kill()
+            for process in processes { process.breakStoreConnection() }
+            timeline.after(timeline.milliseconds(50...3_000)) { [self] in server.restart() }
+        case 4: timeline.element(processes).breakStoreConnection()
+        default: revokeTokens()
+        }
+    }
+
+    private func killProcess() {
+        let index = timeline.number(0...processes.count - 1)
+        processes[index].die()
+        deaths += 1
+        if let successor = try? start() { processes[index] = successor }
+    }
+
+    private func revokeTokens() {
+        upstream.revokeTokens()
+        for process in processes { process.tokensRevoked(upstream.validTokens) }
+    }
+
+    private func becomeQuiet() {
+        isQuiet = true
+        upstream.hasFaults = false
+        server.goOn()
+        server.restart()
+        for process in processes { process.resume() }
+    }
+
+    // MARK: The end
+
+    private func checkTheEnd() {
+        for key in 0..<ScopesOfKeys.keys {
+            guard let scope = ScopesOfKeys.shared.scope(of: key), let record = server.records[scope] else { continue }
+            switch record.state {
+            case .accepted: break
+            case .unknown:
+                if !ledger.isExcused(key, scope) {
+                    ledger.violated(10, "key \(key) is unknown, and nobody sent it or died with it")
+                }
+            case .sending(let owner, let leaseEnds, _):
+                if leaseEnds > timeline.now { ledger.violated(9, "key \(key) is still being sent") }
+                if !ledger.isExcused(owner) {
+                    ledger.violated(10, "key \(key) is in doubt, and its attempt neither sent a byte nor died")
+                }
+            }
+        }
+        if server.records.count > ScopesOfKeys.keys { ledger.violated(12, "there are \(server.records.count) records") }
+        for process in processes {
+            let inFlight = process.messagesInFlight
+            if inFlight != 0 { ledger.violated(9, "process \(process.number) has \(inFlight) messages in flight") }
+            if process.messagesCounted != process.answered {
+                ledger.violated(
+                    14, "process \(process.number) counted \(process.messagesCounted) and answered \(process.answered)")
+            }
+        }
+    }
+}
