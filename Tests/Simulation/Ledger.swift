@@ -48,13 +48,20 @@ final class Ledger {
     // MARK: Sends
 
     /// Returns the number of the send.
+    ///
+    /// - Parameters:
+    ///   - claim: that was the last to give this process the record.
+    ///   - record: as the server has it.
     func sent(
-        _ message: Message, by process: Int, holding record: IdempotencyRecord?, claimedAgo: Duration?, isFirst: Bool,
-        budget: Duration, isConsented: Bool
+        _ message: Message, by process: Int, of claim: IdempotencyClaim?, holding record: IdempotencyRecord?,
+        claimedAgo: Duration?, isFirst: Bool, budget: Duration
     ) -> Int {
-        if case .sending(let owner, _, _) = record?.state {
-            excused.insert(AttemptName(owner))
-        } else {
+        // With consent, a first attempt that was accepted after all may have settled the record meanwhile.
+        let isConsented = claim?.consent == true
+        if let claim { excused.insert(AttemptName(claim.owner)) }
+        var isHeld = false
+        if case .sending(let owner, _, _) = record?.state { isHeld = owner == claim?.owner }
+        if !isHeld && !isConsented {
             violated(11, "\(message) was sent by process \(process) while no record was held")
         }
         if isFirst, let claimedAgo, claimedAgo > budget {

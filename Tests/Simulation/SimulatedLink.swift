@@ -33,8 +33,8 @@ final class SimulatedLink: IdempotencyServer {
     /// Attempts that hold a record as far as this process knows, or may.
     private(set) var unsettled: [UInt64: IdempotencyClaim] = [:]
 
-    /// Attempts whose callers consent to a double.
-    private(set) var consented: Set<UInt64> = []
+    /// The last attempt of this process that was given each record.
+    private(set) var owned: [IdempotencyScope: IdempotencyClaim] = [:]
 
     private static let timeout = Duration.milliseconds(100)
 
@@ -117,12 +117,13 @@ final class SimulatedLink: IdempotencyServer {
         _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
     ) {
         claimedAt[claim.owner.number] = eventLoop.now
-        if claim.consent { consented.insert(claim.owner.number) }
         unsettled[claim.owner.number] = claim
         run(
             { [server] in server.claim(claim) },
             { [self] result in
-                if case .success(let outcome) = result, outcome != .owned { unsettled[claim.owner.number] = nil }
+                if case .success(let outcome) = result {
+                    if outcome == .owned { owned[claim.scope] = claim } else { unsettled[claim.owner.number] = nil }
+                }
                 completion(result)
             })
     }

@@ -153,21 +153,14 @@ final class SimulatedProcess {
         let text = String(buffer: request)
         let message = Ledger.Message(
             key: Self.number(after: #""key":""#, text), variant: Self.number(after: #""variant":""#, text))
-        // What the server has of it, if this process holds it.
-        var held = ScopesOfKeys.shared.scope(of: message.key).flatMap { server.records[$0] }
-        if case .sending(let owner, _, _) = held?.state, owner.origin != UInt64(number) { held = nil }
-        var isFirst = true
-        var claimedAgo: Duration?
-        var isConsented = false
-        if case .sending(let owner, _, _) = held?.state {
-            sendsOfAttempt[owner.number, default: 0] += 1
-            isFirst = sendsOfAttempt[owner.number] == 1
-            claimedAgo = link?.claimedAt[owner.number].map { Duration(from: $0, to: loop.now) }
-            isConsented = link?.consented.contains(owner.number) == true
-        }
+        let scope = ScopesOfKeys.shared.scope(of: message.key)
+        let claim = scope.flatMap { link?.owned[$0] }
+        let number = claim?.owner.number ?? 0
+        sendsOfAttempt[number, default: 0] += 1
         let send = ledger.sent(
-            message, by: number, holding: held, claimedAgo: claimedAgo, isFirst: isFirst, budget: sendBudget,
-            isConsented: isConsented)
+            message, by: self.number, of: claim, holding: scope.flatMap { server.records[$0] },
+            claimedAgo: link?.claimedAt[number].map { Duration(from: $0, to: loop.now) },
+            isFirst: sendsOfAttempt[number] == 1, budget: sendBudget)
         return (send, Self.number(after: "Atc|", text))
     }
 

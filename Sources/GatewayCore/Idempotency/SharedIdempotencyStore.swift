@@ -39,6 +39,16 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         }
     }
 
+    /// The scope alone will not do: released meanwhile, it may have gone to another message.
+    private struct WaitedFor: Hashable {
+        var scope: IdempotencyScope
+        var fingerprint: UInt64
+
+        init(_ claim: IdempotencyClaim) {
+            (scope, fingerprint) = (claim.scope, claim.fingerprint.words.0)
+        }
+    }
+
     /// Duplicates that wait for one attempt; asked for once for all of them.
     private struct Waiting {
         var claim: IdempotencyClaim
@@ -56,7 +66,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     private let whenUnavailable: WhenUnavailable
     private let random: () -> Double
     private let backlog: SettlementBacklog
-    private var waiting: [IdempotencyScope: Waiting] = [:]
+    private var waiting: [WaitedFor: Waiting] = [:]
     /// Attempts that the process alone deduplicates, by their number.
     private var ownedLocally: Set<UInt64> = []
     private var failures: [Operation: Int] = [:]
@@ -122,7 +132,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     public func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
     ) -> Eventual<Void> {
-        if !waiting.isEmpty, let waiting = waiting.removeValue(forKey: claim.scope) {
+        if !waiting.isEmpty, let waiting = waiting.removeValue(forKey: WaitedFor(claim)) {
             for promise in waiting.promises { promise.succeed(answer) }
         }
         if !ownedLocally.isEmpty, ownedLocally.remove(claim.owner.number) != nil {
@@ -154,30 +164,31 @@ public final class SharedIdempotencyStore: IdempotencyStore {
             return .later(answer)
         }
         let promise = eventLoop.makePromise(of: Answer?.self)
-        if waiting[claim.scope]?.promises.append(promise) == nil {
+        let key = WaitedFor(claim)
+        if waiting[key]?.promises.append(promise) == nil {
             let until = eventLoop.now + claim.lease
-            waiting[claim.scope] = Waiting(claim: claim, promises: [promise], pause: Self.firstPause, until: until)
-            askLater(claim.scope)
+            waiting[key] = Waiting(claim: claim, promises: [promise], pause: Self.firstPause, until: until)
+            askLater(key)
         }
         return .later(promise.futureResult)
     }
 
-    private func askLater(_ scope: IdempotencyScope) {
-        guard let pause = waiting[scope]?.pause else { return }
-        waiting[scope]?.pause = min(Self.longestPause, pause * 1.5)
+    private func askLater(_ key: WaitedFor) {
+        guard let pause = waiting[key]?.pause else { return }
+        waiting[key]?.pause = min(Self.longestPause, pause * 1.5)
         // Replicas that wait for the same attempt do not ask in step.
         let delay = pause * (0.5 + random())
-        eventLoop.assumeIsolated().scheduleTask(deadline: eventLoop.now + delay) { self.ask(scope) }
+        eventLoop.assumeIsolated().scheduleTask(deadline: eventLoop.now + delay) { self.ask(key) }
     }
 
-    private func ask(_ scope: IdempotencyScope) {
-        guard waiting[scope] != nil else { return }
-        server.report(on: scope) { result in
-            guard let waiting = self.waiting[scope] else { return }
+    private func ask(_ key: WaitedFor) {
+        guard waiting[key] != nil else { return }
+        server.report(on: key.scope) { result in
+            guard let waiting = self.waiting[key] else { return }
             if case .success(let report) = result, case .inFlight = report.state, self.eventLoop.now < waiting.until {
-                return self.askLater(scope)
+                return self.askLater(key)
             }
-            self.waiting[scope] = nil
+            self.waiting[key] = nil
             var answer: Answer?
             if case .success(let report) = result, case .accepted(let accepted) = report.state,
                 report.fingerprint == waiting.claim.fingerprint
