@@ -138,24 +138,29 @@ final class Forwarding {
 
     private func makeClaim(holding connection: any UpstreamConnection) {
         guard let message, let key = message.key else { return send(on: connection) }
-        let configuration = forwarder.configuration
-        let claim =
-            self.claim
-            ?? IdempotencyClaim(
-                scope: forwarder.scope(caller: message.caller, skill: message.skill, key: key),
-                fingerprint: forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content),
-                owner: forwarder.nextAttempt(),
-                lease: configuration.limits.lease,
-                retention: configuration.retention,
-                consent: message.consent
-            )
-        self.claim = claim
+        let claim = claim(message, key)
         let now = forwarder.eventLoop.now
         switch forwarder.store.claim(claim, on: forwarder.eventLoop) {
         case .now(let reply): claimed(reply, at: now, holding: connection)
         case .later(let future):
             future.assumeIsolated().whenSuccess { self.claimed($0, at: now, holding: connection) }
         }
+    }
+
+    /// The same for every try of this request.
+    private func claim(_ message: Message, _ key: IdempotencyKey) -> IdempotencyClaim {
+        if let claim { return claim }
+        let configuration = forwarder.configuration
+        let claim = IdempotencyClaim(
+            scope: forwarder.scope(caller: message.caller, skill: message.skill, key: key),
+            fingerprint: forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content),
+            owner: forwarder.nextAttempt(),
+            lease: configuration.limits.lease,
+            retention: configuration.retention,
+            consent: message.consent
+        )
+        self.claim = claim
+        return claim
     }
 
     private func claimed(_ reply: ClaimReply, at time: NIODeadline, holding connection: any UpstreamConnection) {
@@ -282,21 +287,23 @@ final class Forwarding {
         if let firstRefusal { return settle(.released, .upstream(firstRefusal)) }
         guard claimedAt == nil else { return settle(.released, .refusal(refusal)) }
         guard let message, let key = message.key else { return finish(.refusal(refusal)) }
-        // What cannot be sent now may have been accepted before; its retry is owed the answer all the same.
-        let scope = forwarder.scope(caller: message.caller, skill: message.skill, key: key)
-        let fingerprint = forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content)
-        switch forwarder.store.report(on: scope, on: forwarder.eventLoop) {
-        case .now(let report): finish(refusal, unless: report, says: fingerprint)
+        // What cannot be sent now may have been accepted before, or be on its way; its retry is owed that answer.
+        let claim = claim(message, key)
+        switch forwarder.store.report(on: claim.scope, on: forwarder.eventLoop) {
+        case .now(let report): refuse(refusal, unless: report, of: claim)
         case .later(let future):
-            future.assumeIsolated().whenSuccess { self.finish(refusal, unless: $0, says: fingerprint) }
+            future.assumeIsolated().whenSuccess { self.refuse(refusal, unless: $0, of: claim) }
         }
     }
 
-    private func finish(_ refusal: Refusal, unless report: KeyReport?, says fingerprint: RequestFingerprint) {
-        guard case .accepted(let accepted) = report?.state, report?.fingerprint == fingerprint else {
-            return finish(.refusal(refusal))
+    private func refuse(_ refusal: Refusal, unless report: KeyReport?, of claim: IdempotencyClaim) {
+        guard let report, report.fingerprint == claim.fingerprint else { return finish(.refusal(refusal)) }
+        switch report.state {
+        case .accepted(let answer): finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
+        case .inFlight(let left) where forwarder.configuration.concurrentDuplicates == .wait:
+            awaitConcurrent(leaseLeft: left)
+        case .inFlight, .unknown, .absent: finish(.refusal(refusal))
         }
-        finish(.upstream(UpstreamAnswer(accepted)), region: accepted.region, isReplay: true)
     }
 
     /// The record first, then the caller: who is told 202 finds that answer again.

@@ -69,6 +69,10 @@ final class RedisConnection: ChannelInboundHandler {
     private var isWaiting = false
     private var flushIsScheduled = false
     private var timer: Scheduled<Void>?
+    /// How many replies have come.
+    private var received: UInt64 = 0
+
+    private static let grace = TimeAmount.milliseconds(5)
 
     init(
         _ configuration: RedisConfiguration, handshake: RedisHandshake, isSecure: Bool, eventLoop: any EventLoop,
@@ -139,7 +143,18 @@ final class RedisConnection: ChannelInboundHandler {
 
     private func checkDeadline() {
         guard let oldest = pending.first else { return }
-        if oldest.deadline <= eventLoop.now { close("no reply came in time") } else { setTimer(oldest.deadline) }
+        guard oldest.deadline <= eventLoop.now else { return setTimer(oldest.deadline) }
+        // An event loop that was held up, by a burst or since the process stood still, sees its timers before the
+        // replies that lie in the socket. Only what is still missing once they have been read has not come.
+        let received = received
+        eventLoop.assumeIsolated().scheduleTask(in: Self.grace) {
+            let limit = self.pending.first.map { $0.deadline + self.configuration.commandTimeout } ?? .distantFuture
+            if self.received == received || limit <= self.eventLoop.now {
+                self.close("no reply came in time")
+            } else {
+                self.checkDeadline()
+            }
+        }
     }
 
     // MARK: Channel
@@ -199,6 +214,7 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     private func received(_ reply: RESPValue) {
+        received &+= 1
         guard let first = pending.popFirst() else { return close("a reply came to nothing that was asked") }
         switch first.command {
         case .handshake: shookHands(reply)

@@ -74,6 +74,26 @@ struct TestBed: Sendable {
                 adminURL: "http://127.0.0.1:\(try await gateway.port("gateway.admin"))"))
     }
 
+    /// Another gateway with the same configuration, for as long as `body` runs.
+    func withReplica(_ body: (TestBed) async throws -> Void) async throws {
+        let gateway = try RunningProcess(
+            RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"])
+        defer { gateway.signal(SIGKILL) }
+        try await body(
+            TestBed(
+                simulator: simulator, gateway: gateway, folder: folder, simulatorURL: simulatorURL,
+                port: try await gateway.port("gateway.listener"),
+                adminURL: "http://127.0.0.1:\(try await gateway.port("gateway.admin"))"))
+    }
+
+    /// What became of a key, as JSON.
+    func report(_ key: String) async throws -> String {
+        try await Self.transfer(
+            "GET", "\(url)/v1/idempotency-keys/\(key)", "",
+            ["Authorization": "Bearer \(Self.apiKey)", "Gateway-Skill": "weather"]
+        ).text
+    }
+
     private static func write(_ text: String, to name: String, in folder: URL) throws {
         try Data(text.utf8).write(to: folder.appendingPathComponent(name))
     }

@@ -212,6 +212,18 @@ import Testing
         #expect(bed.send(content: #"{"data":{}}"#).status == 502)
     }
 
+    @Test func `a duplicate of a message in flight needs no connection to wait for it`() throws {
+        let bed = try FlowBed()
+        let first = bed.send()
+        bed.pool.unavailable = [.noFreeConnection, .noFreeConnection]
+        let other = bed.send()
+        #expect(other.answers.isEmpty)
+        bed.pool.answer(202)
+        bed.loop.run()
+        #expect(first.status == 202 && other.status == 202 && other.isReplay == true)
+        #expect(bed.send(content: #"{"data":{}}"#).problem == .tooManyInFlight)
+    }
+
     @Test func `without a token nothing is claimed, and it is told when to try again`() throws {
         let bed = try FlowBed()
         bed.endpoint.goDown()
