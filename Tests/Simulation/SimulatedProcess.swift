@@ -131,6 +131,7 @@ final class SimulatedProcess {
             POST /v1/skillmessages/users/u HTTP/1.1\r
             Host: x\r
             Authorization: Bearer key\r
+            Gateway-Region: \(timeline.element(["NA", "EU", "FE"]))\r
             \(isConsented ? "Idempotency-Resend: ?1\r\n" : "")Idempotency-Key: k\(message.key)\r
             Content-Length: \(content.utf8.count)\r
             \r

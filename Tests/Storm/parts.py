@@ -176,7 +176,7 @@ class SentinelRedis:
     @property
     def configuration(self):
         hosts = ",".join(f"127.0.0.1:{port}" for port, _ in self.sentinels)
-        return f"url: redis://{hosts}, sentinel: {{master: records}}, waitReplicas: 1"
+        return f"url: 'redis://{hosts}', sentinel: {{master: records}}, waitReplicas: 1"
 
     def stop(self):
         for _, server in self.sentinels:

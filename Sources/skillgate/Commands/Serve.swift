@@ -32,7 +32,9 @@ struct Serve: AsyncParsableCommand {
         // Ended in reverse order: the admin server answers until the gateway has drained.
         let services = ServiceGroup(
             configuration: .init(
-                services: [.init(service: admin), .init(service: gateway)],
+                services: [
+                    .init(service: admin), .init(service: gateway.evictionLog), .init(service: gateway),
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         do {
             try await services.run()

@@ -196,6 +196,11 @@ final class Gateway: Service {
         }
     }
 
+    /// Of the records that this process keeps itself.
+    var evictionLog: EvictionLog {
+        EvictionLog(store: records.local, retention: configuration.idempotency.retention, logger: logger)
+    }
+
     // MARK: What the admin server shows
 
     func readiness() async throws -> Readiness {
