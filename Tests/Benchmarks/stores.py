@@ -144,7 +144,7 @@ idempotency: {idempotency}
         before = self.cpu()
         wrk = subprocess.run(
             ["wrk", "-t1", "-c64", f"-d{seconds}s", "-s", str(self.bench.folder / "request.lua"),
-             f"http://127.0.0.1:{self.port}", "--", f"{self.name}-{self.bench.rounds}"],
+             f"http://127.0.0.1:{self.port}", "--", f"{self.bench.rounds}"],
             check=True, capture_output=True, text=True,
         ).stdout
         if "Non-2xx" in wrk:
