@@ -23,6 +23,10 @@ final class RedisNode {
 
     /// Commands that wait for a first connection, at most.
     private static let waitingLimit = 4_096
+    /// A connection that lasted shorter than this is followed by a pause, as one that never came about.
+    private static let shortLife = Duration.seconds(1)
+    /// An idle connection is tried this often, so that a dead one is noticed before a message needs it.
+    private static let idleCheck = Duration.seconds(10)
 
     private let connector: RedisConnector
     private let role: RedisHandshake.Role
@@ -38,7 +42,7 @@ final class RedisNode {
     /// The connection at hand, or the one that is being made.
     private var connection: RedisConnection?
     private var waiting = CircularBuffer<Waiting>()
-    private var timer: Scheduled<Void>?
+    private var readySince: NIODeadline?
 
     private var eventLoop: any EventLoop { connector.eventLoop }
 
@@ -115,7 +119,8 @@ final class RedisNode {
         state = .ready(connection)
         predecessor = nil
         hasFailed = false
-        pause.connected()
+        readySince = eventLoop.now
+        checkLater(connection)
         // First what was left undecided, then what is new.
         onReady(self)
         let waiting = waiting
@@ -126,18 +131,29 @@ final class RedisNode {
     private func lost(_ reason: String) {
         switch state {
         case .shutDown, .pausing: return
-        case .ready:
-            // Once at least at once: most often the server has only closed an idle connection, or was restarted.
+        case .ready, .connecting:
+            let lasted = readySince.map { Duration(from: $0, to: eventLoop.now) } ?? .zero
+            readySince = nil
             state = .pausing
             onLost(self, reason)
-            connect()
-        case .connecting:
-            state = .pausing
+            // Most often the server has only closed an idle connection, or was restarted: that is tried at once.
+            if lasted >= Self.shortLife {
+                pause.connected()
+                return connect()
+            }
             hasFailed = true
             failWaiting()
-            onLost(self, reason)
             let delay = pause.next(random: Double.random(in: 0..<1))
             eventLoop.assumeIsolated().scheduleTask(deadline: eventLoop.now + delay) { self.connect() }
+        }
+    }
+
+    private func checkLater(_ connection: RedisConnection) {
+        eventLoop.assumeIsolated().scheduleTask(deadline: eventLoop.now + Self.idleCheck) { [weak self] in
+            guard let self, case .ready(let current) = state, current === connection else { return }
+            // Whatever it says shows that it lives; that nothing comes ends the connection.
+            connection.send(RedisRequest(.plain(["PING"]))) { _ in }
+            checkLater(connection)
         }
     }
 
