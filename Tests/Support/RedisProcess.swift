@@ -1,5 +1,4 @@
 package import Foundation
-import Glibc
 
 /// A real Redis server in a temporary folder on a free port. Can be killed, stopped and started again.
 package actor RedisProcess {
@@ -74,25 +73,5 @@ package actor RedisProcess {
     @discardableResult
     package nonisolated func command(_ words: String...) throws -> String {
         try RedisControl.commands([words], port: port)
-    }
-}
-
-/// Ports that nothing listens on.
-package enum FreePort {
-    package static func find() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        guard descriptor >= 0 else { throw RunningProcess.Failure(description: "no socket") }
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                bind(descriptor, pointer, length) == 0 && getsockname(descriptor, pointer, &length) == 0
-            }
-        }
-        guard isBound else { throw RunningProcess.Failure(description: "no free port") }
-        return Int(UInt16(bigEndian: address.sin_port))
     }
 }

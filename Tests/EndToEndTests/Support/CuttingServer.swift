@@ -23,20 +23,9 @@ final class CuttingServer: Sendable {
     private let state = Mutex(State())
 
     init() throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let descriptor = listener
-        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                bind(descriptor, pointer, length) == 0 && listen(descriptor, 64) == 0
-                    && getsockname(descriptor, pointer, &length) == 0
-            }
-        }
-        guard isListening else { throw RunningProcess.Failure(description: "no port to listen on") }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let socket = try LoopbackSocket()
+        (listener, port) = (socket.descriptor, socket.port)
+        guard listen(listener, 64) == 0 else { throw RunningProcess.Failure(description: "cannot listen") }
         Thread.detachNewThread { self.accept() }
     }
 

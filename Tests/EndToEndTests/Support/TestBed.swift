@@ -31,7 +31,7 @@ struct TestBed: Sendable {
         defer { try? FileManager.default.removeItem(at: folder) }
         var arguments = ["simulate", "--listen", "127.0.0.1:0"]
         if tls {
-            try await makeCertificate(in: folder)
+            try await Certificate.make(in: folder)
             arguments += ["--tls-cert", folder.path + "/cert.pem", "--tls-key", folder.path + "/key.pem"]
         }
         let simulator = try RunningProcess(RunningProcess.skillgate, arguments)
@@ -96,17 +96,6 @@ struct TestBed: Sendable {
 
     private static func write(_ text: String, to name: String, in folder: URL) throws {
         try Data(text.utf8).write(to: folder.appendingPathComponent(name))
-    }
-
-    private static func makeCertificate(in folder: URL) async throws {
-        let openssl = try RunningProcess(
-            "/usr/bin/openssl",
-            [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                "-keyout", folder.path + "/key.pem", "-out", folder.path + "/cert.pem", "-subj", "/CN=localhost",
-                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            ])
-        guard await openssl.exitStatus() == 0 else { throw RunningProcess.Failure(description: openssl.log) }
     }
 
     /// A thousand connections need more descriptors than a shell gives.

@@ -34,8 +34,10 @@ struct RedisShape: Sendable, CustomTestStringConvertible {
     }
 
     static let tls = RedisShape(testDescription: "TLS with client certificate") { body in
-        let folder = try await Certificates.make()
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tls-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
+        try await Certificate.make(in: folder)
         let server = try RedisProcess([
             "--tls-port", "@PORT@", "--port", "0", "--save", "", "--tls-cert-file", folder.path + "/cert.pem",
             "--tls-key-file", folder.path + "/key.pem", "--tls-ca-cert-file", folder.path + "/cert.pem",
@@ -103,22 +105,5 @@ struct RedisShape: Sendable, CustomTestStringConvertible {
             throw error
         }
         await server.stop()
-    }
-}
-
-enum Certificates {
-    /// A folder with `cert.pem` and `key.pem` for localhost.
-    static func make() async throws -> URL {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("certificates-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let openssl = try RunningProcess(
-            "/usr/bin/openssl",
-            [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                "-keyout", folder.path + "/key.pem", "-out", folder.path + "/cert.pem", "-subj", "/CN=localhost",
-                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            ])
-        guard await openssl.exitStatus() == 0 else { throw RunningProcess.Failure(description: await openssl.output()) }
-        return folder
     }
 }
