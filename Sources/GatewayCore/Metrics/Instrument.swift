@@ -16,7 +16,7 @@ public enum Instrument: String, CaseIterable, Sendable {
     case idempotencyBegins = "skillgate_idempotency_begins_total"
     case idempotencyRecords = "skillgate_idempotency_records"
     case idempotencyEvictions = "skillgate_idempotency_evictions_total"
-    case idempotencyRetentionShortfall = "skillgate_idempotency_retention_shortfall_seconds"
+    case idempotencyRetention = "skillgate_idempotency_retention_seconds"
     case idempotencyStoreFailures = "skillgate_idempotency_store_failures_total"
     case idempotencyStoreUp = "skillgate_idempotency_store_up"
     case idempotencyStoreSettingOK = "skillgate_idempotency_store_setting_ok"
@@ -42,7 +42,7 @@ public enum Instrument: String, CaseIterable, Sendable {
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
         case .messagesInFlight, .upstreamConnections, .tokenExpiry, .idempotencyRecords,
-            .idempotencyRetentionShortfall, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyBacklog,
+            .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyBacklog,
             .buildInfo, .processResidentMemory, .processVirtualMemory, .processOpenFiles, .processMaximumFiles,
             .processStart:
             .gauge
@@ -65,8 +65,8 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyBegins: "Claims of an idempotency key, by what they found."
         case .idempotencyRecords: "Idempotency records at hand, by state."
         case .idempotencyEvictions: "Idempotency records removed, by reason."
-        case .idempotencyRetentionShortfall:
-            "How long before its time the last record went that a full store evicted within a minute; 0 if none was."
+        case .idempotencyRetention:
+            "For how long accepted messages are remembered here; less than configured while a full store evicts."
         case .idempotencyStoreFailures: "Commands to the shared store that failed, by what they were for."
         case .idempotencyStoreUp: "Whether the shared store can be reached from every event loop."
         case .idempotencyStoreSettingOK: "Whether a setting of the store's server keeps records safe."

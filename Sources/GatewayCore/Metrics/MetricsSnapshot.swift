@@ -44,6 +44,8 @@ public struct MetricsSnapshot: Sendable {
     public var records: MemoryIdempotencyStore.Statistics?
     /// Nil where there is none.
     public var sharedStore: SharedStore?
+    /// How long a record is kept, as configured.
+    public var retention = Duration.zero
     public var tokens: [Token] = []
     /// Names by their place in the configuration: what the series of messages are labelled with.
     public var callers: [String]
@@ -180,8 +182,9 @@ public struct MetricsSnapshot: Sendable {
         page.family(.idempotencyEvictions)
         page.sample(.idempotencyEvictions, [("reason", "expired")], records.expired)
         page.sample(.idempotencyEvictions, [("reason", "full")], records.evicted)
-        page.family(.idempotencyRetentionShortfall)
-        page.sample(.idempotencyRetentionShortfall, [], records.evictedEarlyBy?.inSeconds ?? 0)
+        page.family(.idempotencyRetention)
+        let kept = max(.zero, retention - (records.evictedEarlyBy ?? .zero))
+        page.sample(.idempotencyRetention, [], kept.inSeconds)
     }
 
     private func render(_ store: SharedStore, to page: inout MetricsPage) {

@@ -264,6 +264,7 @@ final class Gateway: Service {
                 expiresAt: statistics.expires.map { unixTime + Double(($0 - now).nanoseconds) * 1e-9 })
         }
         snapshot.sharedStore = try await sharedStore()
+        snapshot.retention = configuration.idempotency.retention
         if records.keepsLocalRecords { snapshot.records = records.local.statistics(now: now) }
         snapshot.process = ProcessStatistics.current()
         return snapshot

@@ -39,4 +39,26 @@ import Testing
             MetricsPage.Format(accept: "application/openmetrics-text;version=1.0.0,text/plain;q=0.5") == .openMetrics)
         #expect(MetricsPage.Format(accept: nil) == .prometheus)
     }
+
+    @Test func `what a store keeps is shown: how long, how many, and whether it can be reached`() {
+        var snapshot = MetricsSnapshot(
+            callers: [], skills: [], build: .init(version: "v", revision: "r", swift: "s"))
+        #expect(!snapshot.render(.prometheus).contains("skillgate_idempotency_retention_seconds"))
+        snapshot.retention = .seconds(60)
+        snapshot.records = .init(sending: 1, unknown: 2, accepted: 3, expired: 4, evicted: 5)
+        #expect(snapshot.render(.prometheus).contains("\nskillgate_idempotency_retention_seconds 60.0\n"))
+        snapshot.records?.evictedEarlyBy = .seconds(20)
+        snapshot.sharedStore = .init(isUp: true)
+        snapshot.sharedStore?.settings = [("persistence", false)]
+        let page = snapshot.render(.prometheus)
+        for line in [
+            "skillgate_idempotency_retention_seconds 40.0", "skillgate_idempotency_records{state=\"unknown\"} 2",
+            "skillgate_idempotency_evictions_total{reason=\"full\"} 5", "skillgate_idempotency_store_up 1",
+            "skillgate_idempotency_store_setting_ok{setting=\"persistence\"} 0",
+            "skillgate_idempotency_begins_total{store=\"memory\",outcome=\"owned\"} 0",
+            "skillgate_idempotency_begins_total{store=\"redis\",outcome=\"store_unavailable\"} 0",
+        ] {
+            #expect(page.contains("\n\(line)\n"), "\(line)")
+        }
+    }
 }

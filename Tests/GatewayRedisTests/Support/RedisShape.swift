@@ -89,7 +89,6 @@ struct RedisShape: Sendable, CustomTestStringConvertible {
                 try await until { try server.replicates(to: 1) }
                 var configuration = RedisConfiguration(addresses: [.init(host: "127.0.0.1", port: server.port)])
                 configuration.waitReplicas = 1
-                configuration.commandTimeout = .seconds(1)
                 try await body(configuration)
             }
         }
