@@ -219,14 +219,19 @@ final class Forwarding {
     }
 
     private func concurrentEnded(_ answer: Answer?) {
-        guard let answer else { return obtainConnection() }  // claiming anew says how it ended
+        // Claiming anew says how it ended. A message may have come to wait for want of a token, so from the start.
+        guard let answer else { return obtainToken() }
         finish(answer.content, region: answer.region, isReplay: true)
     }
 
     // MARK: Send
 
     private func send(on connection: any UpstreamConnection) {
-        guard let message, let token else { return connection.giveBack() }
+        guard let message, let token else {
+            connection.giveBack()
+            return refuseUnsent(
+                Refusal(.tokenUnavailable, "there is no access token for this skill", retryAfterSeconds: 1))
+        }
         let now = forwarder.eventLoop.now
         if let heldUp = heldUp(now) {
             connection.giveBack()

@@ -79,9 +79,12 @@ final class Recipient: AnswerRecipient {
 
 /// Grants a token at once, and another each time it is asked.
 final class ImmediateTokenEndpoint: TokenEndpoint {
-    private let state = Mutex((grants: 0, isDown: false))
+    private let state = Mutex((grants: 0, isDown: false, lifetimeSeconds: 3600))
 
     var grants: Int { state.withLock { $0.grants } }
+
+    /// Of the tokens granted from now on.
+    func grant(forSeconds lifetime: Int) { state.withLock { $0.lifetimeSeconds = lifetime } }
 
     func goDown() { state.withLock { $0.isDown = true } }
 
@@ -91,7 +94,7 @@ final class ImmediateTokenEndpoint: TokenEndpoint {
         let result: Result<TokenGrant, TokenFetchFailure> = state.withLock { state in
             guard !state.isDown else { return .failure(TokenFetchFailure(.unreachable, "down")) }
             state.grants += 1
-            return .success(TokenGrant(token: "Atc|\(state.grants)", lifetimeSeconds: 3600))
+            return .success(TokenGrant(token: "Atc|\(state.grants)", lifetimeSeconds: state.lifetimeSeconds))
         }
         return eventLoop.makeSucceededFuture(result)
     }
@@ -169,6 +172,7 @@ final class SlowStore: IdempotencyStore {
     let memory = MemoryIdempotencyStore()
     private let loop: EmbeddedEventLoop
     private let delay = Mutex<Duration?>(nil)
+    private let attemptEnd = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(_ loop: EmbeddedEventLoop) {
         self.loop = loop
@@ -193,8 +197,16 @@ final class SlowStore: IdempotencyStore {
         reply(memory.settle(claim, settlement, answer: answer, on: eventLoop))
     }
 
+    /// Ends the attempt that is asked for, on another replica: it is over, and its answer is not known here.
+    func endNextAttempt(by end: @escaping @Sendable () -> Void) { attemptEnd.withLock { $0 = end } }
+
     func answerOfAttemptInFlight(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<Answer?> {
-        memory.answerOfAttemptInFlight(claim, on: eventLoop)
+        if let end = attemptEnd.withLock({ $0 }) {
+            attemptEnd.withLock { $0 = nil }
+            end()
+            return .now(nil)
+        }
+        return memory.answerOfAttemptInFlight(claim, on: eventLoop)
     }
 
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {

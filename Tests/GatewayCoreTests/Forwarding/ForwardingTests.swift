@@ -224,6 +224,22 @@ import Testing
         #expect(bed.send(content: #"{"data":{}}"#).problem == .tooManyInFlight)
     }
 
+    @Test func `a duplicate that waited for want of a token claims nothing without one`() throws {
+        let bed = try FlowBed { $0.limits.deadline = .seconds(60) }
+        bed.endpoint.grant(forSeconds: 60)
+        bed.loop.advanceTime(by: .seconds(3600))
+        let first = bed.send()
+        bed.endpoint.goDown()
+        bed.loop.advanceTime(by: .seconds(31))
+        let pool = NIOLoopBound(bed.pool, eventLoop: bed.loop)
+        bed.store.endNextAttempt { pool.value.answer(500) }
+        let other = bed.send()
+        #expect(first.status == 500)
+        #expect(other.problem == .tokenUnavailable)
+        #expect(bed.records == .init())
+        #expect(bed.forwarder.instruments.messagesInFlight == 0)
+    }
+
     @Test func `without a token nothing is claimed, and it is told when to try again`() throws {
         let bed = try FlowBed()
         bed.endpoint.goDown()
