@@ -142,7 +142,8 @@ import TokenEndpointClient
         try await with(redis) { bed in
             try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 400}}"#)
             async let answer = bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": "k"])
-            try await bed.untilMessagesInFlight(1)
+            // Written, so its record is held; a message in flight may still be waiting for one.
+            try await bed.untilMetric(#"skillgate_upstream_attempts_total{region="NA",reason="first"}"#, is: 1)
             await redis.kill()
             #expect(try await answer.status == 202)
             try await redis.start()
