@@ -83,7 +83,7 @@ public final class RegionalPool: UpstreamPool {
                     let pipeline = channel.pipeline.syncOperations
                     if isSecure {
                         // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
-                        let name = Self.isAddress(host) ? nil : host
+                        let name = APIEndpoint.isAddress(host: host) ? nil : host
                         try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
                     }
                     try pipeline.addHandler(bound.value)
@@ -94,11 +94,6 @@ public final class RegionalPool: UpstreamPool {
             .whenComplete { result in
                 if case .failure(let error) = result { handler.connectFailed(error) }
             }
-    }
-
-    private static func isAddress(_ host: String) -> Bool {
-        host.contains(":")
-            || host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { UInt8($0) != nil }
     }
 
     // MARK: Events of connections

@@ -27,18 +27,9 @@ final class Ledger {
     private(set) var answers: [Int: Int] = [:]
     private var requestIDs: [Int: Set<String>] = [:]
     /// Attempts that wrote a byte, and attempts whose process died before they were settled.
-    private var excused: Set<AttemptName> = []
+    private var excused: Set<AttemptID> = []
     /// Records that such a process held.
     private var excusedScopes: Set<IdempotencyScope> = []
-
-    struct AttemptName: Hashable {
-        var origin: UInt64
-        var number: UInt64
-
-        init(_ attempt: AttemptID) {
-            (origin, number) = (attempt.origin, attempt.number)
-        }
-    }
 
     func violated(_ invariant: Int, _ text: String) {
         onEvent?("VIOLATED \(invariant): \(text)")
@@ -58,7 +49,7 @@ final class Ledger {
     ) -> Int {
         // With consent, a first attempt that was accepted after all may have settled the record meanwhile.
         let isConsented = claim?.consent == true
-        if let claim { excused.insert(AttemptName(claim.owner)) }
+        if let claim { excused.insert(claim.owner) }
         var isHeld = false
         if case .sending(let owner, _, _) = record?.state { isHeld = owner == claim?.owner }
         if !isHeld && !isConsented {
@@ -98,7 +89,7 @@ final class Ledger {
         onEvent?("process \(process) dies")
         for index in sends.indices where sends[index].process == process { sends[index].isOpen = false }
         for claim in claims {
-            excused.insert(AttemptName(claim.owner))
+            excused.insert(claim.owner)
             excusedScopes.insert(claim.scope)
         }
     }
@@ -130,7 +121,7 @@ final class Ledger {
     func requested() { requests += 1 }
 
     /// Whether a doubtful outcome of this attempt has a reason.
-    func isExcused(_ attempt: AttemptID) -> Bool { excused.contains(AttemptName(attempt)) }
+    func isExcused(_ attempt: AttemptID) -> Bool { excused.contains(attempt) }
 
     func isExcused(_ key: Int, _ scope: IdempotencyScope) -> Bool {
         excusedScopes.contains(scope) || sends.contains { $0.message.key == key }

@@ -30,8 +30,6 @@ public final class Simulation {
     private var processes: [SimulatedProcess] = []
     private var started = 0
     private var deaths = 0
-    private var unanswered: Set<Int> = []
-    private var isQuiet = false
     private let faultRate: Double
 
     public init(seed: UInt64, design: StoreDesign = .shipped) {
@@ -89,7 +87,6 @@ public final class Simulation {
         let process = timeline.element(processes)
         ledger.requested()
         let number = ledger.requests
-        unanswered.insert(number)
         var isOver = false
         let again = { [self] (hasSeenUnknown: Bool) in
             timeline.after(timeline.milliseconds(10...3_000)) { [self] in
@@ -98,7 +95,6 @@ public final class Simulation {
         }
         process.run { [self] in
             process.forward(message, isConsented: isConsented) { [self] answer in
-                unanswered.remove(number)
                 ledger.answered(message, with: answer, isConsented: isConsented)
                 guard !isOver else { return ledger.violated(14, "request \(number) was answered twice") }
                 isOver = true
@@ -109,9 +105,8 @@ public final class Simulation {
             }
         }
         // A caller has no answer for ever: its gateway may have died. It asks again, while the first may go on.
-        timeline.after(.seconds(4)) { [self] in
+        timeline.after(.seconds(4)) {
             guard !isOver else { return }
-            if process.isDead { unanswered.remove(number) }
             again(hasSeenUnknown)
         }
     }
@@ -160,7 +155,6 @@ public final class Simulation {
     }
 
     private func becomeQuiet() {
-        isQuiet = true
         upstream.hasFaults = false
         server.goOn()
         server.restart()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -31,19 +32,8 @@ def wait_until(condition, seconds, what):
     raise SystemExit(f"storm: {what} did not come about within {seconds} s")
 
 
-class Pause:
-    """Waiting for time to pass, where there is nothing else to wait for."""
-
-    def __init__(self):
-        import threading
-
-        self.never = threading.Event()
-
-    def wait(self, seconds):
-        self.never.wait(seconds)
-
-
-PAUSE = Pause()
+# Never set: waits for time to pass, where there is nothing else to wait for.
+PAUSE = threading.Event()
 
 
 class Server:

@@ -13,7 +13,7 @@ import threading
 import time
 
 from callers import Book, Caller, Outage, until_served
-from parts import PAUSE, Folder, Gateway, Redis, SentinelRedis, Simulator, redis, wait_until
+from parts import PAUSE, Folder, Gateway, Redis, SentinelRedis, Simulator, wait_until
 
 # The deadline of a message is 1 s here, so its lease is 2 s.
 LONGER_THAN_A_LEASE = (2.2, 3.5)

@@ -23,7 +23,7 @@ public struct IdempotencyScope: Hashable, Sendable {
 
 /// 16 bytes of HMAC-SHA-256 over idempotency key, userId and canonical message: tells whether a duplicate is the same
 /// message. Keyed, so that a store that leaks does not let anybody test guesses of what was sent.
-public struct RequestFingerprint: Equatable, Sendable {
+public struct RequestFingerprint: Hashable, Sendable {
     public let words: (UInt64, UInt64)
 
     public init(words: (UInt64, UInt64)) {
@@ -32,6 +32,11 @@ public struct RequestFingerprint: Equatable, Sendable {
 
     public static func == (one: RequestFingerprint, other: RequestFingerprint) -> Bool {
         one.words.0 == other.words.0 && one.words.1 == other.words.1
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        // Already a hash; one word tells fingerprints apart as well as two.
+        hasher.combine(words.0)
     }
 }
 

@@ -14,7 +14,7 @@ public struct AcceptedAnswer: Equatable, Sendable {
 }
 
 /// Names one attempt at sending, unique over all replicas: who holds a record.
-public struct AttemptID: Equatable, Sendable {
+public struct AttemptID: Hashable, Sendable {
     /// Random for each process and event loop.
     public var origin: UInt64
     /// Counts up.

@@ -42,16 +42,15 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     /// The scope alone will not do: released meanwhile, it may have gone to another message.
     private struct WaitedFor: Hashable {
         var scope: IdempotencyScope
-        var fingerprint: UInt64
+        var fingerprint: RequestFingerprint
 
         init(_ claim: IdempotencyClaim) {
-            (scope, fingerprint) = (claim.scope, claim.fingerprint.words.0)
+            (scope, fingerprint) = (claim.scope, claim.fingerprint)
         }
     }
 
     /// Duplicates that wait for one attempt; asked for once for all of them.
     private struct Waiting {
-        var claim: IdempotencyClaim
         var promises: [EventLoopPromise<Answer?>]
         var pause: Duration
         var until: NIODeadline
@@ -167,7 +166,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         let key = WaitedFor(claim)
         if waiting[key]?.promises.append(promise) == nil {
             let until = eventLoop.now + claim.lease
-            waiting[key] = Waiting(claim: claim, promises: [promise], pause: Self.firstPause, until: until)
+            waiting[key] = Waiting(promises: [promise], pause: Self.firstPause, until: until)
             askLater(key)
         }
         return .later(promise.futureResult)
@@ -191,7 +190,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
             self.waiting[key] = nil
             var answer: Answer?
             if case .success(let report) = result, case .accepted(let accepted) = report.state,
-                report.fingerprint == waiting.claim.fingerprint
+                report.fingerprint == key.fingerprint
             {
                 answer = Answer(.upstream(UpstreamAnswer(accepted)), region: accepted.region)
             }

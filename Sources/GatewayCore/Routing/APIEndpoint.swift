@@ -79,6 +79,12 @@ public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
         return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 
+    /// Whether the host is an IP address and no name.
+    package static func isAddress(host: String) -> Bool {
+        host.contains(":")
+            || host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { UInt8($0) != nil }
+    }
+
     /// Where Amazon serves `region`.
     public static func official(_ region: Region) -> APIEndpoint {
         let host =

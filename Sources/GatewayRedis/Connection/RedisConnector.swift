@@ -27,7 +27,8 @@ struct RedisConnector {
         eventLoop.assumeIsolated().scheduleTask(in: timeout) { connection.connectTimedOut() }
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
         let context = tls?.context
-        let name = Self.isAddress(address.host) ? nil : address.host
+        // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
+        let name = APIEndpoint.isAddress(host: address.host) ? nil : address.host
         ClientBootstrap(group: eventLoop)
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -50,11 +51,5 @@ struct RedisConnector {
                 if case .failure(let error) = result { connection.connectFailed("\(error)") }
             }
         return connection
-    }
-
-    /// A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
-    private static func isAddress(_ host: String) -> Bool {
-        host.contains(":")
-            || host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { UInt8($0) != nil }
     }
 }

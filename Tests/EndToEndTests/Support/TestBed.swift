@@ -63,27 +63,28 @@ struct TestBed: Sendable {
             \(configuration.isEmpty && tls ? "upstream: {trust: {caFile: cert.pem}}" : configuration)
             """
         try write(yaml, to: "skillgate.yaml", in: folder)
+        try await withGateway(simulator, base, folder, environment, body)
+    }
+
+    /// Starts a gateway with the configuration in `folder`, and ends it behind `body`.
+    private static func withGateway(
+        _ simulator: RunningProcess, _ simulatorURL: String, _ folder: URL, _ environment: [String: String],
+        _ body: (TestBed) async throws -> Void
+    ) async throws {
         let gateway = try RunningProcess(
             RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"],
             environment: environment)
         defer { gateway.signal(SIGKILL) }
         try await body(
             TestBed(
-                simulator: simulator, gateway: gateway, folder: folder, simulatorURL: base,
+                simulator: simulator, gateway: gateway, folder: folder, simulatorURL: simulatorURL,
                 port: try await gateway.port("gateway.listener"),
                 adminURL: "http://127.0.0.1:\(try await gateway.port("gateway.admin"))"))
     }
 
     /// Another gateway with the same configuration, for as long as `body` runs.
     func withReplica(_ body: (TestBed) async throws -> Void) async throws {
-        let gateway = try RunningProcess(
-            RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"])
-        defer { gateway.signal(SIGKILL) }
-        try await body(
-            TestBed(
-                simulator: simulator, gateway: gateway, folder: folder, simulatorURL: simulatorURL,
-                port: try await gateway.port("gateway.listener"),
-                adminURL: "http://127.0.0.1:\(try await gateway.port("gateway.admin"))"))
+        try await Self.withGateway(simulator, simulatorURL, folder, [:], body)
     }
 
     /// What became of a key, as JSON.
