@@ -63,8 +63,7 @@ struct ChunkedContent: Equatable, Sendable {
                 guard trailerBytes <= Self.trailerLimitBytes else {
                     throw FramingError("the trailer section is longer than \(Self.trailerLimitBytes) bytes")
                 }
-                let bytes = line.readableBytesUInt8Span
-                _ = try FieldLines.field(of: bytes, in: 0..<bytes.count)
+                try FieldLines.check(line.readableBytesUInt8Span)
             case .complete:
                 return .complete
             }
@@ -103,7 +102,7 @@ struct ChunkedContent: Equatable, Sendable {
         guard rest.isEmpty || bytes[rest.lowerBound] == UInt8(ascii: ";") else {
             throw FramingError("a chunk size is followed by something other than an extension")
         }
-        for index in rest where !FieldLines.isFieldValueCharacter(bytes[index]) {
+        guard FieldLines.endOfValue(of: bytes, from: index) == bytes.count else {
             throw FramingError("a chunk extension holds a control character")
         }
         return size

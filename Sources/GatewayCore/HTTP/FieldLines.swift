@@ -17,57 +17,88 @@ enum FieldLines {
     /// Returns the offset behind it, or nil when more bytes are needed. A line feed without its carriage return is
     /// refused here, so that a peer that uses them is told at once and not after a timeout.
     static func end(of bytes: Span<UInt8>, scanned: inout Int) throws(FramingError) -> Int? {
-        var index = scanned
-        while index < bytes.count {
-            if bytes[index] == UInt8(ascii: "\n") {
-                guard index > 0 && bytes[index - 1] == UInt8(ascii: "\r") else {
-                    throw FramingError("a line ends in a bare line feed; lines end in CR LF")
-                }
-                if index >= 3 && bytes[index - 2] == UInt8(ascii: "\n") {
-                    scanned = index + 1
-                    return index + 1
-                }
+        while true {
+            let index = bytes.first(UInt8(ascii: "\n"), from: scanned)
+            guard index < bytes.count else {
+                scanned = index
+                return nil
             }
-            index += 1
+            guard index > 0 && bytes[index - 1] == UInt8(ascii: "\r") else {
+                throw FramingError("a line ends in a bare line feed; lines end in CR LF")
+            }
+            scanned = index + 1
+            if index >= 3 && bytes[index - 2] == UInt8(ascii: "\n") { return scanned }
         }
-        scanned = index
-        return nil
     }
 
     /// The range of the line that starts at `start`, without its CR LF, and the start of the next one.
     static func line(
         of bytes: Span<UInt8>, from start: Int, limit: Int
     ) throws(FramingError) -> (line: Range<Int>, next: Int) {
-        var index = start
-        while index + 1 < limit {
-            if bytes[index] == UInt8(ascii: "\r") {
-                guard bytes[index + 1] == UInt8(ascii: "\n") else {
-                    throw FramingError("a carriage return stands alone; lines end in CR LF")
-                }
-                return (start..<index, index + 2)
-            }
-            index += 1
-        }
-        throw FramingError("a line has no end")
+        let index = bytes.first(UInt8(ascii: "\r"), from: start)
+        guard index + 1 < limit else { throw FramingError("a line has no end") }
+        return (start..<index, try behindLineEnd(of: bytes, at: index))
     }
 
-    /// Splits a field line into its name and its value without surrounding white space, and checks both.
-    static func field(
-        of bytes: Span<UInt8>, in line: Range<Int>
-    ) throws(FramingError) -> (name: Range<Int>, value: Range<Int>) {
-        var colon = line.lowerBound
-        while colon < line.upperBound && isTokenCharacter(bytes[colon]) { colon += 1 }
-        guard colon < line.upperBound && bytes[colon] == UInt8(ascii: ":") && colon > line.lowerBound else {
-            if isBlank(bytes[line.lowerBound]) {
+    /// One field line: its name, its value without surrounding white space, and the start of the next line.
+    struct Field {
+        var name: Range<Int>
+        var value: Range<Int>
+        var next: Int
+    }
+
+    /// The field line that starts at `start`, checked; nil if that line is the empty one that ends the section.
+    static func field(of bytes: Span<UInt8>, from start: Int) throws(FramingError) -> Field? {
+        if start < bytes.count && bytes[start] == UInt8(ascii: "\r") {
+            _ = try behindLineEnd(of: bytes, at: start)
+            return nil
+        }
+        let name = try name(of: bytes, from: start)
+        let end = endOfValue(of: bytes, from: name.upperBound + 1)
+        guard end < bytes.count else { throw FramingError("a line has no end") }
+        guard bytes[end] == UInt8(ascii: "\r") else {
+            throw FramingError("the value of field `\(bytes.text(name))` holds a control character")
+        }
+        return Field(
+            name: name, value: bytes.trimmed(name.upperBound + 1..<end), next: try behindLineEnd(of: bytes, at: end))
+    }
+
+    /// The name at the start of a field line; behind it stands a colon.
+    private static func name(of bytes: Span<UInt8>, from start: Int) throws(FramingError) -> Range<Int> {
+        var colon = start
+        while colon < bytes.count && isTokenCharacter(bytes[colon]) { colon += 1 }
+        guard colon < bytes.count && bytes[colon] == UInt8(ascii: ":") && colon > start else {
+            if start < bytes.count && isBlank(bytes[start]) {
                 throw FramingError("a field line starts with white space (obsolete line folding is not accepted)")
             }
             throw FramingError("a field line has no valid name followed at once by a colon")
         }
-        let value = bytes.trimmed(colon + 1..<line.upperBound)
-        for index in value where !isFieldValueCharacter(bytes[index]) {
-            throw FramingError("the value of field `\(bytes.text(line.lowerBound..<colon))` holds a control character")
+        return start..<colon
+    }
+
+    /// The first place from `start` on that holds no visible character, space, tab or obs-text (RFC 9110 section 5.5).
+    static func endOfValue(of bytes: Span<UInt8>, from start: Int) -> Int {
+        var end = bytes.firstControlCharacter(from: start)
+        while end < bytes.count && bytes[end] == UInt8(ascii: "\t") {
+            end = bytes.firstControlCharacter(from: end + 1)
         }
-        return (line.lowerBound..<colon, value)
+        return end
+    }
+
+    /// Checks a field line that is not needed, given without its CR LF.
+    static func check(_ line: Span<UInt8>) throws(FramingError) {
+        let name = try name(of: line, from: 0)
+        guard endOfValue(of: line, from: name.upperBound + 1) == line.count else {
+            throw FramingError("the value of field `\(line.text(name))` holds a control character")
+        }
+    }
+
+    private static func behindLineEnd(of bytes: Span<UInt8>, at carriageReturn: Int) throws(FramingError) -> Int {
+        guard carriageReturn + 1 < bytes.count else { throw FramingError("a line has no end") }
+        guard bytes[carriageReturn + 1] == UInt8(ascii: "\n") else {
+            throw FramingError("a carriage return stands alone; lines end in CR LF")
+        }
+        return carriageReturn + 2
     }
 
     /// RFC 9110 section 5.6.2, `tchar`.
@@ -82,11 +113,5 @@ enum FieldLines {
             true
         default: false
         }
-    }
-
-    /// RFC 9110 section 5.5: visible characters, space, tab and obs-text.
-    @inline(__always)
-    static func isFieldValueCharacter(_ byte: UInt8) -> Bool {
-        (byte >= 0x20 && byte != 0x7F) || byte == UInt8(ascii: "\t")
     }
 }

@@ -8,18 +8,15 @@ extension RequestHead {
         (self, isHTTP11) = try Self.requestLine(of: bytes, in: line)
         var state = FieldState()
         var next = firstField
-        while true {
-            let line: Range<Int>
-            (line, next) = try FieldLines.line(of: bytes, from: next, limit: bytes.count)
-            if line.isEmpty { break }
+        while let field = try FieldLines.field(of: bytes, from: next) {
             state.fieldCount += 1
             guard state.fieldCount <= maximumFields else {
                 throw FramingError("the head has more than \(maximumFields) fields")
             }
-            let (name, value) = try FieldLines.field(of: bytes, in: line)
-            try interpret(name, value, of: bytes, state: &state)
+            try interpret(field.name, field.value, of: bytes, state: &state)
+            next = field.next
         }
-        guard next == bytes.count else { throw FramingError("the head goes on behind its empty line") }
+        guard next + 2 == bytes.count else { throw FramingError("the head goes on behind its empty line") }
         guard state.hasHost || !isHTTP11 else { throw FramingError("field `Host` is missing") }
         if state.isChunked {
             guard !state.hasLength else {

@@ -34,13 +34,11 @@ struct ResponseHead: Equatable {
         var isChunked = false
         var fieldCount = 0
         var next = firstField
-        while true {
-            let line: Range<Int>
-            (line, next) = try FieldLines.line(of: bytes, from: next, limit: bytes.count)
-            if line.isEmpty { break }
+        while let field = try FieldLines.field(of: bytes, from: next) {
             fieldCount += 1
             guard fieldCount <= maximumFields else { throw FramingError("more than \(maximumFields) fields") }
-            let (name, value) = try FieldLines.field(of: bytes, in: line)
+            let (name, value) = (field.name, field.value)
+            next = field.next
             switch name.count {
             case 10 where bytes.isEqualIgnoringCase(name, to: "connection"):
                 if bytes.isEqualIgnoringCase(value, to: "close") { keepsAlive = false }

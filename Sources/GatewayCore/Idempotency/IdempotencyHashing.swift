@@ -42,13 +42,12 @@ public struct RequestFingerprint: Hashable, Sendable {
 
 /// Makes scopes and fingerprints; one an event loop, since it keeps its buffers.
 struct IdempotencyHasher {
-    /// Already fed with the key, which costs as much as hashing a short message; copied for each.
-    private let keyed: HMAC<SHA256>
+    private let keyed: KeyedHash
     private var canonical = CanonicalMessage()
     private var scopeInput: [UInt8] = []
 
     init(fingerprintKey: SymmetricKey) {
-        keyed = HMAC<SHA256>(key: fingerprintKey)
+        keyed = KeyedHash(key: fingerprintKey)
     }
 
     /// - Parameter prefix: caller and skill, length-prefixed (`Skill.scopePrefix`).
@@ -80,9 +79,7 @@ struct IdempotencyHasher {
         canonical.append(userBytes, 0..<userBytes.count)
         let bytes = content.readableBytesUInt8Span
         _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
-        var code = keyed
-        canonical.form.withUnsafeBytes { code.update(data: $0) }
-        return code.finalize().withUnsafeBytes { digest in
+        return canonical.form.withUnsafeBytes { keyed.authenticationCode(for: $0) }.withUnsafeBytes { digest in
             RequestFingerprint(
                 words: (
                     digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),

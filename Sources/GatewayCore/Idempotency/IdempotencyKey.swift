@@ -11,11 +11,12 @@ public struct IdempotencyKey: Equatable, Sendable {
     /// The key's characters, quotes and escapes undone.
     public let characters: ByteBuffer
 
+    private static var form: String { "1 to \(limitCharacters) visible ASCII characters, or a quoted string" }
+
     public init(parsing value: Range<Int>, of head: ByteBuffer) throws(Refusal) {
         let bytes = head.readableBytesUInt8Span
-        let form = "1 to \(Self.limitCharacters) visible ASCII characters, or a quoted string"
         guard !value.isEmpty else {
-            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` is empty; expected \(form)")
+            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` is empty; expected \(Self.form)")
         }
         if bytes[value.lowerBound] == UInt8(ascii: "\"") {
             characters = try Self.unquote(value, of: head)
@@ -24,7 +25,7 @@ public struct IdempotencyKey: Equatable, Sendable {
                 throw Refusal(
                     .idempotencyKeyInvalid,
                     "field `Idempotency-Key` holds a character that is not visible ASCII at position "
-                        + "\(index - value.lowerBound + 1); expected \(form)"
+                        + "\(index - value.lowerBound + 1); expected \(Self.form)"
                 )
             }
             characters = Self.slice(value, of: head)
@@ -32,7 +33,7 @@ public struct IdempotencyKey: Equatable, Sendable {
         guard (1...Self.limitCharacters).contains(characters.readableBytes) else {
             throw Refusal(
                 .idempotencyKeyInvalid,
-                "field `Idempotency-Key` has \(characters.readableBytes) characters; expected \(form)"
+                "field `Idempotency-Key` has \(characters.readableBytes) characters; expected \(Self.form)"
             )
         }
     }

@@ -31,7 +31,7 @@ struct CanonicalMessage {
 
     mutating func append(_ bytes: Span<UInt8>, _ range: Range<Int>) {
         append(length: range.count)
-        for index in range { form.append(bytes[index]) }
+        bytes.extracting(range).withUnsafeBufferPointer { form.append(contentsOf: $0) }
     }
 
     /// Appends the value at `start` of JSON text that `MessageValidator` has accepted; returns the offset behind it.
@@ -125,8 +125,8 @@ struct CanonicalMessage {
     }
 
     private static func stringEnd(_ bytes: Span<UInt8>, at start: Int) -> Int {
-        var index = start + 1
-        while bytes[index] != UInt8(ascii: "\"") { index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1 }
+        var index = bytes.firstQuoteOrBackslash(from: start + 1)
+        while bytes[index] == UInt8(ascii: "\\") { index = bytes.firstQuoteOrBackslash(from: index + 2) }
         return index + 1
     }
 
@@ -160,10 +160,10 @@ struct CanonicalMessage {
             if bytes[index] == UInt8(ascii: "\\"), let escape = try? JSONEscape(bytes, at: index) {
                 escape.append(to: &output)
                 index += escape.length
-            } else {
-                output.append(bytes[index])
-                index += 1
             }
+            let end = min(bytes.first(UInt8(ascii: "\\"), from: index), range.upperBound)
+            bytes.extracting(index..<end).withUnsafeBufferPointer { output.append(contentsOf: $0) }
+            index = end
         }
     }
 }

@@ -130,7 +130,9 @@ struct JSONScanner {
     mutating func string(_ bytes: Span<UInt8>, from start: Int) throws(MessageError) -> Int {
         var index = start + 1
         var saved = 0
-        while index < bytes.count {
+        while true {
+            index = bytes.endOfPlainJSON(from: index)
+            guard index < bytes.count else { break }
             let byte = bytes[index]
             if byte == UInt8(ascii: "\"") {
                 compactBytes += index + 1 - start - saved
@@ -142,8 +144,6 @@ struct JSONScanner {
                 index += escape.length
             } else if byte < 0x20 {
                 throw .notJSON(offset: index, expected: "a control character to be escaped")
-            } else if byte < 0x80 {
-                index += 1
             } else {
                 index += try Self.multiByteCharacter(bytes, at: index)
             }

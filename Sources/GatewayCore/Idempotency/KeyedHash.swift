@@ -1,0 +1,32 @@
+import Crypto
+
+/// HMAC-SHA-256 (RFC 2104) under one key, for many short messages.
+///
+/// Both hashes are fed with the key once and copied for each message; the library's own HMAC hides them behind generics
+/// that cost more than hashing does.
+struct KeyedHash {
+    private let inner: SHA256
+    private let outer: SHA256
+
+    init(key: SymmetricKey) {
+        let blockBytes = SHA256.blockByteCount
+        var block = key.withUnsafeBytes { Array($0) }
+        if block.count > blockBytes { block = Array(SHA256.hash(data: block)) }
+        block += Array(repeating: 0, count: blockBytes - block.count)
+        inner = Self.hash(startingWith: block.map { $0 ^ 0x36 })
+        outer = Self.hash(startingWith: block.map { $0 ^ 0x5C })
+    }
+
+    private static func hash(startingWith block: [UInt8]) -> SHA256 {
+        var hash = SHA256()
+        block.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        return hash
+    }
+
+    func authenticationCode(for bytes: UnsafeRawBufferPointer) -> SHA256Digest {
+        var (inner, outer) = (inner, outer)
+        inner.update(bufferPointer: bytes)
+        inner.finalize().withUnsafeBytes { outer.update(bufferPointer: $0) }
+        return outer.finalize()
+    }
+}

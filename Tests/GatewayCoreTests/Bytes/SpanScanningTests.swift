@@ -1,0 +1,46 @@
+import TestSupport
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct SpanScanningTests {
+    /// The same, one byte after the other.
+    private static func first(_ bytes: [UInt8], from start: Int, where isEnd: (UInt8) -> Bool) -> Int {
+        bytes[start...].firstIndex(where: isEnd) ?? bytes.count
+    }
+
+    @Test func `every byte at every place is found, or is not, as when looked at one by one`() {
+        for length in 0...20 {
+            for place in 0..<length {
+                for byte in UInt8.min...UInt8.max {
+                    var bytes = Array(repeating: UInt8(ascii: "a"), count: length)
+                    bytes[place] = byte
+                    check(bytes, from: 0)
+                }
+            }
+        }
+    }
+
+    @Test func `random bytes are scanned as when looked at one by one`() {
+        var random = SeededGenerator(seed: 7)
+        for _ in 0..<20_000 {
+            let length = Int.random(in: 0..<40, using: &random)
+            let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
+            check(bytes, from: Int.random(in: 0...length, using: &random))
+        }
+    }
+
+    private func check(_ bytes: [UInt8], from start: Int) {
+        let span = bytes.span
+        let plain = span.endOfPlainJSON(from: start)
+        let quote = span.firstQuoteOrBackslash(from: start)
+        let control = span.firstControlCharacter(from: start)
+        let lineFeed = span.first(0x0A, from: start)
+        #expect(
+            plain == Self.first(bytes, from: start) { $0 < 0x20 || $0 > 0x7F || $0 == 0x22 || $0 == 0x5C },
+            "\(bytes) from \(start)")
+        #expect(quote == Self.first(bytes, from: start) { $0 == 0x22 || $0 == 0x5C }, "\(bytes) from \(start)")
+        #expect(control == Self.first(bytes, from: start) { $0 < 0x20 || $0 == 0x7F }, "\(bytes) from \(start)")
+        #expect(lineFeed == Self.first(bytes, from: start) { $0 == 0x0A }, "\(bytes) from \(start)")
+    }
+}
