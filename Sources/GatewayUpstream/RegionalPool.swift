@@ -42,7 +42,7 @@ public final class RegionalPool: UpstreamPool {
     }
 
     public func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
-        switch machine.lease(now: eventLoop.now) {
+        switch machine.leaseIdle().map(PoolStateMachine.LeaseAction.use) ?? machine.lease(now: eventLoop.now) {
         case .use(let id):
             guard let connection = connections[id] else { return .failure(.connectionLost) }
             return .success(connection)

@@ -34,6 +34,8 @@ struct IdempotencyRecordTable {
     private struct AgeList {
         var oldest = none
         var newest = none
+        /// Of the oldest: looked at for every claim, so it is kept where it is at hand.
+        var oldestExpires = NIODeadline.distantFuture
     }
 
     struct Counts: Equatable {
@@ -55,14 +57,30 @@ struct IdempotencyRecordTable {
     private var texts: [UInt32: String] = [:]
     private(set) var counts = Counts()
 
-    /// The record of `scope`, unpacked.
-    func record(_ scope: IdempotencyScope) -> IdempotencyRecord? {
-        position(of: scope).map { unpack(slot(at: $0)) }
+    /// Where a record stands, until the next change: looked up once for reading it and for replacing it, since each
+    /// look-up reaches into memory that no cache holds.
+    struct Place {
+        fileprivate var position: Int?
     }
+
+    func place(of scope: IdempotencyScope) -> Place { Place(position: position(of: scope)) }
+
+    /// The record at `place`, unpacked; nil if there is none.
+    func record(at place: Place) -> IdempotencyRecord? {
+        place.position.map { unpack(slot(at: $0)) }
+    }
+
+    /// The record of `scope`, unpacked.
+    func record(_ scope: IdempotencyScope) -> IdempotencyRecord? { record(at: place(of: scope)) }
 
     /// Puts `record` in the place of what was there; nil removes it.
     mutating func replace(_ scope: IdempotencyScope, with record: IdempotencyRecord?) {
-        if let position = position(of: scope) {
+        replace(scope, at: place(of: scope), with: record)
+    }
+
+    /// - Parameter place: of `scope`.
+    mutating func replace(_ scope: IdempotencyScope, at place: Place, with record: IdempotencyRecord?) {
+        if let position = place.position {
             let slot = slot(at: position)
             unlink(slot)
             guard let record else {
@@ -100,9 +118,8 @@ struct IdempotencyRecordTable {
     }
 
     private func expiredScope(now: NIODeadline) -> IdempotencyScope? {
-        for oldest in [settled.oldest, held.oldest] where oldest != Self.none && self[oldest].expires <= now {
-            return self[oldest].scope
-        }
+        if settled.oldestExpires <= now { return self[settled.oldest].scope }
+        if held.oldestExpires <= now { return self[held.oldest].scope }
         return nil
     }
 
@@ -190,7 +207,12 @@ struct IdempotencyRecordTable {
         var list = isHeld ? held : settled
         self[slot].previous = list.newest
         self[slot].next = Self.none
-        if list.newest == Self.none { list.oldest = slot } else { self[list.newest].next = slot }
+        if list.newest == Self.none {
+            list.oldest = slot
+            list.oldestExpires = self[slot].expires
+        } else {
+            self[list.newest].next = slot
+        }
         list.newest = slot
         if isHeld { held = list } else { settled = list }
         count(self[slot].kind, 1)
@@ -200,7 +222,12 @@ struct IdempotencyRecordTable {
         let isHeld = self[slot].isHeld
         var list = isHeld ? held : settled
         let (previous, next) = (self[slot].previous, self[slot].next)
-        if previous == Self.none { list.oldest = next } else { self[previous].next = next }
+        if previous == Self.none {
+            list.oldest = next
+            list.oldestExpires = next == Self.none ? .distantFuture : self[next].expires
+        } else {
+            self[previous].next = next
+        }
         if next == Self.none { list.newest = previous } else { self[next].previous = previous }
         if isHeld { held = list } else { settled = list }
         count(self[slot].kind, -1)

@@ -73,19 +73,22 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         let outcome: ClaimOutcome = shard(claim.scope).state.withLock { state in
             // Two for each that may be added: expiry keeps up with any load, without a pause or a timer.
             state.expired += state.table.removeExpired(now: now, limit: 2)
-            var record = state.table.record(claim.scope)
-            let before = record
+            var place = state.table.place(of: claim.scope)
+            var record = state.table.record(at: place)
+            let isNew = record == nil
             let outcome = IdempotencyRecord.claim(claim, on: &record, now: now)
             guard outcome == .owned else { return outcome }
-            if before == nil && !makeRoom(&state, now: now) { return .storeFull }
-            state.table.replace(claim.scope, with: record)
+            if isNew && state.table.counts.all >= recordsPerShard {
+                guard makeRoom(&state, now: now) else { return .storeFull }
+                place = state.table.place(of: claim.scope)
+            }
+            state.table.replace(claim.scope, at: place, with: record)
             return .owned
         }
         return .now(ClaimReply(outcome, .memory))
     }
 
     private func makeRoom(_ state: inout ShardState, now: NIODeadline) -> Bool {
-        guard state.table.counts.all >= recordsPerShard else { return true }
         guard whenFull == .evictOldest, let expires = state.table.evictOldestSettled() else { return false }
         state.evicted += 1
         state.lastEviction = (now, Duration(from: now, to: expires))
@@ -97,10 +100,11 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     ) -> Eventual<Void> {
         let now = eventLoop.now
         let waiters: [EventLoopPromise<Answer?>]? = shard(claim.scope).state.withLock { state in
-            var record = state.table.record(claim.scope)
+            let place = state.table.place(of: claim.scope)
+            var record = state.table.record(at: place)
             let before = record
             IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
-            if record != before { state.table.replace(claim.scope, with: record) }
+            if record != before { state.table.replace(claim.scope, at: place, with: record) }
             if case .sending = record?.state { return nil }
             return state.waiters.isEmpty ? nil : state.waiters.removeValue(forKey: claim.scope)
         }

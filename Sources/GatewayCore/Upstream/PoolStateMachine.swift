@@ -64,6 +64,8 @@ public struct PoolStateMachine: Sendable {
     }
 
     public let configuration: Configuration
+    private let idleTimeout: TimeAmount
+    private let maximumAge: TimeAmount
     private var connections: [ConnectionID: Connection] = [:]
     /// Newest last. Taking the newest lets the others grow old and close.
     private var idle: [ConnectionID] = []
@@ -76,6 +78,8 @@ public struct PoolStateMachine: Sendable {
 
     public init(_ configuration: Configuration) {
         self.configuration = configuration
+        idleTimeout = TimeAmount(configuration.idleTimeout)
+        maximumAge = TimeAmount(configuration.maximumAge)
     }
 
     public var idleCount: Int { idle.count }
@@ -83,11 +87,15 @@ public struct PoolStateMachine: Sendable {
     public var leasedCount: Int { connections.count - idle.count - connecting }
     public var isEmpty: Bool { connections.isEmpty }
 
+    /// The connection that was used last of those that are free; nil if none is.
+    public mutating func leaseIdle() -> ConnectionID? {
+        guard let id = idle.popLast(), case .idle(_, let usage) = connections[id] else { return nil }
+        connections[id] = .leased(usage)
+        return id
+    }
+
     public mutating func lease(now: NIODeadline) -> LeaseAction {
-        if let id = idle.popLast(), case .idle(_, let usage) = connections[id] {
-            connections[id] = .leased(usage)
-            return .use(id)
-        }
+        if let id = leaseIdle() { return .use(id) }
         guard waiting.count < configuration.maximumWaiters else { return .refuse }
         let waiter = nextID()
         waiting.insert(waiter)
@@ -121,7 +129,7 @@ public struct PoolStateMachine: Sendable {
         if wasUsed { usage.uses += 1 }
         let isWorn =
             usage.uses >= configuration.maximumUses
-            || Duration(from: usage.established, to: now) >= configuration.maximumAge
+            || now - usage.established >= maximumAge
         guard !isWorn else { return .close }
         return makeFree(id, usage, now: now)
     }
@@ -142,8 +150,7 @@ public struct PoolStateMachine: Sendable {
         idle.removeAll { id in
             guard case .idle(let since, let usage) = connections[id] else { return true }
             guard
-                Duration(from: since, to: now) >= configuration.idleTimeout
-                    || Duration(from: usage.established, to: now) >= configuration.maximumAge
+                now - since >= idleTimeout || now - usage.established >= maximumAge
             else { return false }
             connections[id] = nil
             worn.append(id)
