@@ -21,7 +21,6 @@ final class HTTPConnection: ChannelInboundHandler {
     private static let readAheadLimitBytes = 64 * 1024
 
     private let loop: ListenerLoop
-    private let configuration: ListenerConfiguration
     private var assembler: RequestAssembler
     private var state = State.reading
     private var phase = RequestAssembler.Phase.idle
@@ -35,8 +34,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     init(loop: ListenerLoop) {
         self.loop = loop
-        configuration = loop.configuration
-        assembler = RequestAssembler(limits: loop.configuration.limits)
+        assembler = RequestAssembler(limits: loop.limits)
         deadline = .distantFuture
     }
 
@@ -124,9 +122,9 @@ final class HTTPConnection: ChannelInboundHandler {
         self.phase = phase
         deadline =
             switch phase {
-            case .idle: now + configuration.idleTimeout
-            case .head: now + configuration.headTimeout
-            case .content: now + configuration.contentTimeout
+            case .idle: now + loop.idleTimeout
+            case .head: now + loop.headTimeout
+            case .content: now + loop.contentTimeout
             }
     }
 
@@ -146,6 +144,11 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private func write(_ buffer: ByteBuffer) {
         context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// What `answered` wrote goes out.
+    func flush() {
+        context?.flush()
     }
 
     /// Closes our side and gives the caller time to read: closing at once, with bytes unread, would reset the
@@ -173,14 +176,17 @@ extension HTTPConnection: AnswerRecipient {
     func answered(_ answer: Answer) {
         guard case .answering(let callerKeepsAlive) = state else { return }
         let keepsAlive = callerKeepsAlive && !loop.isDraining && !inputIsClosed
-        write(encode(answer, keepsAlive: keepsAlive))
+        let encoded = encode(answer, keepsAlive: keepsAlive)
         guard keepsAlive else {
+            write(encoded)
             state = .closing
             return closeGracefully()
         }
+        context?.write(wrapOutboundOut(encoded), promise: nil)
+        loop.flushes.append(self)
         state = .reading
         phase = .idle
-        deadline = loop.eventLoop.now + configuration.idleTimeout
+        deadline = loop.eventLoop.now + loop.idleTimeout
         if assembler.bufferedBytes > 0 { advance() }
         if hasPendingRead { resumeReading() }
     }

@@ -11,7 +11,12 @@ final class ListenerLoop {
     let eventLoop: any EventLoop
     let forwarder: MessageForwarder
     let encoder: AnswerEncoder
-    let configuration: ListenerConfiguration
+    let limits: RequestAssembler.Limits
+    let headTimeout: TimeAmount
+    let contentTimeout: TimeAmount
+    let idleTimeout: TimeAmount
+    /// Connections with answers to be sent at the end of the turn.
+    let flushes: TurnQueue<HTTPConnection>
     private(set) var isDraining = false
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var sweep: RepeatedTask?
@@ -25,8 +30,12 @@ final class ListenerLoop {
         self.eventLoop = eventLoop
         self.forwarder = forwarder
         self.encoder = encoder
-        self.configuration = configuration
+        limits = configuration.limits
+        headTimeout = TimeAmount(configuration.headTimeout)
+        contentTimeout = TimeAmount(configuration.contentTimeout)
+        idleTimeout = TimeAmount(configuration.idleTimeout)
         self.gate = gate
+        flushes = TurnQueue(on: eventLoop) { $0.flush() }
     }
 
     func opened(_ connection: HTTPConnection) {

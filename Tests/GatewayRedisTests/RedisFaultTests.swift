@@ -1,5 +1,6 @@
 import GatewayCore
 import GatewayRedis
+import NIOCore
 import NIOPosix
 import TestSupport
 import Testing

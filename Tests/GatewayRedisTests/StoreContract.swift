@@ -17,7 +17,7 @@ struct StoreContract {
 
     private func claim(
         _ scope: IdempotencyScope, owner: UInt64, fingerprint: RequestFingerprint = fingerprint,
-        lease: Duration = .seconds(20), retention: Duration = .seconds(600), consent: Bool = false
+        lease: TimeAmount = .seconds(20), retention: TimeAmount = .seconds(600), consent: Bool = false
     ) -> IdempotencyClaim {
         IdempotencyClaim(
             scope: scope, fingerprint: fingerprint, owner: AttemptID(origin: 1, number: owner), lease: lease,

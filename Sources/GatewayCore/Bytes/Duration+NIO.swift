@@ -6,6 +6,11 @@ extension NIODeadline {
     }
 }
 
+extension TimeAmount {
+    /// Whole and fractional seconds, for metrics.
+    var inSeconds: Double { Double(nanoseconds) * 1e-9 }
+}
+
 extension Duration {
     /// Whole and fractional seconds, for metrics and for people.
     public var inSeconds: Double {

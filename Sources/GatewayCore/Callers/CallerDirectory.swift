@@ -19,13 +19,14 @@ public struct CallerDirectory: Sendable {
     }
 
     /// Whoever the request's credentials belong to. Every failure looks the same from outside.
-    func authenticate(_ head: RequestHead, _ bytes: ByteBuffer) throws(Refusal) -> Caller {
-        guard let authorization = head.authorization else {
+    func authenticate(_ request: InboundRequest) throws(Refusal) -> Caller {
+        guard let authorization = request.head.authorization else {
             guard let anonymousCaller else {
                 throw Refusal(.notAuthenticated, "field `Authorization` is missing; expected `Bearer` and an API key")
             }
             return callers[anonymousCaller]
         }
+        let bytes = request.headBytes
         guard let key = Self.bearerToken(bytes.readableBytesUInt8Span, authorization) else {
             throw Refusal(.notAuthenticated, "field `Authorization` does not hold `Bearer` and an API key")
         }

@@ -28,14 +28,24 @@ final class Forwarding {
     /// The 403 that is passed on if the message cannot be sent once more.
     private var firstRefusal: UpstreamAnswer?
 
-    /// What is known of the message once it has been looked at.
-    private struct Message {
-        var caller: Caller
-        var skill: Skill
-        var user: UserID
-        var region: Region
-        var key: IdempotencyKey?
-        var consent: Bool
+    /// What is known of the message once it has been looked at. An object, so that a step that needs a part of it does
+    /// not retain all the others.
+    private final class Message {
+        let caller: Caller
+        let skill: Skill
+        let user: UserID
+        let region: Region
+        let key: IdempotencyKey?
+        let consent: Bool
+
+        init(caller: Caller, skill: Skill, user: UserID, region: Region, key: IdempotencyKey?, consent: Bool) {
+            self.caller = caller
+            self.skill = skill
+            self.user = user
+            self.region = region
+            self.key = key
+            self.consent = consent
+        }
     }
 
     init(
@@ -46,7 +56,7 @@ final class Forwarding {
         self.recipient = recipient
         self.forwarder = forwarder
         started = forwarder.eventLoop.now
-        deadline = started + forwarder.configuration.limits.deadline
+        deadline = started + forwarder.times.deadline
         sentAt = started
         askedForConnection = started
     }
@@ -65,8 +75,8 @@ final class Forwarding {
 
     private func look() throws(Refusal) -> Message {
         let configuration = forwarder.configuration
-        let fields = RequestFields(request.head, request.headBytes)
-        let caller = try configuration.callers.authenticate(request.head, request.headBytes)
+        let fields = RequestFields(request)
+        let caller = try configuration.callers.authenticate(request)
         labels.caller = caller.index
         try fields.refuseRepeated()
         let skill = try fields.skill(of: caller, in: configuration.skills)
@@ -150,13 +160,12 @@ final class Forwarding {
     /// The same for every try of this request.
     private func claim(_ message: Message, _ key: IdempotencyKey) -> IdempotencyClaim {
         if let claim { return claim }
-        let configuration = forwarder.configuration
         let claim = IdempotencyClaim(
             scope: forwarder.scope(caller: message.caller, skill: message.skill, key: key),
             fingerprint: forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content),
             owner: forwarder.nextAttempt(),
-            lease: configuration.limits.lease,
-            retention: configuration.retention,
+            lease: forwarder.times.lease,
+            retention: forwarder.times.retention,
             consent: message.consent
         )
         self.claim = claim
@@ -227,6 +236,18 @@ final class Forwarding {
     // MARK: Send
 
     private func send(on connection: any UpstreamConnection) {
+        forwarder.sends.append(Send(forwarding: self, connection: connection))
+    }
+
+    /// A message that is sent at the end of its event loop's turn.
+    struct Send {
+        fileprivate var forwarding: Forwarding
+        fileprivate var connection: any UpstreamConnection
+
+        func perform() { forwarding.write(to: connection) }
+    }
+
+    private func write(to connection: any UpstreamConnection) {
         guard let message, let token else {
             connection.giveBack()
             return refuseUnsent(
@@ -254,7 +275,7 @@ final class Forwarding {
     private func heldUp(_ now: NIODeadline) -> Refusal? {
         let isOverBudget =
             sends == 0
-            && claimedAt.map { Duration(from: $0, to: now) > forwarder.configuration.limits.sendBudget } == true
+            && claimedAt.map { now - $0 > forwarder.times.sendBudget } == true
         guard isOverBudget || now >= deadline else { return nil }
         return Refusal(
             .sendBudgetExceeded, "the gateway was held up before it could send; nothing was sent",
@@ -324,7 +345,7 @@ final class Forwarding {
     private func finish(_ content: Answer.Content, region: Region? = nil, isReplay: Bool = false) {
         var answer = Answer(content, region: region ?? message?.region, isReplay: isReplay)
         answer.isDeduplicatedLocally = isDeduplicatedLocally
-        let duration = Duration(from: started, to: forwarder.eventLoop.now)
+        let duration = forwarder.eventLoop.now - started
         labels.region = answer.region ?? labels.region
         forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
         if case .refusal(let refusal) = content { forwarder.report(refusal, region: answer.region) }
@@ -358,14 +379,14 @@ final class Forwarding {
 extension Forwarding: UpstreamReceiver {
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
         guard let message else { return }
-        let waited = Duration(from: askedForConnection, to: forwarder.eventLoop.now)
+        let waited = forwarder.eventLoop.now - askedForConnection
         forwarder.instruments.upstreamQueue[message.region].observe(waited.inSeconds)
         connectionObtained(result)
     }
 
     func upstreamAnswered(_ answer: UpstreamAnswer) {
         guard let message else { return }
-        let duration = Duration(from: sentAt, to: forwarder.eventLoop.now)
+        let duration = forwarder.eventLoop.now - sentAt
         forwarder.instruments.upstreamAnswered(message.region, status: answer.status, seconds: duration.inSeconds)
         switch AnswerDisposition(status: answer.status, strict5xx: forwarder.configuration.strict5xx) {
         case .accepted:

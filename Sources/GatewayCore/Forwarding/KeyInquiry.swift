@@ -19,8 +19,8 @@ struct KeyInquiry {
 
     private func scope(_ segment: Range<Int>) throws(Refusal) -> IdempotencyScope {
         let configuration = forwarder.configuration
-        let fields = RequestFields(request.head, request.headBytes)
-        let caller = try configuration.callers.authenticate(request.head, request.headBytes)
+        let fields = RequestFields(request)
+        let caller = try configuration.callers.authenticate(request)
         try fields.refuseRepeated()
         let skill = try fields.skill(of: caller, in: configuration.skills)
         let key = try IdempotencyKey(segment: segment, of: request.headBytes)

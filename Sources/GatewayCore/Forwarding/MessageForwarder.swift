@@ -11,16 +11,34 @@ public protocol AnswerRecipient: AnyObject {
 /// `Forwarding` is the way of one message; this is the ground it walks on.
 public final class MessageForwarder {
     let configuration: ForwardingConfiguration
+    let times: Times
     let store: any IdempotencyStore
     let pools: ByRegion<any UpstreamPool>
     let eventLoop: any EventLoop
     let requests: ByRegion<UpstreamRequest>
+    let sends: TurnQueue<Forwarding.Send>
     var hasher: IdempotencyHasher
     public internal(set) var instruments = ForwardingInstruments()
     private let onProblem: @Sendable (Refusal, Region?) -> Void
     private let scopePrefixes: [[[UInt8]]]
     private let origin: UInt64
     private var attempts: UInt64 = 0
+
+    /// The configuration's durations in the form in which they are added to deadlines, a few for each message: making
+    /// it anew each time takes divisions of 128 bits.
+    struct Times {
+        let deadline: TimeAmount
+        let lease: TimeAmount
+        let retention: TimeAmount
+        let sendBudget: TimeAmount
+
+        init(_ configuration: ForwardingConfiguration) {
+            deadline = TimeAmount(configuration.limits.deadline)
+            lease = TimeAmount(configuration.limits.lease)
+            retention = TimeAmount(configuration.retention)
+            sendBudget = TimeAmount(configuration.limits.sendBudget)
+        }
+    }
 
     /// - Parameters:
     ///   - fingerprintKey: the same on every replica that shares the store.
@@ -32,6 +50,7 @@ public final class MessageForwarder {
         onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
     ) {
         self.configuration = configuration
+        times = Times(configuration)
         self.store = store
         self.pools = pools
         self.eventLoop = eventLoop
@@ -40,6 +59,7 @@ public final class MessageForwarder {
         requests = ByRegion {
             UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
         }
+        sends = TurnQueue(on: eventLoop) { $0.perform() }
         hasher = IdempotencyHasher(fingerprintKey: fingerprintKey)
         scopePrefixes = configuration.callers.callers.map { caller in
             configuration.skills.map { Self.scopePrefix(caller: caller.name, skill: $0.name) }
@@ -92,7 +112,8 @@ public final class MessageForwarder {
 
     /// The one segment behind `prefix`.
     private static func segment(of request: InboundRequest, behind prefix: StaticString) -> Range<Int>? {
-        let bytes = request.headBytes.readableBytesUInt8Span
+        let headBytes = request.headBytes
+        let bytes = headBytes.readableBytesUInt8Span
         let path = request.head.path
         let segment = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)..<path.upperBound
         guard bytes.isEqual(path.lowerBound..<segment.lowerBound, to: prefix),

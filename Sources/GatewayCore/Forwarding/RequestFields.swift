@@ -2,12 +2,12 @@ import NIOCore
 
 /// Reads the request fields that say what is to become of a message, and refuses what they cannot mean.
 struct RequestFields {
-    private let head: RequestHead
-    private let headBytes: ByteBuffer
+    private let request: InboundRequest
+    private var head: RequestHead { request.head }
+    private var headBytes: ByteBuffer { request.headBytes }
 
-    init(_ head: RequestHead, _ headBytes: ByteBuffer) {
-        self.head = head
-        self.headBytes = headBytes
+    init(_ request: InboundRequest) {
+        self.request = request
     }
 
     func refuseRepeated() throws(Refusal) {

@@ -1,11 +1,13 @@
 public import NIOCore
 
 /// One request, complete: its head, and its content without any transfer coding.
-public struct InboundRequest: Sendable {
-    public var head: RequestHead
+///
+/// An object, since all of a message's way refers to it and none of it changes it.
+public final class InboundRequest: Sendable {
+    public let head: RequestHead
     /// The bytes that the ranges of `head` point into, from the reader index on.
-    public var headBytes: ByteBuffer
-    public var content: ByteBuffer
+    public let headBytes: ByteBuffer
+    public let content: ByteBuffer
 
     public init(head: RequestHead, headBytes: ByteBuffer, content: ByteBuffer) {
         self.head = head
@@ -134,9 +136,10 @@ public struct RequestAssembler: Sendable {
         let head = try RequestHead(parsing: headBytes.readableBytesUInt8Span, maximumFields: limits.fields)
         switch head.framing {
         case .none:
-            state = .content(head, headBytes: headBytes, length: 0, toldToContinue: true)
+            return finish(head, headBytes, ByteBuffer())
         case .length(let length):
             guard length <= limits.contentBytes else { return refuseContent("is \(length) bytes, more than") }
+            if let content = buffer.readSlice(length: length) { return finish(head, headBytes, content) }
             state = .content(head, headBytes: headBytes, length: length, toldToContinue: false)
         case .chunked:
             state = .chunked(

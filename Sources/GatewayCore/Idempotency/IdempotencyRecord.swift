@@ -32,15 +32,15 @@ public struct IdempotencyClaim: Equatable, Sendable {
     public var fingerprint: RequestFingerprint
     public var owner: AttemptID
     /// For how long a duplicate is told that the first is in flight; after it, that its outcome is in doubt.
-    public var lease: Duration
+    public var lease: TimeAmount
     /// How long the record lives.
-    public var retention: Duration
+    public var retention: TimeAmount
     /// The caller accepts a possible double (`Idempotency-Resend: ?1`, or `unknownOutcome: resend`).
     public var consent: Bool
 
     public init(
-        scope: IdempotencyScope, fingerprint: RequestFingerprint, owner: AttemptID, lease: Duration,
-        retention: Duration, consent: Bool
+        scope: IdempotencyScope, fingerprint: RequestFingerprint, owner: AttemptID, lease: TimeAmount,
+        retention: TimeAmount, consent: Bool
     ) {
         self.scope = scope
         self.fingerprint = fingerprint

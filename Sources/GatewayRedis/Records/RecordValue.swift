@@ -124,6 +124,11 @@ extension ByteBuffer {
     }
 }
 
+extension TimeAmount {
+    /// Whole milliseconds, rounded down.
+    var inMilliseconds: Int { Int(clamping: nanoseconds / 1_000_000) }
+}
+
 extension Duration {
     /// Whole milliseconds, rounded down.
     var inMilliseconds: Int {

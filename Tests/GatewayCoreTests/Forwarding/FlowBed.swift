@@ -9,13 +9,14 @@ import Synchronization
 /// in the test's hands.
 final class FlowBed {
     let loop = EmbeddedEventLoop()
-    let pool = ScriptedPool()
+    let pool: ScriptedPool
     let endpoint = ImmediateTokenEndpoint()
     let store: SlowStore
     let forwarder: MessageForwarder
     let tokens: TokenCache
 
     init(_ change: (inout ForwardingConfiguration) -> Void = { _ in }) throws {
+        pool = ScriptedPool(loop)
         tokens = TokenCache(
             ClientCredentials(clientID: "c", clientSecret: "s"), endpoint: endpoint, eventLoop: loop)
         let endpoints = ByRegion { APIEndpoint.official($0) }
@@ -57,6 +58,7 @@ final class FlowBed {
         assembler.receive(ByteBuffer(string: text))
         let recipient = Recipient()
         if case .request(let request) = assembler.next() { forwarder.forward(request, to: recipient) }
+        loop.run()
         return recipient
     }
 
@@ -100,8 +102,9 @@ final class ImmediateTokenEndpoint: TokenEndpoint {
     }
 }
 
-/// Connections whose answers the test gives.
+/// Connections whose answers the test gives. Each answer is a turn of the event loop.
 final class ScriptedPool: UpstreamPool {
+    private let loop: EmbeddedEventLoop
     /// What the next lease gets; connections while empty.
     var unavailable: [UpstreamUnavailable] = []
     /// Leases are given when the test says so, not at once.
@@ -112,6 +115,10 @@ final class ScriptedPool: UpstreamPool {
     private(set) var requests: [String] = []
     private(set) var receivers: [any UpstreamReceiver] = []
     fileprivate(set) var leased = 0
+
+    init(_ loop: EmbeddedEventLoop) {
+        self.loop = loop
+    }
 
     func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
         if !unavailable.isEmpty { return .failure(unavailable.removeFirst()) }
@@ -139,17 +146,20 @@ final class ScriptedPool: UpstreamPool {
         guard !waiting.isEmpty else { return }
         leased += 1
         waiting.removeFirst().upstreamLeased(.success(ScriptedConnection(self)))
+        loop.run()
     }
 
     /// Answers the message that was sent first of those that wait.
     func answer(_ status: Int, requestID: String = "r") {
         guard !receivers.isEmpty else { return }
         receivers.removeFirst().upstreamAnswered(UpstreamAnswer(status: status, requestID: .text(requestID)))
+        loop.run()
     }
 
     func fail(_ failure: UpstreamFailure) {
         guard !receivers.isEmpty else { return }
         receivers.removeFirst().upstreamFailed(failure)
+        loop.run()
     }
 }
 

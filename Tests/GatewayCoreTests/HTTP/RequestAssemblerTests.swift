@@ -30,7 +30,8 @@ import Testing
             case .continueExpected: events.append("continue")
             case .refused(let problem, _): return events + [problem.rawValue]
             case .request(let request):
-                let path = request.headBytes.readableBytesUInt8Span.text(request.head.path)
+                let headBytes = request.headBytes
+                let path = headBytes.readableBytesUInt8Span.text(request.head.path)
                 events.append("\(request.head.method) \(path) \(String(buffer: request.content))")
             }
         }
