@@ -4,4 +4,7 @@
 /* The commit this binary was built from, or "unknown". Swift has no way to be told a text at build time; C has. */
 const char *skillgate_build_revision(void);
 
+/* Ends the runtime's checks for overlapping accesses in code that was built with them: the packages we depend on. */
+void skillgate_disable_exclusivity_checking(void);
+
 #endif

@@ -14,6 +14,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         FileLimit.raise()
+        ExclusivityChecks.disableInRelease()
         let configuration = try ConfigurationFile.read(config)
         let logger = Logger(label: "skillgate")
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
