@@ -10,7 +10,7 @@ public final class RegionalPool: UpstreamPool {
 
     private struct Waiter {
         var receiver: any UpstreamReceiver
-        var timer: Scheduled<Void>
+        var deadline: NIODeadline
     }
 
     private let endpoint: APIEndpoint
@@ -20,6 +20,8 @@ public final class RegionalPool: UpstreamPool {
     private var machine: PoolStateMachine
     private var connections: [PoolStateMachine.ConnectionID: UpstreamChannelHandler] = [:]
     private var waiters: [PoolStateMachine.WaiterID: Waiter] = [:]
+    /// One for all waiters: nearly every one is served long before its time is up.
+    private var waitTimer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var sweep: RepeatedTask?
     private var isShutDown = false
 
@@ -49,8 +51,8 @@ public final class RegionalPool: UpstreamPool {
         case .refuse:
             return .failure(.noFreeConnection)
         case .wait(let waiter, let deadline, let connect):
-            let timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.timedOut(waiter) }
-            waiters[waiter] = Waiter(receiver: receiver, timer: timer)
+            waiters[waiter] = Waiter(receiver: receiver, deadline: deadline)
+            setWaitTimer(notLaterThan: deadline)
             if let connect { open(connect) }
             return nil
         }
@@ -134,6 +136,19 @@ public final class RegionalPool: UpstreamPool {
         if isShutDown { connectFailed(id, .connectionLost) } else { open(id) }
     }
 
+    private func setWaitTimer(notLaterThan deadline: NIODeadline) {
+        if let waitTimer, waitTimer.deadline <= deadline { return }
+        waitTimer?.task.cancel()
+        waitTimer = (deadline, eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.waitTimerFired() })
+    }
+
+    private func waitTimerFired() {
+        waitTimer = nil
+        let now = eventLoop.now
+        for (waiter, value) in waiters.sorted(by: { $0.key < $1.key }) where value.deadline <= now { timedOut(waiter) }
+        if let next = waiters.values.map(\.deadline).min() { setWaitTimer(notLaterThan: next) }
+    }
+
     private func timedOut(_ waiter: PoolStateMachine.WaiterID) {
         guard machine.waiterTimedOut(waiter) else { return }
         tell(waiter, .failure(machine.connectingCount > 0 ? .connectTimeout : .noFreeConnection))
@@ -143,7 +158,6 @@ public final class RegionalPool: UpstreamPool {
         _ id: PoolStateMachine.WaiterID, _ result: Result<any UpstreamConnection, UpstreamUnavailable>
     ) {
         guard let waiter = waiters.removeValue(forKey: id) else { return }
-        waiter.timer.cancel()
         waiter.receiver.upstreamLeased(result)
     }
 
