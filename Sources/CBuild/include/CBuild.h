@@ -7,4 +7,7 @@ const char *skillgate_build_revision(void);
 /* Ends the runtime's checks for overlapping accesses in code that was built with them: the packages we depend on. */
 void skillgate_disable_exclusivity_checking(void);
 
+/* Unmaps the pages of code and constants that are mapped now; what is used again is mapped again from the file. */
+void skillgate_forget_code_pages(void);
+
 #endif

@@ -34,7 +34,8 @@ struct Serve: AsyncParsableCommand {
         let services = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: admin), .init(service: gateway.evictionLog), .init(service: gateway),
+                    .init(service: admin), .init(service: gateway.evictionLog), .init(service: StartMemory()),
+                    .init(service: gateway),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         do {
