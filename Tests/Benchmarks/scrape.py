@@ -1,12 +1,14 @@
 """What a scrape of /metrics costs with many series, and whether messages wait for it.
 
-Callers send for every skill and region, so that all their series exist; then /metrics is read again and again, while messages
-pass and while none do.
+Callers send for every skill and region, so that all their series exist. Then /metrics is read again and again, alone; then many
+times a second by another process, while messages pass one after the other.
 """
 
 import http.client
 import json
+import multiprocessing
 import statistics
+import threading
 import time
 
 import bench
@@ -17,6 +19,9 @@ def main():
     arguments.add_argument("--callers", type=int, default=50)
     arguments.add_argument("--skills", type=int, default=10)
     arguments.add_argument("--scrapes", type=int, default=200)
+    arguments.add_argument("--pace", type=int, default=20, help="scrapes a second beside messages")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--seconds", type=int, default=3, help="of messages in each round")
     options = arguments.parse_args()
     with bench.bench() as b:
         base = f"https://localhost:{b.upstream}"
@@ -69,25 +74,34 @@ def main():
         print(f"{series} series of messages_total, a page of {len(page) / 1000:.0f} kB")
         print(f"a scrape: {cpu * 1e3:.2f} ms of CPU, {wall * 1e3:.2f} ms in all")
 
-        alone = [send(0, 0, "NA") for _ in range(2000)]
-        import threading
-
-        done = threading.Event()
-
         def scrape_on():
-            while not done.is_set():
-                scrape()
+            own = http.client.HTTPConnection("127.0.0.1", admin)
+            while True:
+                own.request("GET", "/metrics")
+                own.getresponse().read()
+                threading.Event().wait(1 / options.pace)
 
-        thread = threading.Thread(target=scrape_on)
-        thread.start()
-        beside = [send(0, 0, "NA") for _ in range(2000)]
-        done.set()
-        thread.join()
-        for name, times in (("no scrapes", alone), ("scrape after scrape", beside)):
-            times.sort()
-            print(
-                f"a message beside {name}: median {statistics.median(times) * 1e3:.2f} ms, "
-                f"p99 {times[len(times) * 99 // 100] * 1e3:.2f} ms, longest {times[-1] * 1e3:.2f} ms")
+        def messages_for(seconds):
+            end = time.perf_counter() + seconds
+            times = []
+            while time.perf_counter() < end:
+                times.append(send(0, 0, "NA"))
+            return sorted(times)
+
+        results = {"alone": [], "beside scrapes": []}
+        for _ in range(options.rounds):
+            results["alone"].append(messages_for(options.seconds))
+            scraper = multiprocessing.get_context("fork").Process(target=scrape_on, daemon=True)
+            scraper.start()
+            results["beside scrapes"].append(messages_for(options.seconds))
+            scraper.terminate()
+            scraper.join()
+        print(f"a message, beside {options.pace} scrapes a second, medians of {options.rounds} rounds in ms:")
+        for name, rounds in results.items():
+            row = [
+                f"{label} {statistics.median(times[int(len(times) * share)] for times in rounds) * 1e3:.3f}"
+                for label, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))]
+            print(f"  {name}: {', '.join(row)}, longest {statistics.median(times[-1] for times in rounds) * 1e3:.2f}")
 
 
 if __name__ == "__main__":
