@@ -19,9 +19,11 @@ public final class RegionalPool: UpstreamPool {
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private var machine: PoolStateMachine
     private var connections: [PoolStateMachine.ConnectionID: UpstreamChannelHandler] = [:]
-    private var waiters: [PoolStateMachine.WaiterID: Waiter] = [:]
+    /// In the order in which they came.
+    private var waiters = CircularBuffer<Waiter>()
     /// One for all waiters: nearly every one is served long before its time is up.
     private var waitTimer: (deadline: NIODeadline, task: Scheduled<Void>)?
+    private var rests: EventLoopRests
     private var sweep: RepeatedTask?
     private var isShutDown = false
 
@@ -35,6 +37,7 @@ public final class RegionalPool: UpstreamPool {
         self.eventLoop = eventLoop
         self.onConnectFailure = onConnectFailure
         machine = PoolStateMachine(configuration)
+        rests = EventLoopRests(now: eventLoop.now)
     }
 
     /// For metrics.
@@ -44,18 +47,41 @@ public final class RegionalPool: UpstreamPool {
     }
 
     public func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
-        switch machine.leaseIdle().map(PoolStateMachine.LeaseAction.use) ?? machine.lease(now: eventLoop.now) {
+        switch machine.leaseIdle().map(PoolStateMachine.LeaseAction.use) ?? leaseOrWait() {
         case .use(let id):
             guard let connection = connections[id] else { return .failure(.connectionLost) }
             return .success(connection)
         case .refuse:
             return .failure(.noFreeConnection)
-        case .wait(let waiter, let deadline, let connect):
-            waiters[waiter] = Waiter(receiver: receiver, deadline: deadline)
+        case .wait(let deadline, let connect):
+            waiters.append(Waiter(receiver: receiver, deadline: deadline))
             setWaitTimer(notLaterThan: deadline)
             if let connect { open(connect) }
             return nil
         }
+    }
+
+    private func leaseOrWait() -> PoolStateMachine.LeaseAction {
+        let now = eventLoop.now
+        sampleRests(now: now)
+        return machine.lease(now: now)
+    }
+
+    /// Finds out whether those who wait do so for the region or for this event loop.
+    private func sampleRests(now: NIODeadline) {
+        switch rests.sample(now: now) {
+        case .tooEarly: break
+        case .tooLate:
+            machine.startSampling()
+            eventLoop.assumeIsolated().scheduleTask(in: EventLoopRests.window) { self.openForWaiters() }
+        case .rests(let count): machine.sampled(eventLoopRests: count)
+        }
+    }
+
+    private func openForWaiters() {
+        guard !waiters.isEmpty else { return }
+        sampleRests(now: eventLoop.now)
+        while !isShutDown, let connect = machine.connectForWaiters() { open(connect) }
     }
 
     /// Closes every connection. A message that still waits for its answer is told that the connection is lost.
@@ -114,7 +140,7 @@ public final class RegionalPool: UpstreamPool {
     private func perform(_ action: PoolStateMachine.ConnectionAction, on connection: UpstreamChannelHandler) {
         switch action {
         case .none: break
-        case .handTo(let waiter): tell(waiter, .success(connection))
+        case .handToFirstWaiter: tellFirstWaiter(.success(connection))
         case .close: connection.close()
         }
     }
@@ -123,7 +149,7 @@ public final class RegionalPool: UpstreamPool {
         connections[id] = nil
         onConnectFailure(reason)
         let action = machine.connectFailed(id)
-        if let waiter = action.fail { tell(waiter, .failure(reason)) }
+        if action.failsFirstWaiter { tellFirstWaiter(.failure(reason)) }
         if let connect = action.connect { openUnlessShutDown(connect) }
     }
 
@@ -145,20 +171,16 @@ public final class RegionalPool: UpstreamPool {
     private func waitTimerFired() {
         waitTimer = nil
         let now = eventLoop.now
-        for (waiter, value) in waiters.sorted(by: { $0.key < $1.key }) where value.deadline <= now { timedOut(waiter) }
-        if let next = waiters.values.map(\.deadline).min() { setWaitTimer(notLaterThan: next) }
+        let overdue = waiters.filter { $0.deadline <= now }
+        waiters.removeAll { $0.deadline <= now }
+        machine.waitersTimedOut(overdue.count)
+        if let next = waiters.lazy.map(\.deadline).min() { setWaitTimer(notLaterThan: next) }
+        let reason: UpstreamUnavailable = machine.connectingCount > 0 ? .connectTimeout : .noFreeConnection
+        for waiter in overdue { waiter.receiver.upstreamLeased(.failure(reason)) }
     }
 
-    private func timedOut(_ waiter: PoolStateMachine.WaiterID) {
-        guard machine.waiterTimedOut(waiter) else { return }
-        tell(waiter, .failure(machine.connectingCount > 0 ? .connectTimeout : .noFreeConnection))
-    }
-
-    private func tell(
-        _ id: PoolStateMachine.WaiterID, _ result: Result<any UpstreamConnection, UpstreamUnavailable>
-    ) {
-        guard let waiter = waiters.removeValue(forKey: id) else { return }
-        waiter.receiver.upstreamLeased(result)
+    private func tellFirstWaiter(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
+        waiters.popFirst()?.receiver.upstreamLeased(result)
     }
 
     // MARK: Time
@@ -174,6 +196,7 @@ public final class RegionalPool: UpstreamPool {
         let now = eventLoop.now
         for id in machine.closeWorn(now: now) { connections[id]?.close() }
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
+        openForWaiters()
         if connections.isEmpty {
             sweep?.cancel()
             sweep = nil

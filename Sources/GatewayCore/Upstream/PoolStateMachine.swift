@@ -1,7 +1,8 @@
 public import NIOCore
 
-/// Which connection carries the next message, when to open one and when to close one. Pure: time is passed in, and
-/// connections are known by number only.
+/// Which connection carries the next message, when to open one and when to close one. Pure: time is passed in,
+/// connections are known by number only, and those who wait for one by how many they are: whoever runs this keeps them
+/// in the order in which they came.
 public struct PoolStateMachine: Sendable {
     public struct Configuration: Equatable, Sendable {
         public var maximumConnections = 256
@@ -17,22 +18,23 @@ public struct PoolStateMachine: Sendable {
         public var maximumAge = Duration.seconds(600)
         /// Messages that wait for a connection, at most.
         public var maximumWaiters = 4_096
+        /// As many connections are opened as soon as messages wait; more if it is the region that they wait for.
+        public var connectionsOpenedAtOnce = 32
 
         public init() {}
     }
 
     public typealias ConnectionID = Int
-    public typealias WaiterID = Int
 
     public enum LeaseAction: Equatable {
         case use(ConnectionID)
-        case wait(WaiterID, until: NIODeadline, connect: ConnectionID?)
+        case wait(until: NIODeadline, connect: ConnectionID?)
         case refuse
     }
 
     public enum ConnectionAction: Equatable {
         case none
-        case handTo(WaiterID)
+        case handToFirstWaiter
         case close
     }
 
@@ -43,8 +45,8 @@ public struct PoolStateMachine: Sendable {
     }
 
     public struct FailureAction: Equatable {
-        /// Which waiter is told, if any still waits.
-        public var fail: WaiterID?
+        /// The first waiter is told that none came; false if nobody waits.
+        public var failsFirstWaiter: Bool
         /// The connection to open for those who remain.
         public var connect: ConnectionID?
     }
@@ -56,6 +58,14 @@ public struct PoolStateMachine: Sendable {
         case idle(since: NIODeadline, Usage)
         /// Can transition to: idle, gone.
         case leased(Usage)
+    }
+
+    /// What messages wait for.
+    private enum Bottleneck {
+        case unknown
+        /// It never rests, so more connections would carry no more messages.
+        case eventLoop
+        case region
     }
 
     private struct Usage: Equatable {
@@ -70,10 +80,10 @@ public struct PoolStateMachine: Sendable {
     /// Newest last. Taking the newest lets the others grow old and close.
     private var idle: [ConnectionID] = []
     private var connecting = 0
-    /// In order of arrival; those that gave up are skipped when their turn comes.
-    private var queue: [WaiterID] = []
-    private var queueHead = 0
-    private var waiting: Set<WaiterID> = []
+    private var waiting = 0
+    /// Connections that were given back since the last sample.
+    private var releases = 0
+    private var bottleneck = Bottleneck.unknown
     private var lastID = 0
 
     public init(_ configuration: Configuration) {
@@ -96,18 +106,39 @@ public struct PoolStateMachine: Sendable {
 
     public mutating func lease(now: NIODeadline) -> LeaseAction {
         if let id = leaseIdle() { return .use(id) }
-        guard waiting.count < configuration.maximumWaiters else { return .refuse }
-        let waiter = nextID()
-        waiting.insert(waiter)
-        queue.append(waiter)
+        guard waiting < configuration.maximumWaiters else { return .refuse }
+        waiting += 1
         let connect = connectIfNeeded()
         let timeout = connecting > 0 ? configuration.connectTimeout : configuration.slotTimeout
-        return .wait(waiter, until: now + timeout, connect: connect)
+        return .wait(until: now + timeout, connect: connect)
     }
 
-    /// A waiter's time is up. True if it was still waiting.
-    public mutating func waiterTimedOut(_ waiter: WaiterID) -> Bool {
-        waiting.remove(waiter) != nil
+    /// Tells how often the event loop has rested, for want of anything to do, since the last sample.
+    ///
+    /// If all connections came free between two rests, more of them would carry no more messages, and opening them,
+    /// each with a handshake, would make the loop send fewer. Where answers take their time, few come free between two
+    /// rests, and in any time few of many.
+    public mutating func sampled(eventLoopRests: Int) {
+        let allOfThem = leasedCount.multipliedReportingOverflow(by: max(1, eventLoopRests))
+        let allCameFree = leasedCount > 0 && !allOfThem.overflow && releases >= allOfThem.partialValue
+        bottleneck = allCameFree ? .eventLoop : .region
+        releases = 0
+    }
+
+    /// The last sample is too old to say anything.
+    public mutating func startSampling() {
+        bottleneck = .unknown
+        releases = 0
+    }
+
+    /// The connection to open for those who wait, if one more would help them.
+    public mutating func connectForWaiters() -> ConnectionID? {
+        connectIfNeeded()
+    }
+
+    /// The time of so many waiters is up.
+    public mutating func waitersTimedOut(_ count: Int) {
+        waiting -= count
     }
 
     public mutating func connected(_ id: ConnectionID, now: NIODeadline) -> ConnectedAction {
@@ -119,14 +150,15 @@ public struct PoolStateMachine: Sendable {
 
     public mutating func connectFailed(_ id: ConnectionID) -> FailureAction {
         if connections.removeValue(forKey: id) == .connecting { connecting -= 1 }
-        let waiter = nextWaiter()
-        return FailureAction(fail: waiter, connect: connectIfNeeded())
+        let failsFirstWaiter = takeWaiter()
+        return FailureAction(failsFirstWaiter: failsFirstWaiter, connect: connectIfNeeded())
     }
 
     /// A leased connection has done its work, or was not needed (`wasUsed` false).
     public mutating func released(_ id: ConnectionID, wasUsed: Bool, now: NIODeadline) -> ConnectionAction {
         guard case .leased(var usage) = connections[id] else { return .close }
         if wasUsed { usage.uses += 1 }
+        releases += 1
         let isWorn =
             usage.uses >= configuration.maximumUses
             || now - usage.established >= maximumAge
@@ -160,31 +192,26 @@ public struct PoolStateMachine: Sendable {
     }
 
     private mutating func makeFree(_ id: ConnectionID, _ usage: Usage, now: NIODeadline) -> ConnectionAction {
-        if let waiter = nextWaiter() {
+        if takeWaiter() {
             connections[id] = .leased(usage)
-            return .handTo(waiter)
+            return .handToFirstWaiter
         }
         connections[id] = .idle(since: now, usage)
         idle.append(id)
         return .none
     }
 
-    private mutating func nextWaiter() -> WaiterID? {
-        while queueHead < queue.count {
-            let waiter = queue[queueHead]
-            queueHead += 1
-            if queueHead == queue.count {
-                queue.removeAll(keepingCapacity: true)
-                queueHead = 0
-            }
-            if waiting.remove(waiter) != nil { return waiter }
-        }
-        return nil
+    /// False if nobody waits.
+    private mutating func takeWaiter() -> Bool {
+        guard waiting > 0 else { return false }
+        waiting -= 1
+        return true
     }
 
     private mutating func connectIfNeeded() -> ConnectionID? {
-        guard waiting.count > connecting, connecting < configuration.maximumConnecting,
-            connections.count < configuration.maximumConnections
+        guard waiting > connecting, connecting < configuration.maximumConnecting,
+            connections.count < configuration.maximumConnections,
+            bottleneck == .region || connections.count < configuration.connectionsOpenedAtOnce
         else { return nil }
         let id = nextID()
         connections[id] = .connecting

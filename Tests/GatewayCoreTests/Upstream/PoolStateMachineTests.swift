@@ -19,43 +19,43 @@ import Testing
 
     /// Opens a connection for a message and gives it back; returns its number.
     private func warm(_ pool: inout PoolStateMachine, at time: Double) -> Int {
-        guard case .wait(_, _, let connect?) = pool.lease(now: at(time)) else { return -1 }
-        guard case .handTo = pool.connected(connect, now: at(time)).connection else { return -1 }
+        guard case .wait(_, let connect?) = pool.lease(now: at(time)) else { return -1 }
+        guard pool.connected(connect, now: at(time)).connection == .handToFirstWaiter else { return -1 }
         _ = pool.released(connect, wasUsed: true, now: at(time))
         return connect
     }
 
     @Test func `the newest idle connection is taken first`() {
         var pool = pool()
-        guard case .wait(let first, _, let one?) = pool.lease(now: at(0)),
-            case .wait(let second, _, let other?) = pool.lease(now: at(0))
+        guard case .wait(_, let one?) = pool.lease(now: at(0)),
+            case .wait(_, let other?) = pool.lease(now: at(0))
         else { return #expect(Bool(false), "both wait for a connection") }
-        #expect(pool.connected(one, now: at(0)).connection == .handTo(first))
-        #expect(pool.connected(other, now: at(0)).connection == .handTo(second))
+        #expect(pool.connected(one, now: at(0)).connection == .handToFirstWaiter)
+        #expect(pool.connected(other, now: at(0)).connection == .handToFirstWaiter)
         #expect(pool.released(one, wasUsed: true, now: at(1)) == .none)
         #expect(pool.released(other, wasUsed: true, now: at(2)) == .none)
         #expect(pool.lease(now: at(3)) == .use(other))
         #expect(pool.lease(now: at(3)) == .use(one))
     }
 
-    @Test func `no more connections are opened than allowed, and a freed one goes to who waits longest`() {
+    @Test func `no more connections are opened than allowed, and a freed one goes to who waits`() {
         var pool = pool(maximum: 1)
         let connection = warm(&pool, at: 0)
         #expect(pool.lease(now: at(0)) == .use(connection))
-        guard case .wait(let first, let until, nil) = pool.lease(now: at(0)),
-            case .wait(let second, _, nil) = pool.lease(now: at(0.1))
+        guard case .wait(let until, nil) = pool.lease(now: at(0)),
+            case .wait(_, nil) = pool.lease(now: at(0.1))
         else { return #expect(Bool(false), "the pool is full") }
         #expect(until == at(0.25))
-        #expect(pool.released(connection, wasUsed: true, now: at(0.2)) == .handTo(first))
-        #expect(pool.waiterTimedOut(second) == true)
-        #expect(pool.waiterTimedOut(first) == false)
+        #expect(pool.released(connection, wasUsed: true, now: at(0.2)) == .handToFirstWaiter)
+        pool.waitersTimedOut(1)
         #expect(pool.released(connection, wasUsed: true, now: at(0.4)) == .none)
     }
 
     @Test func `a burst on a cold pool opens a bounded number of connections at once`() {
         var pool = pool(maximum: 100, connecting: 4)
+        pool.sampled(eventLoopRests: 1)
         let opened = (0..<50).compactMap { _ -> Int? in
-            if case .wait(_, _, let connect) = pool.lease(now: at(0)) { connect } else { nil }
+            if case .wait(_, let connect) = pool.lease(now: at(0)) { connect } else { nil }
         }
         #expect(opened.count == 4)
         #expect(pool.connectingCount == 4)
@@ -71,10 +71,10 @@ import Testing
 
     @Test func `a failed connect tells one waiter and opens another for the rest`() {
         var pool = pool(maximum: 100, connecting: 1)
-        guard case .wait(let first, _, let connect?) = pool.lease(now: at(0)), case .wait = pool.lease(now: at(0)),
-            case let action = pool.connectFailed(connect), let failed = action.fail, let next = action.connect
+        guard case .wait(_, let connect?) = pool.lease(now: at(0)), case .wait = pool.lease(now: at(0)),
+            case let action = pool.connectFailed(connect), let next = action.connect
         else { return #expect(Bool(false), "the second waiter is owed a connection") }
-        #expect(failed == first)
+        #expect(action.failsFirstWaiter)
         #expect(next != connect)
     }
 
@@ -95,18 +95,84 @@ import Testing
         #expect(pool.released(old, wasUsed: false, now: at(700)) == .close)
     }
 
+    /// A pool with as many leased connections as are opened at once.
+    private func poolOfBusyLoop() -> (PoolStateMachine, leased: [Int]) {
+        var configuration = PoolStateMachine.Configuration()
+        configuration.connectionsOpenedAtOnce = 4
+        var pool = PoolStateMachine(configuration)
+        var leased: [Int] = []
+        for _ in 0..<4 {
+            guard case .wait(_, let connect?) = pool.lease(now: at(0)) else { continue }
+            _ = pool.connected(connect, now: at(0))
+            leased.append(connect)
+        }
+        return (pool, leased)
+    }
+
+    /// One after the other, each is given back and taken again.
+    private func use(_ connections: [Int], of pool: inout PoolStateMachine, times: Int) {
+        for _ in 0..<times {
+            for connection in connections {
+                #expect(pool.released(connection, wasUsed: true, now: at(0)) == .none)
+                #expect(pool.lease(now: at(0)) == .use(connection))
+            }
+        }
+    }
+
+    @Test func `a loop that never rests opens no more connections than it needs`() {
+        var (pool, leased) = poolOfBusyLoop()
+        use(leased, of: &pool, times: 100)
+        pool.sampled(eventLoopRests: 3)
+        #expect(pool.lease(now: at(0.1)) == .wait(until: at(0.35), connect: nil))
+        // It rests again, and nothing has come back: it is Amazon that is waited for.
+        pool.sampled(eventLoopRests: 200)
+        let connect = pool.connectForWaiters()
+        #expect(connect != nil)
+        #expect(pool.connectForWaiters() == nil, "one waits, and one is being opened")
+    }
+
+    @Test func `a region that takes its time gets more connections, however little the loop rests`() {
+        var (pool, leased) = poolOfBusyLoop()
+        use(leased, of: &pool, times: 1)
+        pool.sampled(eventLoopRests: 2)
+        guard case .wait(_, let connect) = pool.lease(now: at(0.1)) else {
+            return #expect(Bool(false), "no connection is free")
+        }
+        #expect(connect != nil)
+    }
+
+    @Test func `a sample that is too old opens nothing`() {
+        var (pool, leased) = poolOfBusyLoop()
+        use(leased, of: &pool, times: 1)
+        pool.sampled(eventLoopRests: 2)
+        pool.startSampling()
+        #expect(pool.lease(now: at(0.1)) == .wait(until: at(0.35), connect: nil))
+    }
+
+    @Test func `a loop that never rests opens the first connections all the same`() {
+        var (pool, leased) = poolOfBusyLoop()
+        use(leased, of: &pool, times: 100)
+        pool.sampled(eventLoopRests: 0)
+        #expect(pool.released(leased[0], wasUsed: true, now: at(0)) == .none)
+        #expect(pool.closed(leased[0]) == nil)
+        #expect(pool.closed(leased[1]) == nil)
+        guard case .wait(_, let connect) = pool.lease(now: at(0.1)) else {
+            return #expect(Bool(false), "no connection is free")
+        }
+        #expect(connect != nil)
+    }
+
     @Test func `counts add up through any course of events`() {
         var generator = SeededGenerator(seed: 5)
         var pool = pool(maximum: 5, connecting: 2, uses: 20)
         var connecting: [Int] = []
         var leased: [Int] = []
-        var waiting: Set<Int> = []
+        var waiting = 0
         func hand(_ action: PoolStateMachine.ConnectionAction, _ id: Int) {
             switch action {
             case .none: break
-            case .handTo(let waiter):
-                let wasWaiting = waiting.remove(waiter) != nil
-                #expect(wasWaiting)
+            case .handToFirstWaiter:
+                waiting -= 1
                 leased.append(id)
             case .close: if let next = pool.closed(id) { connecting.append(next) }
             }
@@ -117,8 +183,8 @@ import Testing
             case 0, 1:
                 switch pool.lease(now: now) {
                 case .use(let id): leased.append(id)
-                case .wait(let waiter, _, let connect):
-                    waiting.insert(waiter)
+                case .wait(_, let connect):
+                    waiting += 1
                     if let connect { connecting.append(connect) }
                 case .refuse: #expect(Bool(false), "few enough wait")
                 }
@@ -130,17 +196,17 @@ import Testing
             case 3:
                 guard let id = connecting.popLast() else { continue }
                 let action = pool.connectFailed(id)
-                if let waiter = action.fail {
-                    let wasWaiting = waiting.remove(waiter) != nil
-                    #expect(wasWaiting)
-                }
+                if action.failsFirstWaiter { waiting -= 1 }
                 if let next = action.connect { connecting.append(next) }
             case 4:
                 if let id = leased.popLast() { hand(pool.released(id, wasUsed: true, now: now), id) }
             default:
                 _ = pool.closeWorn(now: now)
-                if let waiter = waiting.first, pool.waiterTimedOut(waiter) { waiting.remove(waiter) }
+                guard waiting > 0 else { continue }
+                pool.waitersTimedOut(1)
+                waiting -= 1
             }
+            #expect(waiting >= 0)
             #expect(pool.connectingCount == connecting.count)
             #expect(pool.leasedCount == leased.count)
             #expect(pool.connectingCount + pool.leasedCount + pool.idleCount <= 5)
