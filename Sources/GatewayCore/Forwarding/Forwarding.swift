@@ -42,7 +42,7 @@ final class Forwarding {
     }
 
     func begin() {
-        forwarder.instruments.messagesInFlight += 1
+        forwarder.instruments.messageBegan()
         do {
             message = try look()
         } catch {
@@ -67,7 +67,7 @@ final class Forwarding {
         try fields.refuseContentEncoding()
         let content = request.content
         do {
-            try MessageValidator.validate(content.readableBytesUInt8Span)
+            if !LeftOut.validation { try MessageValidator.validate(content.readableBytesUInt8Span) }
         } catch {
             throw Refusal(.messageInvalid, error.detail)
         }
@@ -153,7 +153,7 @@ final class Forwarding {
     }
 
     private func claimed(_ reply: ClaimReply, at time: NIODeadline, holding connection: any UpstreamConnection) {
-        forwarder.instruments.idempotencyBegins[.init(reply), default: 0] += 1
+        forwarder.instruments.claimed(reply)
         isDeduplicatedLocally = reply.store != forwarder.store.kind
         if reply.outcome == .owned {
             claimedAt = time
@@ -242,12 +242,12 @@ final class Forwarding {
             user: message.user, token: token, content: request.content, allocator: ByteBufferAllocator())
         guard connection.send(buffer, deadline: deadline, receiver: self) else {
             // Not a byte was written, so another connection may carry it.
-            forwarder.instruments.upstreamAttempts[message.region][.connectionLost, default: 0] += 1
+            forwarder.instruments.attempted(message.region, .connectionLost)
             return obtainConnection()
         }
         sentAt = now
         sends += 1
-        forwarder.instruments.upstreamAttempts[message.region][sends == 1 ? .first : .tokenRenewed, default: 0] += 1
+        forwarder.instruments.attempted(message.region, sends == 1 ? .first : .tokenRenewed)
     }
 
     /// Why this is too late to write a byte. A process that was paused, nobody knows for how long, wakes up harmless:
@@ -328,6 +328,7 @@ final class Forwarding {
         let duration = forwarder.eventLoop.now - started
         labels.region = answer.region ?? labels.region
         forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
+        forwarder.accessLog?.finished(labels, answer, sends: sends, duration: duration)
         if case .refusal(let refusal) = content { forwarder.report(refusal, region: answer.region) }
         recipient.answered(answer)
     }
@@ -360,7 +361,7 @@ extension Forwarding: UpstreamReceiver {
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
         guard let message else { return }
         let waited = forwarder.eventLoop.now - askedForConnection
-        forwarder.instruments.upstreamQueue[message.region].observe(waited.inSeconds)
+        forwarder.instruments.waited(message.region, seconds: waited.inSeconds)
         connectionObtained(result)
     }
 

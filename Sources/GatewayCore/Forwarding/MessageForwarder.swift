@@ -19,6 +19,8 @@ public final class MessageForwarder {
     let sends: TurnQueue<Forwarding.Send>
     var hasher: IdempotencyHasher
     public internal(set) var instruments = ForwardingInstruments()
+    /// Nil where none is kept.
+    let accessLog: AccessLog?
     private let onProblem: @Sendable (Refusal, Region?) -> Void
     private let scopePrefixes: [[[UInt8]]]
     private let origin: UInt64
@@ -47,6 +49,7 @@ public final class MessageForwarder {
     public init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKey: SymmetricKey, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
+        accessLog: AccessLog? = nil,
         onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
     ) {
         self.configuration = configuration
@@ -55,6 +58,7 @@ public final class MessageForwarder {
         self.pools = pools
         self.eventLoop = eventLoop
         self.origin = origin
+        self.accessLog = accessLog
         self.onProblem = onProblem
         requests = ByRegion {
             UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
@@ -81,7 +85,8 @@ public final class MessageForwarder {
 
     /// Counts a request that was refused before it could be forwarded.
     public func refused(_ problem: Problem) {
-        instruments.rejected[problem, default: 0] += 1
+        instruments.refused(problem)
+        accessLog?.refused(problem)
     }
 
     /// What a request's target names, and where in the head its last segment stands.
@@ -129,6 +134,11 @@ public final class MessageForwarder {
     func nextAttempt() -> AttemptID {
         attempts += 1
         return AttemptID(origin: origin, number: attempts)
+    }
+
+    /// Hands on what the access log has gathered.
+    public func flushAccessLog() {
+        accessLog?.flush()
     }
 
     func report(_ refusal: Refusal, region: Region?) {

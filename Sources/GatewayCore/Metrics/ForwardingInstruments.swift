@@ -112,7 +112,28 @@ public struct ForwardingInstruments: Sendable {
         ((region?.rawValue ?? -1) + 1) * Answer.Source.allCases.count + MessageSeries.place(of: source)
     }
 
+    mutating func messageBegan() {
+        if !LeftOut.metrics { messagesInFlight += 1 }
+    }
+
+    mutating func claimed(_ reply: ClaimReply) {
+        if !LeftOut.metrics { idempotencyBegins[BeginSeries(reply), default: 0] += 1 }
+    }
+
+    mutating func waited(_ region: Region, seconds: Double) {
+        if !LeftOut.metrics { upstreamQueue[region].observe(seconds) }
+    }
+
+    mutating func attempted(_ region: Region, _ reason: AttemptReason) {
+        if !LeftOut.metrics { upstreamAttempts[region][reason, default: 0] += 1 }
+    }
+
+    mutating func refused(_ problem: Problem) {
+        if !LeftOut.metrics { rejected[problem, default: 0] += 1 }
+    }
+
     mutating func messageFinished(_ labels: Labels, _ answer: Answer, seconds: Double) {
+        if LeftOut.metrics { return }
         messagesInFlight -= 1
         messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
         messageDurations[Self.place(labels.region, answer.source)].observe(seconds)
@@ -124,6 +145,7 @@ public struct ForwardingInstruments: Sendable {
     }
 
     mutating func upstreamAnswered(_ region: Region, status: Int, seconds: Double) {
+        if LeftOut.metrics { return }
         upstreamDurations[
             UpstreamSeries(region: region, status: status), default: Histogram(bounds: Histogram.messageSeconds)
         ].observe(seconds)

@@ -24,6 +24,7 @@ public enum Instrument: String, CaseIterable, Sendable {
     case idempotencyBacklog = "skillgate_idempotency_settlement_backlog"
     case outcomeUnknown = "skillgate_outcome_unknown_total"
     case rejected = "skillgate_rejected_total"
+    case accessLogLinesDropped = "skillgate_access_log_lines_dropped_total"
     case buildInfo = "skillgate_build_info"
     case processCPU = "process_cpu_seconds_total"
     case processResidentMemory = "process_resident_memory_bytes"
@@ -38,7 +39,7 @@ public enum Instrument: String, CaseIterable, Sendable {
         switch self {
         case .messages, .upstreamAttempts, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
             .idempotencyEvictions, .idempotencyStoreFailures, .idempotencyStoreWipes, .outcomeUnknown, .rejected,
-            .processCPU:
+            .accessLogLinesDropped, .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
         case .messagesInFlight, .upstreamConnections, .tokenExpiry, .idempotencyRecords,
@@ -74,6 +75,7 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyBacklog: "Settlements that the shared store has not confirmed yet."
         case .outcomeUnknown: "Messages that were sent and of which nobody knows whether they were accepted."
         case .rejected: "Requests the gateway answered itself, by problem."
+        case .accessLogLinesDropped: "Lines of the access log that could not be written in time, or at all."
         case .buildInfo: "Always 1; the labels say what is running."
         case .processCPU: "User and system CPU time."
         case .processResidentMemory: "Resident memory."

@@ -47,6 +47,8 @@ public struct MetricsSnapshot: Sendable {
     /// How long a record is kept, as configured.
     public var retention = Duration.zero
     public var tokens: [Token] = []
+    /// Nil where no access log is kept.
+    public var droppedAccessLogLines: Int?
     /// Names by their place in the configuration: what the series of messages are labelled with.
     public var callers: [String]
     public var skills: [String]
@@ -71,6 +73,10 @@ public struct MetricsSnapshot: Sendable {
         page.family(.rejected)
         for problem in Problem.allCases {
             page.sample(.rejected, [("reason", problem.rawValue)], forwarding.rejected[problem] ?? 0)
+        }
+        if let droppedAccessLogLines {
+            page.family(.accessLogLinesDropped)
+            page.sample(.accessLogLinesDropped, [], droppedAccessLogLines)
         }
         page.family(.buildInfo)
         page.sample(

@@ -61,6 +61,13 @@ extension GatewayConfiguration {
         readSkills(root, secrets)
         readCallers(root, secrets)
         readIdempotency(root, secrets)
+        root.section("accessLog") { section in
+            guard let path = section.value("file", .text("the path of a file")).map(secrets.path) else { return }
+            if let reason = TextFile.reasonNotWritable(path) {
+                section.report("`file`: cannot write \(path): \(reason)", at: "file")
+            }
+            accessLogFile = path
+        }
         root.section("drain") { section in
             drain.notice = section.value("notice", .duration(.zero ... .seconds(300)), default: drain.notice)
             drain.timeout = section.value("timeout", .duration(.seconds(1) ... .seconds(3600)), default: drain.timeout)

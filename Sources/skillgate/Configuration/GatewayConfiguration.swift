@@ -66,5 +66,7 @@ struct GatewayConfiguration: Sendable {
     /// The place in `callers` of the one who needs no credentials.
     var anonymousCaller: Int?
     var idempotency = Idempotency()
+    /// The path of the access log; nil: none is kept.
+    var accessLogFile: String?
     var drain = Drain()
 }

@@ -27,6 +27,14 @@ enum TextFile {
         return text
     }
 
+    /// Why nothing could be appended to a file, which need not exist; nil if it could.
+    static func reasonNotWritable(_ path: String) -> String? {
+        if access(path, W_OK) == 0 { return nil }
+        guard errno == ENOENT else { return reason() }
+        let folder = folder(of: path)
+        return access(folder.isEmpty ? "." : folder, W_OK | X_OK) == 0 ? nil : reason()
+    }
+
     /// The folder a file is in; empty for one in the current folder.
     static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "" }

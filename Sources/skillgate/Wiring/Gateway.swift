@@ -25,6 +25,7 @@ final class Gateway: Service {
     private let group: MultiThreadedEventLoopGroup
     private let skills: [Skill]
     private let records: IdempotencyRecords
+    private let accessLog: AccessLogFile?
     private let loops: [Loop]
     private let isDraining = Atomic<Bool>(false)
     private let onListening: @Sendable ([Int]) async -> Void
@@ -41,12 +42,13 @@ final class Gateway: Service {
         self.onListening = onListening
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         records = IdempotencyRecords(configuration.idempotency, logger: logger)
+        accessLog = try configuration.accessLogFile.map { try AccessLogFile(path: $0) }
         skills = Self.skills(configuration, controlLoop: controlLoop, logger: logger)
 
         let forwarding = try Self.forwarding(configuration, skills: skills)
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
         let problems = ProblemLog(logger)
-        let records = records
+        let (records, accessLog) = (records, accessLog)
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
             let loop = try await eventLoop.submit {
@@ -60,6 +62,11 @@ final class Gateway: Service {
                 let forwarder = MessageForwarder(
                     forwarding, store: shared?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKey: records.fingerprintKey, eventLoop: eventLoop,
+                    accessLog: accessLog.map { file in
+                        AccessLog(
+                            callers: configuration.callers.map(\.name), skills: configuration.skills.map(\.name),
+                            eventLoop: eventLoop, now: { UnixTime.timestamp() }, sink: { file.write($0) })
+                    },
                     onProblem: { problems.report($0, $1) })
                 return Loop(
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
@@ -149,6 +156,15 @@ final class Gateway: Service {
         for skill in skills { skill.tokens.stop() }
         try await closeUpstream()
         await closeStore()
+        try await closeAccessLog()
+    }
+
+    private func closeAccessLog() async throws {
+        guard let accessLog else { return }
+        for loop in loops {
+            try await loop.forwarder.eventLoop.submit { loop.forwarder.value.flushAccessLog() }.get()
+        }
+        try await accessLog.close()
     }
 
     /// Gives the shared store a moment to take what it has not confirmed yet.
@@ -266,6 +282,7 @@ final class Gateway: Service {
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention
         if records.keepsLocalRecords { snapshot.records = records.local.statistics(now: now) }
+        snapshot.droppedAccessLogLines = accessLog?.droppedLines
         snapshot.process = ProcessStatistics.current()
         return snapshot
     }

@@ -1,11 +1,17 @@
+import GatewayCore
 import Glibc
 
 /// The wall clock, for what people and Prometheus read. Nothing is decided by it.
 enum UnixTime {
     /// In seconds.
     static func now() -> Double {
+        let now = timestamp()
+        return Double(now.seconds) + Double(now.nanoseconds) * 1e-9
+    }
+
+    static func timestamp() -> UnixTimestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+        return UnixTimestamp(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
     }
 }

@@ -1,0 +1,56 @@
+import Glibc
+import NIOCore
+
+/// A moment of the wall clock, for what people read. Nothing is decided by it.
+public struct UnixTimestamp: Equatable, Sendable {
+    /// Since 1970-01-01T00:00:00Z, leap seconds not counted.
+    public var seconds: Int
+    public var nanoseconds: Int
+
+    public init(seconds: Int, nanoseconds: Int) {
+        self.seconds = seconds
+        self.nanoseconds = nanoseconds
+    }
+}
+
+/// Writes timestamps as RFC 3339 in UTC with milliseconds. Of those in one second, all but the milliseconds is made
+/// once.
+struct TimestampWriter {
+    private var second: Int?
+    /// Up to the point before the milliseconds: `2026-11-24T05:13:12.`
+    private var prefix = ByteBuffer()
+
+    mutating func write(_ timestamp: UnixTimestamp, to buffer: inout ByteBuffer) {
+        if timestamp.seconds != second { start(timestamp.seconds) }
+        buffer.writeImmutableBuffer(prefix)
+        Self.writePadded(timestamp.nanoseconds / 1_000_000, digits: 3, to: &buffer)
+        buffer.writeInteger(UInt8(ascii: "Z"))
+    }
+
+    private mutating func start(_ second: Int) {
+        self.second = second
+        var time = time_t(second)
+        var parts = tm()
+        gmtime_r(&time, &parts)
+        prefix.clear()
+        Self.writePadded(Int(parts.tm_year) + 1900, digits: 4, to: &prefix)
+        for (mark, part) in [
+            ("-", parts.tm_mon + 1), ("-", parts.tm_mday), ("T", parts.tm_hour), (":", parts.tm_min),
+            (":", parts.tm_sec),
+        ] {
+            prefix.writeString(mark)
+            Self.writePadded(Int(part), digits: 2, to: &prefix)
+        }
+        prefix.writeStaticString(".")
+    }
+
+    static func writePadded(_ value: Int, digits: Int, to buffer: inout ByteBuffer) {
+        var limit = 1
+        for _ in 1..<digits { limit *= 10 }
+        while limit > 1 && value < limit {
+            buffer.writeInteger(UInt8(ascii: "0"))
+            limit /= 10
+        }
+        buffer.writeDecimal(value)
+    }
+}

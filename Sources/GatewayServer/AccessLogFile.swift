@@ -1,0 +1,90 @@
+public import GatewayCore
+import Glibc
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// The file that the access logs of all event loops are written to, by a thread of its own: no message waits for a
+/// disk. Opened for appending, so that it can be truncated by whoever rotates it.
+public final class AccessLogFile: Sendable {
+    public struct CannotOpen: Error, CustomStringConvertible {
+        public var description: String
+    }
+
+    private struct State {
+        var waiting: [AccessLog.Piece] = []
+        var waitingBytes = 0
+        var isWriting = false
+        var droppedLines = 0
+    }
+
+    /// What may wait for a slow disk; lines above it are dropped and counted.
+    private static let waitingLimitBytes = 16 << 20
+
+    private let descriptor: CInt
+    private let thread = NIOThreadPool(numberOfThreads: 1)
+    private let state = Mutex(State())
+
+    public init(path: String) throws(CannotOpen) {
+        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else {
+            throw CannotOpen(description: "cannot write the access log \(path): \(String(cString: strerror(errno)))")
+        }
+        thread.start()
+    }
+
+    /// Lines that were not written: the disk was too slow, full or broken.
+    public var droppedLines: Int { state.withLock { $0.droppedLines } }
+
+    /// Returns at once; whatever cannot be written is counted.
+    public func write(_ piece: AccessLog.Piece) {
+        let starts = state.withLock { state in
+            guard state.waitingBytes + piece.text.readableBytes <= Self.waitingLimitBytes else {
+                state.droppedLines += piece.lines
+                return false
+            }
+            state.waiting.append(piece)
+            state.waitingBytes += piece.text.readableBytes
+            defer { state.isWriting = true }
+            return !state.isWriting
+        }
+        if starts { thread.submit { _ in self.writeWaiting() } }
+    }
+
+    /// Writes what still waits, and closes the file. Nothing may be written any more.
+    public func close() async throws {
+        try await thread.shutdownGracefully()
+        // A pool that shuts down cancels what it has not begun.
+        writeWaiting()
+        Glibc.close(descriptor)
+    }
+
+    private func writeWaiting() {
+        while true {
+            let pieces = state.withLock { state in
+                defer {
+                    state.waiting = []
+                    state.waitingBytes = 0
+                }
+                if state.waiting.isEmpty { state.isWriting = false }
+                return state.waiting
+            }
+            guard !pieces.isEmpty else { return }
+            for piece in pieces where !writeWhole(piece.text) {
+                state.withLock { $0.droppedLines += piece.lines }
+            }
+        }
+    }
+
+    /// False if the rest could not be written.
+    private func writeWhole(_ text: ByteBuffer) -> Bool {
+        var text = text
+        while text.readableBytes > 0 {
+            let count = text.withUnsafeReadableBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { return false }
+            text.moveReaderIndex(forwardBy: count)
+        }
+        return true
+    }
+}

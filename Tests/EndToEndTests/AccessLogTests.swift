@@ -1,0 +1,60 @@
+import Foundation
+import TestSupport
+import Testing
+import TokenEndpointClient
+
+@Suite(.serialized) struct AccessLogTests {
+    private struct Line: Decodable {
+        var time: String
+        var caller: String?
+        var skill: String?
+        var region: String?
+        var status: Int
+        var source: String
+        var sends: Int?
+        var durationMilliseconds: Double?
+        var requestID: String?
+        var problem: String?
+    }
+
+    @Test func `every message has its line when the gateway has ended, and nothing in it is a secret`() async throws {
+        try await TestBed.run(configuration: "eventLoops: 1\naccessLog: {file: access.log}") { bed in
+            let fields = ["Gateway-Region": "NA", "Idempotency-Key": "canary-key"]
+            let first = try await bed.send("NA-canary-user", fields)
+            #expect(first.status == 202)
+            #expect(try await bed.send("NA-canary-user", fields).status == 202)
+            #expect(try await bed.send("GONE-canary-user", ["Gateway-Region": "NA"]).status == 404)
+            #expect(try await bed.send("NA-canary-user", key: "canary-api-key").status == 401)
+            #expect(try await TestBed.transfer("GET", bed.url + "/canary-path").status == 404)
+            let metrics = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
+            #expect(metrics.contains("\nskillgate_access_log_lines_dropped_total 0\n"))
+            bed.gateway.signal(SIGTERM)
+            #expect(await bed.gateway.exitStatus() == 0)
+            let text = try String(contentsOf: bed.folder.appendingPathComponent("access.log"), encoding: .utf8)
+            let lines = try text.split(separator: "\n").map {
+                try JSONDecoder().decode(Line.self, from: Data($0.utf8))
+            }
+            #expect(lines.map(\.status) == [202, 202, 404, 401, 404])
+            #expect(lines.map(\.source) == ["upstream", "replay", "upstream", "gateway", "gateway"])
+            #expect(lines.map(\.sends) == [1, 0, 1, 0, nil])
+            #expect(lines.map(\.problem) == [nil, nil, nil, "not-authenticated", "not-found"])
+            #expect(lines.map(\.caller) == ["orders", "orders", "orders", nil, nil])
+            #expect(lines.map(\.region) == ["NA", "NA", "NA", nil, nil])
+            #expect(lines[0].requestID == first.field("X-Amzn-RequestId"))
+            #expect(lines[0].requestID == lines[1].requestID)
+            #expect(!text.contains("canary"))
+        }
+    }
+
+    @Test func `a log that cannot be written is named before anything starts`() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appendingPathComponent("skillgate.yaml")
+        try Data("accessLog: {file: missing/access.log}\n".utf8).write(to: file)
+        let check = try RunningProcess(RunningProcess.skillgate, ["check", "--config", file.path])
+        #expect(await check.exitStatus() == 64)
+        #expect(check.log.contains("skillgate.yaml:1:19: `file`: cannot write"))
+        #expect(check.log.contains("missing/access.log: No such file or directory"))
+    }
+}

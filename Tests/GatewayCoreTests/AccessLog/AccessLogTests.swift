@@ -1,0 +1,87 @@
+import NIOCore
+import NIOEmbedded
+import Synchronization
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct AccessLogTests {
+    private final class Pieces: Sendable {
+        let all = Mutex<[AccessLog.Piece]>([])
+
+        var lines: [Int] { all.withLock { $0.map(\.lines) } }
+    }
+
+    /// A log whose pieces are kept, at a time that stands.
+    private struct Bed {
+        let loop = EmbeddedEventLoop()
+        let pieces = Pieces()
+        let log: AccessLog
+
+        init(seconds: Int = 1_795_497_192, nanoseconds: Int = 345_678_901) {
+            log = AccessLog(
+                callers: ["orders"], skills: ["weather", "na\"me"], eventLoop: loop,
+                now: { UnixTimestamp(seconds: seconds, nanoseconds: nanoseconds) },
+                sink: { [pieces] piece in pieces.all.withLock { $0.append(piece) } })
+        }
+
+        var text: String {
+            log.flush()
+            return pieces.all.withLock { $0.map { String(buffer: $0.text) }.joined() }
+        }
+    }
+
+    @Test func `an accepted message is a line of JSON`() {
+        let bed = Bed()
+        let answer = Answer(
+            .upstream(UpstreamAnswer(status: 202, requestID: .uuid(0x0d29_c856_00aa_11ef, 0x9262_0242_ac12_0002))),
+            region: .europe)
+        bed.log.finished(
+            .init(caller: 0, skill: 1, region: .europe), answer, sends: 1, duration: .microseconds(84_017))
+        #expect(
+            bed.text == #"{"time":"2026-11-24T05:13:12.345Z","caller":"orders","skill":"na\"me","region":"EU","#
+                + #""status":202,"source":"upstream","sends":1,"durationMilliseconds":84.017,"#
+                + #""requestID":"0d29c856-00aa-11ef-9262-0242ac120002"}"# + "\n")
+    }
+
+    @Test func `what is not settled is null, and a refusal names its problem`() {
+        let bed = Bed(seconds: 951_782_400, nanoseconds: 0)
+        let answer = Answer(.refusal(Refusal(.notAuthenticated, "no")), region: nil)
+        bed.log.finished(.init(), answer, sends: 0, duration: .nanoseconds(999))
+        #expect(
+            bed.text == #"{"time":"2000-02-29T00:00:00.000Z","caller":null,"skill":null,"region":null,"#
+                + #""status":401,"source":"gateway","sends":0,"durationMilliseconds":0.000,"#
+                + #""problem":"not-authenticated"}"# + "\n")
+    }
+
+    @Test func `a request identifier cannot end its string`() {
+        let bed = Bed()
+        let answer = Answer(.upstream(UpstreamAnswer(status: 202, requestID: .text(#"a"b\c"#))), region: .europe)
+        bed.log.finished(.init(), answer, sends: 1, duration: .zero)
+        #expect(bed.text.hasSuffix(#""requestID":"a\"b\\c"}"# + "\n"))
+    }
+
+    @Test func `the second is written anew when it changes`() {
+        var writer = TimestampWriter()
+        var buffer = ByteBuffer()
+        for (seconds, nanoseconds) in [(0, 0), (0, 999_999_999), (59, 1_000_000), (60, 10_000_000)] {
+            writer.write(UnixTimestamp(seconds: seconds, nanoseconds: nanoseconds), to: &buffer)
+            buffer.writeString(" ")
+        }
+        #expect(
+            String(buffer: buffer) == "1970-01-01T00:00:00.000Z 1970-01-01T00:00:00.999Z 1970-01-01T00:00:59.001Z "
+                + "1970-01-01T00:01:00.010Z ")
+    }
+
+    @Test func `lines are handed on after a while, or when there are many`() {
+        let bed = Bed()
+        bed.log.refused(.notFound)
+        #expect(bed.pieces.lines == [])
+        bed.loop.advanceTime(by: .milliseconds(200))
+        #expect(bed.pieces.lines == [1])
+        for _ in 0..<1000 { bed.log.refused(.notFound) }
+        #expect(bed.pieces.lines.count >= 3)
+        bed.log.flush()
+        #expect(bed.pieces.lines.reduce(0, +) == 1001)
+    }
+}
