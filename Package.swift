@@ -24,6 +24,14 @@ let staticRuntime: [LinkerSetting] = [
         ], .when(configuration: .release))
 ]
 
+/// For measurements only: parts of the work on a message that are left out, to show what they cost.
+let leftOut: [SwiftSetting] = (Context.environment["SKILLGATE_WITHOUT"] ?? "").split(separator: ",").map {
+    .define("SKILLGATE_WITHOUT_\($0.uppercased())")
+}
+
+/// Benchmarks of the pure parts need a package that nothing else does.
+let withBenchmarks = Context.environment["SKILLGATE_BENCHMARKS"] != nil
+
 let package = Package(
     name: "skillgate",
     products: [
@@ -47,7 +55,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
-            swiftSettings: settings
+            swiftSettings: settings + leftOut
         ),
 
         // The data plane: what every message passes.
@@ -231,3 +239,25 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if withBenchmarks {
+    // Without its traits: they bring an allocator and hooks of their own.
+    package.dependencies.append(.package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []))
+    package.targets += [
+        .target(name: "CAllocationCounter", path: "Tests/Benchmarks/CAllocationCounter"),
+        .executableTarget(
+            name: "GatewayCoreBenchmarks",
+            dependencies: [
+                "CAllocationCounter",
+                "GatewayCore",
+                .product(name: "Benchmark", package: "benchmark"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            path: "Tests/Benchmarks/GatewayCore",
+            swiftSettings: settings,
+            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
+        ),
+    ]
+}

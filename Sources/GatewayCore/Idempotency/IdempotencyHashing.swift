@@ -1,5 +1,5 @@
-import Crypto
-import NIOCore
+package import Crypto
+package import NIOCore
 
 /// What a record is found by: SHA-256 over caller, skill and key, so that it has one length, names nobody, and no
 /// caller can reach another's.
@@ -41,17 +41,17 @@ public struct RequestFingerprint: Hashable, Sendable {
 }
 
 /// Makes scopes and fingerprints; one an event loop, since it keeps its buffers.
-struct IdempotencyHasher {
+package struct IdempotencyHasher {
     private let keyed: KeyedHash
     private var canonical = CanonicalMessage()
     private var scopeInput: [UInt8] = []
 
-    init(fingerprintKey: SymmetricKey) {
+    package init(fingerprintKey: SymmetricKey) {
         keyed = KeyedHash(key: fingerprintKey)
     }
 
     /// - Parameter prefix: caller and skill, length-prefixed (`Skill.scopePrefix`).
-    mutating func scope(prefix: [UInt8], key: IdempotencyKey) -> IdempotencyScope {
+    package mutating func scope(prefix: [UInt8], key: IdempotencyKey) -> IdempotencyScope {
         scopeInput.removeAll(keepingCapacity: true)
         scopeInput.append(contentsOf: prefix)
         key.characters.withUnsafeReadableBytes { scopeInput.append(contentsOf: $0) }
@@ -71,7 +71,7 @@ struct IdempotencyHasher {
     /// - Parameters:
     ///   - key: no store holds it, so that it keys the fingerprint even where no secret does.
     ///   - content: a message that `MessageValidator` has accepted.
-    mutating func fingerprint(key: IdempotencyKey, user: UserID, content: ByteBuffer) -> RequestFingerprint {
+    package mutating func fingerprint(key: IdempotencyKey, user: UserID, content: ByteBuffer) -> RequestFingerprint {
         canonical.removeAll()
         let keyBytes = key.characters.readableBytesUInt8Span
         canonical.append(keyBytes, 0..<keyBytes.count)

@@ -2,8 +2,8 @@
 ///
 /// Members it does not know are left to Amazon, and so are values in `data` that are not strings: whether Amazon
 /// refuses them is not known, and a gateway that refused what Amazon accepts would lose messages.
-enum MessageValidator {
-    static func validate(_ bytes: Span<UInt8>) throws(MessageError) {
+package enum MessageValidator {
+    package static func validate(_ bytes: Span<UInt8>) throws(MessageError) {
         var scanner = JSONScanner()
         var index = JSONScanner.skipWhitespace(bytes, from: 0)
         guard index < bytes.count else { throw .notJSON(offset: index, expected: "a JSON object") }

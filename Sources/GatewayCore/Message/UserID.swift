@@ -10,7 +10,7 @@ public struct UserID: Equatable, Sendable {
     /// Percent-encoded, so that it is one path segment whatever the caller put into it.
     public let canonical: ByteBuffer
 
-    init(parsing segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
+    package init(parsing segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
         let bytes = head.readableBytesUInt8Span
         guard !segment.isEmpty else { throw Refusal(.userIDInvalid, "the path has no userId behind `users/`") }
         var isPlain = true

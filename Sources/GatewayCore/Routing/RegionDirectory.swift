@@ -30,7 +30,7 @@ public struct RegionDirectory: Sendable {
     }
 
     /// The region of the endpoint that stands in `range`, or nil when no region is known by it.
-    func region(of bytes: Span<UInt8>, _ range: Range<Int>) -> Region? {
+    package func region(of bytes: Span<UInt8>, _ range: Range<Int>) -> Region? {
         for spelling in spellings where Self.isEqual(bytes, range, spelling.bytes) { return spelling.region }
         guard let endpoint = try? APIEndpoint(parsing: bytes.text(range)) else { return nil }
         return regions[endpoint]
