@@ -1,5 +1,7 @@
 import GatewayCore
 import NIOCore
+import NIOSSL
+import NIOTLS
 
 /// One connection from a caller: bytes to requests, answers to bytes, one request at a time and in order.
 ///
@@ -9,6 +11,8 @@ final class HTTPConnection: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private enum State: Equatable {
+        /// Nothing can be read before the TLS handshake is over. Can transition to: reading, closing.
+        case handshaking
         /// Can transition to: answering, closing.
         case reading
         /// A request is on its way through the gateway. Can transition to: reading, closing.
@@ -22,25 +26,31 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private let loop: ListenerLoop
     private var assembler: RequestAssembler
-    private var state = State.reading
+    private var state: State
+    private var peer = Peer()
     private var phase = RequestAssembler.Phase.idle
     /// When the phase has lasted too long. Read by the sweep of the loop.
     private(set) var deadline: NIODeadline
+    /// The last answer; its memory serves for the next.
+    private var answerBuffer = ByteBuffer()
     private var context: ChannelHandlerContext?
     private var hasPendingRead = false
     private var inputIsClosed = false
     /// Set while answers are asked for, so that an answer that is there at once does not recurse.
     private var isAdvancing = false
 
-    init(loop: ListenerLoop) {
+    init(loop: ListenerLoop, isSecure: Bool) {
         self.loop = loop
+        state = isSecure ? .handshaking : .reading
         assembler = RequestAssembler(limits: loop.limits)
         deadline = .distantFuture
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        enter(.idle, now: context.eventLoop.now)
+        peer = Peer(address: context.remoteAddress)
+        // A handshake has as long as a head.
+        enter(state == .handshaking ? .head : .idle, now: context.eventLoop.now)
         loop.opened(self)
     }
 
@@ -62,11 +72,12 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted = event as? TLSUserEvent { handshakeCompleted(context) }
         if let event = event as? ChannelEvent, event == .inputClosed {
             inputIsClosed = true
             // A caller may close its side and still wait for the answer; without a request there is none to wait for.
             switch state {
-            case .reading, .closing: close()
+            case .handshaking, .reading, .closing: close()
             case .answering: break
             }
         }
@@ -78,8 +89,19 @@ final class HTTPConnection: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
+    private func handshakeCompleted(_ context: ChannelHandlerContext) {
+        guard state == .handshaking else { return }
+        let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
+        if let certificate = handler?.peerCertificate {
+            peer = Peer(address: peer.address, certificateNames: certificate.callerNames)
+        }
+        state = .reading
+        enter(.idle, now: context.eventLoop.now)
+    }
+
     /// The time limit of the current phase is over.
     func deadlinePassed() {
+        if state == .handshaking { return close() }
         guard state == .reading else { return }
         switch phase {
         case .idle: close()
@@ -91,7 +113,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     /// No further request is taken: closes now if none is being answered.
     func drain() {
-        if state == .reading && phase == .idle { close() }
+        if state == .handshaking || state == .reading && phase == .idle { close() }
     }
 
     // MARK: Requests
@@ -111,7 +133,7 @@ final class HTTPConnection: ChannelInboundHandler {
             case .request(let request):
                 state = .answering(keepsAlive: request.head.keepsAlive)
                 deadline = .distantFuture
-                loop.forwarder.forward(request, to: self)
+                loop.forwarder.forward(request, from: peer, to: self)
             case .refused(let problem, let detail):
                 return refuse(Refusal(problem, detail))
             }
@@ -139,7 +161,8 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     private func encode(_ answer: Answer, keepsAlive: Bool) -> ByteBuffer {
-        loop.encoder.encode(answer, keepsAlive: keepsAlive, allocator: ByteBufferAllocator())
+        loop.encoder.encode(answer, keepsAlive: keepsAlive, into: &answerBuffer)
+        return answerBuffer
     }
 
     private func write(_ buffer: ByteBuffer) {
@@ -186,7 +209,7 @@ extension HTTPConnection: AnswerRecipient {
         loop.flushes.append(self)
         state = .reading
         phase = .idle
-        deadline = loop.eventLoop.now + loop.idleTimeout
+        deadline = loop.idleDeadline
         if assembler.bufferedBytes > 0 { advance() }
         if hasPendingRead { resumeReading() }
     }

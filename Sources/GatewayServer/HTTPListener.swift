@@ -1,19 +1,25 @@
 public import GatewayCore
 public import NIOCore
 public import NIOPosix
+import NIOSSL
 
 /// A listening socket whose connections are spread over the event loops, each with a forwarder of its own.
 public struct HTTPListener: Sendable {
     private let channel: any Channel
     private let loops: [NIOLoopBound<ListenerLoop>]
+    private let socketFile: UnixSocketFile?
+    /// Nil for plain text.
+    public let tls: ListenerTLS?
 
     /// Binds the socket and starts to accept.
     ///
+    /// - Throws: `ListenerTLS.Unusable` and errors of the operating system, each with a description of what failed.
     /// - Parameter forwarders: one for each event loop of `group`, bound to it.
     public static func bind(
         _ configuration: ListenerConfiguration, forwarders: [NIOLoopBound<MessageForwarder>],
         encoder: AnswerEncoder, group: MultiThreadedEventLoopGroup
     ) async throws -> HTTPListener {
+        let tls = try configuration.tls.map { try ListenerTLS($0) }
         let gate = ConnectionGate(limit: configuration.maximumConnections)
         var loops: [NIOLoopBound<ListenerLoop>] = []
         var eventLoops: [any EventLoop] = []
@@ -31,7 +37,7 @@ public struct HTTPListener: Sendable {
         }
         let loopsByEventLoop = Dictionary(
             uniqueKeysWithValues: zip(eventLoops.map { ObjectIdentifier($0) }, loops))
-        let channel = try await ServerBootstrap(group: group)
+        let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
@@ -39,7 +45,6 @@ public struct HTTPListener: Sendable {
                     try channel.pipeline.syncOperations.addHandler(AcceptPause(gate: gate))
                 }
             }
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -47,14 +52,38 @@ public struct HTTPListener: Sendable {
                     guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)] else {
                         throw ChannelError.operationUnsupported
                     }
-                    try channel.pipeline.syncOperations.addHandler(HTTPConnection(loop: loop.value))
+                    let pipeline = channel.pipeline.syncOperations
+                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.context)) }
+                    try pipeline.addHandler(HTTPConnection(loop: loop.value, isSecure: tls != nil))
                 }
             }
-            .bind(host: configuration.host, port: configuration.port)
-            .get()
-        return HTTPListener(channel: channel, loops: loops)
+        let (channel, socketFile) = try await bind(bootstrap, to: configuration.address)
+        return HTTPListener(channel: channel, loops: loops, socketFile: socketFile, tls: tls)
     }
 
+    private static func bind(
+        _ bootstrap: ServerBootstrap, to address: ListenerConfiguration.Address
+    ) async throws -> (any Channel, UnixSocketFile?) {
+        switch address {
+        case .tcp(let host, let port):
+            let channel = try await bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .bind(host: host, port: port).get()
+            return (channel, nil)
+        case .unix(let path, let access):
+            try UnixSocketFile.checkIsFree(path)
+            let channel =
+                try await bootstrap
+                .bind(unixDomainSocketPath: UnixSocketFile.temporaryPath(for: path)).get()
+            do {
+                return (channel, try UnixSocketFile(path: path, access: access))
+            } catch {
+                try? await channel.close().get()
+                throw error
+            }
+        }
+    }
+
+    /// Nil for a Unix socket.
     public var port: Int? { channel.localAddress?.port }
 
     /// From here on every answer says `Connection: close`; connections are still accepted.
@@ -73,6 +102,7 @@ public struct HTTPListener: Sendable {
 
     /// Stops accepting and returns when the last message has been answered.
     public func finish() async throws {
+        socketFile?.remove()
         try await channel.close().get()
         for loop in loops {
             try await loop.eventLoop.flatSubmit { loop.value.finish() }.get()

@@ -2,11 +2,35 @@ public import GatewayCore
 
 /// How connections from callers are taken and for how long they may do nothing.
 public struct ListenerConfiguration: Equatable, Sendable {
-    public var host: String
-    /// 0: any free port.
-    public var port: Int
+    public enum Address: Equatable, Sendable {
+        /// Port 0: any free one.
+        case tcp(host: String, port: Int)
+        case unix(path: String, access: UnixSocketAccess)
+    }
+
+    /// Files of a listener that speaks TLS.
+    public struct TLS: Equatable, Sendable {
+        /// PEM, the listener's own certificate first.
+        public var certificateChainFile: String
+        /// PEM.
+        public var privateKeyFile: String
+        /// PEM: who may sign the certificates of clients. Nil: clients are not asked for any.
+        public var clientCAFile: String?
+        /// Whether a client without a certificate is turned away in the handshake.
+        public var requiresClientCertificate = true
+
+        public init(certificateChainFile: String, privateKeyFile: String, clientCAFile: String? = nil) {
+            self.certificateChainFile = certificateChainFile
+            self.privateKeyFile = privateKeyFile
+            self.clientCAFile = clientCAFile
+        }
+    }
+
+    public var address: Address
+    /// Nil: plain text.
+    public var tls: TLS?
     public var limits = RequestAssembler.Limits()
-    /// For a head to arrive, from its first byte on.
+    /// For a head to arrive, from its first byte on; and for a TLS handshake.
     public var headTimeout = Duration.seconds(5)
     /// For the content to arrive, from the end of the head on.
     public var contentTimeout = Duration.seconds(10)
@@ -15,8 +39,33 @@ public struct ListenerConfiguration: Equatable, Sendable {
     /// Above it no further connection is accepted; those that come wait in the backlog.
     public var maximumConnections = 20_000
 
-    public init(host: String, port: Int) {
-        self.host = host
-        self.port = port
+    public init(_ address: Address) {
+        self.address = address
     }
+}
+
+extension ListenerConfiguration.Address: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path, _): "unix:\(path)"
+        }
+    }
+
+    /// The same with the port that was bound in place of 0.
+    public func bound(to port: Int?) -> Self {
+        guard case .tcp(let host, let configured) = self else { return self }
+        return .tcp(host: host, port: port ?? configured)
+    }
+}
+
+/// Who may connect to a Unix socket.
+public struct UnixSocketAccess: Equatable, Sendable {
+    /// File mode.
+    public var mode: UInt32 = 0o660
+    /// By name or number; nil: whoever runs the gateway.
+    public var owner: String?
+    public var group: String?
+
+    public init() {}
 }

@@ -18,6 +18,9 @@ final class ListenerLoop {
     /// Connections with answers to be sent at the end of the turn.
     let flushes: TurnQueue<HTTPConnection>
     private(set) var isDraining = false
+    /// When a connection that becomes idle now has been so for too long: as of the last sweep, since for every answer
+    /// the time would be asked for otherwise, and up to an interval late.
+    private(set) var idleDeadline: NIODeadline
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var sweep: RepeatedTask?
     private let gate: ConnectionGate
@@ -35,6 +38,7 @@ final class ListenerLoop {
         contentTimeout = TimeAmount(configuration.contentTimeout)
         idleTimeout = TimeAmount(configuration.idleTimeout)
         self.gate = gate
+        idleDeadline = eventLoop.now + idleTimeout
         flushes = TurnQueue(on: eventLoop) { $0.flush() }
     }
 
@@ -80,14 +84,20 @@ final class ListenerLoop {
     }
 
     private func startSweep() {
+        swept(eventLoop.now)
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         sweep = eventLoop.scheduleRepeatedTask(initialDelay: Self.sweepInterval, delay: Self.sweepInterval) { _ in
             bound.value.closeOverdue()
         }
     }
 
+    private func swept(_ now: NIODeadline) {
+        idleDeadline = now + Self.sweepInterval + idleTimeout
+    }
+
     private func closeOverdue() {
         let now = eventLoop.now
+        swept(now)
         for connection in Array(connections.values) where connection.deadline <= now { connection.deadlinePassed() }
     }
 }

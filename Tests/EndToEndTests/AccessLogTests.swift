@@ -27,7 +27,7 @@ import TokenEndpointClient
             #expect(try await bed.send("NA-canary-user", key: "canary-api-key").status == 401)
             #expect(try await TestBed.transfer("GET", bed.url + "/canary-path").status == 404)
             let metrics = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
-            #expect(metrics.contains("\nskillgate_access_log_lines_dropped_total 0\n"))
+            #expect(metrics.contains("\nskillgate_log_lines_dropped_total{log=\"access\"} 0\n"))
             bed.gateway.signal(SIGTERM)
             #expect(await bed.gateway.exitStatus() == 0)
             let text = try String(contentsOf: bed.folder.appendingPathComponent("access.log"), encoding: .utf8)

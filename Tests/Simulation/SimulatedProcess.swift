@@ -57,13 +57,14 @@ final class SimulatedProcess {
         let endpoints = ByRegion { APIEndpoint.official($0) }
         let caller = Caller(index: 0, name: "orders", skills: [0])
         var configuration = ForwardingConfiguration(
-            callers: CallerDirectory([(caller, [apiKey])]),
+            callers: CallerDirectory([CallerDirectory.Entry(caller, keys: [apiKey])]),
             skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "simulation")
         configuration.limits.deadline = deadline
         return MessageForwarder(
             configuration, store: store, pools: ByRegion { _ in pool }, fingerprintKey: fingerprintKey,
-            eventLoop: loop, origin: origin)
+            eventLoop: loop, origin: origin,
+            wallClock: { UnixTimestamp(seconds: 1_795_497_192, nanoseconds: 0) })
     }
 
     /// Amazon takes tokens of this generation from now on.
@@ -141,7 +142,7 @@ final class SimulatedProcess {
         assembler.receive(ByteBuffer(string: text))
         guard case .request(let request) = assembler.next() else { return }
         forwarder?.forward(
-            request,
+            request, from: Peer(),
             to: SimulatedRecipient { [self] answer in
                 guard !isDead else { return }
                 answered += 1

@@ -33,8 +33,7 @@ import Testing
 
     @Test func `what is not said has the documented default`() throws {
         let configuration = try read(Self.minimal)
-        #expect(configuration.listeners.map(\.host) == ["127.0.0.1"])
-        #expect(configuration.listeners.map(\.port) == [8080])
+        #expect(configuration.listeners.map(\.address) == [.tcp(host: "127.0.0.1", port: 8080)])
         #expect(configuration.admin == SocketAddressText(host: "127.0.0.1", port: 9090))
         #expect(configuration.endpoints[.farEast].description == "https://api.fe.amazonalexa.com")
         #expect(configuration.tokenEndpoint == "https://api.amazon.com/auth/o2/token")
@@ -134,7 +133,32 @@ import Testing
         ),
         (
             "listeners: [{address: 0.0.0.0:1}]\nanonymousCaller: {skills: [weather]}",
-            "f:4:18: `anonymousCaller` lets anybody send who reaches 0.0.0.0:1; expected listeners on loopback addresses only"
+            "f:4:18: `anonymousCaller` lets anybody send who reaches 0.0.0.0:1; expected listeners on loopback addresses or Unix sockets only"
+        ),
+        (
+            "listeners: [{address: unix:gateway.sock}]",
+            "f:3:23: `address` is `unix:gateway.sock`; expected an address such as 127.0.0.1:8080 or [::1]:8080, or a Unix socket such as unix:/run/skillgate.sock"
+        ),
+        (
+            "listeners: [{address: unix:/x, mode: 999}]",
+            "f:3:38: `mode` is `999`; expected a file mode in octal digits, such as 0660"
+        ),
+        ("listeners: [{address: 127.0.0.1:1, mode: 600}]", "f:3:42: `mode` is of use for a Unix socket only"),
+        (
+            "listeners: [{address: 127.0.0.1:1, tls: {certificateChainFile: /nowhere}}]",
+            "f:3:41: `privateKeyFile` is missing in `listeners[0].tls`; expected the path of a PEM file"
+        ),
+        (
+            "callerTokens: {lifetime: 1h}",
+            "f:3:15: `signingKeys` is missing in `callerTokens`; expected a list of {file: …} or {env: …}"
+        ),
+        (
+            "callerTokens: {signingKeys: [{env: SECRET}]}",
+            "f:3:30: the signing key has 1 bytes; expected at least 32, made at random"
+        ),
+        (
+            "audit: {file: /nowhere/audit.log}",
+            "f:3:15: `file`: cannot write /nowhere/audit.log: No such file or directory"
         ),
         ("anonymousCaller: {skills: [wether]}", "f:3:28: there is no skill `wether`; did you mean `weather`?"),
         ("eventLoops: 0", "f:3:13: `eventLoops` is `0`; expected an integer from 1 to 256"),
@@ -186,6 +210,59 @@ import Testing
               - {name: b, apiKeys: [{env: KEY}], skills: [weather]}
             """
         #expect(problems(yaml) == ["f:4:24: an API key of this caller belongs to `a`, too"])
+    }
+
+    @Test(
+        arguments: [
+            (
+                "skills: [weather]",
+                "f:3:5: `callers[0]` has no way to show who it is; expected `apiKeys`, `clientID` or `certificate`"
+            ),
+            (
+                "skills: [weather], clientID: x, clientSecret: {env: KEY}",
+                "f:3:44: `clientID` is of no use without `callerTokens.signingKeys`"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], clientSecret: {env: KEY}",
+                "f:3:71: `clientSecret` is given without `clientID`"
+            ),
+            (
+                "skills: [weather], certificate: {uri: a, dns: b}",
+                "f:3:47: `certificate` names no caller; expected {uri: …} or {dns: …}"
+            ),
+            (
+                "skills: [weather], certificate: {uri: a}",
+                "f:3:47: no listener asks for certificates; expected `tls.clientCAFile` in one"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], rate: {burst: 5}",
+                "f:3:63: `perSecond` is missing in `callers[0].rate`; expected an integer from 1 to 1000000"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], maximumInFlight: 0",
+                "f:3:74: `maximumInFlight` is `0`; expected an integer from 1 to 1000000"
+            ),
+        ])
+    func `a caller's mistake is named`(members: String, problem: String) {
+        let yaml = """
+            skills: [{name: weather, clientID: c, clientSecret: {env: SECRET}}]
+            callers:
+              - {name: a, \(members)}
+            """
+        #expect(problems(yaml) == [problem])
+    }
+
+    @Test func `whatever can change while the gateway runs needs no restart, and the rest is named`() throws {
+        let running = try read(Self.minimal)
+        var other = running
+        other.callers = []
+        other.skills = []
+        other.callerTokens = .init(signingSecrets: ["x"])
+        #expect(other.membersThatNeedRestart(from: running) == [])
+        other.admin.port = 1
+        other.eventLoops = 9
+        other.upstream.strict5xx = true
+        #expect(other.membersThatNeedRestart(from: running) == ["eventLoops", "admin", "upstream"])
     }
 
     @Test(arguments: ["reference.yaml", "sidecar.yaml", "central.yaml"])

@@ -23,6 +23,14 @@ public struct APIKeyDigest: Hashable, Sendable {
         words = digest.withUnsafeBytes { Self.words($0) }
     }
 
+    /// 64 digits.
+    public var hexadecimal: String {
+        [words.0, words.1, words.2, words.3].map { word in
+            let digits = String(word.bigEndian, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
     private static func words(_ digest: UnsafeRawBufferPointer) -> (UInt64, UInt64, UInt64, UInt64) {
         (
             digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),

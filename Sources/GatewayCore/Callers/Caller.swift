@@ -1,5 +1,5 @@
-/// A back end that sends messages, and what it may do.
-public struct Caller: Sendable {
+/// A back end that sends messages, and what it may do. An object, so that a message retains one thing and not many.
+public final class Caller: Sendable {
     public enum UnknownOutcome: String, CaseIterable, Sendable {
         /// A retry of a message whose outcome is unknown is not sent.
         case hold
@@ -7,37 +7,50 @@ public struct Caller: Sendable {
         case resend
     }
 
-    /// Its place in the configuration; a label of the metrics by way of its name.
-    public var index: Int
-    public var name: String
+    /// Its place in the configuration that it belongs to.
+    public let index: Int
+    /// Its place among the names that metrics are labelled with, which outlive a configuration.
+    public let label: Int
+    public let name: String
     /// The skills it may send for, by their place in the configuration.
-    public var skills: [Int]
-    public var regions: Set<Region>
-    public var requiresIdempotencyKey: Bool
-    public var unknownOutcome: UnknownOutcome
+    public let skills: [Int]
+    public let regions: Set<Region>
+    public let requiresIdempotencyKey: Bool
+    public let unknownOutcome: UnknownOutcome
+    public let limits: CallerLimits
+    /// Shared with the same caller of other event loops, and of the configurations before and after this one.
+    let usage: CallerUsage
 
     public init(
-        index: Int, name: String, skills: [Int], regions: Set<Region> = Set(Region.allCases),
-        requiresIdempotencyKey: Bool = false, unknownOutcome: UnknownOutcome = .hold
+        index: Int, label: Int? = nil, name: String, skills: [Int], regions: Set<Region> = Set(Region.allCases),
+        requiresIdempotencyKey: Bool = false, unknownOutcome: UnknownOutcome = .hold,
+        limits: CallerLimits = CallerLimits(), usage: CallerUsage = CallerUsage()
     ) {
         self.index = index
+        self.label = label ?? index
         self.name = name
         self.skills = skills
         self.regions = regions
         self.requiresIdempotencyKey = requiresIdempotencyKey
         self.unknownOutcome = unknownOutcome
+        self.limits = limits
+        self.usage = usage
     }
 }
 
 /// An Alexa skill, and what is needed to send for it.
-public struct Skill: Sendable {
-    public var index: Int
-    public var name: String
-    public var defaultRegion: Region?
-    public var tokens: TokenCache
+public final class Skill: Sendable {
+    /// Its place in the configuration that it belongs to.
+    public let index: Int
+    /// Its place among the names that metrics are labelled with, which outlive a configuration.
+    public let label: Int
+    public let name: String
+    public let defaultRegion: Region?
+    public let tokens: TokenCache
 
-    public init(index: Int, name: String, defaultRegion: Region?, tokens: TokenCache) {
+    public init(index: Int, label: Int? = nil, name: String, defaultRegion: Region?, tokens: TokenCache) {
         self.index = index
+        self.label = label ?? index
         self.name = name
         self.defaultRegion = defaultRegion
         self.tokens = tokens

@@ -1,40 +1,130 @@
 import NIOCore
 
 /// Who is calling.
-public struct CallerDirectory: Sendable {
-    public private(set) var callers: [Caller]
-    private var callersByKey: [APIKeyDigest: Int] = [:]
+public final class CallerDirectory: Sendable {
+    /// A caller and the ways in which it shows who it is.
+    public struct Entry: Sendable {
+        public var caller: Caller
+        public var keys: [APIKeyDigest]
+        /// For buying access tokens; nil if it may not.
+        public var client: ClientEntry?
+        /// `uri:…` or `dns:…`, as in `Peer.certificateNames`.
+        public var certificateNames: [String]
+
+        public init(
+            _ caller: Caller, keys: [APIKeyDigest] = [], client: ClientEntry? = nil, certificateNames: [String] = []
+        ) {
+            self.caller = caller
+            self.keys = keys
+            self.client = client
+            self.certificateNames = certificateNames
+        }
+    }
+
+    /// An OAuth client: whoever has one of the secrets.
+    public struct ClientEntry: Sendable {
+        public var clientID: String
+        public var secrets: [APIKeyDigest]
+
+        public init(clientID: String, secrets: [APIKeyDigest]) {
+            self.clientID = clientID
+            self.secrets = secrets
+        }
+    }
+
+    /// How a caller showed who it is.
+    public enum Method: String, CaseIterable, Sendable {
+        case apiKey = "api-key"
+        case accessToken = "access-token"
+        case clientSecret = "client-secret"
+        case certificate
+        case anonymous
+    }
+
+    public let callers: [Caller]
+    let tokens: CallerTokens
+    private let callersByKey: [APIKeyDigest: Int]
+    private let callersByClient: [CallerTokens.Client: Int]
+    private let callersByCertificate: [String: Int]
+    private let clients: [String: (caller: Int, secrets: [APIKeyDigest])]
     /// Stands for requests without any credentials; a sidecar's own back end.
     private let anonymousCaller: Int?
 
     /// - Parameters:
-    ///   - callers: each with the digests of its API keys. No key may belong to two callers.
-    ///   - anonymousCaller: its place in `callers`.
-    public init(_ callers: [(caller: Caller, keys: [APIKeyDigest])], anonymousCaller: Int? = nil) {
-        self.callers = callers.map(\.caller)
+    ///   - entries: no key, client or name may belong to two callers.
+    ///   - anonymousCaller: its place in `entries`.
+    public init(
+        _ entries: [Entry], anonymousCaller: Int? = nil,
+        tokens: CallerTokens = CallerTokens(signingSecrets: [], lifetimeSeconds: 3600)
+    ) {
+        callers = entries.map(\.caller)
         self.anonymousCaller = anonymousCaller
-        for (index, entry) in callers.enumerated() {
+        self.tokens = tokens
+        var callersByKey: [APIKeyDigest: Int] = [:]
+        var callersByClient: [CallerTokens.Client: Int] = [:]
+        var callersByCertificate: [String: Int] = [:]
+        var clients: [String: (caller: Int, secrets: [APIKeyDigest])] = [:]
+        for (index, entry) in entries.enumerated() {
             for key in entry.keys { callersByKey[key] = index }
+            for name in entry.certificateNames { callersByCertificate[name] = index }
+            guard let client = entry.client else { continue }
+            clients[client.clientID] = (index, client.secrets)
+            callersByClient[CallerTokens.Client(clientID: client.clientID)] = index
         }
+        self.callersByKey = callersByKey
+        self.callersByClient = callersByClient
+        self.callersByCertificate = callersByCertificate
+        self.clients = clients
     }
 
-    /// Whoever the request's credentials belong to. Every failure looks the same from outside.
-    func authenticate(_ request: InboundRequest) throws(Refusal) -> Caller {
+    /// Whoever the request's credentials belong to. A certificate stands for whoever sends no field.
+    ///
+    /// Every failure looks the same from outside.
+    func authenticate(
+        _ request: InboundRequest, from peer: Peer, unixTime: () -> Int
+    ) throws(Refusal) -> (caller: Caller, method: Method) {
         guard let authorization = request.head.authorization else {
-            guard let anonymousCaller else {
-                throw Refusal(.notAuthenticated, "field `Authorization` is missing; expected `Bearer` and an API key")
+            for name in peer.certificateNames {
+                if let index = callersByCertificate[name] { return (callers[index], .certificate) }
             }
-            return callers[anonymousCaller]
+            guard let anonymousCaller else { throw Self.notAuthenticated }
+            return (callers[anonymousCaller], .anonymous)
         }
         let bytes = request.headBytes
-        guard let key = Self.bearerToken(bytes.readableBytesUInt8Span, authorization) else {
-            throw Refusal(.notAuthenticated, "field `Authorization` does not hold `Bearer` and an API key")
+        if let caller = peer.lastAuthentication?.caller(of: bytes, authorization, in: self) { return (caller, .apiKey) }
+        guard let token = Self.bearerToken(bytes.readableBytesUInt8Span, authorization) else {
+            throw Self.notAuthenticated
         }
-        let digest = bytes.withUnsafeReadableBytes { bytes in APIKeyDigest(of: .init(rebasing: bytes[key])) }
-        guard let index = callersByKey[digest] else {
-            throw Refusal(.notAuthenticated, "the API key in field `Authorization` is not known")
+        if CallerTokens.isToken(bytes.readableBytesUInt8Span, token) {
+            guard let client = tokens.client(of: bytes.readableBytesUInt8Span, token, now: unixTime()),
+                let index = callersByClient[client]
+            else { throw Self.notAuthenticated }
+            return (callers[index], .accessToken)
         }
-        return callers[index]
+        let digest = bytes.withUnsafeReadableBytes { bytes in APIKeyDigest(of: .init(rebasing: bytes[token])) }
+        guard let index = callersByKey[digest] else { throw Self.notAuthenticated }
+        peer.lastAuthentication = Peer.Authentication(bytes, authorization, callers[index], in: self)
+        return (callers[index], .apiKey)
+    }
+
+    private static var notAuthenticated: Refusal {
+        Refusal(
+            .notAuthenticated,
+            "expected field `Authorization` with `Bearer` and a valid API key or access token; it is missing, "
+                + "malformed, unknown or expired")
+    }
+
+    /// The caller whose client identifier and secret are among these readings of a request.
+    func authenticate(_ readings: [AccessTokenRequest.Credentials]) throws(Refusal) -> (Caller, CallerTokens.Client) {
+        for reading in readings {
+            // The secret is hashed and compared, known client or not: the time tells nothing.
+            let client = clients[reading.clientID]
+            let digest = APIKeyDigest(of: reading.secret)
+            var isKnown = false
+            for secret in client?.secrets ?? [APIKeyDigest(of: "")] where secret == digest { isKnown = true }
+            if isKnown, let client { return (callers[client.caller], CallerTokens.Client(clientID: reading.clientID)) }
+        }
+        throw Refusal(.clientNotAuthenticated, "the client identifier or secret is not known")
     }
 
     /// RFC 6750 section 2.1; the scheme is matched without regard to case (RFC 9110 section 11.1).

@@ -5,6 +5,7 @@ public struct Answer: Equatable, Sendable {
         case refusal(Refusal)
         /// What became of an idempotency key.
         case report(KeyReport.State)
+        case accessToken(IssuedAccessToken)
     }
 
     /// Who said it; a label of the metrics.
@@ -28,7 +29,7 @@ public struct Answer: Equatable, Sendable {
         switch content {
         case .upstream(let answer): answer.status
         case .refusal(let refusal): refusal.problem.row.status
-        case .report: 200
+        case .report, .accessToken: 200
         }
     }
 
@@ -36,7 +37,7 @@ public struct Answer: Equatable, Sendable {
         if isReplay { return .replay }
         return switch content {
         case .upstream: .upstream
-        case .refusal, .report: .gateway
+        case .refusal, .report, .accessToken: .gateway
         }
     }
 }

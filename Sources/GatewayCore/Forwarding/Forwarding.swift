@@ -8,13 +8,18 @@ import NIOCore
 /// sent is one for microseconds. From the claim on, the way is gone to its end whatever the caller does.
 final class Forwarding {
     private let forwarder: MessageForwarder
+    private let snapshot: ConfigurationSnapshot
     private let request: InboundRequest
+    private let peer: Peer
     private let userSegment: Range<Int>
     private let recipient: any AnswerRecipient
     private let started: NIODeadline
     private let deadline: NIODeadline
 
     private var labels = ForwardingInstruments.Labels()
+    /// Whose messages in flight this one counts among.
+    private var entered: CallerUsage?
+    private var authentication: CallerDirectory.Method?
     private var message: Message?
     private var claim: IdempotencyClaim?
     private var claimedAt: NIODeadline?
@@ -29,14 +34,17 @@ final class Forwarding {
     private var firstRefusal: UpstreamAnswer?
 
     init(
-        _ request: InboundRequest, user: Range<Int>, recipient: any AnswerRecipient, on forwarder: MessageForwarder
+        _ request: InboundRequest, from peer: Peer, user: Range<Int>, recipient: any AnswerRecipient,
+        on forwarder: MessageForwarder
     ) {
         self.request = request
+        self.peer = peer
         self.userSegment = user
         self.recipient = recipient
         self.forwarder = forwarder
+        snapshot = forwarder.snapshot
         started = forwarder.eventLoop.now
-        deadline = started + forwarder.times.deadline
+        deadline = started + snapshot.times.deadline
         sentAt = started
         askedForConnection = started
     }
@@ -46,21 +54,25 @@ final class Forwarding {
         do {
             message = try look()
         } catch {
+            audit(error.problem)
             return finish(.refusal(error))
         }
-        obtainToken()
+        audit(nil)
+        obtainToken(now: started)
     }
 
     // MARK: Authenticate, validate, region
 
     private func look() throws(Refusal) -> Message {
-        let configuration = forwarder.configuration
+        let configuration = snapshot.configuration
         let fields = RequestFields(request)
-        let caller = try configuration.callers.authenticate(request)
-        labels.caller = caller.index
+        let (caller, method) = try forwarder.authenticate(request, from: peer)
+        labels.caller = caller.label
+        authentication = method
+        try admit(caller)
         try fields.refuseRepeated()
         let skill = try fields.skill(of: caller, in: configuration.skills)
-        labels.skill = skill.index
+        labels.skill = skill.label
         let user = try UserID(parsing: userSegment, of: request.headBytes)
         let key = try fields.idempotencyKey(requiredBy: caller)
         let consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
@@ -79,23 +91,36 @@ final class Forwarding {
         return Message(caller: caller, skill: skill, user: user, region: region, key: key, consent: consent)
     }
 
+    private func audit(_ problem: Problem?) {
+        forwarder.logs.audit?.decided(.message, labels, by: authentication, from: peer, problem: problem)
+    }
+
+    /// Whether the caller keeps to its limits.
+    private func admit(_ caller: Caller) throws(Refusal) {
+        try caller.usage.pass(caller.limits.rate, now: started)
+        guard let maximum = caller.limits.maximumInFlight else { return }
+        try caller.usage.enter(maximum)
+        entered = caller.usage
+    }
+
     // MARK: Token
 
-    private func obtainToken() {
+    /// What happens in one go is taken to happen at one time: asking a clock at each step would be dear.
+    private func obtainToken(now: NIODeadline) {
         guard let message else { return }
-        switch message.skill.tokens.token(on: forwarder.eventLoop) {
-        case .now(let result): tokenObtained(result)
+        switch message.skill.tokens.token(on: forwarder.eventLoop, now: now) {
+        case .now(let result): tokenObtained(result, now: now)
         case .later(let future):
-            wait(for: future, atMost: tokenTimeout) { self.tokenObtained($0) }
+            wait(for: future, atMost: tokenTimeout) { self.tokenObtained($0, now: self.forwarder.eventLoop.now) }
         }
     }
 
     /// - Parameter result: nil when the wait took too long.
-    private func tokenObtained(_ result: TokenCache.Obtained?) {
+    private func tokenObtained(_ result: TokenCache.Obtained?, now: NIODeadline) {
         switch result {
         case .success(let token):
             self.token = token
-            obtainConnection()
+            obtainConnection(now: now)
         case .failure(let reason):
             refuseUnsent(
                 Refusal(
@@ -109,27 +134,26 @@ final class Forwarding {
 
     // MARK: Connection
 
-    private func obtainConnection() {
+    private func obtainConnection(now: NIODeadline) {
         guard let message else { return }
-        askedForConnection = forwarder.eventLoop.now
-        guard askedForConnection < deadline else { return refuseUnsent(UpstreamUnavailable.connectTimeout.refusal) }
-        if let result = forwarder.pools[message.region].lease(for: self) { connectionObtained(result) }
+        askedForConnection = now
+        guard now < deadline else { return refuseUnsent(UpstreamUnavailable.connectTimeout.refusal) }
+        if let result = forwarder.pools[message.region].lease(for: self) { connectionObtained(result, now: now) }
     }
 
-    private func connectionObtained(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
+    private func connectionObtained(_ result: Result<any UpstreamConnection, UpstreamUnavailable>, now: NIODeadline) {
         switch result {
         case .success(let connection) where claimedAt != nil || message?.key == nil: send(on: connection)
-        case .success(let connection): makeClaim(holding: connection)
+        case .success(let connection): makeClaim(holding: connection, now: now)
         case .failure(let reason): refuseUnsent(reason.refusal)
         }
     }
 
     // MARK: Claim
 
-    private func makeClaim(holding connection: any UpstreamConnection) {
+    private func makeClaim(holding connection: any UpstreamConnection, now: NIODeadline) {
         guard let message, let key = message.key else { return send(on: connection) }
         let claim = claim(message, key)
-        let now = forwarder.eventLoop.now
         switch forwarder.store.claim(claim, on: forwarder.eventLoop) {
         case .now(let reply): claimed(reply, at: now, holding: connection)
         case .later(let future):
@@ -141,11 +165,11 @@ final class Forwarding {
     private func claim(_ message: Message, _ key: IdempotencyKey) -> IdempotencyClaim {
         if let claim { return claim }
         let claim = IdempotencyClaim(
-            scope: forwarder.scope(caller: message.caller, skill: message.skill, key: key),
+            scope: forwarder.hasher.scope(prefix: snapshot.scopePrefix(message.caller, message.skill), key: key),
             fingerprint: forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content),
             owner: forwarder.nextAttempt(),
-            lease: forwarder.times.lease,
-            retention: forwarder.times.retention,
+            lease: snapshot.times.lease,
+            retention: snapshot.times.retention,
             consent: message.consent
         )
         self.claim = claim
@@ -164,30 +188,10 @@ final class Forwarding {
         case .owned: break
         case .accepted(let answer): finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
         case .inFlight(let leaseLeft): awaitConcurrent(leaseLeft: leaseLeft)
-        case .unknown:
-            finish(
-                .refusal(
-                    Refusal(
-                        .outcomeUnknownEarlier,
-                        "an earlier attempt with this idempotency key was sent and its outcome is not known; "
-                            + "`Idempotency-Resend: ?1` sends it again, possibly a second time")),
-                isReplay: true)
-        case .mismatched:
-            finish(
-                .refusal(
-                    Refusal(
-                        .idempotencyKeyReused,
-                        "this idempotency key was used for another message or another user; use a new key")))
-        case .storeFull:
-            finish(
-                .refusal(
-                    Refusal(.storeFull, "no further idempotency key can be remembered now", retryAfterSeconds: 1)))
-        case .storeUnavailable:
-            finish(
-                .refusal(
-                    Refusal(
-                        .storeUnavailable, "the store of idempotency keys cannot be reached; nothing was sent",
-                        retryAfterSeconds: 1)))
+        case .unknown: finish(.refusal(.outcomeUnknownEarlier), isReplay: true)
+        case .mismatched: finish(.refusal(.idempotencyKeyReused))
+        case .storeFull: finish(.refusal(.storeFull))
+        case .storeUnavailable: finish(.refusal(.storeUnavailable))
         }
     }
 
@@ -196,7 +200,7 @@ final class Forwarding {
         let inUse = Refusal(
             .idempotencyKeyInUse, "a message with this idempotency key is in flight",
             retryAfterSeconds: leaseLeft.asRetryAfterSeconds)
-        guard forwarder.configuration.concurrentDuplicates == .wait, let claim else { return finish(.refusal(inUse)) }
+        guard snapshot.configuration.concurrentDuplicates == .wait, let claim else { return finish(.refusal(inUse)) }
         switch forwarder.store.answerOfAttemptInFlight(claim, on: forwarder.eventLoop) {
         case .now(let answer): concurrentEnded(answer)
         case .later(let future):
@@ -209,7 +213,7 @@ final class Forwarding {
 
     private func concurrentEnded(_ answer: Answer?) {
         // Claiming anew says how it ended. A message may have come to wait for want of a token, so from the start.
-        guard let answer else { return obtainToken() }
+        guard let answer else { return obtainToken(now: forwarder.eventLoop.now) }
         finish(answer.content, region: answer.region, isReplay: true)
     }
 
@@ -238,12 +242,12 @@ final class Forwarding {
             connection.giveBack()
             return refuseUnsent(heldUp)
         }
-        let buffer = forwarder.requests[message.region].serialize(
-            user: message.user, token: token, content: request.content, allocator: ByteBufferAllocator())
-        guard connection.send(buffer, deadline: deadline, receiver: self) else {
+        forwarder.requests[message.region].serialize(
+            user: message.user, token: token, content: request.content, into: &forwarder.requestBuffer)
+        guard connection.send(forwarder.requestBuffer, deadline: deadline, receiver: self) else {
             // Not a byte was written, so another connection may carry it.
             forwarder.instruments.attempted(message.region, .connectionLost)
-            return obtainConnection()
+            return obtainConnection(now: now)
         }
         sentAt = now
         sends += 1
@@ -255,7 +259,7 @@ final class Forwarding {
     private func heldUp(_ now: NIODeadline) -> Refusal? {
         let isOverBudget =
             sends == 0
-            && claimedAt.map { now - $0 > forwarder.times.sendBudget } == true
+            && claimedAt.map { now - $0 > snapshot.times.sendBudget } == true
         guard isOverBudget || now >= deadline else { return nil }
         return Refusal(
             .sendBudgetExceeded, "the gateway was held up before it could send; nothing was sent",
@@ -279,11 +283,11 @@ final class Forwarding {
     }
 
     private func tokenRenewed(_ result: TokenCache.Obtained?, _ answer: UpstreamAnswer) {
-        guard case .success(let renewed) = result, renewed.generation != token?.generation,
-            forwarder.eventLoop.now < deadline
+        let now = forwarder.eventLoop.now
+        guard case .success(let renewed) = result, renewed.generation != token?.generation, now < deadline
         else { return settle(.released, .upstream(answer)) }
         token = renewed
-        obtainConnection()
+        obtainConnection(now: now)
     }
 
     // MARK: Settle, answer
@@ -306,7 +310,7 @@ final class Forwarding {
         guard let report, report.fingerprint == claim.fingerprint else { return finish(.refusal(refusal)) }
         switch report.state {
         case .accepted(let answer): finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
-        case .inFlight(let left) where forwarder.configuration.concurrentDuplicates == .wait:
+        case .inFlight(let left) where snapshot.configuration.concurrentDuplicates == .wait:
             awaitConcurrent(leaseLeft: left)
         case .inFlight, .unknown, .absent: finish(.refusal(refusal))
         }
@@ -328,7 +332,8 @@ final class Forwarding {
         let duration = forwarder.eventLoop.now - started
         labels.region = answer.region ?? labels.region
         forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
-        forwarder.accessLog?.finished(labels, answer, sends: sends, duration: duration)
+        forwarder.logs.access?.finished(labels, answer, sends: sends, duration: duration)
+        entered?.leave()
         if case .refusal(let refusal) = content { forwarder.report(refusal, region: answer.region) }
         recipient.answered(answer)
     }
@@ -336,7 +341,7 @@ final class Forwarding {
     /// What is left of the message's deadline.
     private var left: Duration { Duration(from: forwarder.eventLoop.now, to: deadline) }
 
-    private var tokenTimeout: Duration { min(left, forwarder.configuration.limits.tokenTimeout) }
+    private var tokenTimeout: Duration { min(left, snapshot.configuration.limits.tokenTimeout) }
 
     /// Calls `then` once, on this event loop: with the value, or with nil when the time is up.
     private func wait<Value: Sendable>(
@@ -360,16 +365,16 @@ final class Forwarding {
 extension Forwarding: UpstreamReceiver {
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
         guard let message else { return }
-        let waited = forwarder.eventLoop.now - askedForConnection
-        forwarder.instruments.waited(message.region, seconds: waited.inSeconds)
-        connectionObtained(result)
+        let now = forwarder.eventLoop.now
+        forwarder.instruments.waited(message.region, seconds: (now - askedForConnection).inSeconds)
+        connectionObtained(result, now: now)
     }
 
     func upstreamAnswered(_ answer: UpstreamAnswer) {
         guard let message else { return }
         let duration = forwarder.eventLoop.now - sentAt
         forwarder.instruments.upstreamAnswered(message.region, status: answer.status, seconds: duration.inSeconds)
-        switch AnswerDisposition(status: answer.status, strict5xx: forwarder.configuration.strict5xx) {
+        switch AnswerDisposition(status: answer.status, strict5xx: snapshot.configuration.strict5xx) {
         case .accepted:
             let accepted = AcceptedAnswer(status: answer.status, region: message.region, requestID: answer.requestID)
             settle(.accepted(accepted), .upstream(answer))

@@ -4,27 +4,38 @@ import NIOCore
 struct KeyInquiry {
     let forwarder: MessageForwarder
     let request: InboundRequest
+    let peer: Peer
 
     func begin(_ segment: Range<Int>, _ recipient: any AnswerRecipient) {
+        var labels = ForwardingInstruments.Labels()
+        var method: CallerDirectory.Method?
         do {
-            let scope = try scope(segment)
+            let scope = try scope(segment, &labels, &method)
+            forwarder.logs.audit?.decided(.inquiry, labels, by: method, from: peer, problem: nil)
             switch forwarder.store.report(on: scope, on: forwarder.eventLoop) {
             case .now(let report): answer(report, recipient)
             case .later(let future): future.assumeIsolated().whenSuccess { answer($0, recipient) }
             }
         } catch {
+            forwarder.logs.audit?.decided(.inquiry, labels, by: method, from: peer, problem: error.problem)
             refuse(error, recipient)
         }
     }
 
-    private func scope(_ segment: Range<Int>) throws(Refusal) -> IdempotencyScope {
-        let configuration = forwarder.configuration
+    private func scope(
+        _ segment: Range<Int>, _ labels: inout ForwardingInstruments.Labels, _ method: inout CallerDirectory.Method?
+    ) throws(Refusal) -> IdempotencyScope {
+        let snapshot = forwarder.snapshot
         let fields = RequestFields(request)
-        let caller = try configuration.callers.authenticate(request)
+        let (caller, authentication) = try forwarder.authenticate(request, from: peer)
+        labels.caller = caller.label
+        method = authentication
+        try caller.usage.pass(caller.limits.rate, now: forwarder.eventLoop.now)
         try fields.refuseRepeated()
-        let skill = try fields.skill(of: caller, in: configuration.skills)
+        let skill = try fields.skill(of: caller, in: snapshot.configuration.skills)
+        labels.skill = skill.label
         let key = try IdempotencyKey(segment: segment, of: request.headBytes)
-        return forwarder.scope(caller: caller, skill: skill, key: key)
+        return forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key)
     }
 
     private func answer(_ report: KeyReport?, _ recipient: any AnswerRecipient) {

@@ -10,72 +10,82 @@ public protocol AnswerRecipient: AnyObject {
 ///
 /// `Forwarding` is the way of one message; this is the ground it walks on.
 public final class MessageForwarder {
-    let configuration: ForwardingConfiguration
-    let times: Times
+    private(set) var snapshot: ConfigurationSnapshot
     let store: any IdempotencyStore
     let pools: ByRegion<any UpstreamPool>
     let eventLoop: any EventLoop
     let requests: ByRegion<UpstreamRequest>
     let sends: TurnQueue<Forwarding.Send>
     var hasher: IdempotencyHasher
+    /// The last request to a region; its memory serves for the next.
+    var requestBuffer = ByteBuffer()
     public internal(set) var instruments = ForwardingInstruments()
-    /// Nil where none is kept.
-    let accessLog: AccessLog?
+    let logs: Logs
+    private let failedAttempts: FailedAttempts
+    private let wallClock: @Sendable () -> UnixTimestamp
     private let onProblem: @Sendable (Refusal, Region?) -> Void
-    private let scopePrefixes: [[[UInt8]]]
     private let origin: UInt64
     private var attempts: UInt64 = 0
 
-    /// The configuration's durations in the form in which they are added to deadlines, a few for each message: making
-    /// it anew each time takes divisions of 128 bits.
-    struct Times {
-        let deadline: TimeAmount
-        let lease: TimeAmount
-        let retention: TimeAmount
-        let sendBudget: TimeAmount
+    /// What is written about each request, where it is configured.
+    public struct Logs {
+        public var access: AccessLog?
+        public var audit: AuditLog?
 
-        init(_ configuration: ForwardingConfiguration) {
-            deadline = TimeAmount(configuration.limits.deadline)
-            lease = TimeAmount(configuration.limits.lease)
-            retention = TimeAmount(configuration.retention)
-            sendBudget = TimeAmount(configuration.limits.sendBudget)
+        public init(access: AccessLog? = nil, audit: AuditLog? = nil) {
+            self.access = access
+            self.audit = audit
         }
     }
 
     /// - Parameters:
     ///   - fingerprintKey: the same on every replica that shares the store.
     ///   - origin: of the attempts made here; no other event loop of any replica has the same, ever.
+    ///   - failedAttempts: the same for all event loops.
+    ///   - wallClock: says when access tokens of callers expire.
     ///   - onProblem: told of each refusal that an operator may want to know of.
     public init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKey: SymmetricKey, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
-        accessLog: AccessLog? = nil,
-        onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
+        failedAttempts: FailedAttempts = FailedAttempts(), wallClock: @escaping @Sendable () -> UnixTimestamp,
+        logs: Logs = Logs(), onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
     ) {
-        self.configuration = configuration
-        times = Times(configuration)
+        snapshot = ConfigurationSnapshot(configuration)
         self.store = store
         self.pools = pools
         self.eventLoop = eventLoop
         self.origin = origin
-        self.accessLog = accessLog
+        self.failedAttempts = failedAttempts
+        self.wallClock = wallClock
+        self.logs = logs
         self.onProblem = onProblem
         requests = ByRegion {
             UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
         }
         sends = TurnQueue(on: eventLoop) { $0.perform() }
         hasher = IdempotencyHasher(fingerprintKey: fingerprintKey)
-        scopePrefixes = configuration.callers.callers.map { caller in
-            configuration.skills.map { Self.scopePrefix(caller: caller.name, skill: $0.name) }
-        }
+    }
+
+    /// Messages that come from here on are forwarded by `configuration`: other callers, other skills. Endpoints stay.
+    ///
+    /// - Parameters:
+    ///   - callerNames, skillNames: by their labels.
+    public func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
+        snapshot = ConfigurationSnapshot(configuration)
+        logs.access?.use(callerNames: callerNames, skillNames: skillNames)
+        logs.audit?.use(callerNames: callerNames, skillNames: skillNames)
     }
 
     /// Takes one request to its answer. The way goes on whatever becomes of the recipient.
-    public func forward(_ request: InboundRequest, to recipient: any AnswerRecipient) {
+    public func forward(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
         do {
-            switch try Self.route(request) {
-            case .message(let user): Forwarding(request, user: user, recipient: recipient, on: self).begin()
-            case .idempotencyKey(let key): KeyInquiry(forwarder: self, request: request).begin(key, recipient)
+            switch try route(request) {
+            case .message(let user):
+                Forwarding(request, from: peer, user: user, recipient: recipient, on: self).begin()
+            case .idempotencyKey(let key):
+                KeyInquiry(forwarder: self, request: request, peer: peer).begin(key, recipient)
+            case .accessToken:
+                recipient.answered(AccessTokenExchange(forwarder: self, request: request, peer: peer).answer())
             }
         } catch {
             refused(error.problem)
@@ -86,22 +96,52 @@ public final class MessageForwarder {
     /// Counts a request that was refused before it could be forwarded.
     public func refused(_ problem: Problem) {
         instruments.refused(problem)
-        accessLog?.refused(problem)
+        logs.access?.refused(problem)
     }
+
+    // MARK: Who is calling
+
+    /// The caller whose credentials came with a request.
+    func authenticate(
+        _ request: InboundRequest, from peer: Peer
+    ) throws(Refusal) -> (caller: Caller, method: CallerDirectory.Method) {
+        do {
+            return try snapshot.configuration.callers.authenticate(request, from: peer, unixTime: unixTime)
+        } catch {
+            throw failedAttempt(error, from: peer)
+        }
+    }
+
+    /// What to answer to whoever failed to authenticate: `refusal`, or that there were too many of them.
+    func failedAttempt(_ refusal: Refusal, from peer: Peer) -> Refusal {
+        guard let seconds = failedAttempts.retryAfter(failureFrom: peer.place, now: eventLoop.now) else {
+            return refusal
+        }
+        return Refusal(
+            .tooManyFailedAttempts, "too many attempts to authenticate have failed; this one has, too",
+            retryAfterSeconds: seconds)
+    }
+
+    func unixTime() -> Int { wallClock().seconds }
+
+    // MARK: Routes
 
     /// What a request's target names, and where in the head its last segment stands.
     private enum Route {
         case message(user: Range<Int>)
         case idempotencyKey(Range<Int>)
+        case accessToken
     }
 
-    private static func route(_ request: InboundRequest) throws(Refusal) -> Route {
+    private func route(_ request: InboundRequest) throws(Refusal) -> Route {
         let route: Route
         let method: (RequestHead.Method, name: String)
-        if let user = segment(of: request, behind: "/v1/skillmessages/users/") {
+        if let user = Self.segment(of: request, behind: "/v1/skillmessages/users/") {
             (route, method) = (.message(user: user), (.post, "POST"))
-        } else if let key = segment(of: request, behind: "/v1/idempotency-keys/") {
+        } else if let key = Self.segment(of: request, behind: "/v1/idempotency-keys/") {
             (route, method) = (.idempotencyKey(key), (.get, "GET"))
+        } else if snapshot.configuration.callers.tokens.areIssued && Self.isTokenEndpoint(request) {
+            (route, method) = (.accessToken, (.post, "POST"))
         } else {
             throw Refusal(
                 .notFound, "there is nothing at this path; messages go to /v1/skillmessages/users/{userId}")
@@ -127,8 +167,12 @@ public final class MessageForwarder {
         return segment
     }
 
-    func scope(caller: Caller, skill: Skill, key: IdempotencyKey) -> IdempotencyScope {
-        hasher.scope(prefix: scopePrefixes[caller.index][skill.index], key: key)
+    /// In both spellings that Amazon's own endpoint has.
+    private static func isTokenEndpoint(_ request: InboundRequest) -> Bool {
+        let headBytes = request.headBytes
+        let bytes = headBytes.readableBytesUInt8Span
+        return bytes.isEqual(request.head.path, to: "/auth/o2/token")
+            || bytes.isEqual(request.head.path, to: "/auth/O2/token")
     }
 
     func nextAttempt() -> AttemptID {
@@ -136,22 +180,13 @@ public final class MessageForwarder {
         return AttemptID(origin: origin, number: attempts)
     }
 
-    /// Hands on what the access log has gathered.
-    public func flushAccessLog() {
-        accessLog?.flush()
+    /// Hands on what the logs have gathered.
+    public func flushLogs() {
+        logs.access?.flush()
+        logs.audit?.flush()
     }
 
     func report(_ refusal: Refusal, region: Region?) {
         if refusal.problem.row.severity == .warning { onProblem(refusal, region) }
-    }
-
-    /// Lengths first, so that no two pairs of names share a prefix.
-    private static func scopePrefix(caller: String, skill: String) -> [UInt8] {
-        var prefix: [UInt8] = []
-        for name in [caller, skill] {
-            withUnsafeBytes(of: UInt32(clamping: name.utf8.count).bigEndian) { prefix.append(contentsOf: $0) }
-            prefix.append(contentsOf: name.utf8)
-        }
-        return prefix
     }
 }

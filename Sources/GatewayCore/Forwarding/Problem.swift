@@ -12,6 +12,14 @@ public enum Problem: String, CaseIterable, Sendable {
     // The caller may not.
     case notAuthenticated = "not-authenticated"
     case notAllowed = "not-allowed"
+    case tooManyFailedAttempts = "too-many-failed-attempts"
+    case callerRate = "caller-rate"
+    case callerInFlight = "caller-in-flight"
+    // The caller asks for an access token, and may not or not so.
+    case tokenRequestInvalid = "token-request-invalid"
+    case clientNotAuthenticated = "client-not-authenticated"
+    case grantTypeUnsupported = "grant-type-unsupported"
+    case scopeInvalid = "scope-invalid"
     // The message or its fields break a rule.
     case messageInvalid = "message-invalid"
     case fieldInvalid = "field-invalid"
@@ -66,6 +74,8 @@ public enum Problem: String, CaseIterable, Sendable {
         public var proxyStatusError: String
         public var severity: Severity
         public var resend: Resend
+        /// What stands for it in answers of the token endpoint (RFC 6749 section 5.2).
+        public var oauthError = "invalid_request"
     }
 
     public var row: Row {
@@ -77,6 +87,13 @@ public enum Problem: String, CaseIterable, Sendable {
         case .methodNotAllowed: malformed(405, "The method is not allowed here")
         case .notAuthenticated: denied(401, "The caller is not authenticated")
         case .notAllowed: denied(403, "The caller is not allowed to do this")
+        case .tooManyFailedAttempts: tooMany("Too many attempts to authenticate have failed", "invalid_client")
+        case .callerRate: tooMany("The caller sends too often", "temporarily_unavailable")
+        case .callerInFlight: tooMany("The caller has too many messages in flight", "temporarily_unavailable")
+        case .tokenRequestInvalid: tokenRefused(400, "invalid_request", "The request for an access token is not valid")
+        case .clientNotAuthenticated: tokenRefused(401, "invalid_client", "The client is not authenticated")
+        case .grantTypeUnsupported: tokenRefused(400, "unsupported_grant_type", "The grant type is not supported")
+        case .scopeInvalid: tokenRefused(400, "invalid_scope", "The scope is not valid")
         case .messageInvalid: malformed(400, "The message is not valid")
         case .fieldInvalid: malformed(400, "A field is not valid")
         case .userIDInvalid: malformed(400, "The userId is not valid")
@@ -118,6 +135,18 @@ public enum Problem: String, CaseIterable, Sendable {
         Row(
             status: status, type: rawValue, title: title, proxyStatusError: "http_request_denied", severity: .debug,
             resend: .afterCorrection)
+    }
+
+    private func tooMany(_ title: String, _ oauthError: String) -> Row {
+        Row(
+            status: 429, type: rawValue, title: title, proxyStatusError: "http_request_denied", severity: .debug,
+            resend: .safe, oauthError: oauthError)
+    }
+
+    private func tokenRefused(_ status: Int, _ error: String, _ title: String) -> Row {
+        Row(
+            status: status, type: rawValue, title: title, proxyStatusError: "http_request_denied", severity: .debug,
+            resend: .afterCorrection, oauthError: error)
     }
 
     private func notSent(_ status: Int, _ title: String, _ proxyStatusError: String) -> Row {

@@ -55,3 +55,29 @@ extension UpstreamAnswer {
         self.init(status: accepted.status, requestID: accepted.requestID)
     }
 }
+
+/// What a claim found.
+extension Refusal {
+    static var outcomeUnknownEarlier: Refusal {
+        Refusal(
+            .outcomeUnknownEarlier,
+            "an earlier attempt with this idempotency key was sent and its outcome is not known; "
+                + "`Idempotency-Resend: ?1` sends it again, possibly a second time")
+    }
+
+    static var idempotencyKeyReused: Refusal {
+        Refusal(
+            .idempotencyKeyReused,
+            "this idempotency key was used for another message or another user; use a new key")
+    }
+
+    static var storeFull: Refusal {
+        Refusal(.storeFull, "no further idempotency key can be remembered now", retryAfterSeconds: 1)
+    }
+
+    static var storeUnavailable: Refusal {
+        Refusal(
+            .storeUnavailable, "the store of idempotency keys cannot be reached; nothing was sent",
+            retryAfterSeconds: 1)
+    }
+}

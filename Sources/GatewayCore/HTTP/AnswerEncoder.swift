@@ -1,7 +1,7 @@
 public import NIOCore
 
 /// Writes each answer as one buffer: status line, fields and content.
-public struct AnswerEncoder: Sendable {
+public final class AnswerEncoder: Sendable {
     /// `next-hop` of RFC 9209 for each region.
     private let nextHops: ByRegion<String>
     /// The whole head of the one answer that nearly every message gets, up to the request id.
@@ -18,15 +18,17 @@ public struct AnswerEncoder: Sendable {
         }
     }
 
-    /// - Parameter keepsAlive: whether the connection may serve another request after this answer.
-    public func encode(_ answer: Answer, keepsAlive: Bool, allocator: ByteBufferAllocator) -> ByteBuffer {
-        var buffer = allocator.buffer(capacity: 512)
+    /// - Parameters:
+    ///   - keepsAlive: whether the connection may serve another request after this answer.
+    ///   - buffer: is emptied first; its memory is used again unless an earlier answer is still there to be sent.
+    public func encode(_ answer: Answer, keepsAlive: Bool, into buffer: inout ByteBuffer) {
+        buffer.clear(minimumCapacity: 512)
         switch answer.content {
         case .upstream(let upstream): write(upstream, answer, to: &buffer, keepsAlive: keepsAlive)
         case .refusal(let refusal): write(refusal, answer, to: &buffer, keepsAlive: keepsAlive)
         case .report(let state): write(state, to: &buffer, keepsAlive: keepsAlive)
+        case .accessToken(let token): write(token, to: &buffer, keepsAlive: keepsAlive)
         }
-        return buffer
     }
 
     private func write(_ state: KeyReport.State, to buffer: inout ByteBuffer, keepsAlive: Bool) {
@@ -43,6 +45,19 @@ public struct AnswerEncoder: Sendable {
             }
         }
         content.writeStaticString("}")
+        writeOK(content, to: &buffer, keepsAlive: keepsAlive)
+    }
+
+    /// RFC 6749 section 5.1.
+    private func write(_ token: IssuedAccessToken, to buffer: inout ByteBuffer, keepsAlive: Bool) {
+        let content = ByteBuffer(
+            string: "{\"access_token\":\"\(token.text)\",\"expires_in\":\(token.lifetimeSeconds),"
+                + "\"scope\":\"\(AccessTokenRequest.scope)\",\"token_type\":\"Bearer\"}")
+        writeOK(content, to: &buffer, keepsAlive: keepsAlive)
+    }
+
+    /// What the gateway itself tells one caller, and nobody else may keep.
+    private func writeOK(_ content: ByteBuffer, to buffer: inout ByteBuffer, keepsAlive: Bool) {
         Self.writeStatusLine(200, to: &buffer)
         Self.writeField("Cache-Control", "no-store", to: &buffer)
         Self.writeField("Content-Type", "application/json", to: &buffer)
@@ -92,12 +107,30 @@ public struct AnswerEncoder: Sendable {
         }
         if let status = refusal.receivedStatus { buffer.writeString("; received-status=\(status)") }
         buffer.writeString("; details=\"\(refusal.problem.rawValue)\"\r\n")
-        if row.status == 401 { buffer.writeStaticString("WWW-Authenticate: Bearer\r\n") }
+        if row.status == 401 {
+            Self.writeField(
+                "WWW-Authenticate", refusal.form == .oauth ? "Basic realm=\"skillgate\"" : "Bearer", to: &buffer)
+        }
         if let allow = refusal.allow { Self.writeField("Allow", allow, to: &buffer) }
         if let seconds = refusal.retryAfterSeconds { Self.writeField("Retry-After", "\(seconds)", to: &buffer) }
         Self.writeIdempotencyFields(answer, to: &buffer)
-        Self.writeField("Content-Type", "application/problem+json", to: &buffer)
-        Self.finish(&buffer, content: Self.problemDetails(refusal, row), keepsAlive: keepsAlive)
+        switch refusal.form {
+        case .problemDetails:
+            Self.writeField("Content-Type", "application/problem+json", to: &buffer)
+            Self.finish(&buffer, content: Self.problemDetails(refusal, row), keepsAlive: keepsAlive)
+        case .oauth:
+            Self.writeField("Cache-Control", "no-store", to: &buffer)
+            Self.writeField("Content-Type", "application/json", to: &buffer)
+            Self.finish(&buffer, content: Self.oauthError(refusal, row), keepsAlive: keepsAlive)
+        }
+    }
+
+    /// RFC 6749 section 5.2.
+    private static func oauthError(_ refusal: Refusal, _ row: Problem.Row) -> ByteBuffer {
+        var content = ByteBuffer(string: "{\"error\":\"\(row.oauthError)\",\"error_description\":")
+        JSONText.writeString(refusal.detail, to: &content)
+        content.writeStaticString("}")
+        return content
     }
 
     /// RFC 9457, plus `message` and never a `code`, for Amazon's SDKs.

@@ -150,6 +150,8 @@ public struct RequestAssembler: Sendable {
 
     private mutating func finish(_ head: RequestHead, _ headBytes: ByteBuffer, _ content: ByteBuffer) -> Event {
         state = .head(scanned: 0)
+        // Whoever read the bytes can read the next ones to the same place, once the request is done with.
+        if buffer.readableBytes == 0 { buffer = ByteBuffer() }
         return .request(InboundRequest(head: head, headBytes: headBytes, content: content))
     }
 

@@ -118,7 +118,7 @@ public struct ResponseAssembler: Sendable {
             status: parsed.status,
             requestID: parsed.requestID.flatMap { RequestID(bytes, $0) },
             retryAfter: parsed.retryAfter.flatMap { Self.passable($0, of: bytes) },
-            contentType: parsed.contentType.flatMap { Self.passable($0, of: bytes) }
+            contentType: parsed.contentType.flatMap { Self.contentType($0, of: bytes) }
         )
         switch parsed.framing {
         case .none: state = .length(answer, 0, keepsAlive: parsed.keepsAlive)
@@ -139,6 +139,13 @@ public struct ResponseAssembler: Sendable {
         let isReusable = keepsAlive && buffer.readableBytes == 0
         self = ResponseAssembler()
         return .answer(answer, isReusable: isReusable)
+    }
+
+    /// Usual ones are constants, which need no memory of their own.
+    private static func contentType(_ value: Range<Int>, of bytes: Span<UInt8>) -> String? {
+        if bytes.isEqual(value, to: "application/json") { return "application/json" }
+        if bytes.isEqual(value, to: "application/octet-stream") { return "application/octet-stream" }
+        return passable(value, of: bytes)
     }
 
     /// A field value that may go to the caller: printable ASCII, of a length that such a value can have.

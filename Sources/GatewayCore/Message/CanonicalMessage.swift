@@ -8,6 +8,8 @@ struct CanonicalMessage {
     private var members: [Member] = []
     private var names: [UInt8] = []
 
+    private static let insertionLimit = 16
+
     private struct Member {
         /// Of the unescaped name, in `names`.
         var name: Range<Int>
@@ -101,12 +103,27 @@ struct CanonicalMessage {
 
     /// By name; members of one name keep their order, so that repeated names make a message of their own.
     private mutating func sortMembers(from first: Int) {
-        guard members.count - first > 1 else { return }
-        let names = names
-        members[first...].sort { one, other in
-            let (left, right) = (names[one.name], names[other.name])
-            return left.elementsEqual(right) ? one.value < other.value : left.lexicographicallyPrecedes(right)
+        let count = members.count - first
+        guard count > 1 else { return }
+        guard count <= Self.insertionLimit else {
+            let names = names
+            return members[first...].sort { Self.precedes($0, $1, names.span) }
         }
+        // Few are sorted in place: the library's sort asks for memory, and nearly every message has few.
+        for end in first + 1..<members.count {
+            var place = end
+            while place > first && Self.precedes(members[place], members[place - 1], names.span) {
+                members.swapAt(place, place - 1)
+                place -= 1
+            }
+        }
+    }
+
+    private static func precedes(_ one: Member, _ other: Member, _ names: Span<UInt8>) -> Bool {
+        for (left, right) in zip(one.name, other.name) where names[left] != names[right] {
+            return names[left] < names[right]
+        }
+        return one.name.count == other.name.count ? one.value < other.value : one.name.count < other.name.count
     }
 
     private mutating func setLength(at index: Int, _ length: Int) {

@@ -24,7 +24,9 @@ public enum Instrument: String, CaseIterable, Sendable {
     case idempotencyBacklog = "skillgate_idempotency_settlement_backlog"
     case outcomeUnknown = "skillgate_outcome_unknown_total"
     case rejected = "skillgate_rejected_total"
-    case accessLogLinesDropped = "skillgate_access_log_lines_dropped_total"
+    case logLinesDropped = "skillgate_log_lines_dropped_total"
+    case configurationReloads = "skillgate_configuration_reloads_total"
+    case configurationLastReloadSuccess = "skillgate_configuration_last_reload_success_timestamp_seconds"
     case buildInfo = "skillgate_build_info"
     case processCPU = "process_cpu_seconds_total"
     case processResidentMemory = "process_resident_memory_bytes"
@@ -39,12 +41,13 @@ public enum Instrument: String, CaseIterable, Sendable {
         switch self {
         case .messages, .upstreamAttempts, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
             .idempotencyEvictions, .idempotencyStoreFailures, .idempotencyStoreWipes, .outcomeUnknown, .rejected,
-            .accessLogLinesDropped, .processCPU:
+            .logLinesDropped, .configurationReloads, .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
         case .messagesInFlight, .upstreamConnections, .tokenExpiry, .idempotencyRecords,
             .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyBacklog,
-            .buildInfo, .processResidentMemory, .processVirtualMemory, .processOpenFiles, .processMaximumFiles,
+            .buildInfo, .configurationLastReloadSuccess, .processResidentMemory, .processVirtualMemory,
+            .processOpenFiles, .processMaximumFiles,
             .processStart:
             .gauge
         }
@@ -75,7 +78,9 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyBacklog: "Settlements that the shared store has not confirmed yet."
         case .outcomeUnknown: "Messages that were sent and of which nobody knows whether they were accepted."
         case .rejected: "Requests the gateway answered itself, by problem."
-        case .accessLogLinesDropped: "Lines of the access log that could not be written in time, or at all."
+        case .logLinesDropped: "Lines of the access and audit logs that could not be written in time, or at all."
+        case .configurationReloads: "Attempts to load the configuration anew."
+        case .configurationLastReloadSuccess: "When the configuration in force was loaded."
         case .buildInfo: "Always 1; the labels say what is running."
         case .processCPU: "User and system CPU time."
         case .processResidentMemory: "Resident memory."

@@ -25,6 +25,18 @@ public struct MetricsSnapshot: Sendable {
         }
     }
 
+    /// Configurations that were loaded while the gateway ran.
+    public struct Reloads: Sendable {
+        public var succeeded = 0
+        public var failed = 0
+        /// Unix time at which the configuration in force was loaded.
+        public var lastSuccess: Double
+
+        public init(lastSuccess: Double) {
+            self.lastSuccess = lastSuccess
+        }
+    }
+
     /// The shared store as the gateway sees it.
     public struct SharedStore: Sendable {
         public var statistics = SharedIdempotencyStore.Statistics()
@@ -47,8 +59,9 @@ public struct MetricsSnapshot: Sendable {
     /// How long a record is kept, as configured.
     public var retention = Duration.zero
     public var tokens: [Token] = []
-    /// Nil where no access log is kept.
-    public var droppedAccessLogLines: Int?
+    /// By log; those that are kept.
+    public var droppedLogLines: [(log: String, count: Int)] = []
+    public var reloads: Reloads?
     /// Names by their place in the configuration: what the series of messages are labelled with.
     public var callers: [String]
     public var skills: [String]
@@ -74,10 +87,9 @@ public struct MetricsSnapshot: Sendable {
         for problem in Problem.allCases {
             page.sample(.rejected, [("reason", problem.rawValue)], forwarding.rejected[problem] ?? 0)
         }
-        if let droppedAccessLogLines {
-            page.family(.accessLogLinesDropped)
-            page.sample(.accessLogLinesDropped, [], droppedAccessLogLines)
-        }
+        page.family(.logLinesDropped)
+        for (log, count) in droppedLogLines { page.sample(.logLinesDropped, [("log", log)], count) }
+        if let reloads { render(reloads, to: &page) }
         page.family(.buildInfo)
         page.sample(
             .buildInfo, [("version", build.version), ("revision", build.revision), ("swift", build.swift)], 1)
@@ -210,6 +222,14 @@ public struct MetricsSnapshot: Sendable {
         page.sample(.idempotencyStoreWipes, [], store.wipes)
         page.family(.idempotencyBacklog)
         page.sample(.idempotencyBacklog, [], store.statistics.backlog)
+    }
+
+    private func render(_ reloads: Reloads, to page: inout MetricsPage) {
+        page.family(.configurationReloads)
+        page.sample(.configurationReloads, [("result", "success")], reloads.succeeded)
+        page.sample(.configurationReloads, [("result", "failure")], reloads.failed)
+        page.family(.configurationLastReloadSuccess)
+        page.sample(.configurationLastReloadSuccess, [], reloads.lastSuccess)
     }
 
     private func name(_ index: Int?, in names: [String]) -> String {

@@ -31,6 +31,7 @@ public final class TokenCache: Sendable {
     }
 
     private struct State {
+        var credentials: ClientCredentials
         var machine: TokenStateMachine
         var waiters: [EventLoopPromise<Obtained>] = []
         var timer: Scheduled<Void>?
@@ -38,7 +39,6 @@ public final class TokenCache: Sendable {
         var statistics = Statistics()
     }
 
-    private let credentials: ClientCredentials
     private let endpoint: any TokenEndpoint
     /// Runs timers and fetches; any loop will do.
     private let eventLoop: any EventLoop
@@ -52,18 +52,29 @@ public final class TokenCache: Sendable {
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
         onFailure: @escaping @Sendable (TokenFetchFailure) -> Void = { _ in }
     ) {
-        self.credentials = credentials
         self.endpoint = endpoint
         self.eventLoop = eventLoop
         self.random = random
         self.onFailure = onFailure
         let machine = TokenStateMachine(hasNextSecret: credentials.nextClientSecret != nil, now: eventLoop.now)
-        state = Mutex(State(machine: machine))
+        state = Mutex(State(credentials: credentials, machine: machine))
     }
 
     /// Starts the first fetch; from then on there always is a fetch under way or a timer set for the next one.
     public func start() {
         timeTriggered()
+    }
+
+    /// From here on tokens are fetched with `credentials`, the first one at once. The token at hand stays in use until then.
+    public func replaceCredentials(_ credentials: ClientCredentials) {
+        let now = eventLoop.now
+        let isChanged = state.withLock { state in
+            guard state.credentials != credentials else { return false }
+            state.credentials = credentials
+            state.machine.credentialsReplaced(hasNextSecret: credentials.nextClientSecret != nil, now: now)
+            return true
+        }
+        if isChanged { timeTriggered() }
     }
 
     /// Ends renewal. Whoever waits is told that there is no token.
@@ -79,13 +90,34 @@ public final class TokenCache: Sendable {
 
     /// The token to send with.
     public func token(on eventLoop: any EventLoop) -> Eventual<Obtained> {
-        let now = eventLoop.now
-        return state.withLock { state in
+        token(on: eventLoop, now: eventLoop.now)
+    }
+
+    func token(on eventLoop: any EventLoop, now: NIODeadline) -> Eventual<Obtained> {
+        state.withLock { state in
             switch state.machine.use(now: now) {
             case .token(let token): .now(.success(token))
             case .unavailable(let reason): .now(.failure(reason))
             case .wait: .later(Self.wait(&state, on: eventLoop))
             }
+        }
+    }
+
+    /// Waits for the first token; for a configuration that is being loaded.
+    public func firstToken(on eventLoop: any EventLoop, atMost timeout: Duration) async -> Obtained {
+        switch token(on: eventLoop) {
+        case .now(let obtained): return obtained
+        case .later(let future):
+            let promise = eventLoop.makePromise(of: Obtained.self)
+            let timer = eventLoop.scheduleTask(in: TimeAmount(timeout)) {
+                promise.succeed(.failure(TokenUnavailable(retryAfter: .seconds(1), failure: nil)))
+            }
+            future.whenSuccess { obtained in
+                timer.cancel()
+                promise.succeed(obtained)
+            }
+            let unavailable = TokenUnavailable(retryAfter: .seconds(1), failure: nil)
+            return (try? await promise.futureResult.get()) ?? .failure(unavailable)
         }
     }
 
@@ -152,6 +184,7 @@ public final class TokenCache: Sendable {
 
     private func fetch(_ secret: ClientCredentials.Secret) {
         let sent = eventLoop.now
+        let credentials = state.withLock { $0.credentials }
         endpoint.fetchToken(credentials, secret: secret, on: eventLoop).whenSuccess { result in
             self.fetchCompleted(result, sent: sent)
         }

@@ -14,8 +14,10 @@ public struct TokenStateMachine: Sendable {
     private enum Fetch: Equatable {
         /// Can transition to: underWay.
         case due(NIODeadline)
-        /// Can transition to: due.
+        /// Can transition to: due, underWayOutdated.
         case underWay(secret: ClientCredentials.Secret, sent: NIODeadline, triedOther: Bool)
+        /// Under way with secrets that have been replaced since. Can transition to: due, underWay.
+        case underWayOutdated(sent: NIODeadline)
     }
 
     public enum Use: Equatable {
@@ -57,7 +59,7 @@ public struct TokenStateMachine: Sendable {
 
     private var held = Held.nothing
     private var fetch: Fetch
-    private let hasNextSecret: Bool
+    private var hasNextSecret: Bool
     private var secret = ClientCredentials.Secret.current
     private var generation: UInt64 = 0
     private var failuresInARow = 0
@@ -84,7 +86,7 @@ public struct TokenStateMachine: Sendable {
     public func use(now: NIODeadline) -> Use {
         switch (held, fetch) {
         case (.token(let token), _) where token.expires > now: return .token(token)
-        case (_, .underWay): return .wait
+        case (_, .underWay), (_, .underWayOutdated): return .wait
         case (.suspect(let token), .due) where token.expires > now: return .token(token)
         case (_, .due(let due)):
             guard due > now else { return .wait }  // the timer is about to start it
@@ -101,8 +103,12 @@ public struct TokenStateMachine: Sendable {
     }
 
     public mutating func fetchSucceeded(_ grant: TokenGrant, random: Double, now: NIODeadline) -> Completion {
-        guard case .underWay(let used, let sent, _) = fetch else {
-            preconditionFailure("a token came that nobody asked for; state \(fetch)")
+        let sent: NIODeadline
+        var isOutdated = false
+        switch fetch {
+        case .underWay(let used, let at, _): (secret, sent) = (used, at)
+        case .underWayOutdated(let at): (isOutdated, sent) = (true, at)
+        case .due: preconditionFailure("a token came that nobody asked for; state \(fetch)")
         }
         let seconds = min(
             max(grant.lifetimeSeconds ?? Self.assumedLifetimeSeconds, Self.shortestLifetimeSeconds),
@@ -114,14 +120,18 @@ public struct TokenStateMachine: Sendable {
         generation += 1
         let token = AccessToken(grant.token, generation: generation, expires: sent + usable)
         held = .token(token)
-        secret = used
         failuresInARow = 0
         lastFailure = nil
-        fetch = .due(max(sent + renewal, now + .seconds(1)))
+        // A token of replaced secrets may be refused before its time.
+        fetch = .due(isOutdated ? now : max(sent + renewal, now + .seconds(1)))
         return .deliver(token)
     }
 
     public mutating func fetchFailed(_ failure: TokenFetchFailure, random: Double, now: NIODeadline) -> Completion {
+        if case .underWayOutdated = fetch {
+            fetch = .underWay(secret: secret, sent: now, triedOther: false)
+            return .fetchAgain
+        }
         guard case .underWay(let used, _, let triedOther) = fetch else {
             preconditionFailure("a fetch failed that nobody started; state \(fetch)")
         }
@@ -150,6 +160,19 @@ public struct TokenStateMachine: Sendable {
         return secret
     }
 
+    /// The secrets are others now. What failed with the old ones may succeed, so a fetch is due at once; the token at hand is
+    /// used until then.
+    public mutating func credentialsReplaced(hasNextSecret: Bool, now: NIODeadline) {
+        self.hasNextSecret = hasNextSecret
+        secret = .current
+        failuresInARow = 0
+        forcedFetchesAgain = now
+        switch fetch {
+        case .due: fetch = .due(now)
+        case .underWay(_, let sent, _), .underWayOutdated(let sent): fetch = .underWayOutdated(sent: sent)
+        }
+    }
+
     /// Amazon answered 403 to a message sent with the token of this generation, for the first time for this message.
     ///
     /// However many messages report the same generation, one fetch follows.
@@ -159,7 +182,7 @@ public struct TokenStateMachine: Sendable {
             guard forcedFetchesAgain <= now else { return .none }
             held = .suspect(token)
             switch fetch {
-            case .underWay: return .wait
+            case .underWay, .underWayOutdated: return .wait
             case .due(let due):
                 // While fetches fail, one more 403 is no reason to hurry them.
                 guard failuresInARow == 0 || due <= now else { return .none }
@@ -167,7 +190,7 @@ public struct TokenStateMachine: Sendable {
                 return .wait
             }
         case (.token(let token), _) where token.generation > refused && token.expires > now: return .token(token)
-        case (_, .underWay): return .wait
+        case (_, .underWay), (_, .underWayOutdated): return .wait
         case (_, .due(let due)): return due <= now ? .wait : .none
         }
     }

@@ -14,12 +14,12 @@ public struct UpstreamRequest: Sendable {
                 + "Accept: application/json\r\nContent-Type: application/json\r\n")
     }
 
-    func serialize(user: UserID, token: AccessToken, content: ByteBuffer, allocator: ByteBufferAllocator) -> ByteBuffer
-    {
+    /// - Parameter buffer: is emptied first; its memory is used again unless an earlier request is still being written.
+    func serialize(user: UserID, token: AccessToken, content: ByteBuffer, into buffer: inout ByteBuffer) {
         let length =
             beforeUser.readableBytes + user.canonical.readableBytes + afterUser.readableBytes
             + token.fieldLine.readableBytes + content.readableBytes + 32
-        var buffer = allocator.buffer(capacity: length)
+        buffer.clear(minimumCapacity: length)
         buffer.writeImmutableBuffer(beforeUser)
         buffer.writeImmutableBuffer(user.canonical)
         buffer.writeImmutableBuffer(afterUser)
@@ -28,6 +28,5 @@ public struct UpstreamRequest: Sendable {
         buffer.writeDecimal(content.readableBytes)
         buffer.writeStaticString("\r\n\r\n")
         buffer.writeImmutableBuffer(content)
-        return buffer
     }
 }

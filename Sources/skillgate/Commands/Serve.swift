@@ -14,6 +14,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         FileLimit.raise()
+        CoreDumps.disable()
         ExclusivityChecks.disableInRelease()
         let configuration = try ConfigurationFile.read(config)
         let logger = Logger(label: "skillgate")
@@ -30,12 +31,14 @@ struct Serve: AsyncParsableCommand {
         ) { port in
             logger.notice("admin listening", metadata: ["gateway.admin": "\(configuration.admin.host):\(port)"])
         }
+        let watch = ConfigurationWatch(
+            file: config, environment: Environment.variables(), gateway: gateway, logger: logger)
         // Ended in reverse order: the admin server answers until the gateway has drained.
         let services = ServiceGroup(
             configuration: .init(
                 services: [
                     .init(service: admin), .init(service: gateway.evictionLog), .init(service: StartMemory()),
-                    .init(service: gateway),
+                    .init(service: watch), .init(service: gateway),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         do {

@@ -30,6 +30,8 @@ final class ConfigurationReader {
     let fileName: String
     let environment: [String: String]
     private(set) var problems: [ConfigurationProblem] = []
+    /// Files whose content the configuration holds or refers to.
+    private(set) var watchedFiles: [String] = []
     private var overrides: Set<String> = []
     /// Environment variables that hold secrets and are no overrides.
     private var references: Set<String> = []
@@ -55,6 +57,11 @@ final class ConfigurationReader {
             report(error)
             return nil
         }
+    }
+
+    /// Notes a file that makes another configuration of the same text when it changes.
+    func watch(_ file: String) {
+        watchedFiles.append(file)
     }
 
     func report(_ text: String, at mark: Mark?) {

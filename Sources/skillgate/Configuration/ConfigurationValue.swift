@@ -93,20 +93,25 @@ struct SocketAddressText: Equatable {
     var port: Int
 }
 
+extension SocketAddressText {
+    init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { return nil }
+        var host = text[..<colon]
+        if host.hasPrefix("[") && host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        guard !host.isEmpty else { return nil }
+        self.init(host: String(host), port: port)
+    }
+}
+
 extension ConfigurationValue where Value == SocketAddressText {
     static var address: Self {
-        Self(expected: "an address such as 127.0.0.1:8080 or [::1]:8080") { text in
-            guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-                (0...65535).contains(port)
-            else { return nil }
-            var host = text[..<colon]
-            if host.hasPrefix("[") && host.hasSuffix("]") {
-                host = host.dropFirst().dropLast()
-            } else if host.contains(":") {
-                return nil
-            }
-            return host.isEmpty ? nil : SocketAddressText(host: String(host), port: port)
-        }
+        Self(expected: "an address such as 127.0.0.1:8080 or [::1]:8080") { SocketAddressText($0) }
     }
 }
 

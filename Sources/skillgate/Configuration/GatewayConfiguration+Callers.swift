@@ -5,25 +5,39 @@ import Yams
 extension GatewayConfiguration {
     private enum KeyPolicy: String, CaseIterable { case optional, required }
 
+    /// What must belong to one caller only, and to whom it does.
+    private struct Owners {
+        private var owners: [String: String] = [:]
+
+        /// The caller that has it already.
+        mutating func take(_ what: String, for caller: String) -> String? {
+            defer { owners[what] = caller }
+            return owners[what]
+        }
+    }
+
     mutating func readCallers(_ root: ConfigurationSection, _ secrets: SecretReader) {
+        readCallerTokens(root, secrets)
         var names: Set<String> = ["anonymous", "none"]
-        var owners: [APIKeyDigest: String] = [:]
+        var owners = Owners()
         callers = root.sections("callers") { section in
             let name = section.required("name", .name)
             if let name, !names.insert(name).inserted {
                 section.report("the name `\(name)` is taken", at: "name")
             }
-            let keys = readKeys(section, secrets)
-            for key in keys {
-                if let owner = owners[key], owner != name {
-                    section.report("an API key of this caller belongs to `\(owner)`, too", at: "apiKeys")
-                }
-                owners[key] = name
+            var caller = CallerConfiguration(
+                name: name ?? "", keys: readKeys(section, secrets), skills: readSkillNames(section))
+            caller.client = readClient(section, secrets)
+            caller.certificateName = readCertificateName(section)
+            reportShared(caller, in: section, &owners)
+            if !["apiKeys", "clientID", "certificate"].contains(where: section.has) {
+                section.report(
+                    "`\(section.title)` has no way to show who it is; expected `apiKeys`, `clientID` or `certificate`")
             }
-            var caller = CallerConfiguration(name: name ?? "", keys: keys, skills: readSkillNames(section))
             if section.has("regions") {
                 caller.regions = Set(section.values("regions", .region).map(\.value))
             }
+            caller.limits = readLimits(section)
             caller.requiresIdempotencyKey =
                 section.value("idempotencyKey", ConfigurationValue<KeyPolicy>.choice) == .required
             caller.unknownOutcome = section.value("unknownOutcome", .choice, default: caller.unknownOutcome)
@@ -35,15 +49,99 @@ extension GatewayConfiguration {
         }
     }
 
+    private func reportShared(_ caller: CallerConfiguration, in section: ConfigurationSection, _ owners: inout Owners) {
+        for key in caller.keys {
+            if let owner = owners.take("key \(key.hexadecimal)", for: caller.name), owner != caller.name {
+                section.report("an API key of this caller belongs to `\(owner)`, too", at: "apiKeys")
+            }
+        }
+        if let id = caller.client?.clientID, let owner = owners.take("client \(id)", for: caller.name) {
+            section.report("the client identifier belongs to `\(owner)`, too", at: "clientID")
+        }
+        if let name = caller.certificateName, let owner = owners.take("certificate \(name)", for: caller.name) {
+            section.report("the certificate belongs to `\(owner)`, too", at: "certificate")
+        }
+    }
+
+    private mutating func readCallerTokens(_ root: ConfigurationSection, _ secrets: SecretReader) {
+        callerTokens = root.optionalSection("callerTokens") { section in
+            var tokens = CallerTokensConfiguration()
+            tokens.lifetime = section.value(
+                "lifetime", .duration(.seconds(60) ... .seconds(86_400)), default: tokens.lifetime)
+            if !section.has("signingKeys") {
+                section.report("`signingKeys` is missing in `callerTokens`; expected a list of {file: …} or {env: …}")
+            }
+            tokens.signingSecrets = section.sections("signingKeys") { key in
+                guard let secret = secrets.read(key) else { return nil }
+                guard secret.utf8.count >= 32 else {
+                    key.report("the signing key has \(secret.utf8.count) bytes; expected at least 32, made at random")
+                    return nil
+                }
+                return secret
+            }
+            return tokens
+        }
+    }
+
+    private func readClient(
+        _ section: ConfigurationSection, _ secrets: SecretReader
+    ) -> CallerDirectory.ClientEntry? {
+        guard let clientID = section.value("clientID", .text("a client identifier of your own choice")) else {
+            for name in ["clientSecret", "nextClientSecret"] where section.has(name) {
+                section.report("`\(name)` is given without `clientID`", at: name)
+            }
+            return nil
+        }
+        if callerTokens == nil {
+            section.report("`clientID` is of no use without `callerTokens.signingKeys`", at: "clientID")
+        }
+        let secrets = [
+            secrets.required("clientSecret", in: section), secrets.optional("nextClientSecret", in: section),
+        ].compactMap { $0 }
+        for secret in secrets where secret.utf8.count < 16 {
+            section.report("a client secret has \(secret.utf8.count) bytes; expected at least 16", at: "clientSecret")
+        }
+        return CallerDirectory.ClientEntry(clientID: clientID, secrets: secrets.map { APIKeyDigest(of: $0) })
+    }
+
+    /// As in `Peer.certificateNames`.
+    private func readCertificateName(_ section: ConfigurationSection) -> String? {
+        section.optionalSection("certificate") { certificate -> String? in
+            let uri = certificate.value("uri", .text("a URI such as spiffe://example.org/orders"))
+            let dns = certificate.value("dns", .text("a DNS name"))
+            guard (uri == nil) != (dns == nil) else {
+                certificate.report("`certificate` names no caller; expected {uri: …} or {dns: …}")
+                return nil
+            }
+            if !listeners.contains(where: { $0.tls?.clientCAFile != nil }) {
+                certificate.report("no listener asks for certificates; expected `tls.clientCAFile` in one")
+            }
+            return uri.map { "uri:" + $0 } ?? dns.map { "dns:" + $0.lowercased() }
+        }
+    }
+
+    private func readLimits(_ section: ConfigurationSection) -> CallerLimits {
+        var limits = CallerLimits()
+        limits.rate = section.optionalSection("rate") { rate -> RateLimit? in
+            let perSecond = rate.required("perSecond", .integer(1...1_000_000))
+            let burst = rate.value("burst", .integer(1...1_000_000))
+            return perSecond.map { RateLimit(perSecond: $0, burst: burst ?? $0) }
+        }
+        limits.maximumInFlight = section.value("maximumInFlight", .integer(1...1_000_000))
+        return limits
+    }
+
     private mutating func readAnonymousCaller(_ root: ConfigurationSection) {
         root.optionalSection("anonymousCaller") { section in
-            if let listener = listeners.first(where: { !APIEndpoint.isLoopback(host: $0.host) }) {
+            if let listener = listeners.first(where: { !$0.address.isLocal }) {
                 section.report(
-                    "`anonymousCaller` lets anybody send who reaches \(listener.host):\(listener.port); expected "
-                        + "listeners on loopback addresses only")
+                    "`anonymousCaller` lets anybody send who reaches \(listener.address); expected "
+                        + "listeners on loopback addresses or Unix sockets only")
             }
             anonymousCaller = callers.count
-            callers.append(CallerConfiguration(name: "anonymous", keys: [], skills: readSkillNames(section)))
+            var caller = CallerConfiguration(name: "anonymous", keys: [], skills: readSkillNames(section))
+            caller.limits = readLimits(section)
+            callers.append(caller)
         }
     }
 
@@ -63,13 +161,7 @@ extension GatewayConfiguration {
     }
 
     private func readKeys(_ section: ConfigurationSection, _ secrets: SecretReader) -> [APIKeyDigest] {
-        guard section.has("apiKeys") else {
-            section.report(
-                "`apiKeys` is missing in `\(section.title)`; expected a list of {file: …}, {env: …} or "
-                    + "{sha256: …}")
-            return []
-        }
-        return section.sections("apiKeys") { key in
+        section.sections("apiKeys") { key in
             let hash = key.value(
                 "sha256", .init(expected: "64 hexadecimal digits") { APIKeyDigest(hexadecimal: $0) })
             if key.has("sha256") { return hash }

@@ -5,6 +5,8 @@ import Yams
 /// Every problem of a configuration file, in the order in which they stand in it.
 struct ConfigurationErrors: Error, CustomStringConvertible {
     var problems: [ConfigurationProblem]
+    /// Files that were read, or could not be, as far as the configuration was understood.
+    var watchedFiles: [String] = []
 
     var description: String { problems.map(\.description).joined(separator: "\n") }
 }
@@ -36,8 +38,11 @@ extension GatewayConfiguration {
             read(root, secrets)
             root.close()
             reader.reportUnknownVariables()
+            watchedFiles = reader.watchedFiles
         }
-        guard reader.problems.isEmpty else { throw ConfigurationErrors(problems: Self.sorted(reader.problems)) }
+        guard reader.problems.isEmpty else {
+            throw ConfigurationErrors(problems: Self.sorted(reader.problems), watchedFiles: reader.watchedFiles)
+        }
     }
 
     private static func sorted(_ problems: [ConfigurationProblem]) -> [ConfigurationProblem] {
@@ -54,33 +59,28 @@ extension GatewayConfiguration {
 
     private mutating func read(_ root: ConfigurationSection, _ secrets: SecretReader) {
         eventLoops = root.value("eventLoops", .integer(1...256))
-        readListeners(root)
+        readListeners(root, secrets)
         admin = root.section("admin") { $0.value("address", .address, default: admin) }
         readRegions(root)
         readUpstream(root, secrets)
         readSkills(root, secrets)
         readCallers(root, secrets)
         readIdempotency(root, secrets)
-        root.section("accessLog") { section in
-            guard let path = section.value("file", .text("the path of a file")).map(secrets.path) else { return }
-            if let reason = TextFile.reasonNotWritable(path) {
-                section.report("`file`: cannot write \(path): \(reason)", at: "file")
-            }
-            accessLogFile = path
-        }
+        accessLogFile = readLogFile("accessLog", root, secrets)
+        auditFile = readLogFile("audit", root, secrets)
         root.section("drain") { section in
             drain.notice = section.value("notice", .duration(.zero ... .seconds(300)), default: drain.notice)
             drain.timeout = section.value("timeout", .duration(.seconds(1) ... .seconds(3600)), default: drain.timeout)
         }
     }
 
-    private mutating func readListeners(_ root: ConfigurationSection) {
-        guard root.has("listeners") else { return }
-        listeners = root.sections("listeners") { section in
-            section.required("address", .address).map { ListenerConfiguration(host: $0.host, port: $0.port) }
-        }
-        if listeners.isEmpty && root.reader.problems.isEmpty {
-            root.report("`listeners` is empty; expected at least one", at: "listeners")
+    private func readLogFile(_ name: String, _ root: ConfigurationSection, _ secrets: SecretReader) -> String? {
+        root.section(name) { section in
+            guard let path = section.value("file", .text("the path of a file")).map(secrets.path) else { return nil }
+            if let reason = TextFile.reasonNotWritable(path) {
+                section.report("`file`: cannot write \(path): \(reason)", at: "file")
+            }
+            return path
         }
     }
 

@@ -18,9 +18,21 @@ struct GatewayConfiguration: Sendable {
         var regions = Set(Region.allCases)
         var requiresIdempotencyKey = false
         var unknownOutcome = Caller.UnknownOutcome.hold
+        var limits = CallerLimits()
+        /// For buying access tokens of the gateway.
+        var client: CallerDirectory.ClientEntry?
+        /// As in `Peer.certificateNames`.
+        var certificateName: String?
     }
 
-    struct Upstream: Sendable {
+    /// The gateway's own access tokens.
+    struct CallerTokensConfiguration: Sendable {
+        /// The first signs, all verify.
+        var signingSecrets: [String] = []
+        var lifetime = Duration.seconds(3600)
+    }
+
+    struct Upstream: Equatable, Sendable {
         /// The path of a PEM file whose certificates are trusted besides the system's.
         var caFile: String?
         var pool = PoolStateMachine.Configuration()
@@ -28,7 +40,7 @@ struct GatewayConfiguration: Sendable {
         var strict5xx = false
     }
 
-    struct Idempotency: Sendable {
+    struct Idempotency: Equatable, Sendable {
         var retention = Duration.seconds(86_400)
         var concurrentDuplicates = ForwardingConfiguration.ConcurrentDuplicates.wait
         var memory = MemoryIdempotencyStore.Configuration()
@@ -46,7 +58,7 @@ struct GatewayConfiguration: Sendable {
         case forward
     }
 
-    struct Drain: Sendable {
+    struct Drain: Equatable, Sendable {
         /// From failing readiness to closing the listeners.
         var notice = Duration.seconds(5)
         /// From closing the listeners to giving up on messages in flight.
@@ -55,7 +67,7 @@ struct GatewayConfiguration: Sendable {
 
     /// Threads of the data plane; nil: one a core.
     var eventLoops: Int?
-    var listeners = [ListenerConfiguration(host: "127.0.0.1", port: 8080)]
+    var listeners = [ListenerConfiguration(.tcp(host: "127.0.0.1", port: 8080))]
     var admin = SocketAddressText(host: "127.0.0.1", port: 9090)
     var endpoints = ByRegion { APIEndpoint.official($0) }
     var aliases = ByRegion { APIEndpoint.officialAliases($0) }
@@ -63,10 +75,16 @@ struct GatewayConfiguration: Sendable {
     var upstream = Upstream()
     var skills: [SkillConfiguration] = []
     var callers: [CallerConfiguration] = []
+    /// Nil: no access token is issued.
+    var callerTokens: CallerTokensConfiguration?
     /// The place in `callers` of the one who needs no credentials.
     var anonymousCaller: Int?
     var idempotency = Idempotency()
     /// The path of the access log; nil: none is kept.
     var accessLogFile: String?
+    /// The path of the audit log; nil: none is kept.
+    var auditFile: String?
     var drain = Drain()
+    /// Files that make another configuration when they change: secrets and certificates.
+    var watchedFiles: [String] = []
 }

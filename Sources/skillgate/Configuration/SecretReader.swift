@@ -31,6 +31,7 @@ struct SecretReader {
         }
         var secret: String
         if let file {
+            reference.reader.watch(path(file))
             do {
                 secret = try TextFile.read(path(file), limitBytes: Self.limitBytes)
             } catch {

@@ -14,21 +14,31 @@ import TokenEndpointClient
 /// The whole gateway, put together: what each event loop has for itself, and what all of them share.
 final class Gateway: Service {
     /// What belongs to one event loop.
-    private struct Loop: Sendable {
+    struct Loop: Sendable {
         var forwarder: NIOLoopBound<MessageForwarder>
         var pools: ByRegion<NIOLoopBound<RegionalPool>>
         var sharedStore: NIOLoopBound<SharedStore>?
     }
 
-    private let configuration: GatewayConfiguration
+    /// What another configuration changes.
+    struct Current: Sendable {
+        var configuration: GatewayConfiguration
+        var roster: Roster
+        var listeners: [HTTPListener] = []
+    }
+
+    /// As it was at the start; what a reload cannot change is read from here.
+    let configuration: GatewayConfiguration
+    let current: Mutex<Current>
     private let logger: Logger
+    let controlLoop: any EventLoop
     private let group: MultiThreadedEventLoopGroup
-    private let skills: [Skill]
     private let records: IdempotencyRecords
-    private let accessLog: AccessLogFile?
-    private let loops: [Loop]
+    private let logs: LogFiles
+    let loops: [Loop]
     private let isDraining = Atomic<Bool>(false)
     private let onListening: @Sendable ([Int]) async -> Void
+    let reloads = ReloadStatistics(now: UnixTime.now())
 
     /// - Parameters:
     ///   - controlLoop: runs the timers of the control plane.
@@ -39,16 +49,24 @@ final class Gateway: Service {
     ) async throws {
         self.configuration = configuration
         self.logger = logger
+        self.controlLoop = controlLoop
         self.onListening = onListening
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         records = IdempotencyRecords(configuration.idempotency, logger: logger)
-        accessLog = try configuration.accessLogFile.map { try AccessLogFile(path: $0) }
-        skills = Self.skills(configuration, controlLoop: controlLoop, logger: logger)
+        logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
+        var roster = Roster()
+        let endpoint = Self.tokenEndpoint(configuration)
+        _ = roster.take(configuration.skills) {
+            Self.tokenCache($0, endpoint, controlLoop, logger)
+        }
+        let forwarding = try Self.forwarding(configuration, &roster)
+        current = Mutex(Current(configuration: configuration, roster: roster))
 
-        let forwarding = try Self.forwarding(configuration, skills: skills)
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
         let problems = ProblemLog(logger)
-        let (records, accessLog) = (records, accessLog)
+        let failedAttempts = FailedAttempts()
+        let (records, logs) = (records, logs)
+        let names = (callers: roster.callerNames, skills: roster.skillNames)
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
             let loop = try await eventLoop.submit {
@@ -61,12 +79,9 @@ final class Gateway: Service {
                 let shared = try records.connect(on: eventLoop, watches: index == 0)
                 let forwarder = MessageForwarder(
                     forwarding, store: shared?.store ?? records.local, pools: ByRegion { pools[$0] },
-                    fingerprintKey: records.fingerprintKey, eventLoop: eventLoop,
-                    accessLog: accessLog.map { file in
-                        AccessLog(
-                            callers: configuration.callers.map(\.name), skills: configuration.skills.map(\.name),
-                            eventLoop: eventLoop, now: { UnixTime.timestamp() }, sink: { file.write($0) })
-                    },
+                    fingerprintKey: records.fingerprintKey, eventLoop: eventLoop, failedAttempts: failedAttempts,
+                    wallClock: { UnixTime.timestamp() },
+                    logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onProblem: { problems.report($0, $1) })
                 return Loop(
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
@@ -78,39 +93,43 @@ final class Gateway: Service {
         self.loops = loops
     }
 
-    private static func skills(
-        _ configuration: GatewayConfiguration, controlLoop: any EventLoop, logger: Logger
-    ) -> [Skill] {
-        let endpoint = LoginWithAmazon(
+    private static func tokenEndpoint(_ configuration: GatewayConfiguration) -> LoginWithAmazon {
+        LoginWithAmazon(
             url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile)
-        return configuration.skills.enumerated().map { index, skill in
-            let tokens = TokenCache(
-                skill.credentials, endpoint: endpoint, eventLoop: controlLoop,
-                onFailure: { failure in
-                    logger.warning(
-                        "no access token was fetched",
-                        metadata: [
-                            "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
-                            "gateway.token.detail": "\(failure.detail)",
-                        ])
-                })
-            return Skill(index: index, name: skill.name, defaultRegion: skill.defaultRegion, tokens: tokens)
-        }
     }
 
-    private static func forwarding(
-        _ configuration: GatewayConfiguration, skills: [Skill]
-    ) throws -> ForwardingConfiguration {
-        let callers = configuration.callers.enumerated().map { index, caller in
-            let value = Caller(
-                index: index, name: caller.name, skills: caller.skills, regions: caller.regions,
-                requiresIdempotencyKey: caller.requiresIdempotencyKey, unknownOutcome: caller.unknownOutcome)
-            return (caller: value, keys: caller.keys)
-        }
+    func tokenCache(_ skill: GatewayConfiguration.SkillConfiguration) -> TokenCache {
+        Self.tokenCache(skill, Self.tokenEndpoint(configuration), controlLoop, logger)
+    }
+
+    private static func tokenCache(
+        _ skill: GatewayConfiguration.SkillConfiguration, _ endpoint: LoginWithAmazon, _ controlLoop: any EventLoop,
+        _ logger: Logger
+    ) -> TokenCache {
+        TokenCache(
+            skill.credentials, endpoint: endpoint, eventLoop: controlLoop,
+            onFailure: { failure in
+                logger.warning(
+                    "no access token was fetched",
+                    metadata: [
+                        "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
+                        "gateway.token.detail": "\(failure.detail)",
+                    ])
+            })
+    }
+
+    static func forwarding(
+        _ configuration: GatewayConfiguration, _ roster: inout Roster
+    ) throws(RegionDirectory.Conflict) -> ForwardingConfiguration {
+        let tokens = configuration.callerTokens
+        let directory = CallerDirectory(
+            roster.entries(configuration.callers), anonymousCaller: configuration.anonymousCaller,
+            tokens: CallerTokens(
+                signingSecrets: tokens?.signingSecrets ?? [],
+                lifetimeSeconds: Int(tokens?.lifetime.components.seconds ?? 0)))
         var forwarding = ForwardingConfiguration(
-            callers: CallerDirectory(callers, anonymousCaller: configuration.anonymousCaller), skills: skills,
-            regions: try configuration.regionDirectory(), endpoints: configuration.endpoints,
-            userAgent: Build.userAgent)
+            callers: directory, skills: roster.skills, regions: try configuration.regionDirectory(),
+            endpoints: configuration.endpoints, userAgent: Build.userAgent)
         forwarding.limits = configuration.upstream.limits
         forwarding.retention = configuration.idempotency.retention
         forwarding.concurrentDuplicates = configuration.idempotency.concurrentDuplicates
@@ -118,12 +137,15 @@ final class Gateway: Service {
         return forwarding
     }
 
+    private var skills: [Skill] { current.withLock { $0.roster.skills } }
+
     // MARK: Running
 
     /// Serves until told to shut down; then drains, and returns when the last message has been answered.
     func run() async throws {
         for skill in skills { skill.tokens.start() }
         let listeners = try await bind()
+        current.withLock { $0.listeners = listeners }
         await onListening(listeners.compactMap(\.port))
         try? await gracefulShutdown()
         try await drain(listeners)
@@ -137,7 +159,7 @@ final class Gateway: Service {
                 encoder: AnswerEncoder(endpoints: configuration.endpoints),
                 group: group)
             logger.notice(
-                "listening", metadata: ["gateway.listener": "\(listener.host):\(bound.port ?? listener.port)"])
+                "listening", metadata: ["gateway.listener": "\(listener.address.bound(to: bound.port))"])
             listeners.append(bound)
         }
         return listeners
@@ -156,15 +178,10 @@ final class Gateway: Service {
         for skill in skills { skill.tokens.stop() }
         try await closeUpstream()
         await closeStore()
-        try await closeAccessLog()
-    }
-
-    private func closeAccessLog() async throws {
-        guard let accessLog else { return }
         for loop in loops {
-            try await loop.forwarder.eventLoop.submit { loop.forwarder.value.flushAccessLog() }.get()
+            try await loop.forwarder.eventLoop.submit { loop.forwarder.value.flushLogs() }.get()
         }
-        try await accessLog.close()
+        try await logs.close()
     }
 
     /// Gives the shared store a moment to take what it has not confirmed yet.
@@ -260,8 +277,9 @@ final class Gateway: Service {
     }
 
     func metrics() async throws -> MetricsSnapshot {
+        let roster = current.withLock { $0.roster }
         var snapshot = MetricsSnapshot(
-            callers: configuration.callers.map(\.name), skills: skills.map(\.name), build: Build.information)
+            callers: roster.callerNames, skills: roster.skillNames, build: Build.information)
         for loop in loops {
             let (instruments, counts) = try await loop.forwarder.eventLoop.submit {
                 (loop.forwarder.value.instruments, ByRegion { loop.pools[$0].value.counts })
@@ -273,7 +291,7 @@ final class Gateway: Service {
         }
         let now = NIODeadline.now()
         let unixTime = UnixTime.now()
-        snapshot.tokens = skills.map { skill in
+        snapshot.tokens = roster.skills.map { skill in
             let statistics = skill.tokens.statistics()
             return MetricsSnapshot.Token(
                 skill: skill.name, statistics: statistics,
@@ -282,7 +300,8 @@ final class Gateway: Service {
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention
         if records.keepsLocalRecords { snapshot.records = records.local.statistics(now: now) }
-        snapshot.droppedAccessLogLines = accessLog?.droppedLines
+        snapshot.droppedLogLines = logs.droppedLines
+        snapshot.reloads = reloads.snapshot
         snapshot.process = ProcessStatistics.current()
         return snapshot
     }

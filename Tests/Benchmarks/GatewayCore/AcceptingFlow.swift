@@ -8,6 +8,7 @@ final class AcceptingFlow {
     private let loop = EmbeddedEventLoop()
     private let pool = AcceptingPool()
     private let recipient = CountingRecipient()
+    private let peer = Peer()
     private let forwarder: MessageForwarder
     private let callers: [String]
     private let skills: [String]
@@ -19,10 +20,9 @@ final class AcceptingFlow {
         let endpoints = ByRegion { APIEndpoint.official($0) }
         let directory = CallerDirectory(
             callers.enumerated().map { index, name in
-                (
+                CallerDirectory.Entry(
                     Caller(index: index, name: name, skills: Array(skills.indices)),
-                    [APIKeyDigest(of: SampleRequest.apiKey(index))]
-                )
+                    keys: [APIKeyDigest(of: SampleRequest.apiKey(index))])
             })
         let (loop, pool) = (loop, pool)
         let configuration = ForwardingConfiguration(
@@ -36,7 +36,8 @@ final class AcceptingFlow {
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "benchmark")
         forwarder = MessageForwarder(
             configuration, store: MemoryIdempotencyStore(), pools: ByRegion { _ in pool },
-            fingerprintKey: SymmetricKey(size: .bits256), eventLoop: loop)
+            fingerprintKey: SymmetricKey(size: .bits256), eventLoop: loop,
+            wallClock: { UnixTimestamp(seconds: 1_795_497_192, nanoseconds: 0) })
         loop.run()
     }
 
@@ -56,7 +57,7 @@ final class AcceptingFlow {
     }
 
     func forward(_ request: InboundRequest) {
-        forwarder.forward(request, to: recipient)
+        forwarder.forward(request, from: peer, to: recipient)
         loop.run()
         pool.answer()
         loop.run()

@@ -13,7 +13,10 @@ final class FlowBed {
     let endpoint = ImmediateTokenEndpoint()
     let store: SlowStore
     let forwarder: MessageForwarder
+    private var configuration: ForwardingConfiguration
     let tokens: TokenCache
+    /// Unix time, in seconds.
+    let wallClock = SharedNumber(1_795_497_192)
 
     init(_ change: (inout ForwardingConfiguration) -> Void = { _ in }) throws {
         pool = ScriptedPool(loop)
@@ -22,47 +25,62 @@ final class FlowBed {
         let endpoints = ByRegion { APIEndpoint.official($0) }
         let caller = Caller(index: 0, name: "orders", skills: [0])
         var configuration = ForwardingConfiguration(
-            callers: CallerDirectory([(caller, [APIKeyDigest(of: "key")])]),
+            callers: CallerDirectory([CallerDirectory.Entry(caller, keys: [APIKeyDigest(of: "key")])]),
             skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "test")
         change(&configuration)
+        self.configuration = configuration
         store = SlowStore(loop)
         forwarder = MessageForwarder(
             configuration, store: store, pools: ByRegion { [pool] _ in pool },
-            fingerprintKey: SymmetricKey(data: Array(repeating: UInt8(7), count: 32)), eventLoop: loop)
+            fingerprintKey: SymmetricKey(data: Array(repeating: UInt8(7), count: 32)), eventLoop: loop,
+            wallClock: { [wallClock] in UnixTimestamp(seconds: wallClock.value, nanoseconds: 0) })
         tokens.start()
+    }
+
+    /// Messages from here on are forwarded by a changed configuration.
+    func use(_ change: (inout ForwardingConfiguration) -> Void) {
+        change(&configuration)
+        forwarder.use(configuration, callerNames: [], skillNames: [])
     }
 
     /// Asks what became of a key.
     func inquire(_ path: String, method: String = "GET", authorization: String = "Bearer key") -> Recipient {
-        let text =
-            "\(method) /v1/idempotency-keys/\(path) HTTP/1.1\r\nHost: x\r\nAuthorization: \(authorization)\r\n\r\n"
+        request(method, "/v1/idempotency-keys/\(path)", "Authorization: \(authorization)\r\n", nil)
+    }
+
+    /// Any request.
+    func request(
+        _ method: String, _ path: String, _ fields: String, _ content: String?, peer: Peer = Peer()
+    ) -> Recipient {
+        let length = content.map { "Content-Length: \($0.utf8.count)\r\n" } ?? ""
         var assembler = RequestAssembler()
-        assembler.receive(ByteBuffer(string: text))
+        assembler.receive(
+            ByteBuffer(string: "\(method) \(path) HTTP/1.1\r\nHost: x\r\n\(fields)\(length)\r\n\(content ?? "")"))
         let recipient = Recipient()
-        if case .request(let request) = assembler.next() { forwarder.forward(request, to: recipient) }
+        if case .request(let request) = assembler.next() { forwarder.forward(request, from: peer, to: recipient) }
+        loop.run()
         return recipient
     }
 
     /// Sends one message into the flow; the answer is found in what is returned.
     func send(key: String? = "k", content: String = #"{"data":{"a":"b"}}"#, fields: String = "") -> Recipient {
-        let text = """
-            POST /v1/skillmessages/users/u%2Fv HTTP/1.1\r
-            Host: x\r
-            Authorization: Bearer key\r
-            \(fields)\(key.map { "Idempotency-Key: \($0)\r\n" } ?? "")Content-Length: \(content.utf8.count)\r
-            \r
-            \(content)
-            """
-        var assembler = RequestAssembler()
-        assembler.receive(ByteBuffer(string: text))
-        let recipient = Recipient()
-        if case .request(let request) = assembler.next() { forwarder.forward(request, to: recipient) }
-        loop.run()
-        return recipient
+        let key = key.map { "Idempotency-Key: \($0)\r\n" } ?? ""
+        return request(
+            "POST", "/v1/skillmessages/users/u%2Fv", "Authorization: Bearer key\r\n" + fields + key, content)
     }
 
     var records: MemoryIdempotencyStore.Statistics { store.memory.statistics(now: loop.now) }
+}
+
+/// A number that the test changes and others read.
+final class SharedNumber: Sendable {
+    private let number: Mutex<Int>
+
+    init(_ number: Int) { self.number = Mutex(number) }
+
+    var value: Int { number.withLock { $0 } }
+    func add(_ difference: Int) { number.withLock { $0 += difference } }
 }
 
 final class Recipient: AnswerRecipient {

@@ -8,15 +8,18 @@ import Testing
 
     private func encode(_ content: Answer.Content, region: Region? = .europe, replay: Bool = false) -> String {
         let answer = Answer(content, region: region, isReplay: replay)
-        return String(buffer: encoder.encode(answer, keepsAlive: true, allocator: ByteBufferAllocator()))
+        return encoded(answer)
+    }
+
+    private func encoded(_ answer: Answer) -> String {
+        var buffer = ByteBuffer()
+        encoder.encode(answer, keepsAlive: true, into: &buffer)
+        return String(buffer: buffer)
     }
 
     @Test func `what became of a key is told as JSON`() throws {
-        let encoder = AnswerEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
         func content(_ state: KeyReport.State) -> String {
-            let buffer = encoder.encode(
-                Answer(.report(state), region: nil), keepsAlive: true, allocator: ByteBufferAllocator())
-            let parts = String(buffer: buffer).split(separator: "\r\n\r\n")
+            let parts = encoded(Answer(.report(state), region: nil)).split(separator: "\r\n\r\n")
             #expect(parts.first?.hasPrefix("HTTP/1.1 200 OK\r\nCache-Control: no-store") == true)
             return parts.last.map(String.init) ?? ""
         }

@@ -132,4 +132,42 @@ import Testing
         #expect(generation(machine.use(now: at(11.5))) == 1)
         #expect(machine.refused(generation: 1, now: at(11.5)) == .none)
     }
+
+    @Test func `replaced secrets end the pause after failures at once`() {
+        var machine = TokenStateMachine(hasNextSecret: false, now: at(0))
+        _ = machine.timeTriggered(now: at(0))
+        _ = machine.fetchFailed(wrongSecret, random: 1, now: at(1))
+        #expect(machine.timeTriggered(now: at(2)) == .waitUntil(at(31)))
+        machine.credentialsReplaced(hasNextSecret: false, now: at(2))
+        #expect(machine.timeTriggered(now: at(2)) == .fetch(.current))
+    }
+
+    @Test func `replaced secrets fetch anew, and the token at hand is used until then`() {
+        var machine = withToken()
+        machine.credentialsReplaced(hasNextSecret: true, now: at(10))
+        #expect(machine.timeTriggered(now: at(10)) == .fetch(.current))
+        #expect(generation(machine.use(now: at(10))) == 1)
+        _ = machine.fetchSucceeded(grant(), random: 0, now: at(11))
+        #expect(generation(machine.use(now: at(11))) == 2)
+    }
+
+    @Test func `a fetch under way with replaced secrets does not decide anything`() {
+        var failing = TokenStateMachine(hasNextSecret: false, now: at(0))
+        _ = failing.timeTriggered(now: at(0))
+        failing.credentialsReplaced(hasNextSecret: true, now: at(1))
+        #expect(failing.use(now: at(1)) == .wait)
+        #expect(failing.timeTriggered(now: at(1)) == nil, "one fetch at a time")
+        #expect(failing.fetchFailed(wrongSecret, random: 0, now: at(2)) == .fetchAgain)
+        #expect(failing.secretToTryAgainWith(now: at(2)) == .current)
+        #expect(failing.fetchFailed(wrongSecret, random: 0, now: at(3)) == .fetchAgain)
+        #expect(failing.secretToTryAgainWith(now: at(3)) == .next)
+
+        var succeeding = TokenStateMachine(hasNextSecret: false, now: at(0))
+        _ = succeeding.timeTriggered(now: at(0))
+        succeeding.credentialsReplaced(hasNextSecret: false, now: at(1))
+        guard case .deliver = succeeding.fetchSucceeded(grant(), random: 0, now: at(2)) else {
+            return #expect(Bool(false), "a token is a token")
+        }
+        #expect(succeeding.timeTriggered(now: at(2)) == .fetch(.current), "it may be refused before its time")
+    }
 }

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct AccessLogTests {
     private final class Pieces: Sendable {
-        let all = Mutex<[AccessLog.Piece]>([])
+        let all = Mutex<[LogPiece]>([])
 
         var lines: [Int] { all.withLock { $0.map(\.lines) } }
     }
@@ -20,7 +20,7 @@ import Testing
 
         init(seconds: Int = 1_795_497_192, nanoseconds: Int = 345_678_901) {
             log = AccessLog(
-                callers: ["orders"], skills: ["weather", "na\"me"], eventLoop: loop,
+                callerNames: ["orders"], skillNames: ["weather", "na\"me"], eventLoop: loop,
                 now: { UnixTimestamp(seconds: seconds, nanoseconds: nanoseconds) },
                 sink: { [pieces] piece in pieces.all.withLock { $0.append(piece) } })
         }

@@ -4,15 +4,15 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// The file that the access logs of all event loops are written to, by a thread of its own: no message waits for a
+/// The file that one kind of log of all event loops is written to, by a thread of its own: no message waits for a
 /// disk. Opened for appending, so that it can be truncated by whoever rotates it.
-public final class AccessLogFile: Sendable {
+public final class LogFile: Sendable {
     public struct CannotOpen: Error, CustomStringConvertible {
         public var description: String
     }
 
     private struct State {
-        var waiting: [AccessLog.Piece] = []
+        var waiting: [LogPiece] = []
         var waitingBytes = 0
         var isWriting = false
         var droppedLines = 0
@@ -28,7 +28,7 @@ public final class AccessLogFile: Sendable {
     public init(path: String) throws(CannotOpen) {
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else {
-            throw CannotOpen(description: "cannot write the access log \(path): \(String(cString: strerror(errno)))")
+            throw CannotOpen(description: "cannot write the log \(path): \(String(cString: strerror(errno)))")
         }
         thread.start()
     }
@@ -37,7 +37,7 @@ public final class AccessLogFile: Sendable {
     public var droppedLines: Int { state.withLock { $0.droppedLines } }
 
     /// Returns at once; whatever cannot be written is counted.
-    public func write(_ piece: AccessLog.Piece) {
+    public func write(_ piece: LogPiece) {
         let starts = state.withLock { state in
             guard state.waitingBytes + piece.text.readableBytes <= Self.waitingLimitBytes else {
                 state.droppedLines += piece.lines

@@ -1,0 +1,53 @@
+/// Base64 (RFC 4648), as little of it as credentials need.
+enum Base64 {
+    private static let urlAlphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    /// The alphabet for URLs, no padding (section 5).
+    static func encodeForURL(_ bytes: [UInt8]) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity((bytes.count * 4 + 2) / 3)
+        var (bits, count) = (UInt32(0), 0)
+        for byte in bytes {
+            bits = bits << 8 | UInt32(byte)
+            count += 8
+            while count >= 6 {
+                count -= 6
+                text.append(urlAlphabet[Int(bits >> UInt32(count) & 0x3F)])
+            }
+        }
+        if count > 0 { text.append(urlAlphabet[Int(bits << UInt32(6 - count) & 0x3F)]) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Either alphabet, with padding or without; nil for anything that `encode` would not have written (section 3.5).
+    static func decode(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [UInt8]? {
+        var end = range.upperBound
+        while end > range.lowerBound, range.upperBound - end < 2, bytes[end - 1] == UInt8(ascii: "=") { end -= 1 }
+        guard end == range.upperBound || range.count % 4 == 0 else { return nil }
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(range.count * 3 / 4)
+        var (bits, count) = (UInt32(0), 0)
+        for index in range.lowerBound..<end {
+            guard let value = value(of: bytes[index]) else { return nil }
+            bits = bits << 6 | value
+            count += 6
+            if count >= 8 {
+                count -= 8
+                decoded.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+            }
+        }
+        guard count < 6, bits & (1 << UInt32(count) - 1) == 0 else { return nil }
+        return decoded
+    }
+
+    private static func value(of byte: UInt8) -> UInt32? {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(byte - UInt8(ascii: "A"))
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(byte - UInt8(ascii: "a")) + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0")) + 52
+        case UInt8(ascii: "-"), UInt8(ascii: "+"): 62
+        case UInt8(ascii: "_"), UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+}

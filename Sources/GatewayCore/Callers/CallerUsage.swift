@@ -1,0 +1,56 @@
+import NIOCore
+import Synchronization
+
+/// How much a caller may use of the gateway.
+public struct CallerLimits: Equatable, Sendable {
+    public var rate: RateLimit?
+    /// Messages at once.
+    public var maximumInFlight: Int?
+
+    public init(rate: RateLimit? = nil, maximumInFlight: Int? = nil) {
+        self.rate = rate
+        self.maximumInFlight = maximumInFlight
+    }
+}
+
+/// How much a caller uses, on all event loops together. No lock: each number is one atomic.
+public final class CallerUsage: Sendable {
+    private let nextArrival = Atomic<Int64>(0)
+    private let inFlight = Atomic<Int>(0)
+
+    public init() {}
+
+    /// Counts one request, if it is not too soon.
+    func pass(_ rate: RateLimit?, now: NIODeadline) throws(Refusal) {
+        guard let rate else { return }
+        let now = Int64(clamping: now.uptimeNanoseconds)
+        var seen = nextArrival.load(ordering: .relaxed)
+        while true {
+            switch rate.decide(nextArrival: seen, now: now) {
+            case .refused(let nanoseconds):
+                throw Refusal(
+                    .callerRate, "the caller has sent more than its rate allows; nothing was sent",
+                    retryAfterSeconds: Duration.nanoseconds(nanoseconds).asRetryAfterSeconds)
+            case .allowed(let next):
+                let (exchanged, current) = nextArrival.compareExchange(
+                    expected: seen, desired: next, ordering: .relaxed)
+                if exchanged { return }
+                seen = current
+            }
+        }
+    }
+
+    /// Takes a place among the messages in flight; `leave` gives it back.
+    func enter(_ maximum: Int) throws(Refusal) {
+        guard inFlight.add(1, ordering: .relaxed).oldValue < maximum else {
+            leave()
+            throw Refusal(
+                .callerInFlight, "the caller has \(maximum) messages in flight, as many as it may; nothing was sent",
+                retryAfterSeconds: 1)
+        }
+    }
+
+    func leave() {
+        inFlight.subtract(1, ordering: .relaxed)
+    }
+}

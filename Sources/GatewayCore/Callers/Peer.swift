@@ -1,0 +1,78 @@
+import Glibc
+public import NIOCore
+
+/// The other end of a connection from a caller. Bound to the connection's event loop.
+public final class Peer {
+    /// What stands for all connections from one place when failed attempts are counted: an IPv4 address, a network of
+    /// IPv6, or this machine.
+    public enum Place: Hashable, Sendable {
+        case ipv4(UInt32)
+        /// The first 64 bits: whoever has one address of such a network has them all.
+        case ipv6(UInt64)
+        case local
+    }
+
+    public let address: SocketAddress?
+    public let place: Place
+    /// Of a certificate that was verified: `uri:spiffe://…` and `dns:…`.
+    public let certificateNames: [String]
+    /// With the API key that came last, which nearly always is the key of the next request, too.
+    var lastAuthentication: Authentication?
+
+    public init(address: SocketAddress? = nil, certificateNames: [String] = []) {
+        self.address = address
+        self.certificateNames = certificateNames
+        place = Self.place(of: address)
+    }
+
+    private static func place(of address: SocketAddress?) -> Place {
+        guard let address else { return .local }
+        return address.withSockAddr { pointer, size in
+            let bytes = UnsafeRawBufferPointer(start: pointer, count: size)
+            // Where Linux has the address: behind family and port, and with IPv6 behind the flow label, too.
+            switch address.protocol {
+            case .inet where size >= 8: return .ipv4(bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            case .inet6 where size >= 24: return place(ofIPv6: .init(rebasing: bytes[8..<24]))
+            default: return .local
+            }
+        }
+    }
+
+    private static func place(ofIPv6 bytes: UnsafeRawBufferPointer) -> Place {
+        let network = bytes.loadUnaligned(as: UInt64.self)
+        // ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2).
+        let isMapped = network == 0 && bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self).bigEndian == 0xFFFF
+        return isMapped ? .ipv4(bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self)) : .ipv6(network)
+    }
+}
+
+extension Peer {
+    /// An `Authorization` field whose API key was found to be good, and whose it is.
+    ///
+    /// Spares the next request of the connection a hash. The field is compared as it is: whoever can send on this connection
+    /// learns from the time it takes only what was sent on it.
+    struct Authentication {
+        private let field: [UInt8]
+        private let caller: Caller
+        /// Where the key was looked up; another configuration has another.
+        private let directory: CallerDirectory
+
+        init(_ head: ByteBuffer, _ field: Range<Int>, _ caller: Caller, in directory: CallerDirectory) {
+            self.field = head.getBytes(at: head.readerIndex + field.lowerBound, length: field.count) ?? []
+            self.caller = caller
+            self.directory = directory
+        }
+
+        /// Nil unless it is the same field, and the key is looked up in the same place.
+        func caller(of head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory) -> Caller? {
+            guard directory === self.directory, field.count == self.field.count else { return nil }
+            let isSame = head.withUnsafeReadableBytes { head in
+                self.field.withUnsafeBytes { known in
+                    guard let one = head.baseAddress, let other = known.baseAddress else { return false }
+                    return memcmp(one + field.lowerBound, other, field.count) == 0
+                }
+            }
+            return isSame ? caller : nil
+        }
+    }
+}

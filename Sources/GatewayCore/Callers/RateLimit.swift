@@ -1,0 +1,30 @@
+/// So many a second, and so many at once, by the generic cell rate algorithm (GCRA): a bucket that is one moment, the
+/// time at which the next would arrive if all had kept the pace. Pure: times are passed in, in nanoseconds.
+public struct RateLimit: Equatable, Sendable {
+    public enum Decision: Equatable, Sendable {
+        /// The moment to remember.
+        case allowed(nextArrival: Int64)
+        /// Nanoseconds until one is allowed.
+        case refused(retryAfter: Int64)
+    }
+
+    /// Between two that keep the pace.
+    private let interval: Int64
+    /// So much ahead of the pace may one come.
+    private let tolerance: Int64
+
+    /// - Parameters:
+    ///   - perSecond: 1 to 1,000,000; what is outside counts as the nearer of the two.
+    ///   - burst: how many may come at once after a pause; likewise.
+    public init(perSecond: Int, burst: Int) {
+        interval = 1_000_000_000 / Int64(min(max(perSecond, 1), 1_000_000))
+        tolerance = interval * Int64(min(max(burst, 1), 1_000_000) - 1)
+    }
+
+    /// - Parameter nextArrival: as it was remembered; 0 at first.
+    public func decide(nextArrival: Int64, now: Int64) -> Decision {
+        let early = nextArrival - now
+        guard early <= tolerance else { return .refused(retryAfter: early - tolerance) }
+        return .allowed(nextArrival: max(nextArrival, now) + interval)
+    }
+}

@@ -1,0 +1,48 @@
+import NIOCore
+
+/// One configuration, and what is made of it once. A message keeps the snapshot it began with, whatever is loaded
+/// meanwhile.
+final class ConfigurationSnapshot {
+    let configuration: ForwardingConfiguration
+    let times: Times
+    private let scopePrefixes: [[[UInt8]]]
+
+    /// The configuration's durations in the form in which they are added to deadlines, a few for each message: making
+    /// it anew each time takes divisions of 128 bits.
+    struct Times {
+        let deadline: TimeAmount
+        let lease: TimeAmount
+        let retention: TimeAmount
+        let sendBudget: TimeAmount
+
+        init(_ configuration: ForwardingConfiguration) {
+            deadline = TimeAmount(configuration.limits.deadline)
+            lease = TimeAmount(configuration.limits.lease)
+            retention = TimeAmount(configuration.retention)
+            sendBudget = TimeAmount(configuration.limits.sendBudget)
+        }
+    }
+
+    init(_ configuration: ForwardingConfiguration) {
+        self.configuration = configuration
+        times = Times(configuration)
+        scopePrefixes = configuration.callers.callers.map { caller in
+            configuration.skills.map { Self.scopePrefix(caller: caller.name, skill: $0.name) }
+        }
+    }
+
+    /// What the scopes of this caller's keys for this skill begin with.
+    func scopePrefix(_ caller: Caller, _ skill: Skill) -> [UInt8] {
+        scopePrefixes[caller.index][skill.index]
+    }
+
+    /// Lengths first, so that no two pairs of names share a prefix.
+    private static func scopePrefix(caller: String, skill: String) -> [UInt8] {
+        var prefix: [UInt8] = []
+        for name in [caller, skill] {
+            withUnsafeBytes(of: UInt32(clamping: name.utf8.count).bigEndian) { prefix.append(contentsOf: $0) }
+            prefix.append(contentsOf: name.utf8)
+        }
+        return prefix
+    }
+}

@@ -1,0 +1,83 @@
+public import NIOCore
+
+/// The access log of one event loop: a line for each message and each refused request.
+///
+/// Holds nothing that a caller can make up: no userId, no key, no content.
+public final class AccessLog {
+    private let lines: LogLines
+    private var names: LogNames
+
+    /// - Parameters:
+    ///   - callerNames, skillNames: by their labels.
+    ///   - now: the wall clock.
+    public init(
+        callerNames: [String], skillNames: [String], eventLoop: any EventLoop,
+        now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink
+    ) {
+        lines = LogLines(eventLoop: eventLoop, now: now, sink: sink)
+        names = LogNames(callers: callerNames, skills: skillNames)
+    }
+
+    func use(callerNames: [String], skillNames: [String]) {
+        names = LogNames(callers: callerNames, skills: skillNames)
+    }
+
+    /// - Parameters:
+    ///   - sends: times the message was written to a connection.
+    ///   - duration: from its last byte to its answer.
+    func finished(_ labels: ForwardingInstruments.Labels, _ answer: Answer, sends: Int, duration: TimeAmount) {
+        lines.append { text in
+            names.write(labels, to: &text)
+            text.writeStaticString(",\"status\":")
+            text.writeDecimal(answer.status)
+            text.writeStaticString(",\"source\":")
+            JSONText.writeString(answer.source.rawValue, to: &text)
+            text.writeStaticString(",\"sends\":")
+            text.writeDecimal(sends)
+            let microseconds = Int(duration.nanoseconds / 1000)
+            text.writeStaticString(",\"durationMilliseconds\":")
+            text.writeDecimal(microseconds / 1000)
+            text.writeStaticString(".")
+            TimestampWriter.writePadded(microseconds % 1000, digits: 3, to: &text)
+            switch answer.content {
+            case .upstream(let upstream):
+                if let requestID = upstream.requestID { Self.write(requestID, to: &text) }
+            case .refusal(let refusal): refusal.problem.writeMember(to: &text)
+            case .report, .accessToken: break
+            }
+        }
+    }
+
+    /// A request that was refused before it was known what it is for.
+    func refused(_ problem: Problem) {
+        lines.append { text in
+            text.writeStaticString(",\"status\":")
+            text.writeDecimal(problem.row.status)
+            text.writeStaticString(",\"source\":\"gateway\"")
+            problem.writeMember(to: &text)
+        }
+    }
+
+    /// Hands on what has been gathered.
+    public func flush() {
+        lines.flush()
+    }
+
+    private static func write(_ requestID: RequestID, to text: inout ByteBuffer) {
+        text.writeStaticString(",\"requestID\":")
+        switch requestID {
+        case .uuid:
+            text.writeStaticString("\"")
+            requestID.write(to: &text)
+            text.writeStaticString("\"")
+        case .text(let string): JSONText.writeString(string, to: &text)
+        }
+    }
+}
+
+extension Problem {
+    func writeMember(to text: inout ByteBuffer) {
+        text.writeStaticString(",\"problem\":")
+        JSONText.writeString(rawValue, to: &text)
+    }
+}

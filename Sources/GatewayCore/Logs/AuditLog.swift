@@ -1,0 +1,61 @@
+public import NIOCore
+
+/// The audit log of one event loop: a line for each decision who may do what, with how the caller showed who it is and
+/// where the request came from.
+public final class AuditLog {
+    /// What was asked for.
+    enum Action: String {
+        case message
+        /// What became of an idempotency key.
+        case inquiry
+        /// An access token of the gateway.
+        case accessToken = "access-token"
+    }
+
+    private let lines: LogLines
+    private var names: LogNames
+
+    /// - Parameters:
+    ///   - callerNames, skillNames: by their labels.
+    ///   - now: the wall clock.
+    public init(
+        callerNames: [String], skillNames: [String], eventLoop: any EventLoop,
+        now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink
+    ) {
+        lines = LogLines(eventLoop: eventLoop, now: now, sink: sink)
+        names = LogNames(callers: callerNames, skills: skillNames)
+    }
+
+    func use(callerNames: [String], skillNames: [String]) {
+        names = LogNames(callers: callerNames, skills: skillNames)
+    }
+
+    /// - Parameters:
+    ///   - method: nil where nobody was recognised.
+    ///   - problem: why it was refused; nil where it was allowed.
+    func decided(
+        _ action: Action, _ labels: ForwardingInstruments.Labels, by method: CallerDirectory.Method?, from peer: Peer,
+        problem: Problem?
+    ) {
+        lines.append { text in
+            text.writeStaticString(",\"action\":")
+            JSONText.writeString(action.rawValue, to: &text)
+            text.writeStaticString(problem == nil ? ",\"decision\":\"allowed\"" : ",\"decision\":\"refused\"")
+            names.write(labels, to: &text)
+            text.writeStaticString(",\"authentication\":")
+            if let method {
+                JSONText.writeString(method.rawValue, to: &text)
+            } else {
+                text.writeStaticString("null")
+            }
+            text.writeStaticString(",\"address\":")
+            JSONText.writeString(peer.address?.ipAddress ?? "local", to: &text)
+            problem?.writeMember(to: &text)
+        }
+    }
+
+    /// Hands on what has been gathered.
+    public func flush() {
+        lines.flush()
+    }
+}

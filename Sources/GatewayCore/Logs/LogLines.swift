@@ -1,0 +1,95 @@
+public import NIOCore
+
+/// Gathers the lines of one event loop's log, objects of JSON, and hands them on in pieces.
+final class LogLines {
+    /// A piece is handed on when it has so many bytes, or so much later than its first line.
+    private static let pieceBytes = 32 * 1024
+    private static let longestWait = TimeAmount.milliseconds(200)
+
+    private let eventLoop: any EventLoop
+    private let now: @Sendable () -> UnixTimestamp
+    private let sink: LogSink
+    private var timestamps = TimestampWriter()
+    private var piece = LogPiece(text: ByteBuffer(), lines: 0)
+
+    init(eventLoop: any EventLoop, now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink) {
+        self.eventLoop = eventLoop
+        self.now = now
+        self.sink = sink
+    }
+
+    /// One line; `write` adds members behind the time.
+    func append(_ write: (inout ByteBuffer) -> Void) {
+        if piece.lines == 0 {
+            piece.text.reserveCapacity(Self.pieceBytes + 1024)
+            eventLoop.assumeIsolated().scheduleTask(in: Self.longestWait) { self.flush() }
+        }
+        piece.text.writeStaticString("{\"time\":\"")
+        timestamps.write(now(), to: &piece.text)
+        piece.text.writeStaticString("\"")
+        write(&piece.text)
+        piece.text.writeStaticString("}\n")
+        piece.lines += 1
+        if piece.text.readableBytes >= Self.pieceBytes { flush() }
+    }
+
+    /// Hands on what has been gathered.
+    func flush() {
+        guard piece.lines > 0 else { return }
+        sink(piece)
+        piece = LogPiece(text: ByteBuffer(), lines: 0)
+    }
+}
+
+/// Lines that go together to whoever writes them.
+public struct LogPiece: Sendable {
+    public var text: ByteBuffer
+    public var lines: Int
+
+    public init(text: ByteBuffer, lines: Int) {
+        self.text = text
+        self.lines = lines
+    }
+}
+
+/// Gets the pieces in order, on the event loop; must not wait.
+public typealias LogSink = @Sendable (LogPiece) -> Void
+
+/// The names that labels stand for, each written once as a JSON string.
+struct LogNames {
+    private let callers: [ByteBuffer]
+    private let skills: [ByteBuffer]
+
+    init(callers: [String], skills: [String]) {
+        self.callers = callers.map(Self.jsonString)
+        self.skills = skills.map(Self.jsonString)
+    }
+
+    /// Members `caller`, `skill` and `region`; null where that was never settled.
+    func write(_ labels: ForwardingInstruments.Labels, to text: inout ByteBuffer) {
+        text.writeStaticString(",\"caller\":")
+        Self.write(labels.caller, of: callers, to: &text)
+        text.writeStaticString(",\"skill\":")
+        Self.write(labels.skill, of: skills, to: &text)
+        text.writeStaticString(",\"region\":")
+        if let region = labels.region {
+            JSONText.writeString(region.name, to: &text)
+        } else {
+            text.writeStaticString("null")
+        }
+    }
+
+    private static func write(_ label: Int?, of names: [ByteBuffer], to text: inout ByteBuffer) {
+        if let label, names.indices.contains(label) {
+            text.writeImmutableBuffer(names[label])
+        } else {
+            text.writeStaticString("null")
+        }
+    }
+
+    private static func jsonString(_ text: String) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        JSONText.writeString(text, to: &buffer)
+        return buffer
+    }
+}

@@ -1,0 +1,64 @@
+import GatewayCore
+import GatewayServer
+
+extension GatewayConfiguration {
+    mutating func readListeners(_ root: ConfigurationSection, _ secrets: SecretReader) {
+        guard root.has("listeners") else { return }
+        listeners = root.sections("listeners") { section in
+            let address = readAddress(section)
+            let tls = section.optionalSection("tls") { readTLS($0, secrets) }
+            return address.map { address in
+                var listener = ListenerConfiguration(address)
+                listener.tls = tls
+                return listener
+            }
+        }
+        if listeners.isEmpty && root.reader.problems.isEmpty {
+            root.report("`listeners` is empty; expected at least one", at: "listeners")
+        }
+    }
+
+    private func readAddress(_ section: ConfigurationSection) -> ListenerConfiguration.Address? {
+        let address = section.required("address", .listenerAddress)
+        var access = UnixSocketAccess()
+        access.mode = section.value("mode", .fileMode, default: access.mode)
+        access.owner = section.value("owner", .text("the name of a user"))
+        access.group = section.value("group", .text("the name of a group"))
+        switch address {
+        case .unix(let path): return .unix(path: path, access: access)
+        case .tcp(let address):
+            for name in ["mode", "owner", "group"] where section.has(name) {
+                section.report("`\(name)` is of use for a Unix socket only", at: name)
+            }
+            return .tcp(host: address.host, port: address.port)
+        case nil: return nil
+        }
+    }
+
+    /// The files, which are read here to find out whether they can be used.
+    private func readTLS(_ section: ConfigurationSection, _ secrets: SecretReader) -> ListenerConfiguration.TLS? {
+        let file = ConfigurationValue<String>.text("the path of a PEM file")
+        let chain = section.required("certificateChainFile", file)
+        let key = section.required("privateKeyFile", file)
+        let authorities = section.value("clientCAFile", file)
+        let isRequired = section.value("requireClientCertificate", .boolean)
+        if isRequired != nil && authorities == nil {
+            section.report(
+                "`requireClientCertificate` is given without `clientCAFile`", at: "requireClientCertificate")
+        }
+        guard let chain, let key else { return nil }
+        var tls = ListenerConfiguration.TLS(
+            certificateChainFile: secrets.path(chain), privateKeyFile: secrets.path(key),
+            clientCAFile: authorities.map(secrets.path))
+        tls.requiresClientCertificate = isRequired ?? true
+        for file in [tls.certificateChainFile, tls.privateKeyFile, tls.clientCAFile] {
+            file.map(section.reader.watch)
+        }
+        do {
+            _ = try ListenerTLS(tls)
+        } catch {
+            section.report("\(error)")
+        }
+        return tls
+    }
+}

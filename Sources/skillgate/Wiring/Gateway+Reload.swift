@@ -1,0 +1,101 @@
+import GatewayCore
+import GatewayServer
+import NIOCore
+import Synchronization
+
+extension TokenUnavailable {
+    /// What the operator is told.
+    fileprivate var reloadDetail: String {
+        failure.map { "\($0.reason.rawValue), \($0.detail)" } ?? "no answer in time"
+    }
+}
+
+extension Gateway {
+    /// How long the first token of a skill that was added may take.
+    private static let firstTokenTimeout = Duration.seconds(5)
+
+    /// Files that make another configuration of the one in force when they change.
+    var watchedFiles: [String] { current.withLock { $0.configuration.watchedFiles } }
+
+    /// Takes over another configuration: callers, skills, secrets and certificates. Messages in flight end as they began.
+    ///
+    /// Whatever can fail comes first, so that it is taken over whole or not at all. Called by one task alone.
+    func reload(_ new: GatewayConfiguration) async throws(ReloadRefused) {
+        let (running, oldRoster, listeners) = current.withLock { ($0.configuration, $0.roster, $0.listeners) }
+        let members = new.membersThatNeedRestart(from: running)
+        guard members.isEmpty else {
+            throw ReloadRefused(reasons: members.map { "`\($0)` has changed; that takes a restart" })
+        }
+        let renewals = try read(listeners)
+        var roster = oldRoster
+        let changes = roster.take(new.skills) { tokenCache($0) }
+        let forwarding: ForwardingConfiguration
+        do {
+            forwarding = try Self.forwarding(new, &roster)
+            try await fetchFirstTokens(changes.added, new)
+        } catch let error as ReloadRefused {
+            throw error
+        } catch {
+            throw ReloadRefused(reasons: ["\(error)"])
+        }
+
+        for (tls, renewal) in renewals { tls.use(renewal) }
+        for (tokens, credentials) in changes.replaced { tokens.replaceCredentials(credentials) }
+        await use(forwarding, roster)
+        current.withLock { current in
+            current.configuration = new
+            current.roster = roster
+        }
+        retire(changes.removed)
+        reloads.succeeded(now: UnixTime.now())
+    }
+
+    private func read(
+        _ listeners: [HTTPListener]
+    ) throws(ReloadRefused) -> [(ListenerTLS, ListenerTLS.Renewal)] {
+        do throws(ListenerTLS.Unusable) {
+            var renewals: [(ListenerTLS, ListenerTLS.Renewal)] = []
+            for listener in listeners {
+                if let tls = listener.tls { renewals.append((tls, try tls.read())) }
+            }
+            return renewals
+        } catch {
+            throw ReloadRefused(reasons: [error.description])
+        }
+    }
+
+    /// A skill that is added has a token before a message can name it. One without would make the whole gateway unready.
+    private func fetchFirstTokens(
+        _ caches: [TokenCache], _ configuration: GatewayConfiguration
+    ) async throws(ReloadRefused) {
+        for cache in caches { cache.start() }
+        var reasons: [String] = []
+        for cache in caches {
+            let result = await cache.firstToken(on: controlLoop, atMost: Self.firstTokenTimeout)
+            if case .failure(let reason) = result {
+                reasons.append("a skill that was added has no access token: \(reason.reloadDetail)")
+            }
+        }
+        guard reasons.isEmpty else {
+            for cache in caches { cache.stop() }
+            throw ReloadRefused(reasons: reasons)
+        }
+    }
+
+    private func use(_ forwarding: ForwardingConfiguration, _ roster: Roster) async {
+        for loop in loops {
+            try? await loop.forwarder.eventLoop.submit {
+                loop.forwarder.value.use(
+                    forwarding, callerNames: roster.callerNames, skillNames: roster.skillNames)
+            }.get()
+        }
+    }
+
+    /// Ends the renewal of tokens that no message can ask for any more, once those in flight are over.
+    private func retire(_ caches: [TokenCache]) {
+        guard !caches.isEmpty else { return }
+        controlLoop.scheduleTask(in: TimeAmount(configuration.upstream.limits.deadline) + .seconds(1)) {
+            for cache in caches { cache.stop() }
+        }
+    }
+}

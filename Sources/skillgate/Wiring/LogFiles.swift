@@ -1,0 +1,43 @@
+import GatewayCore
+import GatewayServer
+import NIOCore
+
+/// The files of the access log and of the audit log, where they are kept.
+struct LogFiles: Sendable {
+    private let access: LogFile?
+    private let audit: LogFile?
+
+    /// - Parameters:
+    ///   - access, audit: paths.
+    init(access: String?, audit: String?) throws(LogFile.CannotOpen) {
+        self.access = try access.map { path throws(LogFile.CannotOpen) in try LogFile(path: path) }
+        self.audit = try audit.map { path throws(LogFile.CannotOpen) in try LogFile(path: path) }
+    }
+
+    /// What one event loop writes to.
+    func logs(on eventLoop: any EventLoop, callerNames: [String], skillNames: [String]) -> MessageForwarder.Logs {
+        let now: @Sendable () -> UnixTimestamp = { UnixTime.timestamp() }
+        return MessageForwarder.Logs(
+            access: access.map { file in
+                AccessLog(
+                    callerNames: callerNames, skillNames: skillNames, eventLoop: eventLoop, now: now,
+                    sink: { file.write($0) })
+            },
+            audit: audit.map { file in
+                AuditLog(
+                    callerNames: callerNames, skillNames: skillNames, eventLoop: eventLoop, now: now,
+                    sink: { file.write($0) })
+            })
+    }
+
+    /// By log; those that are kept.
+    var droppedLines: [(log: String, count: Int)] {
+        [("access", access), ("audit", audit)].compactMap { name, file in file.map { (name, $0.droppedLines) } }
+    }
+
+    /// Writes what still waits. Nothing may be written any more.
+    func close() async throws {
+        try await access?.close()
+        try await audit?.close()
+    }
+}

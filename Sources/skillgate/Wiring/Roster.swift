@@ -1,0 +1,80 @@
+import GatewayCore
+
+/// What callers and skills keep when another configuration is loaded: their place among the labels of the metrics, what
+/// they have used of their limits, and their token.
+struct Roster: Sendable {
+    struct KnownSkill: Sendable {
+        var credentials: ClientCredentials
+        var tokens: TokenCache
+    }
+
+    /// By label. A name that is gone keeps its place, since its counters go on being shown.
+    private(set) var callerNames: [String] = []
+    private(set) var skillNames: [String] = []
+    private var usages: [CallerUsage] = []
+    /// Those of the configuration in force.
+    private(set) var skills: [Skill] = []
+    private var known: [String: KnownSkill] = [:]
+
+    /// What has to be done, besides, when this roster takes the place of the one before.
+    struct Changes {
+        /// Caches that did not exist before.
+        var added: [TokenCache] = []
+        /// Caches whose secrets are others now.
+        var replaced: [(tokens: TokenCache, credentials: ClientCredentials)] = []
+        /// Caches that nobody will ask any more.
+        var removed: [TokenCache] = []
+    }
+
+    /// Takes the skills of a configuration.
+    ///
+    /// - Parameter makeCache: for a skill that is new, or whose client is another.
+    mutating func take(
+        _ configurations: [GatewayConfiguration.SkillConfiguration],
+        makeCache: (GatewayConfiguration.SkillConfiguration) -> TokenCache
+    ) -> Changes {
+        var changes = Changes()
+        var left = known
+        known = [:]
+        skills = configurations.enumerated().map { index, skill in
+            let tokens: TokenCache
+            if let old = left[skill.name], old.credentials.clientID == skill.credentials.clientID {
+                left[skill.name] = nil
+                tokens = old.tokens
+                if old.credentials != skill.credentials { changes.replaced.append((tokens, skill.credentials)) }
+            } else {
+                tokens = makeCache(skill)
+                changes.added.append(tokens)
+            }
+            known[skill.name] = KnownSkill(credentials: skill.credentials, tokens: tokens)
+            return Skill(
+                index: index, label: Self.label(skill.name, in: &skillNames), name: skill.name,
+                defaultRegion: skill.defaultRegion, tokens: tokens)
+        }
+        changes.removed = left.values.map(\.tokens)
+        return changes
+    }
+
+    /// The callers of a configuration, with what they have used so far.
+    mutating func entries(
+        _ configurations: [GatewayConfiguration.CallerConfiguration]
+    ) -> [CallerDirectory.Entry] {
+        configurations.enumerated().map { index, caller in
+            let label = Self.label(caller.name, in: &callerNames)
+            while usages.count < callerNames.count { usages.append(CallerUsage()) }
+            let value = Caller(
+                index: index, label: label, name: caller.name, skills: caller.skills, regions: caller.regions,
+                requiresIdempotencyKey: caller.requiresIdempotencyKey, unknownOutcome: caller.unknownOutcome,
+                limits: caller.limits, usage: usages[label])
+            return CallerDirectory.Entry(
+                value, keys: caller.keys, client: caller.client,
+                certificateNames: caller.certificateName.map { [$0] } ?? [])
+        }
+    }
+
+    private static func label(_ name: String, in names: inout [String]) -> Int {
+        if let label = names.firstIndex(of: name) { return label }
+        names.append(name)
+        return names.count - 1
+    }
+}
