@@ -234,6 +234,7 @@ let package = Package(
                 "TokenEndpointClient",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             exclude: ["Python"],
             swiftSettings: settings

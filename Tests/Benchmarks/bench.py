@@ -70,7 +70,7 @@ class Target:
 
 
 class Gateway(Target):
-    def __init__(self, bench, name, binary, settings, event_loops):
+    def __init__(self, bench, name, binary, settings, event_loops, callers):
         self.admin_port = free_port()
         port = free_port()
         base = f"https://localhost:{bench.upstream}"
@@ -84,7 +84,9 @@ regions: {{NA: {{apiEndpoint: {base}}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{ap
 tokenEndpoint: {base}/auth/o2/token
 upstream: {{trust: {{caFile: cert.pem}}}}
 skills: [{{name: weather, clientID: c, clientSecret: {{file: secret}}, defaultRegion: NA}}]
-callers: [{{name: bench, apiKeys: [{{file: key}}], skills: [weather]}}]
+callers:
+  - {{name: bench, apiKeys: [{{file: key}}], skills: [weather]}}
+{callers}
 {settings}
 """
         )
@@ -170,8 +172,8 @@ class Bench:
         self.wait_for(port)
         return Target(name, port, process.pid)
 
-    def gateway(self, name, binary, settings="", event_loops=1):
-        gateway = Gateway(self, name, binary, settings, event_loops)
+    def gateway(self, name, binary, settings="", event_loops=1, callers=""):
+        gateway = Gateway(self, name, binary, settings, event_loops, callers)
         for _ in range(500):
             try:
                 if gateway.admin("readyz"):

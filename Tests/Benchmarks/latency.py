@@ -29,8 +29,11 @@ class Connection:
         self.due = 0.0
 
 
-def measure(target, rate, seconds, connections, run):
-    """Returns the latencies in seconds, sorted."""
+def measure(target, rate, seconds, connections, run, make=request, expected=(b"202",)):
+    """Returns the latencies in seconds, sorted.
+
+    make: makes a request of its number and the run; expected: the statuses that answers may have.
+    """
     free = [Connection(target.port) for _ in range(connections)]
     poll = select.epoll()
     by_file = {}
@@ -45,7 +48,7 @@ def measure(target, rate, seconds, connections, run):
         while sent < total and free and start + sent / rate <= now:
             connection = free.pop()
             connection.due = start + sent / rate
-            connection.socket.sendall(request(sent, run))
+            connection.socket.sendall(make(sent, run))
             sent += 1
         if sent < total and free:
             wait = max(0, start + sent / rate - time.perf_counter())
@@ -61,7 +64,7 @@ def measure(target, rate, seconds, connections, run):
             answer = connection.socket.recv(65536)
             latencies.append(time.perf_counter() - connection.due)
             # Answers are a few hundred bytes, written at once.
-            if not answer.startswith(b"HTTP/1.1 202") or b"\r\n\r\n" not in answer:
+            if answer[9:12] not in expected or b"\r\n\r\n" not in answer:
                 raise SystemExit(f"{target.name}: {answer[:300]}")
             free.append(connection)
     gc.enable()

@@ -41,7 +41,7 @@ import TokenEndpointClient
                     == "skillgate; next-hop=\"\(authority)\"; received-status=202")
             let message = try #require(try await bed.acceptedMessages().first)
             #expect(accepted.field("X-Amzn-RequestId") == message.requestId)
-            #expect(message.data == ["a": "b"])
+            #expect(message.data == ["a": "canary-value"])
             for status in [400, 403, 404, 429, 500, 503, 418] {
                 try await bed.setFaults(#"{"NA": {"status": \#(status), "retryAfter": 11}}"#)
                 let answer = try await bed.send("NA-1")

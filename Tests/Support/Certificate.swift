@@ -2,15 +2,40 @@ package import Foundation
 
 /// Certificates that tests make for themselves.
 package enum Certificate {
+    private static let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+
     /// Writes `cert.pem` and `key.pem` for localhost.
     package static func make(in folder: URL) async throws {
-        let openssl = try RunningProcess(
-            "/usr/bin/openssl",
-            [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+        try await openssl(
+            ["req", "-x509"] + key + [
                 "-keyout", folder.path + "/key.pem", "-out", folder.path + "/cert.pem", "-subj", "/CN=localhost",
                 "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
             ])
+    }
+
+    /// Writes `ca.pem` and `ca-key.pem`: an authority of its own.
+    package static func makeAuthority(in folder: URL) async throws {
+        try await openssl(
+            ["req", "-x509"] + key + [
+                "-keyout", folder.path + "/ca-key.pem", "-out", folder.path + "/ca.pem", "-subj", "/CN=Test authority",
+                "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign",
+            ])
+    }
+
+    /// Writes `<name>.pem` and `<name>-key.pem`, signed by the authority in `folder`.
+    ///
+    /// - Parameter subjects: such as `DNS:localhost` or `URI:spiffe://example.org/orders`.
+    package static func issue(_ name: String, for subjects: String, in folder: URL) async throws {
+        try await openssl(
+            ["req", "-x509", "-CA", folder.path + "/ca.pem", "-CAkey", folder.path + "/ca-key.pem"] + key + [
+                "-keyout", "\(folder.path)/\(name)-key.pem", "-out", "\(folder.path)/\(name).pem", "-subj",
+                "/CN=\(name)",
+                "-addext", "subjectAltName=\(subjects)", "-addext", "basicConstraints=critical,CA:FALSE",
+            ])
+    }
+
+    private static func openssl(_ arguments: [String]) async throws {
+        let openssl = try RunningProcess("/usr/bin/openssl", arguments)
         guard await openssl.exitStatus() == 0 else { throw RunningProcess.Failure(description: await openssl.output()) }
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// A connection to the gateway that sends what it is told, right or wrong, and reads answers by their framing.
 enum RawConnection {
@@ -20,19 +21,68 @@ enum RawConnection {
         }
     }
 
+    /// How to get to a listener.
+    enum Way: Sendable {
+        case tcp(port: Int)
+        case tls(port: Int, NIOSSLContext, name: String = "localhost")
+        case unix(path: String)
+
+        /// TLS that trusts `ca.pem` of a folder.
+        ///
+        /// - Parameters:
+        ///   - certificate: the name of a certificate and its key in the folder, to show.
+        ///   - name: of the server.
+        static func tls(
+            port: Int, trusting folder: URL, certificate: String? = nil, name: String = "localhost"
+        ) throws -> Way {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.trustRoots = .file(folder.path + "/ca.pem")
+            if let certificate {
+                configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(
+                    "\(folder.path)/\(certificate).pem"
+                ).map { .certificate($0) }
+                configuration.privateKey = .privateKey(
+                    try NIOSSLPrivateKey(file: "\(folder.path)/\(certificate)-key.pem", format: .pem))
+            }
+            return .tls(port: port, try NIOSSLContext(configuration: configuration), name: name)
+        }
+    }
+
     /// Connects, runs `body` and closes.
     static func with<Result: Sendable>(
         port: Int, _ body: @Sendable @escaping (inout Exchange) async throws -> Result
     ) async throws -> Result {
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .connect(host: "127.0.0.1", port: port) { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-                }
-            }
+        try await with(.tcp(port: port), body)
+    }
+
+    static func with<Result: Sendable>(
+        _ way: Way, _ body: @Sendable @escaping (inout Exchange) async throws -> Result
+    ) async throws -> Result {
+        let channel = try await connect(way)
         return try await channel.executeThenClose { inbound, outbound in
             var exchange = Exchange(inbound: inbound.makeAsyncIterator(), outbound: outbound)
             return try await body(&exchange)
+        }
+    }
+
+    private static func connect(_ way: Way) async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+        let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        let wrap: @Sendable (any Channel) -> EventLoopFuture<NIOAsyncChannel<ByteBuffer, ByteBuffer>> = { channel in
+            channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel(wrappingChannelSynchronously: channel) }
+        }
+        switch way {
+        case .tcp(let port):
+            return try await bootstrap.connect(host: "127.0.0.1", port: port, channelInitializer: wrap)
+        case .unix(let path):
+            return try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: wrap)
+        case .tls(let port, let context, let name):
+            return try await bootstrap.connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        NIOSSLClientHandler(context: context, serverHostname: name))
+                    return try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+                }
+            }
         }
     }
 
@@ -77,5 +127,11 @@ enum RawConnection {
             try await send(text)
             return try await answer()
         }
+    }
+}
+
+extension RawConnection {
+    struct Unexpected: Error, CustomStringConvertible {
+        var description: String
     }
 }

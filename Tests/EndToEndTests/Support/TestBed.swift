@@ -1,11 +1,14 @@
 import Foundation
 import TestSupport
+import Testing
 import TokenEndpointClient
 
 /// A simulator and a gateway, each a process of its own, with a configuration in a temporary folder.
 struct TestBed: Sendable {
-    static let apiKey = "orders-0123456789abcdef"
-    static let otherKey = "other-0123456789abcdef"
+    static let apiKey = "orders-canary-0123456789abcdef"
+    static let otherKey = "other-canary-0123456789abcdef"
+    /// What may never be seen in what a gateway writes or shows: parts of every secret, token, key, userId and message.
+    private static let canaries = ["canary", "simulator-secret", "Atc|", "sgt_", "amzn1.ask.account"]
 
     let simulator: RunningProcess
     let gateway: RunningProcess
@@ -17,13 +20,18 @@ struct TestBed: Sendable {
     var url: String { "http://127.0.0.1:\(port)" }
 
     /// - Parameters:
-    ///   - configuration: YAML added to the ordinary one, `@SIMULATOR@` standing for the simulator's port.
+    ///   - configuration: YAML added to the ordinary one.
+    ///   - listeners: in place of one plain one on a free port, which has to stay the first.
+    ///   - callers: lines of YAML added to the ordinary callers.
+    ///   - prepare: writes what else the configuration needs into the folder.
     ///   - skills: 1 leaves out the second skill and the caller that may use it.
     ///   - environment: variables for the gateway.
     ///   - tls: whether the simulator speaks TLS, with a certificate the gateway is told to trust.
     static func run(
         configuration: String = "", regions: String? = nil, secret: String = "simulator-secret", faults: String? = nil,
-        tls: Bool = false, skills: Int = 2, environment: [String: String] = [:], _ body: (TestBed) async throws -> Void
+        tls: Bool = false, skills: Int = 2, environment: [String: String] = [:],
+        listeners: String = "[{address: 127.0.0.1:0}]", callers: String = "",
+        prepare: (URL) async throws -> Void = { _ in }, _ body: (TestBed) async throws -> Void
     ) async throws {
         raiseFileLimit()
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
@@ -44,12 +52,13 @@ struct TestBed: Sendable {
         try write(secret, to: "secret", in: folder)
         try write(apiKey, to: "key", in: folder)
         try write(otherKey, to: "other-key", in: folder)
+        try await prepare(folder)
         let news =
             "  - {name: news, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}, defaultRegion: FE}"
         let other =
             "  - {name: other, apiKeys: [{file: other-key}], skills: [weather, news], regions: [EU, FE], idempotencyKey: required}"
         let yaml = """
-            listeners: [{address: 127.0.0.1:0}]
+            listeners: \(listeners)
             admin: {address: 127.0.0.1:0}
             \(regions ?? "regions: {NA: {apiEndpoint: \(base)/na}, EU: {apiEndpoint: \(base)/eu}, FE: {apiEndpoint: \(base)/fe}}")
             tokenEndpoint: \(base)/auth/o2/token
@@ -59,6 +68,7 @@ struct TestBed: Sendable {
             callers:
               - {name: orders, apiKeys: [{file: key}], skills: [weather]}
             \(skills > 1 ? other : "")
+            \(callers)
             drain: {notice: 0s}
             \(configuration.isEmpty && tls ? "upstream: {trust: {caFile: cert.pem}}" : configuration)
             """
@@ -75,11 +85,32 @@ struct TestBed: Sendable {
             RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"],
             environment: environment)
         defer { gateway.signal(SIGKILL) }
-        try await body(
-            TestBed(
-                simulator: simulator, gateway: gateway, folder: folder, simulatorURL: simulatorURL,
-                port: try await gateway.port("gateway.listener"),
-                adminURL: "http://127.0.0.1:\(try await gateway.port("gateway.admin"))"))
+        let bed = TestBed(
+            simulator: simulator, gateway: gateway, folder: folder, simulatorURL: simulatorURL,
+            port: try await gateway.port("gateway.listener"),
+            adminURL: "http://127.0.0.1:\(try await gateway.port("gateway.admin"))")
+        try await body(bed)
+        await bed.expectNoCanaries()
+    }
+
+    /// Looks through all that the gateway has written and shows.
+    private func expectNoCanaries() async {
+        var texts = [("the log", gateway.log)]
+        for name in ["access.log", "audit.log"] {
+            let text = try? String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+            if let text { texts.append((name, text)) }
+        }
+        for page in ["/metrics", "/readyz", "/version"] {
+            // Some tests have ended it by now.
+            if let answer = try? await Self.transfer("GET", adminURL + page) { texts.append((page, answer.text)) }
+        }
+        for (name, text) in texts { Self.expectNoCanary(in: text, of: name) }
+    }
+
+    private static func expectNoCanary(in text: String, of name: String) {
+        for canary in canaries where text.contains(canary) {
+            Issue.record("\(name) holds `\(canary)`: \(text)")
+        }
     }
 
     /// Another gateway with the same configuration, for as long as `body` runs.
@@ -95,7 +126,12 @@ struct TestBed: Sendable {
         ).text
     }
 
-    private static func write(_ text: String, to name: String, in folder: URL) throws {
+    /// Replaces a file as a whole, as tools that deploy do.
+    func replace(_ name: String, with text: String) throws {
+        try Data(text.utf8).write(to: folder.appendingPathComponent(name), options: .atomic)
+    }
+
+    static func write(_ text: String, to name: String, in folder: URL) throws {
         try Data(text.utf8).write(to: folder.appendingPathComponent(name))
     }
 
@@ -122,13 +158,16 @@ struct TestBed: Sendable {
     /// One message, by libcurl.
     func send(
         _ user: String, _ fields: [String: String] = ["Gateway-Region": "NA"], key: String = apiKey,
-        content: String = #"{"data":{"a":"b"}}"#
+        content: String = #"{"data":{"a":"canary-value"}}"#
     ) async throws -> HTTPTransfer.Response {
         var fields = fields
         if !key.isEmpty { fields["Authorization"] = "Bearer \(key)" }
         fields["Content-Type"] = "application/json"
-        return try await Self.transfer(
+        let answer = try await Self.transfer(
             "POST", "\(url)/v1/skillmessages/users/amzn1.ask.account.\(user)", content, fields)
+        Self.expectNoCanary(
+            in: answer.text + answer.fields.map { "\($0.name): \($0.value)" }.joined(separator: "\n"), of: "an answer")
+        return answer
     }
 
     func control(_ method: String, _ path: String, _ content: String = "") async throws -> HTTPTransfer.Response {
@@ -185,13 +224,13 @@ struct TestBed: Sendable {
 
     /// A whole request for a raw connection.
     func request(
-        user: String, idempotencyKey: String? = nil, region: String = "NA", content: String = #"{"data":{"a":"b"}}"#
+        user: String, idempotencyKey: String? = nil, region: String = "NA", content: String = #"{"data":{"a":"b"}}"#,
+        authorization: String? = "Bearer \(apiKey)", fields: String = ""
     ) -> String {
         """
         POST /v1/skillmessages/users/amzn1.ask.account.\(user) HTTP/1.1\r
         Host: gateway\r
-        Authorization: Bearer \(Self.apiKey)\r
-        Gateway-Region: \(region)\r
+        \(authorization.map { "Authorization: \($0)\r\n" } ?? "")\(fields)Gateway-Region: \(region)\r
         \(idempotencyKey.map { "Idempotency-Key: \"\($0)\"\r\n" } ?? "")Content-Length: \(content.utf8.count)\r
         \r
         \(content)

@@ -1,0 +1,45 @@
+import ArgumentParser
+import GatewayCore
+
+struct Key: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Makes an API key for a caller, or prints the hash of one that is there.",
+        discussion: """
+            Put the key into a file that the configuration names (`apiKeys: [{file: …}]`), or its hash into the \
+            configuration itself (`apiKeys: [{sha256: …}]`) and give the key to the caller alone.
+            """)
+
+    @Option(help: "A file with a key, whose hash is printed; - for standard input.")
+    var hash: String?
+
+    func run() throws {
+        guard let hash else {
+            let key = APIKeyText.random()
+            print("key     \(key)")
+            print("sha256  \(APIKeyDigest(of: key).hexadecimal)")
+            return
+        }
+        do {
+            var text = try TextFile.read(hash == "-" ? "/dev/stdin" : hash, limitBytes: 64 << 10)
+            while text.last?.isNewline == true { text.removeLast() }
+            print(APIKeyDigest(of: text).hexadecimal)
+        } catch {
+            StandardError.write("\(error)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+    }
+}
+
+/// API keys as `skillgate key` makes them.
+enum APIKeyText {
+    /// By it people, and programs that look for secrets in code, know what they have found.
+    static let prefix = "sgk_"
+    private static let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+    /// 43 characters of 62, that is 256 bits.
+    static func random() -> String {
+        var generator = SystemRandomNumberGenerator()
+        let characters = (0..<43).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)] }
+        return prefix + String(characters)
+    }
+}
