@@ -18,7 +18,7 @@ public final class RegionalPool: UpstreamPool {
     private let eventLoop: any EventLoop
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private var machine: PoolStateMachine
-    private var connections: [PoolStateMachine.ConnectionID: UpstreamChannelHandler] = [:]
+    private var connections = SlotTable<UpstreamChannelHandler>()
     /// In the order in which they came.
     private var waiters = CircularBuffer<Waiter>()
     /// One for all waiters: nearly every one is served long before its time is up.
@@ -87,7 +87,7 @@ public final class RegionalPool: UpstreamPool {
     /// Closes every connection. A message that still waits for its answer is told that the connection is lost.
     public func shutDown() {
         isShutDown = true
-        for connection in Array(connections.values) { connection.fail(.connectionLost) }
+        for connection in connections.values { connection.fail(.connectionLost) }
         sweep?.cancel()
         sweep = nil
     }
@@ -194,8 +194,10 @@ public final class RegionalPool: UpstreamPool {
 
     private func closeOverdue() {
         let now = eventLoop.now
-        for id in machine.closeWorn(now: now) { connections[id]?.close() }
-        for connection in Array(connections.values) { connection.checkDeadline(now: now) }
+        // All of them first: closing one may open another in the place of the next.
+        let worn = machine.closeWorn(now: now).compactMap { connections[$0] }
+        for connection in worn { connection.close() }
+        for connection in connections.values { connection.checkDeadline(now: now) }
         openForWaiters()
         if connections.isEmpty {
             sweep?.cancel()

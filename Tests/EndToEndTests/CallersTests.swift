@@ -9,6 +9,10 @@ import TokenEndpointClient
     static let clientSecret = "orders-client-canary-secret"
     static let signingKey = "signing-canary-0123456789abcdef0123"
 
+    /// Somebody else, where that can be; only root may give files away.
+    private static let socketOwner =
+        geteuid() == 0 ? "daemon" : getpwuid(geteuid()).map { String(cString: $0.pointee.pw_name) } ?? "root"
+
     /// A gateway with a plain listener, one with TLS, one that asks for certificates, and a Unix socket.
     private static func run(
         _ body: (TestBed, _ tls: Int, _ certificates: Int, _ socket: String) async throws -> Void
@@ -26,7 +30,7 @@ import TokenEndpointClient
                   - {address: 127.0.0.1:\(tls), tls: {certificateChainFile: server.pem, privateKeyFile: server-key.pem}}
                   - address: 127.0.0.1:\(certificates)
                     tls: {certificateChainFile: server.pem, privateKeyFile: server-key.pem, clientCAFile: ca.pem}
-                  - {address: unix:\(socket), mode: 0600}
+                  - {address: unix:\(socket), mode: 0600, owner: \(socketOwner)}
                 """.replacingOccurrences(of: "  - ", with: "\n  - "),
             callers: """
                   - name: partner
@@ -136,6 +140,7 @@ import TokenEndpointClient
             var status = stat()
             #expect(stat(socket, &status) == 0)
             #expect(status.st_mode & 0o777 == 0o600)
+            #expect(status.st_uid == getpwnam(Self.socketOwner)?.pointee.pw_uid)
             // The same configuration again: its socket is in use.
             let second = try RunningProcess(
                 RunningProcess.skillgate, ["serve", "--config", bed.folder.path + "/skillgate.yaml"])

@@ -39,7 +39,7 @@ import TokenEndpointClient
     @Test func `after each byte of the request, the outcome is unknown and nothing is sent again`() async throws {
         try await with { bed, server in
             server.cut(.answer(Self.accepted, after: Self.accepted.utf8.count, byReset: false))
-            #expect(try await bed.send("NA-1", content: #"{"data":{"a":"b"}}"#).status == 202)
+            #expect(try await bed.send("NA-1").status == 202)
             // The same length as below: the idempotency key is not sent.
             let length = server.lastRequestLength
             #expect(length > 300)

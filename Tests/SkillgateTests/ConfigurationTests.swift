@@ -265,6 +265,53 @@ import Testing
         #expect(other.membersThatNeedRestart(from: running) == ["eventLoops", "admin", "upstream"])
     }
 
+    @Test func `what is in force is printed whole, as YAML, and without secrets`() throws {
+        let yaml = """
+            skills:
+              - {name: weather, clientID: c, clientSecret: {env: SECRET_ONE}, nextClientSecret: {env: SECRET_TWO}, defaultRegion: EU}
+            callers:
+              - name: orders
+                apiKeys: [{env: KEY}]
+                clientID: orders-client
+                clientSecret: {env: SECRET_THREE}
+                rate: {perSecond: 5, burst: 9}
+                regions: [FE]
+                skills: [weather]
+            callerTokens: {signingKeys: [{env: SECRET_FOUR}], lifetime: 90m}
+            anonymousCaller: {skills: [weather]}
+            listeners: [{address: unix:/run/x.sock, mode: 0600, group: g}, {address: "[::1]:8080"}]
+            idempotency:
+              store: redis
+              fingerprintKey: {env: SECRET_FIVE}
+              redis: {url: "rediss://a,b:1/0", username: u, password: {env: SECRET_SIX}, sentinel: {master: m}}
+            upstream: {deadline: 1500ms}
+            """
+        let secrets = ["ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX"].map {
+            ("SECRET_\($0)", "canary-\($0)-0123456789abcdef0123456789")
+        }
+        let configuration = try read(yaml, Dictionary(uniqueKeysWithValues: secrets))
+        let text = try configuration.printed()
+        #expect(!text.contains("canary") && !text.contains("orders-0123456789abcdef"))
+        for part in [
+            "- address: unix:/run/x.sock\n  mode: 0600\n  group: g\n", "- address: '[::1]:8080'\n",
+            "admin:\n  address: 127.0.0.1:9090\n",
+            "FE:\n    apiEndpoint: https://api.fe.amazonalexa.com\n    aliases:\n",
+            "deadline: 1500ms\n", "connectTimeout: 2s\n",
+            "clientSecret: redacted\n  nextClientSecret: redacted\n  defaultRegion: EU\n",
+            "clientID: orders-client\n", "rate:\n    perSecond: 5\n    burst: 9\n", "lifetime: 90m\n",
+            "anonymousCaller:\n  skills:\n  - weather\n", "retention: 1d\n", "url: rediss://a:6379,b:1/0\n",
+            "sentinel:\n      master: m\n", "notice: 5s\n",
+        ] {
+            #expect(text.contains(part), "\(part) in\n\(text)")
+        }
+        // What is no secret can be read again, and is the same.
+        let plain = try read(Self.minimal)
+        let again = try plain.printed()
+            .replacingOccurrences(of: "clientSecret: redacted", with: "clientSecret: {env: SECRET}")
+            .replacingOccurrences(of: "sha256: [0-9a-f]*…", with: "env: KEY", options: .regularExpression)
+        #expect(try read(again).printed() == plain.printed())
+    }
+
     @Test(arguments: ["reference.yaml", "sidecar.yaml", "central.yaml"])
     func `the files that are shipped are good`(name: String) throws {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

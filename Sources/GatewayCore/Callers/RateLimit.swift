@@ -8,6 +8,8 @@ public struct RateLimit: Equatable, Sendable {
         case refused(retryAfter: Int64)
     }
 
+    public let perSecond: Int
+    public let burst: Int
     /// Between two that keep the pace.
     private let interval: Int64
     /// So much ahead of the pace may one come.
@@ -17,8 +19,10 @@ public struct RateLimit: Equatable, Sendable {
     ///   - perSecond: 1 to 1,000,000; what is outside counts as the nearer of the two.
     ///   - burst: how many may come at once after a pause; likewise.
     public init(perSecond: Int, burst: Int) {
-        interval = 1_000_000_000 / Int64(min(max(perSecond, 1), 1_000_000))
-        tolerance = interval * Int64(min(max(burst, 1), 1_000_000) - 1)
+        self.perSecond = min(max(perSecond, 1), 1_000_000)
+        self.burst = min(max(burst, 1), 1_000_000)
+        interval = 1_000_000_000 / Int64(self.perSecond)
+        tolerance = interval * Int64(self.burst - 1)
     }
 
     /// - Parameter nextArrival: as it was remembered; 0 at first.

@@ -61,6 +61,18 @@ public struct ForwardingInstruments: Sendable {
         case storeFull = "store_full"
         case storeUnavailable = "store_unavailable"
 
+        fileprivate var place: Int {
+            switch self {
+            case .owned: 0
+            case .inFlight: 1
+            case .accepted: 2
+            case .unknown: 3
+            case .mismatched: 4
+            case .storeFull: 5
+            case .storeUnavailable: 6
+            }
+        }
+
         init(_ outcome: ClaimOutcome) {
             self =
                 switch outcome {
@@ -75,17 +87,21 @@ public struct ForwardingInstruments: Sendable {
         }
     }
 
-    public struct BeginSeries: Hashable, Sendable {
-        public var store: StoreKind
-        public var outcome: BeginOutcome
+    /// A number for each store and outcome.
+    public struct Begins: Sendable {
+        private var counts = Array(repeating: 0, count: StoreKind.allCases.count * BeginOutcome.allCases.count)
 
-        init(store: StoreKind, outcome: BeginOutcome) {
-            self.store = store
-            self.outcome = outcome
+        public internal(set) subscript(store: StoreKind, outcome: BeginOutcome) -> Int {
+            get { counts[Self.place(store, outcome)] }
+            set { counts[Self.place(store, outcome)] = newValue }
         }
 
-        init(_ reply: ClaimReply) {
-            self.init(store: reply.store, outcome: BeginOutcome(reply.outcome))
+        mutating func add(_ other: Begins) {
+            for place in counts.indices { counts[place] += other.counts[place] }
+        }
+
+        private static func place(_ store: StoreKind, _ outcome: BeginOutcome) -> Int {
+            (store == .memory ? 0 : BeginOutcome.allCases.count) + outcome.place
         }
     }
 
@@ -94,7 +110,7 @@ public struct ForwardingInstruments: Sendable {
     public internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
     public internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
     public internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
-    public internal(set) var idempotencyBegins: [BeginSeries: Int] = [:]
+    public internal(set) var idempotencyBegins = Begins()
     public internal(set) var outcomeUnknown = ByRegion { _ in 0 }
     public internal(set) var rejected: [Problem: Int] = [:]
     /// By region, with one more for messages without one, and by source.
@@ -117,7 +133,7 @@ public struct ForwardingInstruments: Sendable {
     }
 
     mutating func claimed(_ reply: ClaimReply) {
-        if !LeftOut.metrics { idempotencyBegins[BeginSeries(reply), default: 0] += 1 }
+        if !LeftOut.metrics { idempotencyBegins[reply.store, BeginOutcome(reply.outcome)] += 1 }
     }
 
     mutating func waited(_ region: Region, seconds: Double) {
@@ -163,7 +179,7 @@ public struct ForwardingInstruments: Sendable {
             upstreamAttempts[region].merge(other.upstreamAttempts[region], uniquingKeysWith: +)
             outcomeUnknown[region] += other.outcomeUnknown[region]
         }
-        idempotencyBegins.merge(other.idempotencyBegins, uniquingKeysWith: +)
+        idempotencyBegins.add(other.idempotencyBegins)
         rejected.merge(other.rejected, uniquingKeysWith: +)
         for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
     }

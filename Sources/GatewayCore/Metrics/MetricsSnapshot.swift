@@ -183,7 +183,7 @@ public struct MetricsSnapshot: Sendable {
             for outcome in ForwardingInstruments.BeginOutcome.allCases {
                 page.sample(
                     .idempotencyBegins, [("store", store.rawValue), ("outcome", outcome.rawValue)],
-                    forwarding.idempotencyBegins[.init(store: store, outcome: outcome)] ?? 0)
+                    forwarding.idempotencyBegins[store, outcome])
             }
         }
         if let records { render(records, to: &page) }

@@ -76,7 +76,8 @@ public struct PoolStateMachine: Sendable {
     public let configuration: Configuration
     private let idleTimeout: TimeAmount
     private let maximumAge: TimeAmount
-    private var connections: [ConnectionID: Connection] = [:]
+    private var connections = SlotTable<Connection>()
+    private var identifiers = SlotIdentifiers()
     /// Newest last. Taking the newest lets the others grow old and close.
     private var idle: [ConnectionID] = []
     private var connecting = 0
@@ -84,7 +85,6 @@ public struct PoolStateMachine: Sendable {
     /// Connections that were given back since the last sample.
     private var releases = 0
     private var bottleneck = Bottleneck.unknown
-    private var lastID = 0
 
     public init(_ configuration: Configuration) {
         self.configuration = configuration
@@ -149,7 +149,7 @@ public struct PoolStateMachine: Sendable {
     }
 
     public mutating func connectFailed(_ id: ConnectionID) -> FailureAction {
-        if connections.removeValue(forKey: id) == .connecting { connecting -= 1 }
+        if remove(id) == .connecting { connecting -= 1 }
         let failsFirstWaiter = takeWaiter()
         return FailureAction(failsFirstWaiter: failsFirstWaiter, connect: connectIfNeeded())
     }
@@ -168,7 +168,7 @@ public struct PoolStateMachine: Sendable {
 
     /// A connection is gone, for whatever reason. Returns the one to open in its place for those who wait.
     public mutating func closed(_ id: ConnectionID) -> ConnectionID? {
-        switch connections.removeValue(forKey: id) {
+        switch remove(id) {
         case .idle: idle.removeAll { $0 == id }
         case .connecting: connecting -= 1
         case .leased, nil: break
@@ -184,10 +184,10 @@ public struct PoolStateMachine: Sendable {
             guard
                 now - since >= idleTimeout || now - usage.established >= maximumAge
             else { return false }
-            connections[id] = nil
             worn.append(id)
             return true
         }
+        for id in worn { _ = remove(id) }
         return worn
     }
 
@@ -213,14 +213,15 @@ public struct PoolStateMachine: Sendable {
             connections.count < configuration.maximumConnections,
             bottleneck == .region || connections.count < configuration.connectionsOpenedAtOnce
         else { return nil }
-        let id = nextID()
+        let id = identifiers.take()
         connections[id] = .connecting
         connecting += 1
         return id
     }
 
-    private mutating func nextID() -> Int {
-        lastID += 1
-        return lastID
+    private mutating func remove(_ id: ConnectionID) -> Connection? {
+        let connection = connections.removeValue(forKey: id)
+        if connection != nil { identifiers.giveBack(id) }
+        return connection
     }
 }

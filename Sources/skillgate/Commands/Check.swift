@@ -7,9 +7,13 @@ struct Check: ParsableCommand {
     @Option(help: "The configuration, a YAML file.")
     var config: String
 
+    @Flag(help: "Shows what is in force, defaults and overrides included, without secrets.")
+    var print = false
+
     func run() throws {
         let configuration = try ConfigurationFile.read(config)
-        print(
+        if print { return Swift.print(try configuration.printed(), terminator: "") }
+        Swift.print(
             "\(config): good; \(configuration.skills.count) skill(s), \(configuration.callers.count) caller(s), "
                 + "\(configuration.listeners.count) listener(s)")
     }

@@ -115,6 +115,7 @@ enum RawConnection {
                     if content.count >= length {
                         answer.content = String(decoding: content[..<length], as: UTF8.self)
                         buffer = String(decoding: content[length...], as: UTF8.self)
+                        TestBed.expectNoCanary(in: head + answer.content, of: "an answer")
                         return answer
                     }
                 }

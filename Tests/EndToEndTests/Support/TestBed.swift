@@ -107,8 +107,9 @@ struct TestBed: Sendable {
         for (name, text) in texts { Self.expectNoCanary(in: text, of: name) }
     }
 
-    private static func expectNoCanary(in text: String, of name: String) {
-        for canary in canaries where text.contains(canary) {
+    static func expectNoCanary(in text: String, of name: String) {
+        // A token that is bought is meant to be seen by who buys it.
+        for canary in canaries where text.contains(canary) && !(canary == "sgt_" && text.contains("access_token")) {
             Issue.record("\(name) holds `\(canary)`: \(text)")
         }
     }
@@ -224,7 +225,8 @@ struct TestBed: Sendable {
 
     /// A whole request for a raw connection.
     func request(
-        user: String, idempotencyKey: String? = nil, region: String = "NA", content: String = #"{"data":{"a":"b"}}"#,
+        user: String, idempotencyKey: String? = nil, region: String = "NA",
+        content: String = #"{"data":{"a":"canary-value"}}"#,
         authorization: String? = "Bearer \(apiKey)", fields: String = ""
     ) -> String {
         """

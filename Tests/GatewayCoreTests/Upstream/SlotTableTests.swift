@@ -1,0 +1,42 @@
+import TestSupport
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct SlotTableTests {
+    @Test func `a place that is used again is not mistaken for what was there before`() {
+        var identifiers = SlotIdentifiers()
+        var table = SlotTable<String>()
+        let first = identifiers.take()
+        table[first] = "first"
+        #expect(table.removeValue(forKey: first) == "first")
+        identifiers.giveBack(first)
+        let second = identifiers.take()
+        #expect(SlotIdentifiers.slot(of: first) == SlotIdentifiers.slot(of: second) && first != second)
+        table[second] = "second"
+        #expect(table[first] == nil && table.removeValue(forKey: first) == nil)
+        table[first] = nil
+        #expect(table[second] == "second" && table.count == 1)
+    }
+
+    @Test func `it behaves as a dictionary does`() {
+        var generator = SeededGenerator(seed: 3)
+        var identifiers = SlotIdentifiers()
+        var table = SlotTable<Int>()
+        var dictionary: [Int: Int] = [:]
+        for step in 0..<20_000 {
+            if Bool.random(using: &generator) || dictionary.isEmpty {
+                let id = identifiers.take()
+                #expect(dictionary[id] == nil)
+                table[id] = step
+                dictionary[id] = step
+            } else if let id = dictionary.keys.randomElement(using: &generator) {
+                #expect(table[id] == dictionary[id])
+                #expect(table.removeValue(forKey: id) == dictionary.removeValue(forKey: id))
+                identifiers.giveBack(id)
+            }
+            #expect(table.count == dictionary.count && table.isEmpty == dictionary.isEmpty)
+        }
+        #expect(table.values.sorted() == dictionary.values.sorted())
+    }
+}
