@@ -33,6 +33,8 @@ final class HTTPConnection: ChannelInboundHandler {
     private(set) var deadline: NIODeadline
     /// The last answer; its memory serves for the next.
     private var answerBuffer = ByteBuffer()
+    /// It is written at the end of the turn.
+    private var answerIsPending = false
     private var context: ChannelHandlerContext?
     private var hasPendingRead = false
     private var inputIsClosed = false
@@ -156,22 +158,22 @@ final class HTTPConnection: ChannelInboundHandler {
     private func refuse(_ refusal: Refusal) {
         loop.forwarder.refused(refusal.problem)
         state = .closing
-        write(encode(Answer(.refusal(refusal), region: nil), keepsAlive: false))
+        flush()
+        loop.encoder.encode(Answer(.refusal(refusal), region: nil), keepsAlive: false, into: &answerBuffer)
+        write(answerBuffer)
         closeGracefully()
     }
 
-    private func encode(_ answer: Answer, keepsAlive: Bool) -> ByteBuffer {
-        loop.encoder.encode(answer, keepsAlive: keepsAlive, into: &answerBuffer)
-        return answerBuffer
-    }
-
     private func write(_ buffer: ByteBuffer) {
+        flush()
         context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     }
 
-    /// What `answered` wrote goes out.
+    /// What `answered` has encoded goes out.
     func flush() {
-        context?.flush()
+        guard answerIsPending else { return }
+        answerIsPending = false
+        context?.writeAndFlush(wrapOutboundOut(answerBuffer), promise: nil)
     }
 
     /// Closes our side and gives the caller time to read: closing at once, with bytes unread, would reset the
@@ -185,6 +187,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func close() {
+        flush()
         state = .closing
         context?.close(promise: nil)
     }
@@ -199,13 +202,15 @@ extension HTTPConnection: AnswerRecipient {
     func answered(_ answer: Answer) {
         guard case .answering(let callerKeepsAlive) = state else { return }
         let keepsAlive = callerKeepsAlive && !loop.isDraining && !inputIsClosed
-        let encoded = encode(answer, keepsAlive: keepsAlive)
+        // A caller that sends ahead has more than one answer in a turn.
+        flush()
+        loop.encoder.encode(answer, keepsAlive: keepsAlive, into: &answerBuffer)
         guard keepsAlive else {
-            write(encoded)
+            write(answerBuffer)
             state = .closing
             return closeGracefully()
         }
-        context?.write(wrapOutboundOut(encoded), promise: nil)
+        answerIsPending = true
         loop.flushes.append(self)
         state = .reading
         phase = .idle

@@ -52,13 +52,14 @@ final class Forwarding {
     func begin() {
         forwarder.instruments.messageBegan()
         do {
-            message = try look()
+            let message = try look()
+            self.message = message
+            audit(nil)
+            obtainToken(message, now: started)
         } catch {
             audit(error.problem)
-            return finish(.refusal(error))
+            finish(.refusal(error))
         }
-        audit(nil)
-        obtainToken(now: started)
     }
 
     // MARK: Authenticate, validate, region
@@ -106,21 +107,22 @@ final class Forwarding {
     // MARK: Token
 
     /// What happens in one go is taken to happen at one time: asking a clock at each step would be dear.
-    private func obtainToken(now: NIODeadline) {
-        guard let message else { return }
+    private func obtainToken(_ message: Message, now: NIODeadline) {
         switch message.skill.tokens.token(on: forwarder.eventLoop, now: now) {
-        case .now(let result): tokenObtained(result, now: now)
+        case .now(let result): tokenObtained(message, result, now: now)
         case .later(let future):
-            wait(for: future, atMost: tokenTimeout) { self.tokenObtained($0, now: self.forwarder.eventLoop.now) }
+            forwarder.eventLoop.wait(for: future, atMost: tokenTimeout) {
+                self.tokenObtained(message, $0, now: self.forwarder.eventLoop.now)
+            }
         }
     }
 
     /// - Parameter result: nil when the wait took too long.
-    private func tokenObtained(_ result: TokenCache.Obtained?, now: NIODeadline) {
+    private func tokenObtained(_ message: Message, _ result: TokenCache.Obtained?, now: NIODeadline) {
         switch result {
         case .success(let token):
             self.token = token
-            obtainConnection(now: now)
+            obtainConnection(message, now: now)
         case .failure(let reason):
             refuseUnsent(
                 Refusal(
@@ -134,25 +136,30 @@ final class Forwarding {
 
     // MARK: Connection
 
-    private func obtainConnection(now: NIODeadline) {
-        guard let message else { return }
+    private func obtainConnection(_ message: Message, now: NIODeadline) {
         askedForConnection = now
         guard now < deadline else { return refuseUnsent(UpstreamUnavailable.connectTimeout.refusal) }
-        if let result = forwarder.pools[message.region].lease(for: self) { connectionObtained(result, now: now) }
+        if let result = forwarder.pools[message.region].lease(for: self) {
+            connectionObtained(message, result, now: now)
+        }
     }
 
-    private func connectionObtained(_ result: Result<any UpstreamConnection, UpstreamUnavailable>, now: NIODeadline) {
+    private func connectionObtained(
+        _ message: Message, _ result: Result<any UpstreamConnection, UpstreamUnavailable>, now: NIODeadline
+    ) {
         switch result {
-        case .success(let connection) where claimedAt != nil || message?.key == nil: send(on: connection)
-        case .success(let connection): makeClaim(holding: connection, now: now)
+        case .success(let connection):
+            guard claimedAt == nil, let key = message.key else { return send(on: connection) }
+            makeClaim(message, key, holding: connection, now: now)
         case .failure(let reason): refuseUnsent(reason.refusal)
         }
     }
 
     // MARK: Claim
 
-    private func makeClaim(holding connection: any UpstreamConnection, now: NIODeadline) {
-        guard let message, let key = message.key else { return send(on: connection) }
+    private func makeClaim(
+        _ message: Message, _ key: IdempotencyKey, holding connection: any UpstreamConnection, now: NIODeadline
+    ) {
         let claim = claim(message, key)
         switch forwarder.store.claim(claim, on: forwarder.eventLoop) {
         case .now(let reply): claimed(reply, at: now, holding: connection)
@@ -204,7 +211,7 @@ final class Forwarding {
         switch forwarder.store.answerOfAttemptInFlight(claim, on: forwarder.eventLoop) {
         case .now(let answer): concurrentEnded(answer)
         case .later(let future):
-            wait(for: future, atMost: left) { answer in
+            forwarder.eventLoop.wait(for: future, atMost: left) { answer in
                 guard let answer else { return self.finish(.refusal(inUse)) }
                 self.concurrentEnded(answer)
             }
@@ -213,7 +220,10 @@ final class Forwarding {
 
     private func concurrentEnded(_ answer: Answer?) {
         // Claiming anew says how it ended. A message may have come to wait for want of a token, so from the start.
-        guard let answer else { return obtainToken(now: forwarder.eventLoop.now) }
+        guard let answer else {
+            if let message { obtainToken(message, now: forwarder.eventLoop.now) }
+            return
+        }
         finish(answer.content, region: answer.region, isReplay: true)
     }
 
@@ -247,7 +257,7 @@ final class Forwarding {
         guard connection.send(forwarder.requestBuffer, deadline: deadline, receiver: self) else {
             // Not a byte was written, so another connection may carry it.
             forwarder.instruments.attempted(message.region, .connectionLost)
-            return obtainConnection(now: now)
+            return obtainConnection(message, now: now)
         }
         sentAt = now
         sends += 1
@@ -278,16 +288,16 @@ final class Forwarding {
         case nil: settle(.released, .upstream(answer))
         case .now(let result): tokenRenewed(result, answer)
         case .later(let future):
-            wait(for: future, atMost: tokenTimeout) { self.tokenRenewed($0, answer) }
+            forwarder.eventLoop.wait(for: future, atMost: tokenTimeout) { self.tokenRenewed($0, answer) }
         }
     }
 
     private func tokenRenewed(_ result: TokenCache.Obtained?, _ answer: UpstreamAnswer) {
         let now = forwarder.eventLoop.now
-        guard case .success(let renewed) = result, renewed.generation != token?.generation, now < deadline
+        guard let message, case .success(let renewed) = result, renewed.generation != token?.generation, now < deadline
         else { return settle(.released, .upstream(answer)) }
         token = renewed
-        obtainConnection(now: now)
+        obtainConnection(message, now: now)
     }
 
     // MARK: Settle, answer
@@ -342,24 +352,6 @@ final class Forwarding {
     private var left: Duration { Duration(from: forwarder.eventLoop.now, to: deadline) }
 
     private var tokenTimeout: Duration { min(left, snapshot.configuration.limits.tokenTimeout) }
-
-    /// Calls `then` once, on this event loop: with the value, or with nil when the time is up.
-    private func wait<Value: Sendable>(
-        for future: EventLoopFuture<Value>, atMost limit: Duration, then: @escaping (Value?) -> Void
-    ) {
-        var isOver = false
-        let timer = forwarder.eventLoop.assumeIsolated().scheduleTask(deadline: forwarder.eventLoop.now + limit) {
-            if isOver { return }
-            isOver = true
-            then(nil)
-        }
-        future.assumeIsolated().whenComplete { result in
-            if isOver { return }
-            isOver = true
-            timer.cancel()
-            then(try? result.get())
-        }
-    }
 }
 
 extension Forwarding: UpstreamReceiver {
@@ -367,7 +359,7 @@ extension Forwarding: UpstreamReceiver {
         guard let message else { return }
         let now = forwarder.eventLoop.now
         forwarder.instruments.waited(message.region, seconds: (now - askedForConnection).inSeconds)
-        connectionObtained(result, now: now)
+        connectionObtained(message, result, now: now)
     }
 
     func upstreamAnswered(_ answer: UpstreamAnswer) {

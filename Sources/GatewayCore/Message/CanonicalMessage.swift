@@ -42,12 +42,16 @@ struct CanonicalMessage {
         case UInt8(ascii: "{"): return appendObject(bytes, at: start)
         case UInt8(ascii: "["): return appendArray(bytes, at: start)
         case UInt8(ascii: "\""):
-            let end = Self.stringEnd(bytes, at: start)
+            let (end, isPlain) = Self.stringEnd(bytes, at: start)
             form.append(Tag.string.rawValue)
-            let lengthAt = form.count
-            append(length: 0)
-            Self.appendUnescaped(bytes, start + 1..<end - 1, to: &form)
-            setLength(at: lengthAt, form.count - lengthAt - 4)
+            if isPlain {
+                append(bytes, start + 1..<end - 1)
+            } else {
+                let lengthAt = form.count
+                append(length: 0)
+                Self.appendUnescaped(bytes, start + 1..<end - 1, to: &form)
+                setLength(at: lengthAt, form.count - lengthAt - 4)
+            }
             return end
         default:
             var end = start
@@ -63,9 +67,13 @@ struct CanonicalMessage {
         let firstName = names.count
         var index = JSONScanner.skipWhitespace(bytes, from: start + 1)
         while bytes[index] != UInt8(ascii: "}") {
-            let nameEnd = Self.stringEnd(bytes, at: index)
+            let (nameEnd, isPlain) = Self.stringEnd(bytes, at: index)
             let nameStart = names.count
-            Self.appendUnescaped(bytes, index + 1..<nameEnd - 1, to: &names)
+            if isPlain {
+                bytes.extracting(index + 1..<nameEnd - 1).withUnsafeBufferPointer { names.append(contentsOf: $0) }
+            } else {
+                Self.appendUnescaped(bytes, index + 1..<nameEnd - 1, to: &names)
+            }
             let colon = JSONScanner.skipWhitespace(bytes, from: nameEnd)
             let value = JSONScanner.skipWhitespace(bytes, from: colon + 1)
             members.append(Member(name: nameStart..<names.count, value: value))
@@ -78,7 +86,7 @@ struct CanonicalMessage {
         for number in firstMember..<members.count {
             let member = members[number]
             append(length: member.name.count)
-            form.append(contentsOf: names[member.name])
+            names.withUnsafeBufferPointer { form.append(contentsOf: $0[member.name]) }
             _ = appendValue(bytes, at: member.value)
         }
         members.removeSubrange(firstMember...)
@@ -141,10 +149,12 @@ struct CanonicalMessage {
         }
     }
 
-    private static func stringEnd(_ bytes: Span<UInt8>, at start: Int) -> Int {
+    /// Behind the closing quote, and whether the string is without escapes.
+    private static func stringEnd(_ bytes: Span<UInt8>, at start: Int) -> (end: Int, isPlain: Bool) {
         var index = bytes.firstQuoteOrBackslash(from: start + 1)
+        let isPlain = bytes[index] != UInt8(ascii: "\\")
         while bytes[index] == UInt8(ascii: "\\") { index = bytes.firstQuoteOrBackslash(from: index + 2) }
-        return index + 1
+        return (index + 1, isPlain)
     }
 
     private static func valueEnd(_ bytes: Span<UInt8>, at start: Int) -> Int {
@@ -152,7 +162,7 @@ struct CanonicalMessage {
         var depth = 0
         repeat {
             switch bytes[index] {
-            case UInt8(ascii: "\""): index = stringEnd(bytes, at: index)
+            case UInt8(ascii: "\""): index = stringEnd(bytes, at: index).end
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 depth += 1
                 index += 1
