@@ -28,6 +28,7 @@ public struct HTTPTransfer: Sendable {
         /// In the order in which they came.
         public var fields: [(name: String, value: String)]
         public var content: [UInt8]
+        public var times = Times()
 
         /// The value of the first field of this name, in whatever case.
         public func field(_ name: String) -> String? {
@@ -37,8 +38,41 @@ public struct HTTPTransfer: Sendable {
         public var text: String { String(decoding: content, as: UTF8.self) }
     }
 
+    /// When each phase had ended, from the start of the transfer on; zero for a phase that there was none of.
+    public struct Times: Sendable {
+        public var resolved = Duration.zero
+        public var connected = Duration.zero
+        public var secured = Duration.zero
+        public var answered = Duration.zero
+    }
+
     public struct Failure: Error, Sendable, CustomStringConvertible {
-        public enum Reason: Sendable { case unreachable, timeout, tooLarge, badRequest }
+        public enum Reason: Sendable {
+            /// The name of the host has no address.
+            case notResolved
+            case notConnected
+            /// No TLS connection, or none to be trusted.
+            case notSecured
+            case timeout
+            case tooLarge
+            case badRequest
+            /// Anything else on the way, such as a connection that was lost.
+            case broken
+
+            init(_ code: CURLcode) {
+                self =
+                    switch code {
+                    case CURLE_OPERATION_TIMEDOUT: .timeout
+                    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .notResolved
+                    case CURLE_COULDNT_CONNECT: .notConnected
+                    case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM,
+                        CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CIPHER, CURLE_SSL_ISSUER_ERROR:
+                        .notSecured
+                    case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: .badRequest
+                    default: .broken
+                    }
+            }
+        }
 
         public var reason: Reason
         /// libcurl's words.
@@ -91,12 +125,23 @@ public struct HTTPTransfer: Sendable {
             throw Failure(reason: .tooLarge, description: "the answer is larger than \(contentLimitBytes) bytes")
         }
         guard code == CURLE_OK else {
-            let description = String(cString: curl_easy_strerror(code))
-            throw Failure(reason: code == CURLE_OPERATION_TIMEDOUT ? .timeout : .unreachable, description: description)
+            throw Failure(reason: .init(code), description: String(cString: curl_easy_strerror(code)))
         }
         var status = 0
         _ = curl_easy_getinfo_long(handle, CURLINFO_RESPONSE_CODE, &status)
-        return Response(status: status, fields: received.fields, content: received.content)
+        return Response(
+            status: status, fields: received.fields, content: received.content, times: Self.times(of: handle))
+    }
+
+    private static func times(of handle: UnsafeMutableRawPointer) -> Times {
+        func time(_ info: CURLINFO) -> Duration {
+            var microseconds: curl_off_t = 0
+            _ = curl_easy_getinfo_microseconds(handle, info, &microseconds)
+            return .microseconds(microseconds)
+        }
+        return Times(
+            resolved: time(CURLINFO_NAMELOOKUP_TIME_T), connected: time(CURLINFO_CONNECT_TIME_T),
+            secured: time(CURLINFO_APPCONNECT_TIME_T), answered: time(CURLINFO_STARTTRANSFER_TIME_T))
     }
 
     private func setOptions(of handle: UnsafeMutableRawPointer, fields: UnsafeMutablePointer<curl_slist>?) {

@@ -22,6 +22,15 @@ public struct LoginWithAmazon: TokenEndpoint {
     public func fetchToken(
         _ credentials: ClientCredentials, secret: ClientCredentials.Secret, on eventLoop: any EventLoop
     ) -> EventLoopFuture<Result<TokenGrant, TokenFetchFailure>> {
+        let promise = eventLoop.makePromise(of: Result<TokenGrant, TokenFetchFailure>.self)
+        transfer(credentials, secret: secret).perform { result in
+            promise.succeed(Result { () throws(TokenFetchFailure) in try Self.grant(from: result) })
+        }
+        return promise.futureResult
+    }
+
+    /// The request for a token.
+    public func transfer(_ credentials: ClientCredentials, secret: ClientCredentials.Secret) -> HTTPTransfer {
         let form = [
             ("grant_type", "client_credentials"), ("client_id", credentials.clientID),
             ("client_secret", credentials.value(of: secret)), ("scope", "alexa:skill_messaging"),
@@ -35,14 +44,11 @@ public struct LoginWithAmazon: TokenEndpoint {
             content: Array(form.utf8))
         transfer.contentLimitBytes = Self.contentLimitBytes
         transfer.caFile = caFile
-        let promise = eventLoop.makePromise(of: Result<TokenGrant, TokenFetchFailure>.self)
-        transfer.perform { result in
-            promise.succeed(Result { () throws(TokenFetchFailure) in try Self.grant(from: result) })
-        }
-        return promise.futureResult
+        return transfer
     }
 
-    static func grant(
+    /// The token that an answer grants.
+    public static func grant(
         from result: Result<HTTPTransfer.Response, HTTPTransfer.Failure>
     ) throws(TokenFetchFailure) -> TokenGrant {
         let response: HTTPTransfer.Response
@@ -51,7 +57,8 @@ public struct LoginWithAmazon: TokenEndpoint {
         case .failure(let failure):
             switch failure.reason {
             case .timeout: throw TokenFetchFailure(.timeout, failure.description)
-            case .unreachable, .badRequest: throw TokenFetchFailure(.unreachable, failure.description)
+            case .notResolved, .notConnected, .notSecured, .broken, .badRequest:
+                throw TokenFetchFailure(.unreachable, failure.description)
             case .tooLarge: throw TokenFetchFailure(.unusableAnswer, failure.description)
             }
         }

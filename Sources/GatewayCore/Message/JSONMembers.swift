@@ -1,9 +1,9 @@
-/// Reads the members of a small JSON object whose values are strings.
-enum JSONMembers {
-    /// Members with other values are left out.
+/// Reads the members of a small JSON object.
+package enum JSONMembers {
+    /// The members in their order, each with where its value stands.
     ///
     /// - Throws: for what is no JSON object.
-    static func strings(of bytes: Span<UInt8>) throws(MessageError) -> [(name: String, value: String)] {
+    package static func all(of bytes: Span<UInt8>) throws(MessageError) -> [(name: String, value: Range<Int>)] {
         var scanner = JSONScanner()
         var index = JSONScanner.skipWhitespace(bytes, from: 0)
         guard index < bytes.count, bytes[index] == UInt8(ascii: "{") else { throw .notAnObject }
@@ -12,20 +12,36 @@ enum JSONMembers {
             throw .notJSON(offset: end, expected: "the end")
         }
         // From here on it is known to be well-formed.
-        var members: [(name: String, value: String)] = []
+        var members: [(name: String, value: Range<Int>)] = []
         index = JSONScanner.skipWhitespace(bytes, from: index + 1)
         while bytes[index] != UInt8(ascii: "}") {
-            let name = try string(bytes, at: index)
-            index = try scanner.memberName(bytes, from: index)
-            if bytes[index] == UInt8(ascii: "\"") { members.append((name, try string(bytes, at: index))) }
-            index = JSONScanner.skipWhitespace(bytes, from: try scanner.value(bytes, from: index, depth: 1))
+            let name = try text(bytes, at: index)
+            let start = try scanner.memberName(bytes, from: index)
+            let end = try scanner.value(bytes, from: start, depth: 1)
+            members.append((name, start..<end))
+            index = JSONScanner.skipWhitespace(bytes, from: end)
             if bytes[index] == UInt8(ascii: ",") { index = JSONScanner.skipWhitespace(bytes, from: index + 1) }
         }
         return members
     }
 
+    /// The string that a value is, escapes undone; nil for a value that is none.
+    package static func string(_ bytes: Span<UInt8>, _ value: Range<Int>) throws(MessageError) -> String? {
+        guard bytes[value.lowerBound] == UInt8(ascii: "\"") else { return nil }
+        return try text(bytes, at: value.lowerBound)
+    }
+
+    /// Members whose values are strings; others are left out.
+    static func strings(of bytes: Span<UInt8>) throws(MessageError) -> [(name: String, value: String)] {
+        var strings: [(name: String, value: String)] = []
+        for (name, value) in try all(of: bytes) {
+            if let text = try string(bytes, value) { strings.append((name, text)) }
+        }
+        return strings
+    }
+
     /// The string that starts with the quote at `start`, escapes undone.
-    private static func string(_ bytes: Span<UInt8>, at start: Int) throws(MessageError) -> String {
+    private static func text(_ bytes: Span<UInt8>, at start: Int) throws(MessageError) -> String {
         var text: [UInt8] = []
         var index = start + 1
         while bytes[index] != UInt8(ascii: "\"") {

@@ -5,10 +5,14 @@ import Glibc
 enum ExitStatus {
     /// Usage or configuration.
     static let usage: Int32 = 64
+    /// Input was refused for good.
+    static let data: Int32 = 65
     /// A needed service, or an address to listen on, is not there.
     static let unavailable: Int32 = 69
     /// A bug.
     static let software: Int32 = 70
+    /// It may go better later.
+    static let tryAgain: Int32 = 75
 }
 
 enum ConfigurationFile {

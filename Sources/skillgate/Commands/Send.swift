@@ -1,0 +1,115 @@
+import ArgumentParser
+import GatewayCore
+import UnixSignals
+
+struct Send: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Sends one message, or one for each line of a file, through a gateway.",
+        discussion: """
+            A line of the file is {"userId": "…", "data": {"order": "1234"}}, with "expiresAfterSeconds", "idempotencyKey", "region" or \
+            "apiEndpoint", and "skill" where they are wanted. Each message has an idempotency key, its own or one made of its \
+            line, so that sending the same file again sends nothing twice. What became of each goes to the results file; an interrupted \
+            run goes on from there when it is started again.
+
+            The API key is read from --key-file or from SKILLGATE_API_KEY. Exits with 0 if every message was accepted, with 65 if some \
+            were refused for good, and with 75 if it makes sense to run it again.
+            """)
+
+    @Option(help: "The gateway.")
+    var gateway = "http://127.0.0.1:8080"
+    @Option(help: "A file with the API key.")
+    var keyFile: String?
+    @Option(help: "A PEM file of authorities trusted besides the system's.")
+    var caFile: String?
+    @Option(help: "The user, for one message.")
+    var user: String?
+    @Option(help: "The data of one message, a JSON object of strings.")
+    var data = "{}"
+    @Option(help: "Seconds for which Amazon tries to deliver one message, 60 to 86400.")
+    var expiresAfter: Int?
+    @Option(help: "The region of the user of one message: NA, EU or FE.")
+    var region: String?
+    @Option(help: "The skill of one message.")
+    var skill: String?
+    @Option(help: "What one message is called, so that it is not sent twice.")
+    var idempotencyKey: String?
+    @Option(help: "A file with a message a line (NDJSON).")
+    var file: String?
+    @Option(help: "Where results go; FILE.results if not given.")
+    var results: String?
+    @Option(help: "Messages at once.")
+    var concurrency = 16
+    @Option(help: "How often each message is tried.")
+    var attempts = 6
+
+    func validate() throws {
+        guard (user == nil) != (file == nil) else { throw ValidationError("expected one of --user and --file") }
+        guard (1...256).contains(concurrency) else {
+            throw ValidationError("--concurrency is \(concurrency); expected 1 to 256")
+        }
+        guard (1...100).contains(attempts) else {
+            throw ValidationError("--attempts is \(attempts); expected 1 to 100")
+        }
+    }
+
+    func run() async throws {
+        let sender = MessageSender(
+            gateway: gateway.hasSuffix("/") ? String(gateway.dropLast()) : gateway, apiKey: try apiKey(),
+            caFile: caFile,
+            maximumAttempts: attempts)
+        if let file {
+            try await BulkSend(
+                file: file, resultsPath: results ?? file + ".results", concurrency: concurrency, sender: sender
+            ).run()
+        } else {
+            try await sendOne(by: sender)
+        }
+    }
+
+    private func apiKey() throws -> String? {
+        guard let keyFile else { return Environment.variables()["SKILLGATE_API_KEY"] }
+        do {
+            var key = try TextFile.read(keyFile, limitBytes: 64 << 10)
+            while key.last?.isNewline == true { key.removeLast() }
+            return key
+        } catch {
+            StandardError.write("\(error)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+    }
+
+    private func sendOne(by sender: MessageSender) async throws {
+        var members = [("userId", Self.json(user ?? "")), ("data", data)]
+        if let expiresAfter { members.append(("expiresAfterSeconds", "\(expiresAfter)")) }
+        if let region { members.append(("region", Self.json(region))) }
+        if let skill { members.append(("skill", Self.json(skill))) }
+        // One message sent by hand twice is meant twice, unless it is given a name.
+        let key = idempotencyKey ?? "send-\(UInt64.random(in: .min ... .max))"
+        members.append(("idempotencyKey", Self.json(key)))
+        let json = "{" + members.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}"
+        let message: OutgoingMessage
+        do throws(OutgoingMessage.Mistake) {
+            message = try OutgoingMessage(line: 1, json: Array(json.utf8))
+        } catch {
+            StandardError.write("\(error)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+        let result = await sender.send(message)
+        print(
+            "\(result.label)\(result.requestID.map { "  request id \($0)" } ?? "")\(result.detail.map { "  \($0)" } ?? "")"
+        )
+        guard !result.isAccepted else { return }
+        throw ExitCode(result.isFinal ? ExitStatus.data : ExitStatus.tryAgain)
+    }
+
+    private static func json(_ text: String) -> String {
+        let escaped = text.unicodeScalars.map { scalar -> String in
+            switch scalar {
+            case "\"", "\\": "\\" + String(scalar)
+            case "\u{0}"..<" ": "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+            default: String(scalar)
+            }
+        }
+        return "\"" + escaped.joined() + "\""
+    }
+}

@@ -1,0 +1,212 @@
+import FoundationEssentials
+import GatewayCore
+import GatewayRedis
+import NIOCore
+import NIOPosix
+import TokenEndpointClient
+
+/// Looks at all that a gateway with this configuration would need: the token endpoint with each skill's secret, each region with a fresh
+/// token, the clock, and the store. Sends no message: the user it names does not exist.
+struct Doctor {
+    private static let user = "amzn1.ask.account.SKILLGATEDOCTOR"
+    private static let scope = "alexa:skill_messaging"
+    /// A clock further off than this confuses people and certificates; tokens are counted by their age and do not mind.
+    private static let longestSkew = 60.0
+
+    let configuration: GatewayConfiguration
+    private var diagnosis = Diagnosis()
+
+    init(_ configuration: GatewayConfiguration) {
+        self.configuration = configuration
+    }
+
+    mutating func examine() async -> Diagnosis {
+        var tokens: [(skill: String, token: String)] = []
+        for skill in configuration.skills {
+            if let token = await fetchToken(skill) { tokens.append((skill.name, token)) }
+        }
+        for (skill, token) in tokens { await examineRegions(skill, token) }
+        if tokens.isEmpty { await reachRegions() }
+        await examineStore()
+        return diagnosis
+    }
+
+    // MARK: Tokens
+
+    private struct Grant: Decodable {
+        var scope: String?
+    }
+
+    /// Nil if there is none.
+    private mutating func fetchToken(_ skill: GatewayConfiguration.SkillConfiguration) async -> String? {
+        let subject = "skill \(skill.name)"
+        let endpoint = LoginWithAmazon(
+            url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile)
+        var wrong: [String] = []
+        let secrets: [(ClientCredentials.Secret, String)] =
+            [(.current, "clientSecret")]
+            + (skill.credentials.nextClientSecret == nil ? [] : [(.next, "nextClientSecret")])
+        for (secret, name) in secrets {
+            let response: HTTPTransfer.Response
+            do {
+                response = try await endpoint.transfer(skill.credentials, secret: secret).perform()
+            } catch {
+                diagnosis.add(
+                    "token endpoint", problem: error.problem(reaching: configuration.tokenEndpoint), error.description)
+                return nil
+            }
+            examineClock(response)
+            do {
+                let grant = try LoginWithAmazon.grant(from: .success(response))
+                let scope = (try? JSONDecoder().decode(Grant.self, from: Data(response.content)))?.scope
+                guard scope?.split(separator: " ").contains(Substring(Self.scope)) ?? true else {
+                    diagnosis.add(
+                        subject,
+                        problem: "the scope \(Self.scope) is not granted to its client; a token without it is "
+                            + "refused with 403", "granted: `\(scope ?? "")`")
+                    return nil
+                }
+                let lifetime = grant.lifetimeSeconds.map { "for \($0) s" } ?? "without a lifetime"
+                let note = wrong.isEmpty ? "" : "; \(wrong.joined()) is refused"
+                diagnosis.add(subject, "a token by `\(name)` \(lifetime)\(note); \(response.times.text)")
+                return grant.token
+            } catch {
+                if error.reason == .invalidClient && secrets.count > wrong.count + 1 {
+                    wrong.append("`\(name)`")
+                    continue
+                }
+                diagnosis.add(
+                    subject, problem: Self.problem(error, response.status), "\(error.detail); \(response.times.text)")
+                return nil
+            }
+        }
+        return nil
+    }
+
+    private static func problem(_ failure: TokenFetchFailure, _ status: Int) -> String {
+        switch (failure.reason, status) {
+        case (.invalidClient, _): "its client id or secret is wrong (the token endpoint says invalid_client)"
+        case (_, 429): "the token endpoint throttles: tokens are fetched too often, by whomever"
+        case (_, 500...): "the token endpoint is out of order (status \(status))"
+        case (.refused, _) where failure.detail.contains("invalid_scope"):
+            "the scope \(scope) is not granted to its client (the token endpoint says invalid_scope)"
+        default: "the token endpoint grants no token (\(failure.detail))"
+        }
+    }
+
+    private mutating func examineClock(_ response: HTTPTransfer.Response) {
+        guard !diagnosis.lines.contains(where: { $0.subject == "clock" }),
+            let date = response.field("Date").flatMap(HTTPDate.parse)
+        else { return }
+        let skew = UnixTime.now() - date
+        let seconds = "\(Int(abs(skew).rounded())) s \(skew > 0 ? "ahead of" : "behind") the token endpoint's"
+        diagnosis.add(
+            "clock", problem: abs(skew) > Self.longestSkew ? "this machine's clock is \(seconds)" : nil, seconds)
+    }
+
+    // MARK: Regions
+
+    private enum Reached {
+        case status(Int, HTTPTransfer.Times)
+        case failed(HTTPTransfer.Failure)
+    }
+
+    private func reach(_ region: Region, _ token: String?) async -> Reached {
+        var fields = [("Content-Type", "application/json"), ("User-Agent", Build.userAgent)]
+        if let token { fields.append(("Authorization", "Bearer \(token)")) }
+        var transfer = HTTPTransfer(
+            "POST", "\(configuration.endpoints[region])/v1/skillmessages/users/\(Self.user)", fields: fields,
+            content: Array(#"{"data":{},"expiresAfterSeconds":60}"#.utf8))
+        transfer.caFile = configuration.upstream.caFile
+        do {
+            let response = try await transfer.perform()
+            return .status(response.status, response.times)
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    /// A token that is fresh, and a user that does not exist: 404 says that all is well.
+    private mutating func examineRegions(_ skill: String, _ token: String) async {
+        var reached: [(Region, Reached)] = []
+        for region in Region.allCases { reached.append((region, await reach(region, token))) }
+        let refusing = reached.filter { if case .status(403, _) = $0.1 { true } else { false } }.map(\.0)
+        for (region, result) in reached {
+            let subject = "region \(region.name) for skill \(skill)"
+            switch result {
+            case .failed(let failure): add(failure, region, subject)
+            case .status(let status, let times):
+                diagnosis.add(
+                    subject,
+                    problem: problem(status, refusedEverywhere: refusing.count == Region.allCases.count, region),
+                    "status \(status); \(times.text)")
+            }
+        }
+    }
+
+    private func problem(_ status: Int, refusedEverywhere: Bool, _ region: Region) -> String? {
+        switch status {
+        case 404, 200...299: nil
+        case 403 where refusedEverywhere:
+            "a fresh token is refused in every region (403): the client has no leave to send messages for a skill; is it "
+                + "the skill's own messaging client?"
+        case 403:
+            "a fresh token that other regions take is refused here (403): `regions.\(region.name).apiEndpoint` is not the host "
+                + "of this region"
+        case 400: "the message is refused as not valid (400); does this host speak the Skill Messaging API?"
+        case 429: "Amazon throttles (429): too many messages are sent for this skill"
+        case 500...: "the region is out of order (status \(status))"
+        default:
+            "an answer that this API does not give (status \(status)); does this host speak the Skill Messaging API?"
+        }
+    }
+
+    private mutating func add(_ failure: HTTPTransfer.Failure, _ region: Region, _ subject: String) {
+        diagnosis.add(
+            subject, problem: failure.problem(reaching: configuration.endpoints[region].description),
+            failure.description)
+    }
+
+    /// Without a token the way there can be looked at, at least.
+    private mutating func reachRegions() async {
+        for region in Region.allCases {
+            let subject = "region \(region.name)"
+            switch await reach(region, nil) {
+            case .failed(let failure): add(failure, region, subject)
+            case .status(let status, let times):
+                diagnosis.add(subject, "reached, without a token: status \(status); \(times.text)")
+            }
+        }
+    }
+
+    // MARK: Store
+
+    private mutating func examineStore() async {
+        guard let redis = configuration.idempotency.redis else { return }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let eventLoop = group.next()
+        let promise = eventLoop.makePromise(of: String?.self)
+        let reasons = StoreReasons()
+        let server = try? await eventLoop.submit {
+            let server = try RedisServer(redis, clientName: "skillgate-doctor", eventLoop: eventLoop) { event in
+                switch event {
+                case .available: promise.succeed(nil)
+                case .lost(let reason): reasons.note(reason)
+                case .refused(let text): promise.succeed(text)
+                case .unsafe, .wiped: break
+                }
+            }
+            server.start()
+            return NIOLoopBound(server, eventLoop: eventLoop)
+        }.get()
+        let patience = redis.connectTimeout + .seconds(1)
+        eventLoop.scheduleTask(in: TimeAmount(patience)) { promise.succeed(reasons.last ?? "no answer in time") }
+        let problem = (try? await promise.futureResult.get()) ?? nil
+        let addresses = redis.addresses.map(\.description).joined(separator: ", ")
+        diagnosis.add(
+            "store", problem: problem.map { "Redis at \(addresses) cannot be used: \($0)" },
+            "Redis at \(addresses) answers")
+        if let server { try? await eventLoop.submit { server.value.shutDown() }.get() }
+        try? await group.shutdownGracefully()
+    }
+}

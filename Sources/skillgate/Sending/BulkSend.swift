@@ -1,0 +1,120 @@
+import ArgumentParser
+import UnixSignals
+
+/// Sends a file of messages, so many at once, and goes on where an earlier run was interrupted.
+struct BulkSend {
+    let file: String
+    let resultsPath: String
+    let concurrency: Int
+    let sender: MessageSender
+
+    func run() async throws {
+        let (messages, before) = try read()
+        let results = try openResults()
+        var counts: [String: Int] = [:]
+        var left = messages.filter { message in
+            guard let result = before[message.line], result.idempotencyKey == message.idempotencyKey, result.isFinal
+            else {
+                return true
+            }
+            counts[result.label, default: 0] += 1
+            return false
+        }
+        if left.count < messages.count {
+            StandardError.write("\(messages.count - left.count) of \(messages.count) messages are done already\n")
+        }
+        let clock = ContinuousClock()
+        var progress = Progress(total: messages.count, done: messages.count - left.count, now: clock.now)
+        left.reverse()
+        var unfinished = left.count
+        var isInterrupted = false
+        try await withThrowingTaskGroup(of: Event.self) { tasks in
+            tasks.addTask {
+                for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { return .interrupted }
+                return .interrupted
+            }
+            var underWay = 0
+            func startNext() {
+                guard !isInterrupted, let message = left.popLast() else { return }
+                underWay += 1
+                tasks.addTask { .answered(await sender.send(message)) }
+            }
+            for _ in 0..<concurrency { startNext() }
+            while underWay > 0, let event = try await tasks.next() {
+                switch event {
+                case .interrupted:
+                    // What has begun is waited for; its answer would be lost otherwise.
+                    isInterrupted = true
+                case .answered(let result):
+                    underWay -= 1
+                    try results.append(result)
+                    counts[result.label, default: 0] += 1
+                    if result.isFinal { unfinished -= 1 }
+                    progress.advanced(now: clock.now)
+                    startNext()
+                }
+            }
+            tasks.cancelAll()
+        }
+        progress.finish(now: clock.now)
+        show(counts, notSent: left.count)
+        if unfinished > 0 { throw ExitCode(ExitStatus.tryAgain) }
+        if counts.keys.contains(where: { !$0.hasPrefix("2") }) { throw ExitCode(ExitStatus.data) }
+    }
+
+    private enum Event: Sendable {
+        case answered(SendResult)
+        case interrupted
+    }
+
+    // MARK: Files
+
+    private func read() throws -> (messages: [OutgoingMessage], before: [Int: SendResult]) {
+        do throws(TextFile.Unreadable) {
+            let text = try TextFile.read(file, limitBytes: 1 << 30)
+            return (try messages(in: text), try ResultsFile.read(resultsPath))
+        } catch {
+            StandardError.write("\(error)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+    }
+
+    /// All of them, so that a mistake in the last line is found before the first is sent.
+    private func messages(in text: String) throws(TextFile.Unreadable) -> [OutgoingMessage] {
+        var messages: [OutgoingMessage] = []
+        var mistakes: [String] = []
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            if line.allSatisfy(\.isWhitespace) { continue }
+            do throws(OutgoingMessage.Mistake) {
+                messages.append(try OutgoingMessage(line: index + 1, json: Array(line.utf8)))
+            } catch {
+                mistakes.append("\(file):\(index + 1): \(error)")
+            }
+        }
+        guard mistakes.isEmpty else { throw TextFile.Unreadable(description: mistakes.joined(separator: "\n")) }
+        return messages
+    }
+
+    private func openResults() throws -> ResultsFile {
+        do throws(TextFile.Unreadable) {
+            return try ResultsFile(appendingTo: resultsPath)
+        } catch {
+            StandardError.write("\(error)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+    }
+
+    // MARK: The table at the end
+
+    private func show(_ counts: [String: Int], notSent: Int) {
+        print("status      messages")
+        for (label, count) in counts.sorted(by: { $0.key < $1.key }) { print(Self.row(label, count)) }
+        if notSent > 0 { print(Self.row("not sent", notSent)) }
+        print("results are in \(resultsPath)")
+    }
+
+    private static func row(_ label: String, _ count: Int) -> String {
+        let number = "\(count)"
+        return label + String(repeating: " ", count: max(1, 20 - label.count - number.count)) + number
+    }
+}

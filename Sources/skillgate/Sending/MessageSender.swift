@@ -1,0 +1,96 @@
+import FoundationEssentials
+import TokenEndpointClient
+
+/// Sends messages to a gateway, each until its answer is final or its tries are used up.
+struct MessageSender: Sendable {
+    private static let longestPause = Duration.seconds(30)
+
+    /// Of the gateway, without a path.
+    let gateway: String
+    let apiKey: String?
+    let caFile: String?
+    /// For each message.
+    let maximumAttempts: Int
+
+    func send(_ message: OutgoingMessage) async -> SendResult {
+        var result = SendResult(line: message.line, idempotencyKey: message.idempotencyKey, attempts: 0)
+        while true {
+            result.attempts += 1
+            let pause = await attempt(message, &result)
+            guard let pause, result.attempts < maximumAttempts, !Task.isCancelled else { return result }
+            do {
+                try await Task.sleep(for: pause)
+            } catch {
+                return result
+            }
+        }
+    }
+
+    /// Sends once. Returns how long to wait before it makes sense to try again; nil if it makes none.
+    private func attempt(_ message: OutgoingMessage, _ result: inout SendResult) async -> Duration? {
+        let backoff = Duration.milliseconds(100 << min(result.attempts, 8))
+        let response: HTTPTransfer.Response
+        do {
+            response = try await transfer(message).perform()
+        } catch {
+            result.detail = error.description
+            // Under one key, sending again is safe whatever became of this one.
+            return error.reason == .badRequest ? nil : min(backoff, Self.longestPause)
+        }
+        result.status = response.status
+        result.requestID = response.field("X-Amzn-RequestId")
+        result.isReplay = response.field("Idempotent-Replayed") == "true" ? true : nil
+        result.detail = result.isAccepted ? nil : Self.detail(response)
+        guard [408, 409, 429, 500, 502, 503].contains(response.status) else { return nil }
+        let retryAfter = response.field("Retry-After").flatMap { Int($0) }.map { Duration.seconds($0) }
+        return min(max(retryAfter ?? .zero, backoff), Self.longestPause)
+    }
+
+    private func transfer(_ message: OutgoingMessage) -> HTTPTransfer {
+        var fields = [
+            ("Content-Type", "application/json"), ("Idempotency-Key", Self.quoted(message.idempotencyKey)),
+            ("User-Agent", Build.userAgent),
+        ]
+        if let apiKey { fields.append(("Authorization", "Bearer \(apiKey)")) }
+        if let region = message.region { fields.append(("Gateway-Region", region)) }
+        if let apiEndpoint = message.apiEndpoint { fields.append(("Gateway-Api-Endpoint", apiEndpoint)) }
+        if let skill = message.skill { fields.append(("Gateway-Skill", skill)) }
+        var transfer = HTTPTransfer(
+            "POST", "\(gateway)/v1/skillmessages/users/\(Self.segment(message.userID))", fields: fields,
+            content: message.content)
+        transfer.timeout = .seconds(60)
+        transfer.caFile = caFile
+        return transfer
+    }
+
+    /// A structured-field string (RFC 9651 section 3.3.3).
+    private static func quoted(_ key: String) -> String {
+        var quoted = "\""
+        for character in key {
+            if character == "\"" || character == "\\" { quoted.append("\\") }
+            quoted.append(character)
+        }
+        return quoted + "\""
+    }
+
+    /// One segment of a path (RFC 3986 section 3.3).
+    private static func segment(_ text: String) -> String {
+        text.utf8.map { byte in
+            let isUnreserved =
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) && byte < 0x80
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "-._~".utf8.contains(byte)
+            guard !isUnreserved else { return String(UnicodeScalar(byte)) }
+            return (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+        }.joined()
+    }
+
+    private struct Explanation: Decodable {
+        var detail: String?
+        var message: String?
+    }
+
+    private static func detail(_ response: HTTPTransfer.Response) -> String? {
+        let explanation = try? JSONDecoder().decode(Explanation.self, from: Data(response.content))
+        return explanation?.detail ?? explanation?.message
+    }
+}

@@ -1,0 +1,79 @@
+import Crypto
+import GatewayCore
+
+/// One message that `skillgate send` sends: a line of its file, or what its options say.
+struct OutgoingMessage: Sendable {
+    /// What is wrong with a line.
+    struct Mistake: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// Counted from 1.
+    let line: Int
+    let userID: String
+    let content: [UInt8]
+    let idempotencyKey: String
+    let region: String?
+    let apiEndpoint: String?
+    let skill: String?
+
+    private static let members = [
+        "userId", "data", "expiresAfterSeconds", "idempotencyKey", "region", "apiEndpoint", "skill",
+    ]
+
+    /// Reads `{"userId": "…", "data": {…}}`, with `expiresAfterSeconds`, `idempotencyKey`, `region`, `apiEndpoint` and `skill` where
+    /// they are wanted.
+    ///
+    /// A message without a key gets one of its own line, so that the same file sent again sends nothing twice.
+    init(line: Int, json: [UInt8]) throws(Mistake) {
+        let bytes = json.span
+        var values: [String: Range<Int>] = [:]
+        do {
+            for (name, value) in try JSONMembers.all(of: bytes) {
+                guard Self.members.contains(name) else {
+                    throw Mistake(
+                        description: "unknown member `\(name)`\(ConfigurationReader.hint(name, Self.members))")
+                }
+                guard values.updateValue(value, forKey: name) == nil else {
+                    throw Mistake(description: "member `\(name)` is given twice")
+                }
+            }
+        } catch let error as Mistake {
+            throw error
+        } catch let error as MessageError {
+            throw Mistake(description: error.detail)
+        } catch {
+            throw Mistake(description: "\(error)")
+        }
+        func text(_ name: String) throws(Mistake) -> String? {
+            guard let range = values[name] else { return nil }
+            guard let text = try? JSONMembers.string(bytes, range), !text.isEmpty else {
+                throw Mistake(description: "member `\(name)` is no string, or empty")
+            }
+            return text
+        }
+        guard let userID = try text("userId") else {
+            throw Mistake(description: "member `userId` is missing; expected the user to send to")
+        }
+        guard let data = values["data"] else {
+            throw Mistake(description: "member `data` is missing; expected an object of strings")
+        }
+        var content = Array("{\"data\":".utf8) + json[data]
+        if let expiry = values["expiresAfterSeconds"] {
+            content += Array(",\"expiresAfterSeconds\":".utf8) + json[expiry]
+        }
+        content += Array("}".utf8)
+        self.line = line
+        self.userID = userID
+        self.content = content
+        region = try text("region")
+        apiEndpoint = try text("apiEndpoint")
+        skill = try text("skill")
+        let hash = SHA256.hash(data: Array("\(line) ".utf8) + json)
+        idempotencyKey = try text("idempotencyKey") ?? "send-" + hash.prefix(16).map(Self.hexadecimal).joined()
+    }
+
+    private static func hexadecimal(_ byte: UInt8) -> String {
+        (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }
+}

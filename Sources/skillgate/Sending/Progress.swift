@@ -1,0 +1,42 @@
+import Glibc
+
+/// What a person at a terminal sees while many messages are sent: one line that is written over, on standard error. Elsewhere nothing.
+struct Progress {
+    private static let width = 30
+
+    private let total: Int
+    private let isShown = isatty(STDERR_FILENO) == 1
+    private let started: ContinuousClock.Instant
+    private var lastShown: ContinuousClock.Instant?
+    private var done: Int
+    private let doneBefore: Int
+
+    /// - Parameter done: by a run before this one.
+    init(total: Int, done: Int, now: ContinuousClock.Instant) {
+        self.total = total
+        self.done = done
+        doneBefore = done
+        started = now
+    }
+
+    mutating func advanced(now: ContinuousClock.Instant) {
+        done += 1
+        guard isShown, lastShown.map({ now - $0 > .milliseconds(100) }) ?? true else { return }
+        lastShown = now
+        StandardError.write("\r" + line(now: now))
+    }
+
+    func finish(now: ContinuousClock.Instant) {
+        if isShown { StandardError.write("\r" + line(now: now) + "\n") }
+    }
+
+    /// `[########----------] 5234/10000  812/s`
+    func line(now: ContinuousClock.Instant) -> String {
+        let filled = total == 0 ? Self.width : done * Self.width / total
+        let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: Self.width - filled)
+        let elapsed = now - started
+        let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+        let rate = seconds > 0 ? Int(Double(done - doneBefore) / seconds) : 0
+        return "[\(bar)] \(done)/\(total)  \(rate)/s  "
+    }
+}

@@ -1,0 +1,128 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `skillgate send` as a person uses it.
+@Suite(.serialized) struct SendCommandTests {
+    private struct Result: Decodable {
+        var line: Int
+        var idempotencyKey: String
+        var status: Int?
+        var requestID: String?
+        var detail: String?
+    }
+
+    private func send(_ bed: TestBed, _ arguments: [String]) throws -> RunningProcess {
+        try RunningProcess(
+            RunningProcess.skillgate,
+            ["send", "--gateway", bed.url, "--key-file", bed.folder.path + "/key"] + arguments)
+    }
+
+    private func results(_ bed: TestBed) throws -> [Result] {
+        try String(contentsOfFile: bed.folder.path + "/messages.results", encoding: .utf8).split(separator: "\n").map {
+            try JSONDecoder().decode(Result.self, from: Data($0.utf8))
+        }
+    }
+
+    @Test func `one message is sent, and its answer told`() async throws {
+        try await TestBed.run { bed in
+            let arguments = ["--user", "amzn1.ask.account.NA-1", "--data", #"{"a":"canary-value"}"#, "--region", "NA"]
+            let accepted = try send(bed, arguments)
+            #expect(await accepted.exitStatus() == 0)
+            #expect(await accepted.output().hasPrefix("202  request id "))
+            let gone = try send(bed, ["--user", "amzn1.ask.account.GONE-1", "--region", "NA"])
+            #expect(await gone.exitStatus() == 65)
+            #expect(await gone.output().hasPrefix("404"))
+            let wrong = try send(bed, ["--user", "amzn1.ask.account.NA-1", "--data", "{", "--region", "NA"])
+            #expect(await wrong.exitStatus() == 64)
+            #expect(try await bed.acceptedMessages().map(\.data) == [["a": "canary-value"]])
+        }
+    }
+
+    @Test func `a file is sent, goes on after an interruption, and sends nothing twice`() async throws {
+        let count = 300
+        try await TestBed.run(skills: 1) { bed in
+            let lines = (1...count).map { number in
+                let user = number == 7 ? "GONE-7" : "NA-\(number)"
+                return #"{"userId":"amzn1.ask.account.\#(user)","data":{"n":"\#(number)"},"region":"NA"}"#
+            }
+            try bed.replace("messages", with: lines.joined(separator: "\n") + "\n\n")
+            try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 20}}"#)
+            let arguments = ["--file", bed.folder.path + "/messages", "--concurrency", "4"]
+            let first = try send(bed, arguments)
+            while try await bed.counters().accepted < 40 {}
+            first.signal(SIGINT)
+            #expect(await first.exitStatus() == 75)
+            #expect(await first.output().contains("not sent"))
+            let done = try results(bed).count
+            #expect(done >= 40 && done < count)
+
+            // Killed in the middle of things, with half a line in the results.
+            let second = try send(bed, arguments)
+            while try await bed.counters().accepted < 120 {}
+            second.signal(SIGKILL)
+            _ = await second.exitStatus()
+            let handle = try #require(FileHandle(forWritingAtPath: bed.folder.path + "/messages.results"))
+            try handle.seekToEnd()
+            try handle.write(contentsOf: Data((#"{"line":299,"idem"# + "\n").utf8))
+
+            let third = try send(bed, arguments)
+            #expect(await third.exitStatus() == 65, "one user is gone")
+            let output = await third.output()
+            #expect(output.contains("messages are done already"))
+            #expect(output.contains("202              299") && output.contains("404                1"), "\(output)")
+            let accepted = try await bed.acceptedMessages().compactMap { $0.data["n"] }
+            #expect(accepted.count == count - 1)
+            #expect(Set(accepted).count == count - 1, "none twice")
+            let fourth = try send(bed, arguments)
+            #expect(await fourth.exitStatus() == 65)
+            #expect(try await bed.counters().accepted == count - 1)
+        }
+    }
+
+    @Test func `mistakes are named by line before anything is sent`() async throws {
+        try await TestBed.run { bed in
+            try bed.replace(
+                "messages",
+                with: """
+                    {"userId":"amzn1.ask.account.NA-1","data":{}}
+                    {"userID":"x","data":{}}
+                    {"userId":"x"}
+                    {"userId":"x","data":{},"data":{}}
+                    not json
+                    """)
+            let command = try send(bed, ["--file", bed.folder.path + "/messages"])
+            #expect(await command.exitStatus() == 64)
+            let output = await command.output().replacingOccurrences(of: bed.folder.path + "/", with: "")
+            #expect(
+                output == """
+                    messages:2: unknown member `userID`; did you mean `userId`?
+                    messages:3: member `data` is missing; expected an object of strings
+                    messages:4: member `data` is given twice
+                    messages:5: the content is not a JSON object; expected {"data": {…}, "expiresAfterSeconds": …}
+
+                    """)
+            #expect(try await bed.counters().received == 0)
+        }
+    }
+
+    @Test func `what may go better later is tried again, and told from what may not`() async throws {
+        try await TestBed.run(skills: 1) { bed in
+            try bed.replace("messages", with: #"{"userId":"amzn1.ask.account.NA-1","data":{},"region":"NA"}"#)
+            try await bed.setFaults(#"{"NA": {"status": 429, "count": 2}}"#)
+            let arguments = ["--file", bed.folder.path + "/messages"]
+            let patient = try send(bed, arguments)
+            #expect(await patient.exitStatus() == 0)
+            #expect(try await bed.counters().received == 3)
+
+            try bed.replace("messages", with: #"{"userId":"amzn1.ask.account.NA-2","data":{},"region":"NA"}"#)
+            try await bed.setFaults(#"{"NA": {"connection": "resetAfterRead", "accept": true}}"#)
+            let unknown = try send(bed, arguments)
+            #expect(await unknown.exitStatus() == 75, "what became of it is not known")
+            try await bed.setFaults("{}")
+            let again = try send(bed, arguments)
+            #expect(await again.exitStatus() == 75)
+            #expect(try await bed.counters().accepted == 2, "and it is not sent again")
+        }
+    }
+}
