@@ -35,9 +35,23 @@ extension Span where Element == UInt8 {
         }
     }
 
+    /// The first byte from `start` on that is no visible ASCII character (RFC 5234, `VCHAR`); `count` if there is none.
+    func endOfVisible(from start: Int) -> Int {
+        endOfRun(from: start) { word in
+            Marks.below0x20(word) | Marks.equal(word, to: 0x20) | Marks.equal(word, to: 0x7F) | (word & Marks.highBits)
+        } isEnd: { byte in
+            byte <= 0x20 || byte >= 0x7F
+        }
+    }
+
     /// The first `byte` from `start` on; `count` if there is none.
     func first(_ byte: UInt8, from start: Int) -> Int {
-        endOfRun(from: start) {
+        first(byte, in: start..<count)
+    }
+
+    /// The first `byte` in `range`; its end if there is none.
+    func first(_ byte: UInt8, in range: Range<Int>) -> Int {
+        endOfRun(from: range.lowerBound, until: range.upperBound) {
             Marks.equal($0, to: byte)
         } isEnd: {
             $0 == byte
@@ -46,14 +60,21 @@ extension Span where Element == UInt8 {
 
     @inline(__always)
     private func endOfRun(from start: Int, marks: (UInt64) -> UInt64, isEnd: (UInt8) -> Bool) -> Int {
+        endOfRun(from: start, until: count, marks: marks, isEnd: isEnd)
+    }
+
+    @inline(__always)
+    private func endOfRun(
+        from start: Int, until end: Int, marks: (UInt64) -> UInt64, isEnd: (UInt8) -> Bool
+    ) -> Int {
         var index = start
-        while index + 8 <= count {
+        while index + 8 <= end {
             // The name is about types whose bit patterns can be invalid; the load is checked for bounds.
             let found = marks(UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)))
             if found != 0 { return index + found.trailingZeroBitCount / 8 }
             index += 8
         }
-        while index < count && !isEnd(self[index]) { index += 1 }
+        while index < end && !isEnd(self[index]) { index += 1 }
         return index
     }
 }

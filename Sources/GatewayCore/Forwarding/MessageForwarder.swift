@@ -162,7 +162,7 @@ public final class MessageForwarder {
         let path = request.head.path
         let segment = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)..<path.upperBound
         guard bytes.isEqual(path.lowerBound..<segment.lowerBound, to: prefix),
-            !segment.contains(where: { bytes[$0] == UInt8(ascii: "/") })
+            bytes.first(UInt8(ascii: "/"), in: segment) == segment.upperBound
         else { return nil }
         return segment
     }

@@ -37,14 +37,10 @@ enum PercentEncoding {
     }
 
     /// RFC 3986 section 2.3.
+    @inline(__always)
     static func isUnreserved(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-            UInt8(ascii: "~"):
-            true
-        default: false
-        }
+        // A bit for each: `-`, `.` and digits; letters, `_` and `~`.
+        ByteSet(low: 0x03FF_6000_0000_0000, high: 0x47FF_FFFE_87FF_FFFE).contains(byte)
     }
 
     private static func upperHexDigit(_ value: UInt8) -> UInt8 {

@@ -42,8 +42,7 @@ extension RequestHead {
         guard methodEnd > line.lowerBound && methodEnd < line.upperBound && bytes[methodEnd] == UInt8(ascii: " ")
         else { throw FramingError("the request line does not start with a method and one space") }
         let targetStart = methodEnd + 1
-        var targetEnd = targetStart
-        while targetEnd < line.upperBound && bytes[targetEnd] > 0x20 && bytes[targetEnd] < 0x7F { targetEnd += 1 }
+        let targetEnd = min(bytes.endOfVisible(from: targetStart), line.upperBound)
         guard targetEnd > targetStart && targetEnd < line.upperBound && bytes[targetEnd] == UInt8(ascii: " ")
         else { throw FramingError("the request line has no valid target followed by one space") }
         let version = targetEnd + 1..<line.upperBound
@@ -58,8 +57,7 @@ extension RequestHead {
             default: .other
             }
         let path = pathStart(of: bytes, in: targetStart..<targetEnd)..<targetEnd
-        var pathEnd = path.lowerBound
-        while pathEnd < path.upperBound && bytes[pathEnd] != UInt8(ascii: "?") { pathEnd += 1 }
+        let pathEnd = bytes.first(UInt8(ascii: "?"), in: path)
         let head = RequestHead(
             method: method,
             path: path.lowerBound..<pathEnd,

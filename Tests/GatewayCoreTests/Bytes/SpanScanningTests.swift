@@ -30,6 +30,15 @@ import Testing
         }
     }
 
+    @Test func `sets of characters hold what the grammar says, and nothing else`() {
+        let alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+        for byte in UInt8.min...UInt8.max {
+            #expect(PercentEncoding.isUnreserved(byte) == (alphanumeric + "-._~").utf8.contains(byte), "\(byte)")
+            #expect(
+                FieldLines.isTokenCharacter(byte) == (alphanumeric + "!#$%&'*+-.^_`|~").utf8.contains(byte), "\(byte)")
+        }
+    }
+
     private func check(_ bytes: [UInt8], from start: Int) {
         let span = bytes.span
         let plain = span.endOfPlainJSON(from: start)
@@ -41,6 +50,11 @@ import Testing
             "\(bytes) from \(start)")
         #expect(quote == Self.first(bytes, from: start) { $0 == 0x22 || $0 == 0x5C }, "\(bytes) from \(start)")
         #expect(control == Self.first(bytes, from: start) { $0 < 0x20 || $0 == 0x7F }, "\(bytes) from \(start)")
+        let visible = span.endOfVisible(from: start)
+        #expect(visible == Self.first(bytes, from: start) { $0 <= 0x20 || $0 >= 0x7F }, "\(bytes) from \(start)")
+        let end = (start + bytes.count + 1) / 2
+        let bounded = span.first(0x0A, in: start..<end)
+        #expect(bounded == min(end, Self.first(bytes, from: start) { $0 == 0x0A }), "\(bytes) from \(start)")
         #expect(lineFeed == Self.first(bytes, from: start) { $0 == 0x0A }, "\(bytes) from \(start)")
     }
 }
