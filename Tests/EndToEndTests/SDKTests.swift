@@ -45,7 +45,7 @@ import Testing
         let python = try #require(
             ProcessInfo.processInfo.environment["TEST_PYTHON"], "Tests/run installs the SDK and says where it is")
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "Python/stock_client.py")
+            "Python/send_message.py")
         try await Self.run(faults: faults) { bed, tls in
             let sdk = try RunningProcess(
                 python, [script.path],

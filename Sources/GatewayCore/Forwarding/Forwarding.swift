@@ -4,6 +4,8 @@ import NIOCore
 ///
 ///     authenticate → validate → region → token → connection → claim → send → settle → answer
 ///
+/// A duplicate of a message that this process knows to be accepted is answered before the token.
+///
 /// Everything that can fail on the gateway's side comes before the claim, so that a message that is claimed and not
 /// sent is one for microseconds. From the claim on, the way is gone to its end whatever the caller does.
 final class Forwarding {
@@ -55,7 +57,7 @@ final class Forwarding {
             let message = try look()
             self.message = message
             audit(nil)
-            obtainToken(message, now: started)
+            if !replay(message) { obtainToken(message, now: started) }
         } catch {
             audit(error.problem)
             finish(.refusal(error))
@@ -102,6 +104,16 @@ final class Forwarding {
         guard let maximum = caller.limits.maximumInFlight else { return }
         try caller.usage.enter(maximum)
         entered = caller.usage
+    }
+
+    /// Answers a duplicate of a message that is known to be accepted: it needs neither token nor connection.
+    private func replay(_ message: Message) -> Bool {
+        guard let key = message.key,
+            let answer = forwarder.store.acceptedAnswer(to: claim(message, key), now: started)
+        else { return false }
+        forwarder.instruments.claimed(ClaimReply(.accepted(answer), forwarder.store.kind))
+        finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
+        return true
     }
 
     // MARK: Token

@@ -36,6 +36,8 @@ public final class MessageForwarder {
             self.access = access
             self.audit = audit
         }
+
+        fileprivate var all: [LogLines] { [access?.lines, audit?.lines].compactMap { $0 } }
     }
 
     /// - Parameters:
@@ -72,8 +74,7 @@ public final class MessageForwarder {
     ///   - callerNames, skillNames: by their labels.
     public func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
         snapshot = ConfigurationSnapshot(configuration)
-        logs.access?.use(callerNames: callerNames, skillNames: skillNames)
-        logs.audit?.use(callerNames: callerNames, skillNames: skillNames)
+        for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
 
     /// Takes one request to its answer. The way goes on whatever becomes of the recipient.
@@ -182,8 +183,7 @@ public final class MessageForwarder {
 
     /// Hands on what the logs have gathered.
     public func flushLogs() {
-        logs.access?.flush()
-        logs.audit?.flush()
+        for lines in logs.all { lines.flush() }
     }
 
     func report(_ refusal: Refusal, region: Region?) {

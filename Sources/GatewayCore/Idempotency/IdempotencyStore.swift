@@ -37,6 +37,9 @@ public protocol IdempotencyStore: AnyObject {
 
     func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
 
+    /// What a claim would find if its message has been accepted, where that is known at once; nil otherwise. Changes nothing.
+    func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer?
+
     /// Ready when the store has it, or when it is certain that the store goes on trying.
     ///
     /// - Parameter answer: what the caller of this attempt gets; those who wait for it get the same.
@@ -52,4 +55,9 @@ public protocol IdempotencyStore: AnyObject {
 
     /// What has become of a key, without claiming it; nil if the store cannot be reached.
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?>
+}
+
+extension IdempotencyStore {
+    /// A store that has to be asked over a network knows nothing at once.
+    public func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? { nil }
 }

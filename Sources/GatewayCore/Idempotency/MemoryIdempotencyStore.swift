@@ -88,6 +88,17 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         return .now(ClaimReply(outcome, .memory))
     }
 
+    public func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {
+        shard(claim.scope).state.withLock { state in
+            // By the rules of a claim, on a copy.
+            var record = state.table.record(claim.scope)
+            guard case .accepted = record?.state,
+                case .accepted(let answer) = IdempotencyRecord.claim(claim, on: &record, now: now)
+            else { return nil }
+            return answer
+        }
+    }
+
     private func makeRoom(_ state: inout ShardState, now: NIODeadline) -> Bool {
         guard whenFull == .evictOldest, let expires = state.table.evictOldestSettled() else { return false }
         state.evicted += 1

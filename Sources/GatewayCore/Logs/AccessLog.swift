@@ -1,32 +1,20 @@
-public import NIOCore
+import NIOCore
 
 /// The access log of one event loop: a line for each message and each refused request.
 ///
 /// Holds nothing that a caller can make up: no userId, no key, no content.
 public final class AccessLog {
-    private let lines: LogLines
-    private var names: LogNames
+    let lines: LogLines
 
-    /// - Parameters:
-    ///   - callerNames, skillNames: by their labels.
-    ///   - now: the wall clock.
-    public init(
-        callerNames: [String], skillNames: [String], eventLoop: any EventLoop,
-        now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink
-    ) {
-        lines = LogLines(eventLoop: eventLoop, now: now, sink: sink)
-        names = LogNames(callers: callerNames, skills: skillNames)
-    }
-
-    func use(callerNames: [String], skillNames: [String]) {
-        names = LogNames(callers: callerNames, skills: skillNames)
+    public init(_ lines: LogLines) {
+        self.lines = lines
     }
 
     /// - Parameters:
     ///   - sends: times the message was written to a connection.
     ///   - duration: from its last byte to its answer.
     func finished(_ labels: ForwardingInstruments.Labels, _ answer: Answer, sends: Int, duration: TimeAmount) {
-        lines.append { text in
+        lines.append { text, names in
             names.write(labels, to: &text)
             text.writeStaticString(",\"status\":")
             text.writeDecimal(answer.status)
@@ -50,17 +38,12 @@ public final class AccessLog {
 
     /// A request that was refused before it was known what it is for.
     func refused(_ problem: Problem) {
-        lines.append { text in
+        lines.append { text, _ in
             text.writeStaticString(",\"status\":")
             text.writeDecimal(problem.row.status)
             text.writeStaticString(",\"source\":\"gateway\"")
             problem.writeMember(to: &text)
         }
-    }
-
-    /// Hands on what has been gathered.
-    public func flush() {
-        lines.flush()
     }
 
     private static func write(_ requestID: RequestID, to text: inout ByteBuffer) {

@@ -1,4 +1,4 @@
-public import NIOCore
+import NIOCore
 
 /// The audit log of one event loop: a line for each decision who may do what, with how the caller showed who it is and
 /// where the request came from.
@@ -12,22 +12,10 @@ public final class AuditLog {
         case accessToken = "access-token"
     }
 
-    private let lines: LogLines
-    private var names: LogNames
+    let lines: LogLines
 
-    /// - Parameters:
-    ///   - callerNames, skillNames: by their labels.
-    ///   - now: the wall clock.
-    public init(
-        callerNames: [String], skillNames: [String], eventLoop: any EventLoop,
-        now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink
-    ) {
-        lines = LogLines(eventLoop: eventLoop, now: now, sink: sink)
-        names = LogNames(callers: callerNames, skills: skillNames)
-    }
-
-    func use(callerNames: [String], skillNames: [String]) {
-        names = LogNames(callers: callerNames, skills: skillNames)
+    public init(_ lines: LogLines) {
+        self.lines = lines
     }
 
     /// - Parameters:
@@ -37,7 +25,7 @@ public final class AuditLog {
         _ action: Action, _ labels: ForwardingInstruments.Labels, by method: CallerDirectory.Method?, from peer: Peer,
         problem: Problem?
     ) {
-        lines.append { text in
+        lines.append { text, names in
             text.writeStaticString(",\"action\":")
             JSONText.writeString(action.rawValue, to: &text)
             text.writeStaticString(problem == nil ? ",\"decision\":\"allowed\"" : ",\"decision\":\"refused\"")
@@ -52,10 +40,5 @@ public final class AuditLog {
             JSONText.writeString(peer.address?.ipAddress ?? "local", to: &text)
             problem?.writeMember(to: &text)
         }
-    }
-
-    /// Hands on what has been gathered.
-    public func flush() {
-        lines.flush()
     }
 }

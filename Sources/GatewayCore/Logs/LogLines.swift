@@ -1,7 +1,7 @@
 public import NIOCore
 
 /// Gathers the lines of one event loop's log, objects of JSON, and hands them on in pieces.
-final class LogLines {
+public final class LogLines {
     /// A piece is handed on when it has so many bytes, or so much later than its first line.
     private static let pieceBytes = 32 * 1024
     private static let longestWait = TimeAmount.milliseconds(200)
@@ -9,17 +9,29 @@ final class LogLines {
     private let eventLoop: any EventLoop
     private let now: @Sendable () -> UnixTimestamp
     private let sink: LogSink
+    private var names: LogNames
     private var timestamps = TimestampWriter()
     private var piece = LogPiece(text: ByteBuffer(), lines: 0)
 
-    init(eventLoop: any EventLoop, now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink) {
+    /// - Parameters:
+    ///   - callerNames, skillNames: by their labels.
+    ///   - now: the wall clock.
+    public init(
+        callerNames: [String], skillNames: [String], eventLoop: any EventLoop,
+        now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink
+    ) {
+        names = LogNames(callers: callerNames, skills: skillNames)
         self.eventLoop = eventLoop
         self.now = now
         self.sink = sink
     }
 
+    func use(callerNames: [String], skillNames: [String]) {
+        names = LogNames(callers: callerNames, skills: skillNames)
+    }
+
     /// One line; `write` adds members behind the time.
-    func append(_ write: (inout ByteBuffer) -> Void) {
+    func append(_ write: (inout ByteBuffer, LogNames) -> Void) {
         if piece.lines == 0 {
             piece.text.reserveCapacity(Self.pieceBytes + 1024)
             eventLoop.assumeIsolated().scheduleTask(in: Self.longestWait) { self.flush() }
@@ -27,7 +39,7 @@ final class LogLines {
         piece.text.writeStaticString("{\"time\":\"")
         timestamps.write(now(), to: &piece.text)
         piece.text.writeStaticString("\"")
-        write(&piece.text)
+        write(&piece.text, names)
         piece.text.writeStaticString("}\n")
         piece.lines += 1
         if piece.text.readableBytes >= Self.pieceBytes { flush() }

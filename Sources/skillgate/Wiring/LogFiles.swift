@@ -16,18 +16,13 @@ struct LogFiles: Sendable {
 
     /// What one event loop writes to.
     func logs(on eventLoop: any EventLoop, callerNames: [String], skillNames: [String]) -> MessageForwarder.Logs {
-        let now: @Sendable () -> UnixTimestamp = { UnixTime.timestamp() }
+        func lines(to file: LogFile) -> LogLines {
+            LogLines(
+                callerNames: callerNames, skillNames: skillNames, eventLoop: eventLoop,
+                now: { UnixTime.timestamp() }, sink: { file.write($0) })
+        }
         return MessageForwarder.Logs(
-            access: access.map { file in
-                AccessLog(
-                    callerNames: callerNames, skillNames: skillNames, eventLoop: eventLoop, now: now,
-                    sink: { file.write($0) })
-            },
-            audit: audit.map { file in
-                AuditLog(
-                    callerNames: callerNames, skillNames: skillNames, eventLoop: eventLoop, now: now,
-                    sink: { file.write($0) })
-            })
+            access: access.map { AccessLog(lines(to: $0)) }, audit: audit.map { AuditLog(lines(to: $0)) })
     }
 
     /// By log; those that are kept.

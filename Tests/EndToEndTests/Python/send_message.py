@@ -1,6 +1,7 @@
 """Sends one message with Amazon's own Python SDK: what a back end has today, pointed at the gateway.
 
-Environment: BASE_URL, API_KEY, USER_ID. The stock client refuses http://, so this one only leaves out that check.
+Environment: BASE_URL (both of Amazon's base URLs), USER_ID; and either API_KEY, or CLIENT_ID and CLIENT_SECRET. With a client the
+SDK is used as it is, no line of it changed. With a key it is spared the token, and the check that the URL is https://.
 Exit status: 0 for a 2xx answer, 3 for an error that the SDK understood, 4 for one that it could not read.
 """
 
@@ -11,6 +12,7 @@ import sys
 import requests
 from ask_sdk_model.services.api_configuration import ApiConfiguration
 from ask_sdk_model.services.authentication_configuration import AuthenticationConfiguration
+from ask_sdk_model.services.lwa.lwa_client import LwaClient
 from ask_sdk_model.services.service_exception import ServiceException
 from ask_sdk_model.services.skill_messaging import SendSkillMessagingRequest, SkillMessagingServiceClient
 from ask_sdk_model_runtime import (
@@ -43,13 +45,15 @@ class GatewayKey:
 
 
 def main():
+    has_key = "API_KEY" in os.environ
+    api = ApiConfiguration(
+        serializer=DefaultSerializer(), api_client=PlainApiClient() if has_key else DefaultApiClient(),
+        api_endpoint=os.environ["BASE_URL"])
+    credentials = AuthenticationConfiguration(
+        client_id=os.environ.get("CLIENT_ID", "unused"), client_secret=os.environ.get("CLIENT_SECRET", "unused"))
     client = SkillMessagingServiceClient(
-        api_configuration=ApiConfiguration(
-            serializer=DefaultSerializer(), api_client=PlainApiClient(), api_endpoint=os.environ["BASE_URL"]
-        ),
-        authentication_configuration=AuthenticationConfiguration(client_id="unused", client_secret="unused"),
-        lwa_client=GatewayKey(),
-    )
+        api_configuration=api, authentication_configuration=credentials,
+        lwa_client=GatewayKey() if has_key else LwaClient(api_configuration=api, authentication_configuration=credentials))
     message = SendSkillMessagingRequest(data={"sampleMessage": "Sample Message"}, expires_after_seconds=60)
     try:
         response = client.send_skill_message(os.environ["USER_ID"], message, full_response=True)

@@ -219,6 +219,11 @@ final class SlowStore: IdempotencyStore {
         reply(memory.claim(claim, on: eventLoop))
     }
 
+    /// As a store behind a network, it knows nothing at once while replies take their time.
+    func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {
+        delay.withLock { $0 } == nil ? memory.acceptedAnswer(to: claim, now: now) : nil
+    }
+
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
     ) -> Eventual<Void> {

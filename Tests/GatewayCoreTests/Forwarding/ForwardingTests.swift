@@ -56,6 +56,23 @@ import Testing
         #expect(bed.pool.requests.count == (record == "absent" ? 2 : 1))
     }
 
+    @Test func `a duplicate of an accepted message needs neither token nor connection`() throws {
+        let bed = try FlowBed()
+        _ = bed.send()
+        bed.pool.answer(202)
+        bed.endpoint.goDown()
+        bed.pool.unavailable = [.connectionRefused]
+        bed.loop.advanceTime(by: .seconds(7200))
+        let duplicate = bed.send()
+        #expect(duplicate.status == 202 && duplicate.isReplay == true)
+        #expect(bed.pool.unavailable.count == 1, "no connection was asked for")
+        #expect(bed.forwarder.instruments.idempotencyBegins[.memory, .accepted] == 1)
+        // Other content under the key is refused as ever, and a record that has expired is no answer.
+        #expect(bed.send(content: #"{"data":{}}"#).problem == .tokenUnavailable)
+        bed.loop.advanceTime(by: .hours(24))
+        #expect(bed.send().problem == .tokenUnavailable)
+    }
+
     @Test func `strict, a 500 leaves the outcome unknown`() throws {
         let bed = try FlowBed { $0.strict5xx = true }
         let message = bed.send()

@@ -16,17 +16,19 @@ import Testing
     private struct Bed {
         let loop = EmbeddedEventLoop()
         let pieces = Pieces()
+        let lines: LogLines
         let log: AccessLog
 
         init(seconds: Int = 1_795_497_192, nanoseconds: Int = 345_678_901) {
-            log = AccessLog(
+            lines = LogLines(
                 callerNames: ["orders"], skillNames: ["weather", "na\"me"], eventLoop: loop,
                 now: { UnixTimestamp(seconds: seconds, nanoseconds: nanoseconds) },
                 sink: { [pieces] piece in pieces.all.withLock { $0.append(piece) } })
+            log = AccessLog(lines)
         }
 
         var text: String {
-            log.flush()
+            lines.flush()
             return pieces.all.withLock { $0.map { String(buffer: $0.text) }.joined() }
         }
     }
@@ -81,7 +83,7 @@ import Testing
         #expect(bed.pieces.lines == [1])
         for _ in 0..<1000 { bed.log.refused(.notFound) }
         #expect(bed.pieces.lines.count >= 3)
-        bed.log.flush()
+        bed.lines.flush()
         #expect(bed.pieces.lines.reduce(0, +) == 1001)
     }
 }
