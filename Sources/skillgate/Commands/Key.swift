@@ -20,9 +20,7 @@ struct Key: ParsableCommand {
             return
         }
         do {
-            var text = try TextFile.read(hash == "-" ? "/dev/stdin" : hash, limitBytes: 64 << 10)
-            while text.last?.isNewline == true { text.removeLast() }
-            print(APIKeyDigest(of: text).hexadecimal)
+            print(APIKeyDigest(of: try TextFile.readSecret(hash == "-" ? "/dev/stdin" : hash)).hexadecimal)
         } catch {
             StandardError.write("\(error)\n")
             throw ExitCode(ExitStatus.usage)

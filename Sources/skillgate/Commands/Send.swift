@@ -69,9 +69,7 @@ struct Send: AsyncParsableCommand {
     private func apiKey() throws -> String? {
         guard let keyFile else { return Environment.variables()["SKILLGATE_API_KEY"] }
         do {
-            var key = try TextFile.read(keyFile, limitBytes: 64 << 10)
-            while key.last?.isNewline == true { key.removeLast() }
-            return key
+            return try TextFile.readSecret(keyFile)
         } catch {
             StandardError.write("\(error)\n")
             throw ExitCode(ExitStatus.usage)

@@ -1,7 +1,5 @@
 /// Reads secrets, which stand in a configuration by reference only: `{file: …}` or `{env: …}`.
 struct SecretReader {
-    private static let limitBytes = 64 << 10
-
     /// What relative paths are relative to.
     let folder: String
 
@@ -29,11 +27,11 @@ struct SecretReader {
             reference.report("`\(reference.title)` is no reference to a secret; expected {file: …} or {env: …}")
             return nil
         }
-        var secret: String
+        let secret: String
         if let file {
             reference.reader.watch(path(file))
             do {
-                secret = try TextFile.read(path(file), limitBytes: Self.limitBytes)
+                secret = try TextFile.readSecret(path(file))
             } catch {
                 reference.report("`\(reference.title)`: \(error.description)", at: "file")
                 return nil
@@ -43,9 +41,8 @@ struct SecretReader {
                 reference.report("the environment has no variable `\(variable ?? "")`", at: "env")
                 return nil
             }
-            secret = value
+            secret = TextFile.withoutLineEnd(value)
         }
-        while secret.last?.isNewline == true { secret.removeLast() }
         guard !secret.isEmpty else {
             reference.report("`\(reference.title)` is empty")
             return nil

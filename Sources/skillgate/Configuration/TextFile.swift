@@ -27,6 +27,17 @@ enum TextFile {
         return text
     }
 
+    /// A key or secret, without the line end that editors put behind it.
+    static func readSecret(_ path: String) throws(Unreadable) -> String {
+        withoutLineEnd(try read(path, limitBytes: 64 << 10))
+    }
+
+    static func withoutLineEnd(_ text: String) -> String {
+        var text = text
+        while text.last?.isNewline == true { text.removeLast() }
+        return text
+    }
+
     /// Why nothing could be appended to a file, which need not exist; nil if it could.
     static func reasonNotWritable(_ path: String) -> String? {
         if access(path, W_OK) == 0 { return nil }
