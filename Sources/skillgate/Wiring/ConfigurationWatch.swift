@@ -75,12 +75,12 @@ struct ConfigurationWatch: Service {
     }
 
     private func refused(_ reasons: [String]) {
-        gateway.reloads.failed()
         for reason in reasons {
             logger.error(
                 "the new configuration is refused, the old one stays in force",
                 metadata: ["gateway.configuration.problem": "\(reason)"])
         }
+        gateway.reloads.failed()
     }
 
     // MARK: Files
