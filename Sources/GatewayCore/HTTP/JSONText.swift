@@ -1,7 +1,14 @@
 import NIOCore
 
 /// The little JSON that the data plane writes itself.
-enum JSONText {
+package enum JSONText {
+    /// `text` as a JSON string, quotes included.
+    package static func string(_ text: String) -> String {
+        var buffer = ByteBuffer()
+        writeString(text, to: &buffer)
+        return String(buffer: buffer)
+    }
+
     /// Writes `text` as a JSON string (RFC 8259 section 7), quotes included.
     static func writeString(_ text: String, to buffer: inout ByteBuffer) {
         buffer.writeInteger(UInt8(ascii: "\""))

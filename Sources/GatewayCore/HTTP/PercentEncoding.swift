@@ -1,7 +1,15 @@
 import NIOCore
 
 /// Percent-encoding of one path segment (RFC 3986 section 2).
-enum PercentEncoding {
+package enum PercentEncoding {
+    /// `text` as one segment of a path.
+    package static func segment(_ text: String) -> String {
+        let bytes = Array(text.utf8)
+        var buffer = ByteBuffer()
+        encode(bytes.span, 0..<bytes.count, to: &buffer)
+        return String(buffer: buffer)
+    }
+
     /// Undoes the encoding of `range`; nil when a `%` is not followed by two hexadecimal digits.
     static func decode(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [UInt8]? {
         var decoded: [UInt8] = []

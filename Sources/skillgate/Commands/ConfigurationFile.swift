@@ -18,16 +18,21 @@ enum ExitStatus {
 enum ConfigurationFile {
     /// The configuration of a file; every problem goes to standard error, and the command ends.
     static func read(_ path: String) throws -> GatewayConfiguration {
-        do throws(ConfigurationErrors) {
-            return try GatewayConfiguration(file: path, environment: Environment.variables())
-        } catch {
-            StandardError.write("\(error)\n")
-            throw ExitCode(ExitStatus.usage)
-        }
+        try StandardError.orExit { try GatewayConfiguration(file: path, environment: Environment.variables()) }
     }
 }
 
 enum StandardError {
+    /// What `read` gives; whatever is wrong goes to standard error, and the command ends as for wrong usage.
+    static func orExit<Value: ~Copyable>(_ read: () throws -> Value) throws -> Value {
+        do {
+            return try read()
+        } catch {
+            write("\(error)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+    }
+
     static func write(_ text: String) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {

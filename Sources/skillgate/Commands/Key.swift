@@ -19,12 +19,8 @@ struct Key: ParsableCommand {
             print("sha256  \(APIKeyDigest(of: key).hexadecimal)")
             return
         }
-        do {
-            print(APIKeyDigest(of: try TextFile.readSecret(hash == "-" ? "/dev/stdin" : hash)).hexadecimal)
-        } catch {
-            StandardError.write("\(error)\n")
-            throw ExitCode(ExitStatus.usage)
-        }
+        let key = try StandardError.orExit { try TextFile.readSecret(hash == "-" ? "/dev/stdin" : hash) }
+        print(APIKeyDigest(of: key).hexadecimal)
     }
 }
 

@@ -1,6 +1,5 @@
 import ArgumentParser
 import GatewayCore
-import UnixSignals
 
 struct Send: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -68,46 +67,24 @@ struct Send: AsyncParsableCommand {
 
     private func apiKey() throws -> String? {
         guard let keyFile else { return Environment.variables()["SKILLGATE_API_KEY"] }
-        do {
-            return try TextFile.readSecret(keyFile)
-        } catch {
-            StandardError.write("\(error)\n")
-            throw ExitCode(ExitStatus.usage)
-        }
+        return try StandardError.orExit { try TextFile.readSecret(keyFile) }
     }
 
     private func sendOne(by sender: MessageSender) async throws {
-        var members = [("userId", Self.json(user ?? "")), ("data", data)]
+        var members = [("userId", JSONText.string(user ?? "")), ("data", data)]
         if let expiresAfter { members.append(("expiresAfterSeconds", "\(expiresAfter)")) }
-        if let region { members.append(("region", Self.json(region))) }
-        if let skill { members.append(("skill", Self.json(skill))) }
+        if let region { members.append(("region", JSONText.string(region))) }
+        if let skill { members.append(("skill", JSONText.string(skill))) }
         // One message sent by hand twice is meant twice, unless it is given a name.
         let key = idempotencyKey ?? "send-\(UInt64.random(in: .min ... .max))"
-        members.append(("idempotencyKey", Self.json(key)))
+        members.append(("idempotencyKey", JSONText.string(key)))
         let json = "{" + members.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}"
-        let message: OutgoingMessage
-        do throws(OutgoingMessage.Mistake) {
-            message = try OutgoingMessage(line: 1, json: Array(json.utf8))
-        } catch {
-            StandardError.write("\(error)\n")
-            throw ExitCode(ExitStatus.usage)
-        }
+        let message = try StandardError.orExit { try OutgoingMessage(line: 1, json: Array(json.utf8)) }
         let result = await sender.send(message)
         print(
             "\(result.label)\(result.requestID.map { "  request id \($0)" } ?? "")\(result.detail.map { "  \($0)" } ?? "")"
         )
         guard !result.isAccepted else { return }
         throw ExitCode(result.isFinal ? ExitStatus.data : ExitStatus.tryAgain)
-    }
-
-    private static func json(_ text: String) -> String {
-        let escaped = text.unicodeScalars.map { scalar -> String in
-            switch scalar {
-            case "\"", "\\": "\\" + String(scalar)
-            case "\u{0}"..<" ": "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-            default: String(scalar)
-            }
-        }
-        return "\"" + escaped.joined() + "\""
     }
 }

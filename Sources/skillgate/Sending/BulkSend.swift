@@ -10,7 +10,7 @@ struct BulkSend {
 
     func run() async throws {
         let (messages, before) = try read()
-        let results = try openResults()
+        let results = try StandardError.orExit { try ResultsFile(appendingTo: resultsPath) }
         var counts: [String: Int] = [:]
         var left = messages.filter { message in
             guard let result = before[message.line], result.idempotencyKey == message.idempotencyKey, result.isFinal
@@ -70,12 +70,9 @@ struct BulkSend {
     // MARK: Files
 
     private func read() throws -> (messages: [OutgoingMessage], before: [Int: SendResult]) {
-        do throws(TextFile.Unreadable) {
+        try StandardError.orExit {
             let text = try TextFile.read(file, limitBytes: 1 << 30)
             return (try messages(in: text), try ResultsFile.read(resultsPath))
-        } catch {
-            StandardError.write("\(error)\n")
-            throw ExitCode(ExitStatus.usage)
         }
     }
 
@@ -93,15 +90,6 @@ struct BulkSend {
         }
         guard mistakes.isEmpty else { throw TextFile.Unreadable(description: mistakes.joined(separator: "\n")) }
         return messages
-    }
-
-    private func openResults() throws -> ResultsFile {
-        do throws(TextFile.Unreadable) {
-            return try ResultsFile(appendingTo: resultsPath)
-        } catch {
-            StandardError.write("\(error)\n")
-            throw ExitCode(ExitStatus.usage)
-        }
     }
 
     // MARK: The table at the end

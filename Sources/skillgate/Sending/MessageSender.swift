@@ -1,4 +1,5 @@
 import FoundationEssentials
+import GatewayCore
 import TokenEndpointClient
 
 /// Sends messages to a gateway, each until its answer is final or its tries are used up.
@@ -56,7 +57,7 @@ struct MessageSender: Sendable {
         if let apiEndpoint = message.apiEndpoint { fields.append(("Gateway-Api-Endpoint", apiEndpoint)) }
         if let skill = message.skill { fields.append(("Gateway-Skill", skill)) }
         var transfer = HTTPTransfer(
-            "POST", "\(gateway)/v1/skillmessages/users/\(Self.segment(message.userID))", fields: fields,
+            "POST", "\(gateway)/v1/skillmessages/users/\(PercentEncoding.segment(message.userID))", fields: fields,
             content: message.content)
         transfer.timeout = .seconds(60)
         transfer.caFile = caFile
@@ -71,17 +72,6 @@ struct MessageSender: Sendable {
             quoted.append(character)
         }
         return quoted + "\""
-    }
-
-    /// One segment of a path (RFC 3986 section 3.3).
-    private static func segment(_ text: String) -> String {
-        text.utf8.map { byte in
-            let isUnreserved =
-                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) && byte < 0x80
-                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "-._~".utf8.contains(byte)
-            guard !isUnreserved else { return String(UnicodeScalar(byte)) }
-            return (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
-        }.joined()
     }
 
     private struct Explanation: Decodable {

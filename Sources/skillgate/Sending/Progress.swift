@@ -1,3 +1,4 @@
+import GatewayCore
 import Glibc
 
 /// What a person at a terminal sees while many messages are sent: one line that is written over, on standard error. Elsewhere nothing.
@@ -34,8 +35,7 @@ struct Progress {
     func line(now: ContinuousClock.Instant) -> String {
         let filled = total == 0 ? Self.width : done * Self.width / total
         let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: Self.width - filled)
-        let elapsed = now - started
-        let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+        let seconds = (now - started).inSeconds
         let rate = seconds > 0 ? Int(Double(done - doneBefore) / seconds) : 0
         return "[\(bar)] \(done)/\(total)  \(rate)/s  "
     }
