@@ -14,6 +14,18 @@ struct ConfigurationWatch: Service {
     let environment: [String: String]
     let gateway: Gateway
     let logger: Logger
+    /// As the files looked before the gateway could be reached: what changes from then on is seen.
+    private let initialStamps: [String: Stamp]
+
+    init(file: String, environment: [String: String], gateway: Gateway, logger: Logger) {
+        self.file = file
+        self.environment = environment
+        self.gateway = gateway
+        self.logger = logger
+        initialStamps = Self.stamps(of: [file] + gateway.watchedFiles)
+        // Until it is waited for, it must not end the process.
+        signal(SIGHUP, SIG_IGN)
+    }
 
     private enum Event {
         case look
@@ -43,15 +55,15 @@ struct ConfigurationWatch: Service {
 
     private func handle(_ events: AsyncStream<Event>) async {
         var watched = gateway.watchedFiles
-        var loaded = stamps(of: watched)
+        var loaded = initialStamps
         var last = loaded
         for await event in events {
-            let seen = stamps(of: watched)
+            let seen = Self.stamps(of: [file] + watched)
             defer { last = seen }
             // A file that is being written is given time until it looks the same twice.
             guard event == .signal || seen != loaded && seen == last else { continue }
             watched = await reload()
-            loaded = stamps(of: watched)
+            loaded = Self.stamps(of: [file] + watched)
         }
     }
 
@@ -93,9 +105,9 @@ struct ConfigurationWatch: Service {
         var changed: [Int]
     }
 
-    private func stamps(of files: [String]) -> [String: Stamp] {
+    private static func stamps(of files: [String]) -> [String: Stamp] {
         var stamps: [String: Stamp] = [:]
-        for path in [file] + files {
+        for path in files {
             var status = stat()
             // A file that is not there has none.
             guard stat(path, &status) == 0 else { continue }
