@@ -13,19 +13,11 @@ import TokenEndpointClient
             #expect(try await bed.send("NA-1", key: "").status == 401)
             let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics")
             #expect(page.field("Content-Type") == "text/plain; version=0.0.4; charset=utf-8")
-            let promtool = Process()
-            promtool.executableURL = URL(fileURLWithPath: "/usr/bin/promtool")
-            promtool.arguments = ["check", "metrics"]
-            let (input, output) = (Pipe(), Pipe())
-            promtool.standardInput = input
-            promtool.standardOutput = output
-            promtool.standardError = output
-            try promtool.run()
-            try input.fileHandleForWriting.write(contentsOf: Data(page.content))
-            try input.fileHandleForWriting.close()
-            let complaints = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-            promtool.waitUntilExit()
-            #expect(promtool.terminationStatus == 0, "\(complaints)")
+            try TestBed.write(page.text, to: "metrics", in: bed.folder)
+            let promtool = try RunningProcess(
+                "/bin/sh", ["-c", "exec promtool check metrics < \(bed.folder.path)/metrics"])
+            let complaints = await promtool.output()
+            #expect(await promtool.exitStatus() == 0, "\(complaints)")
             for line in [
                 #"skillgate_messages_total{caller="orders",skill="weather",region="NA",status="202",source="upstream"} 1"#,
                 #"skillgate_messages_total{caller="orders",skill="weather",region="NA",status="202",source="replay"} 1"#,

@@ -32,23 +32,14 @@ package final class RunningProcess: Sendable {
     }
 
     package init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: executable)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        let pipe = Pipe()
-        process.standardError = pipe
-        process.standardOutput = pipe
+        let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let (child, output) = try ChildProcess.start(executable, arguments, environment: variables)
         let shared = Shared()
-        pipe.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            Self.received(String(decoding: data, as: UTF8.self), isEnd: data.isEmpty, shared)
+        Thread.detachNewThread {
+            ChildProcess.read(output) { Self.received($0, isEnd: $0.isEmpty, shared) }
         }
-        process.terminationHandler = { Self.exited($0.terminationStatus, shared) }
-        try process.run()
-        processID = process.processIdentifier
+        Thread.detachNewThread { Self.exited(ChildProcess.wait(for: child), shared) }
+        processID = child
         self.shared = shared
     }
 
@@ -60,7 +51,8 @@ package final class RunningProcess: Sendable {
 
     package var log: String { shared.state.withLock { $0.log } }
 
-    private static func received(_ text: String, isEnd: Bool, _ shared: Shared) {
+    private static func received(_ bytes: [UInt8], isEnd: Bool, _ shared: Shared) {
+        let text = String(decoding: bytes, as: UTF8.self)
         let due = shared.state.withLock { state in
             state.log += text
             state.outputEnded = state.outputEnded || isEnd
@@ -113,7 +105,12 @@ package final class RunningProcess: Sendable {
         return port
     }
 
-    package func signal(_ signal: Int32) { kill(processID, signal) }
+    /// Nothing is signalled that has ended: its number may be another's by now.
+    package func signal(_ signal: Int32) {
+        shared.state.withLock { state in
+            if state.status == nil { kill(processID, signal) }
+        }
+    }
 
     package func exitStatus() async -> Int32 {
         await withCheckedContinuation { continuation in
