@@ -130,8 +130,10 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ],
+            resources: [.embedInCode("Page")],
             swiftSettings: settings
         ),
 
@@ -190,6 +192,7 @@ let package = Package(
             path: "Tests/SimulationCommand",
             swiftSettings: settings
         ),
+        .testTarget(name: "AlexaSimulatorTests", dependencies: ["AlexaSimulator"], swiftSettings: settings),
         .testTarget(
             name: "GatewayCoreTests",
             dependencies: [

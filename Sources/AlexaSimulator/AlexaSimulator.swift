@@ -22,10 +22,14 @@ public struct AlexaSimulator: Sendable {
 
     private let amazon: SimulatedAmazon
     private let tls: TLSFiles?
+    private let deliverer: MessageDeliverer?
 
-    public init(_ scenario: Scenario = Scenario(), tls: TLSFiles? = nil) {
-        amazon = SimulatedAmazon(scenario)
+    /// - Parameter skill: accepted messages are delivered to it; nil: nothing is delivered.
+    public init(_ scenario: Scenario = Scenario(), tls: TLSFiles? = nil, skill: SkillEndpoint? = nil) {
+        let amazon = SimulatedAmazon(scenario)
+        self.amazon = amazon
         self.tls = tls
+        deliverer = skill.map { MessageDeliverer(to: $0, of: amazon) }
     }
 
     /// - Parameter onListening: told the port once the listener is bound.
@@ -40,13 +44,21 @@ public struct AlexaSimulator: Sendable {
             configuration.minimumTLSVersion = .tlsv12
             server = try .tls(.http1(), tlsConfiguration: configuration)
         }
-        return Application(
+        let scheme = tls == nil ? "http" : "https"
+        let amazon = amazon
+        var application = Application(
             router: router(),
             server: server,
             configuration: .init(address: .hostname(host, port: port), serverName: "simulator", backlog: 4096),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
+            onServerRunning: { channel in
+                let bound = channel.localAddress?.port ?? port
+                amazon.listening(at: "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(bound)")
+                await onListening(bound)
+            },
             logger: logger
         )
+        if let deliverer { application.addServices(deliverer) }
+        return application
     }
 
     private func router() -> Router<SimulatorContext> {
@@ -54,9 +66,11 @@ public struct AlexaSimulator: Sendable {
         let misbehaviour = Misbehaviour(amazon: amazon)
         TokenRoutes(amazon: amazon, misbehaviour: misbehaviour).add(to: router)
         for region in SimulatedRegion.allCases {
-            MessageRoutes(amazon: amazon, misbehaviour: misbehaviour, region: region).add(to: router)
+            MessageRoutes(amazon: amazon, misbehaviour: misbehaviour, region: region, deliverer: deliverer)
+                .add(to: router)
         }
         ControlRoutes(amazon: amazon).add(to: router)
+        SimulatorPage.add(to: router)
         return router
     }
 }

@@ -20,6 +20,13 @@ struct ControlRoutes {
             amazon.forgetMessages()
             return Response(status: .noContent)
         }
+        control.get("deliveries") { request, _ in
+            // All of them in order, or the newest few.
+            guard let newest = request.uri.queryParameters.get("newest").flatMap({ Int($0) }) else {
+                return try Self.json(amazon.deliveries.deliveries)
+            }
+            return try Self.json(amazon.deliveries.newest(min(max(0, newest), 1000)))
+        }
         control.get("counters") { _, _ in try Self.json(amazon.counters) }
         control.get("faults") { _, _ in try Self.json(amazon.faults) }
         control.put("faults") { request, _ in

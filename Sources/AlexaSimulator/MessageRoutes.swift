@@ -8,6 +8,8 @@ struct MessageRoutes {
     let amazon: SimulatedAmazon
     let misbehaviour: Misbehaviour
     let region: SimulatedRegion
+    /// Nil: nothing is delivered.
+    let deliverer: MessageDeliverer?
 
     func add(to router: Router<SimulatorContext>) {
         let prefix = region.rawValue.lowercased()
@@ -66,10 +68,11 @@ struct MessageRoutes {
         var answer = Answer(202)
         let requestID = UUID().uuidString.lowercased()
         answer.requestID = requestID
-        amazon.accept(
-            .init(
-                region: region, userId: userId, requestId: requestID, clientId: clientID, data: .object(data),
-                expiresAfterSeconds: expiry))
+        let accepted = AcceptedMessage(
+            region: region, userId: userId, requestId: requestID, clientId: clientID, data: .object(data),
+            expiresAfterSeconds: expiry)
+        amazon.accept(accepted)
+        deliverer?.accepted(accepted)
         return answer
     }
 

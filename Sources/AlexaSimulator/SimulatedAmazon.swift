@@ -2,15 +2,6 @@ import Synchronization
 
 /// What Amazon knows: clients, tokens, users, accepted messages. And what the simulator counts of it.
 final class SimulatedAmazon: Sendable {
-    struct AcceptedMessage: Codable, Sendable {
-        var region: SimulatedRegion
-        var userId: String
-        var requestId: String
-        var clientId: String
-        var data: JSONValue
-        var expiresAfterSeconds: Int
-    }
-
     struct Counters: Codable, Sendable {
         struct Region: Codable, Sendable {
             var received = 0
@@ -23,6 +14,7 @@ final class SimulatedAmazon: Sendable {
         /// By the status they got, in decimal.
         var tokenAnswers: [String: Int] = [:]
         var messages: [String: Region] = [:]
+        var deliveries = DeliveryCounters()
     }
 
     private struct Token {
@@ -40,6 +32,8 @@ final class SimulatedAmazon: Sendable {
         var faults: Faults
         var rates: [Target: (second: Int, count: Int)] = [:]
         var generator = SystemRandomNumberGenerator()
+        /// Where this simulator is reached, without the regions' paths.
+        var baseURL = ""
     }
 
     /// Messages kept for `GET /_simulator/messages`; older ones are only counted.
@@ -48,6 +42,7 @@ final class SimulatedAmazon: Sendable {
     private let clock = ContinuousClock()
     private let started: ContinuousClock.Instant
     private let state: Mutex<State>
+    let deliveries = DeliveryBook()
 
     init(_ scenario: Scenario) {
         started = clock.now
@@ -149,6 +144,15 @@ final class SimulatedAmazon: Sendable {
         }
     }
 
+    func listening(at baseURL: String) {
+        state.withLock { $0.baseURL = baseURL }
+    }
+
+    /// What skills are told to be the API of a region.
+    func apiEndpoint(of region: SimulatedRegion) -> String {
+        state.withLock { $0.baseURL } + "/" + region.rawValue.lowercased()
+    }
+
     func messageReceived(_ region: SimulatedRegion) {
         state.withLock { $0.counters.messages[region.rawValue, default: .init()].received += 1 }
     }
@@ -171,6 +175,7 @@ final class SimulatedAmazon: Sendable {
     var counters: Counters {
         state.withLock { state in
             var counters = state.counters
+            counters.deliveries = deliveries.counters
             for region in SimulatedRegion.allCases where counters.messages[region.rawValue] == nil {
                 counters.messages[region.rawValue] = .init()
             }
@@ -183,5 +188,6 @@ final class SimulatedAmazon: Sendable {
             state.messages.removeAll()
             state.counters = Counters()
         }
+        deliveries.forget()
     }
 }

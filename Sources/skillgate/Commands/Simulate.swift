@@ -3,14 +3,16 @@ import ArgumentParser
 import Hummingbird
 import Logging
 import ServiceLifecycle
+import TokenEndpointClient
 import UnixSignals
 
 struct Simulate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Simulates Amazon: the token endpoint and the three regions of the Skill Messaging API.",
         discussion: """
-            Regions: /na, /eu and /fe. Token endpoint: /auth/o2/token. Control: GET /_simulator/messages and \
-            /_simulator/counters, PUT and DELETE /_simulator/faults, POST /_simulator/tokens/revoke.
+            Regions: /na, /eu and /fe. Token endpoint: /auth/o2/token. Control: GET /_simulator/messages, \
+            /_simulator/deliveries and /_simulator/counters, PUT and DELETE /_simulator/faults, \
+            POST /_simulator/tokens/revoke. A page for people: /_simulator.
             """)
 
     @Option(help: "The address to listen on.")
@@ -25,6 +27,18 @@ struct Simulate: AsyncParsableCommand {
     @Option(help: "A YAML file with clients, users and faults.")
     var scenario: String?
 
+    @Option(help: "Delivers accepted messages to the skill at this URL, with Amazon's schedule of retries.")
+    var skillEndpoint: String?
+
+    @Option(help: "The skill's id in what is delivered.")
+    var skillID = "amzn1.ask.skill.00000000-0000-0000-0000-000000000000"
+
+    @Option(help: "How many seconds of Amazon's schedule pass in one second.")
+    var deliverySpeed = 1.0
+
+    /// What Alexa waits for an answer of a skill.
+    private static let skillTimeout = Duration.seconds(8)
+
     func validate() throws {
         let address = ConfigurationValue<SocketAddressText>.address
         guard address.parse(listen) != nil else {
@@ -32,6 +46,12 @@ struct Simulate: AsyncParsableCommand {
         }
         guard (tlsCert == nil) == (tlsKey == nil) else {
             throw ValidationError("expected both of --tls-cert and --tls-key, or none")
+        }
+        if let skillEndpoint, !skillEndpoint.hasPrefix("http://"), !skillEndpoint.hasPrefix("https://") {
+            throw ValidationError("--skill-endpoint is `\(skillEndpoint)`; expected an http:// or https:// URL")
+        }
+        guard (0.001...1_000_000).contains(deliverySpeed) else {
+            throw ValidationError("--delivery-speed is \(deliverySpeed); expected a number from 0.001 to 1000000")
         }
     }
 
@@ -47,7 +67,7 @@ struct Simulate: AsyncParsableCommand {
             let scenario = try scenario.map { try Scenario(yaml: TextFile.read($0, limitBytes: 4 << 20)) }
             var tls: AlexaSimulator.TLSFiles?
             if let tlsCert, let tlsKey { tls = .init(certificateChain: tlsCert, privateKey: tlsKey) }
-            simulator = try AlexaSimulator(scenario ?? Scenario(), tls: tls).application(
+            simulator = try AlexaSimulator(scenario ?? Scenario(), tls: tls, skill: skill).application(
                 host: host, port: port, logger: quiet
             ) { port in
                 logger.notice("listening", metadata: ["simulator.listener": "\(host):\(port)"])
@@ -56,6 +76,7 @@ struct Simulate: AsyncParsableCommand {
             StandardError.write("the simulator cannot start: \(error)\n")
             throw ExitCode(ExitStatus.usage)
         }
+        if let skillEndpoint { logger.notice("delivering", metadata: ["simulator.skill": "\(skillEndpoint)"]) }
         let services = ServiceGroup(
             configuration: .init(
                 services: [.init(service: simulator)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
@@ -64,6 +85,18 @@ struct Simulate: AsyncParsableCommand {
         } catch {
             logger.critical("stopped", metadata: ["error": "\(error)"])
             throw ExitCode(ExitStatus.unavailable)
+        }
+    }
+
+    private var skill: SkillEndpoint? {
+        skillEndpoint.map { url in
+            SkillEndpoint(skillID: skillID, speed: deliverySpeed) { content in
+                var transfer = HTTPTransfer(
+                    "POST", url, fields: [(name: "Content-Type", value: "application/json; charset=utf-8")],
+                    content: content)
+                transfer.timeout = Self.skillTimeout
+                return try await transfer.perform().status
+            }
         }
     }
 }

@@ -26,18 +26,20 @@ struct TestBed: Sendable {
     ///   - prepare: writes what else the configuration needs into the folder.
     ///   - skills: 1 leaves out the second skill and the caller that may use it.
     ///   - environment: variables for the gateway.
+    ///   - simulator: further arguments of the simulator.
     ///   - tls: whether the simulator speaks TLS, with a certificate the gateway is told to trust.
     static func run(
         configuration: String = "", regions: String? = nil, secret: String = "simulator-secret", faults: String? = nil,
         tls: Bool = false, skills: Int = 2, environment: [String: String] = [:],
         listeners: String = "[{address: 127.0.0.1:0}]", callers: String = "",
+        simulator simulatorArguments: [String] = [],
         prepare: (URL) async throws -> Void = { _ in }, _ body: (TestBed) async throws -> Void
     ) async throws {
         raiseFileLimit()
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        var arguments = ["simulate", "--listen", "127.0.0.1:0"]
+        var arguments = ["simulate", "--listen", "127.0.0.1:0"] + simulatorArguments
         if tls {
             try await Certificate.make(in: folder)
             arguments += ["--tls-cert", folder.path + "/cert.pem", "--tls-key", folder.path + "/key.pem"]
