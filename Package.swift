@@ -224,6 +224,7 @@ let package = Package(
                 "GatewayCore",
                 "GatewayRedis",
                 "GatewayServer",
+                "GatewayUpstream",
                 "TokenEndpointClient",
             ],
             swiftSettings: settings

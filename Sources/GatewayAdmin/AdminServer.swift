@@ -45,13 +45,27 @@ public struct Readiness: ResponseEncodable, Sendable {
         }
     }
 
+    /// A region that does not answer does not make a gateway unready: the others go on.
+    public struct RegionState: Encodable, Sendable {
+        public var region: String
+        /// `closed`, `halfOpen` or `open`.
+        public var circuit: String
+
+        public init(region: String, circuit: String) {
+            self.region = region
+            self.circuit = circuit
+        }
+    }
+
     public var ready: Bool
     public var draining: Bool
     public var skills: [SkillState]
+    public var regions: [RegionState]
     public var store: StoreState
 
-    public init(ready: Bool, draining: Bool, skills: [SkillState], store: StoreState) {
+    public init(ready: Bool, draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState) {
         self.store = store
+        self.regions = regions
         self.ready = ready
         self.draining = draining
         self.skills = skills

@@ -17,36 +17,57 @@ public final class RegionalPool: UpstreamPool {
     private let trust: UpstreamTrust
     private let eventLoop: any EventLoop
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
+    private let onCircuitChange: @Sendable (CircuitBreaker.State) -> Void
+    private var circuit: CircuitBreaker
+    private var limit: InFlightLimit
     private var machine: PoolStateMachine
     private var connections = SlotTable<UpstreamChannelHandler>()
-    /// In the order in which they came.
-    private var waiters = CircularBuffer<Waiter>()
+    private var waiters = FairQueue<Waiter>()
     /// One for all waiters: nearly every one is served long before its time is up.
     private var waitTimer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var rests: EventLoopRests
     private var sweep: RepeatedTask?
     private var isShutDown = false
 
-    /// - Parameter onConnectFailure: told why a connection did not come about.
+    public struct Configuration: Equatable, Sendable {
+        public var pool = PoolStateMachine.Configuration()
+        public var circuit = CircuitBreaker.Configuration()
+        public var limit = InFlightLimit.Configuration()
+
+        public init() {}
+    }
+
+    /// - Parameters:
+    ///   - onConnectFailure: told why a connection did not come about.
+    ///   - onCircuitChange: told when the circuit opens and closes.
     public init(
-        to endpoint: APIEndpoint, trust: UpstreamTrust, configuration: PoolStateMachine.Configuration,
-        eventLoop: any EventLoop, onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in }
+        to endpoint: APIEndpoint, trust: UpstreamTrust, configuration: Configuration, eventLoop: any EventLoop,
+        onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in },
+        onCircuitChange: @escaping @Sendable (CircuitBreaker.State) -> Void = { _ in }
     ) {
         self.endpoint = endpoint
         self.trust = trust
         self.eventLoop = eventLoop
         self.onConnectFailure = onConnectFailure
-        machine = PoolStateMachine(configuration)
+        self.onCircuitChange = onCircuitChange
+        circuit = CircuitBreaker(configuration.circuit)
+        limit = InFlightLimit(maximum: configuration.pool.maximumConnections, configuration.limit)
+        machine = PoolStateMachine(configuration.pool)
         rests = EventLoopRests(now: eventLoop.now)
     }
 
     /// For metrics.
-    public var counts: UpstreamConnectionCounts {
-        UpstreamConnectionCounts(
-            idle: machine.idleCount, leased: machine.leasedCount, connecting: machine.connectingCount)
+    public var status: UpstreamStatus {
+        UpstreamStatus(
+            connections: UpstreamConnectionCounts(
+                idle: machine.idleCount, leased: machine.leasedCount, connecting: machine.connectingCount),
+            circuit: circuit.state, inFlightLimit: limit.current)
     }
 
     public func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+        guard circuit.isClosed else {
+            return .failure(.circuitOpen(retryAfter: circuit.retryAfter(now: eventLoop.now)))
+        }
         switch machine.leaseIdle().map(PoolStateMachine.LeaseAction.use) ?? leaseOrWait() {
         case .use(let id):
             guard let connection = connections[id] else { return .failure(.connectionLost) }
@@ -54,7 +75,7 @@ public final class RegionalPool: UpstreamPool {
         case .refuse:
             return .failure(.noFreeConnection)
         case .wait(let deadline, let connect):
-            waiters.append(Waiter(receiver: receiver, deadline: deadline))
+            waiters.append(Waiter(receiver: receiver, deadline: deadline), of: receiver.owner)
             setWaitTimer(notLaterThan: deadline)
             if let connect { open(connect) }
             return nil
@@ -128,6 +149,7 @@ public final class RegionalPool: UpstreamPool {
 
     func established(_ connection: UpstreamChannelHandler) {
         if sweep == nil { startSweep() }
+        if circuit.connected() { onCircuitChange(.closed) }
         let action = machine.connected(connection.id, now: eventLoop.now)
         perform(action.connection, on: connection)
         if let connect = action.connect { openUnlessShutDown(connect) }
@@ -135,6 +157,54 @@ public final class RegionalPool: UpstreamPool {
 
     func released(_ connection: UpstreamChannelHandler, wasUsed: Bool) {
         perform(machine.released(connection.id, wasUsed: wasUsed, now: eventLoop.now), on: connection)
+    }
+
+    /// The region answered a message; its connection has not been released yet.
+    func answered(status: Int) {
+        circuit.answered()
+        if InFlightLimit.isOverload(status: status) {
+            overloaded()
+        } else if limit.isReduced {
+            limit.answered(inFlight: machine.leasedCount)
+            machine.inFlightLimit = limit.current
+        }
+    }
+
+    /// No answer came to a message that was sent.
+    func failed(_ failure: UpstreamFailure) {
+        switch failure {
+        case .timeout:
+            overloaded()
+            regionFailed()
+        case .connectionLost: regionFailed()
+        case .malformedAnswer: break  // somebody is there
+        }
+    }
+
+    private func overloaded() {
+        limit.overloaded(inFlight: machine.leasedCount, now: eventLoop.now)
+        machine.inFlightLimit = limit.current
+    }
+
+    private func regionFailed() {
+        let now = eventLoop.now
+        guard !isShutDown, circuit.failed(now: now) else { return }
+        onCircuitChange(.open)
+        if sweep == nil { startSweep() }
+        // Those who wait would do so for nothing.
+        machine.waitersTimedOut(waiters.count)
+        let reason = UpstreamUnavailable.circuitOpen(retryAfter: circuit.retryAfter(now: now))
+        var told = waiters
+        waiters = FairQueue()
+        while let waiter = told.popFirst() { waiter.receiver.upstreamLeased(.failure(reason)) }
+    }
+
+    /// Serves those who wait although connections are idle, since the limit has grown.
+    private func serveWaiters() {
+        while let id = machine.leaseForWaiter() {
+            guard let connection = connections[id] else { continue }
+            tellFirstWaiter(.success(connection))
+        }
     }
 
     private func perform(_ action: PoolStateMachine.ConnectionAction, on connection: UpstreamChannelHandler) {
@@ -150,6 +220,7 @@ public final class RegionalPool: UpstreamPool {
         onConnectFailure(reason)
         let action = machine.connectFailed(id)
         if action.failsFirstWaiter { tellFirstWaiter(.failure(reason)) }
+        regionFailed()
         if let connect = action.connect { openUnlessShutDown(connect) }
     }
 
@@ -171,10 +242,9 @@ public final class RegionalPool: UpstreamPool {
     private func waitTimerFired() {
         waitTimer = nil
         let now = eventLoop.now
-        let overdue = waiters.filter { $0.deadline <= now }
-        waiters.removeAll { $0.deadline <= now }
+        let overdue = waiters.removeAll { $0.deadline <= now }
         machine.waitersTimedOut(overdue.count)
-        if let next = waiters.lazy.map(\.deadline).min() { setWaitTimer(notLaterThan: next) }
+        if let next = waiters.elements.lazy.map(\.deadline).min() { setWaitTimer(notLaterThan: next) }
         let reason: UpstreamUnavailable = machine.connectingCount > 0 ? .connectTimeout : .noFreeConnection
         for waiter in overdue { waiter.receiver.upstreamLeased(.failure(reason)) }
     }
@@ -198,8 +268,17 @@ public final class RegionalPool: UpstreamPool {
         let worn = machine.closeWorn(now: now).compactMap { connections[$0] }
         for connection in worn { connection.close() }
         for connection in connections.values { connection.checkDeadline(now: now) }
+        serveWaiters()
         openForWaiters()
-        if connections.isEmpty {
+        if circuit.beginProbe(now: now) {
+            // With no room for one more, those that are there will show.
+            if let probe = machine.connectToProbe() {
+                open(probe)
+            } else if circuit.connected() {
+                onCircuitChange(.closed)
+            }
+        }
+        if connections.isEmpty && circuit.isClosed {
             sweep?.cancel()
             sweep = nil
         }

@@ -61,6 +61,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
             case .needsMoreBytes: break
             case .answer(let answer, let isReusable):
                 state = .free
+                pool.answered(status: answer.status)
                 if isReusable { pool.released(self, wasUsed: true) } else { close() }
                 receiver.upstreamAnswered(answer)
             }
@@ -71,6 +72,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         if case .awaitingAnswer(let receiver, _) = state, let answer = assembler.endOfStream() {
+            pool.answered(status: answer.status)
             close()
             receiver.upstreamAnswered(answer)
         } else {
@@ -105,7 +107,10 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     func fail(_ failure: UpstreamFailure) {
         let before = state
         close()
-        if case .awaitingAnswer(let receiver, _) = before { receiver.upstreamFailed(failure) }
+        if case .awaitingAnswer(let receiver, _) = before {
+            pool.failed(failure)
+            receiver.upstreamFailed(failure)
+        }
     }
 
     /// Closes and tells the pool, once.

@@ -2,6 +2,7 @@ import Foundation
 import GatewayCore
 import GatewayRedis
 import GatewayServer
+import GatewayUpstream
 import Testing
 
 @testable import skillgate
@@ -38,7 +39,7 @@ import Testing
         #expect(configuration.endpoints[.farEast].description == "https://api.fe.amazonalexa.com")
         #expect(configuration.tokenEndpoint == "https://api.amazon.com/auth/o2/token")
         #expect(configuration.upstream.limits.deadline == .seconds(10))
-        #expect(configuration.upstream.pool.maximumConnections == 256)
+        #expect(configuration.upstream.region.pool.maximumConnections == 256)
         #expect(configuration.idempotency.retention == .seconds(86_400))
         #expect(configuration.drain.notice == .seconds(5))
     }
@@ -103,7 +104,7 @@ import Testing
                 "SKILLGATE_SERVICE_HOST": "10.0.0.1", "SKILLGATE_PORT": "tcp://10.0.0.1:80",
             ])
         #expect(configuration.admin == SocketAddressText(host: "::1", port: 1))
-        #expect(configuration.upstream.pool.connectTimeout == .milliseconds(250))
+        #expect(configuration.upstream.region.pool.connectTimeout == .milliseconds(250))
         #expect(configuration.endpoints[.northAmerica].description == "http://127.0.0.1:1/na")
         #expect(configuration.skills[0].defaultRegion == .europe)
     }

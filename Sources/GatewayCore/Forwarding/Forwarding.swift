@@ -367,6 +367,7 @@ final class Forwarding {
 }
 
 extension Forwarding: UpstreamReceiver {
+    var owner: Int { labels.caller ?? 0 }
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
         guard let message else { return }
         let now = forwarder.eventLoop.now

@@ -33,6 +33,7 @@ public enum Problem: String, CaseIterable, Sendable {
     // The gateway cannot send now; nothing was sent.
     case tokenUnavailable = "token-unavailable"
     case tooManyInFlight = "too-many-in-flight"
+    case circuitOpen = "circuit-open"
     case sendBudgetExceeded = "send-budget-exceeded"
     case storeFull = "store-full"
     case storeUnavailable = "store-unavailable"
@@ -108,6 +109,7 @@ public enum Problem: String, CaseIterable, Sendable {
                 proxyStatusError: "http_request_error", severity: .debug, resend: .safe)
         case .tokenUnavailable: notSent(503, "No access token is available", "destination_unavailable")
         case .tooManyInFlight: notSent(503, "Too many messages are in flight", "connection_limit_reached")
+        case .circuitOpen: notSent(503, "The region's API is not answering", "destination_unavailable")
         case .sendBudgetExceeded: notSent(503, "The gateway was too slow to send", "proxy_internal_error")
         case .storeFull: notSent(503, "The idempotency store is full", "proxy_internal_error")
         case .storeUnavailable:

@@ -18,6 +18,10 @@ extension UpstreamUnavailable {
             Refusal(
                 .tooManyInFlight, "as many messages as may be are in flight to this region; nothing was sent",
                 retryAfterSeconds: 1)
+        case .circuitOpen(let retryAfter):
+            Refusal(
+                .circuitOpen, "the region's API has not answered of late; nothing was sent",
+                retryAfterSeconds: retryAfter.asRetryAfterSeconds)
         }
     }
 }

@@ -8,6 +8,8 @@ public enum Instrument: String, CaseIterable, Sendable {
     case upstreamDuration = "skillgate_upstream_duration_seconds"
     case upstreamQueue = "skillgate_upstream_queue_seconds"
     case upstreamConnections = "skillgate_upstream_connections"
+    case upstreamInFlightLimit = "skillgate_upstream_in_flight_limit"
+    case circuitState = "skillgate_circuit_state"
     case upstreamAttempts = "skillgate_upstream_attempts_total"
     case tokenFetches = "skillgate_token_fetches_total"
     case tokenFetchDuration = "skillgate_token_fetch_duration_seconds"
@@ -44,7 +46,8 @@ public enum Instrument: String, CaseIterable, Sendable {
             .logLinesDropped, .configurationReloads, .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
-        case .messagesInFlight, .upstreamConnections, .tokenExpiry, .idempotencyRecords,
+        case .messagesInFlight, .upstreamConnections, .upstreamInFlightLimit, .circuitState, .tokenExpiry,
+            .idempotencyRecords,
             .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyBacklog,
             .buildInfo, .configurationLastReloadSuccess, .processResidentMemory, .processVirtualMemory,
             .processOpenFiles, .processMaximumFiles,
@@ -61,6 +64,9 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .upstreamDuration: "From writing a message to a region's answer."
         case .upstreamQueue: "How long messages waited for a connection to their region, those that had to."
         case .upstreamConnections: "Connections to a region, by state."
+        case .upstreamInFlightLimit:
+            "Messages that may be in flight to a region at once; fewer after it said it had too many."
+        case .circuitState: "Whether messages are sent to a region: 0 yes, 1 a connection is being tried, 2 no."
         case .upstreamAttempts: "Writes of a message to a connection, by reason, and connections found dead before."
         case .tokenFetches: "Requests to the token endpoint, by result."
         case .tokenFetchDuration: "Duration of requests to the token endpoint."

@@ -51,7 +51,7 @@ public struct MetricsSnapshot: Sendable {
     }
 
     public var forwarding = ForwardingInstruments()
-    public var connections = ByRegion { _ in UpstreamConnectionCounts() }
+    public var upstream = ByRegion { _ in UpstreamStatus() }
     /// Of this process's own memory; nil where no record is kept there.
     public var records: MemoryIdempotencyStore.Statistics?
     /// Nil where there is none.
@@ -133,10 +133,18 @@ public struct MetricsSnapshot: Sendable {
         }
         page.family(.upstreamConnections)
         for region in Region.allCases {
-            let counts = connections[region]
+            let counts = upstream[region].connections
             for (state, count) in [("idle", counts.idle), ("busy", counts.leased), ("connecting", counts.connecting)] {
                 page.sample(.upstreamConnections, [("region", region.name), ("state", state)], count)
             }
+        }
+        page.family(.upstreamInFlightLimit)
+        for region in Region.allCases {
+            page.sample(.upstreamInFlightLimit, [("region", region.name)], upstream[region].inFlightLimit)
+        }
+        page.family(.circuitState)
+        for region in Region.allCases {
+            page.sample(.circuitState, [("region", region.name)], upstream[region].circuit.rawValue)
         }
         page.family(.upstreamAttempts)
         for region in Region.allCases {

@@ -85,6 +85,8 @@ public struct PoolStateMachine: Sendable {
     /// Connections that were given back since the last sample.
     private var releases = 0
     private var bottleneck = Bottleneck.unknown
+    /// As many connections may carry messages at once; others stay idle.
+    public var inFlightLimit = Int.max
 
     public init(_ configuration: Configuration) {
         self.configuration = configuration
@@ -99,7 +101,9 @@ public struct PoolStateMachine: Sendable {
 
     /// The connection that was used last of those that are free; nil if none is.
     public mutating func leaseIdle() -> ConnectionID? {
-        guard let id = idle.popLast(), case .idle(_, let usage) = connections[id] else { return nil }
+        guard leasedCount < inFlightLimit, let id = idle.popLast(), case .idle(_, let usage) = connections[id] else {
+            return nil
+        }
         connections[id] = .leased(usage)
         return id
     }
@@ -129,6 +133,19 @@ public struct PoolStateMachine: Sendable {
     public mutating func startSampling() {
         bottleneck = .unknown
         releases = 0
+    }
+
+    /// The idle connection for the first of those who wait; nil if nobody waits, or none may be used.
+    public mutating func leaseForWaiter() -> ConnectionID? {
+        guard waiting > 0, let id = leaseIdle() else { return nil }
+        waiting -= 1
+        return id
+    }
+
+    /// The connection to open although nobody waits for it, to see whether one comes about; nil if there is no room.
+    public mutating func connectToProbe() -> ConnectionID? {
+        guard connections.count < configuration.maximumConnections else { return nil }
+        return startConnecting()
     }
 
     /// The connection to open for those who wait, if one more would help them.
@@ -192,10 +209,9 @@ public struct PoolStateMachine: Sendable {
     }
 
     private mutating func makeFree(_ id: ConnectionID, _ usage: Usage, now: NIODeadline) -> ConnectionAction {
-        if takeWaiter() {
-            connections[id] = .leased(usage)
-            return .handToFirstWaiter
-        }
+        // Counted as leased or as connecting no more, and not yet as idle.
+        connections[id] = .leased(usage)
+        if leasedCount <= inFlightLimit, takeWaiter() { return .handToFirstWaiter }
         connections[id] = .idle(since: now, usage)
         idle.append(id)
         return .none
@@ -211,8 +227,13 @@ public struct PoolStateMachine: Sendable {
     private mutating func connectIfNeeded() -> ConnectionID? {
         guard waiting > connecting, connecting < configuration.maximumConnecting,
             connections.count < configuration.maximumConnections,
+            connections.count < inFlightLimit,
             bottleneck == .region || connections.count < configuration.connectionsOpenedAtOnce
         else { return nil }
+        return startConnecting()
+    }
+
+    private mutating func startConnecting() -> ConnectionID {
         let id = identifiers.take()
         connections[id] = .connecting
         connecting += 1

@@ -10,6 +10,8 @@ public enum UpstreamUnavailable: Error, Equatable, Sendable {
     case connectionLost
     /// All connections are busy and stayed so.
     case noFreeConnection
+    /// The region neither took connections nor answered of late.
+    case circuitOpen(retryAfter: Duration)
 }
 
 /// Why a message that was handed to the socket has no answer. It may have been accepted.
@@ -41,6 +43,8 @@ public protocol UpstreamConnection: AnyObject {
 
 /// A message on its way to the upstream.
 public protocol UpstreamReceiver: AnyObject {
+    /// Whose message it is, as a small number: owners whose messages wait for a connection take turns.
+    var owner: Int { get }
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
     func upstreamAnswered(_ answer: UpstreamAnswer)
     func upstreamFailed(_ failure: UpstreamFailure)

@@ -1,6 +1,7 @@
 import GatewayCore
 import GatewayRedis
 import GatewayServer
+import GatewayUpstream
 import Yams
 
 extension GatewayConfiguration {
@@ -82,9 +83,11 @@ extension GatewayConfiguration {
         .mapping([
             ("trust", upstream.caFile.map { .mapping([("caFile", Node($0))]) }),
             ("deadline", Node(upstream.limits.deadline.text)),
-            ("connectTimeout", Node(upstream.pool.connectTimeout.text)),
-            ("maximumConnectionsPerRegion", Node("\(upstream.pool.maximumConnections)")),
-            ("idleTimeout", Node(upstream.pool.idleTimeout.text)),
+            ("connectTimeout", Node(upstream.region.pool.connectTimeout.text)),
+            ("maximumConnectionsPerRegion", Node("\(upstream.region.pool.maximumConnections)")),
+            ("idleTimeout", Node(upstream.region.pool.idleTimeout.text)),
+            ("circuitBreaker", Node("\(upstream.region.circuit.isEnabled)")),
+            ("adaptiveInFlightLimit", Node("\(upstream.region.limit.isAdaptive)")),
             ("strict5xx", Node("\(upstream.strict5xx)")),
         ])
     }

@@ -1,5 +1,6 @@
 import GatewayCore
 import GatewayServer
+import GatewayUpstream
 import Yams
 
 /// Every problem of a configuration file, in the order in which they stand in it.
@@ -124,12 +125,17 @@ extension GatewayConfiguration {
             let limits = upstream.limits
             upstream.limits.deadline = section.value(
                 "deadline", .duration(.milliseconds(100) ... .seconds(300)), default: limits.deadline)
-            upstream.pool.connectTimeout = section.value(
-                "connectTimeout", .duration(.milliseconds(10) ... .seconds(60)), default: upstream.pool.connectTimeout)
-            upstream.pool.maximumConnections = section.value(
-                "maximumConnectionsPerRegion", .integer(1...10_000), default: upstream.pool.maximumConnections)
-            upstream.pool.idleTimeout = section.value(
-                "idleTimeout", .duration(.seconds(1) ... .seconds(3600)), default: upstream.pool.idleTimeout)
+            upstream.region.pool.connectTimeout = section.value(
+                "connectTimeout", .duration(.milliseconds(10) ... .seconds(60)),
+                default: upstream.region.pool.connectTimeout)
+            upstream.region.pool.maximumConnections = section.value(
+                "maximumConnectionsPerRegion", .integer(1...10_000), default: upstream.region.pool.maximumConnections)
+            upstream.region.pool.idleTimeout = section.value(
+                "idleTimeout", .duration(.seconds(1) ... .seconds(3600)), default: upstream.region.pool.idleTimeout)
+            upstream.region.circuit.isEnabled = section.value(
+                "circuitBreaker", .boolean, default: upstream.region.circuit.isEnabled)
+            upstream.region.limit.isAdaptive = section.value(
+                "adaptiveInFlightLimit", .boolean, default: upstream.region.limit.isAdaptive)
             upstream.strict5xx = section.value("strict5xx", .boolean, default: upstream.strict5xx)
         }
     }

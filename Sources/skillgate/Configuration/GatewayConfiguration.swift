@@ -1,6 +1,7 @@
 import GatewayCore
 import GatewayRedis
 import GatewayServer
+import GatewayUpstream
 
 /// The whole configuration as values, defaults filled in and secrets read. `Docs/Configuration.md` describes each.
 struct GatewayConfiguration: Sendable {
@@ -35,7 +36,7 @@ struct GatewayConfiguration: Sendable {
     struct Upstream: Equatable, Sendable {
         /// The path of a PEM file whose certificates are trusted besides the system's.
         var caFile: String?
-        var pool = PoolStateMachine.Configuration()
+        var region = RegionalPool.Configuration()
         var limits = ForwardingConfiguration.Limits()
         var strict5xx = false
     }

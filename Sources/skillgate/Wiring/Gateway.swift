@@ -72,9 +72,10 @@ final class Gateway: Service {
             let loop = try await eventLoop.submit {
                 let pools = ByRegion { region in
                     RegionalPool(
-                        to: configuration.endpoints[region], trust: trust, configuration: configuration.upstream.pool,
+                        to: configuration.endpoints[region], trust: trust, configuration: configuration.upstream.region,
                         eventLoop: eventLoop,
-                        onConnectFailure: { logger.debug("no connection", metadata: ["error": "\($0)"]) })
+                        onConnectFailure: { logger.debug("no connection", metadata: ["error": "\($0)"]) },
+                        onCircuitChange: { Self.log($0, region, eventLoop: index, logger) })
                 }
                 let shared = try records.connect(on: eventLoop, watches: index == 0)
                 let forwarder = MessageForwarder(
@@ -91,6 +92,18 @@ final class Gateway: Service {
             loops.append(loop)
         }
         self.loops = loops
+    }
+
+    /// Each event loop finds out by itself: its messages wait for no other.
+    private static func log(
+        _ circuit: CircuitBreaker.State, _ region: Region, eventLoop: Int, _ logger: Logger
+    ) {
+        let metadata: Logger.Metadata = ["cloud.region": "\(region.name)", "gateway.event_loop": "\(eventLoop)"]
+        if circuit == .closed {
+            logger.notice("a region is back", metadata: metadata)
+        } else {
+            logger.warning("a region does not answer; nothing is sent to it for a while", metadata: metadata)
+        }
     }
 
     private static func tokenEndpoint(_ configuration: GatewayConfiguration) -> LoginWithAmazon {
@@ -245,9 +258,22 @@ final class Gateway: Service {
                 skill: skill.name, token: isValid ? "valid" : statistics.hasHadToken ? "expired" : "none")
         }
         let draining = isDraining.load(ordering: .relaxed)
+        let regions = try await regionStatuses()
         return Readiness(
             ready: !draining && states.allSatisfy { $0.token != "none" }, draining: draining, skills: states,
+            regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
             store: try await storeState())
+    }
+
+    private func regionStatuses() async throws -> ByRegion<UpstreamStatus> {
+        var sum = ByRegion { _ in UpstreamStatus() }
+        for loop in loops {
+            let statuses = try await loop.forwarder.eventLoop.submit {
+                ByRegion { loop.pools[$0].value.status }
+            }.get()
+            for region in Region.allCases { sum[region].add(statuses[region]) }
+        }
+        return sum
     }
 
     private func storeState() async throws -> Readiness.StoreState {
@@ -281,14 +307,10 @@ final class Gateway: Service {
         var snapshot = MetricsSnapshot(
             callers: roster.callerNames, skills: roster.skillNames, build: Build.information)
         for loop in loops {
-            let (instruments, counts) = try await loop.forwarder.eventLoop.submit {
-                (loop.forwarder.value.instruments, ByRegion { loop.pools[$0].value.counts })
-            }.get()
-            snapshot.forwarding.add(instruments)
-            for region in Region.allCases {
-                snapshot.connections[region] = snapshot.connections[region] + counts[region]
-            }
+            snapshot.forwarding.add(
+                try await loop.forwarder.eventLoop.submit { loop.forwarder.value.instruments }.get())
         }
+        snapshot.upstream = try await regionStatuses()
         let now = NIODeadline.now()
         let unixTime = UnixTime.now()
         snapshot.tokens = roster.skills.map { skill in

@@ -185,11 +185,15 @@ struct TestBed: Sendable {
 
     /// Returns when the gateway shows this sample with this value; throws if it never does.
     func untilMetric(_ sample: String, is value: Int) async throws {
+        try await untilMetric(sample, isAnyOf: [value])
+    }
+
+    func untilMetric(_ sample: String, isAnyOf values: [Int]) async throws {
         for _ in 0..<5_000 {
             let page = try await Self.transfer("GET", adminURL + "/metrics").text
-            if page.contains("\n\(sample) \(value)\n") { return }
+            if values.contains(where: { page.contains("\n\(sample) \($0)\n") }) { return }
         }
-        throw RunningProcess.Failure(description: "\(sample) never was \(value)")
+        throw RunningProcess.Failure(description: "\(sample) never was any of \(values)")
     }
 
     func untilMessagesInFlight(_ count: Int) async throws {

@@ -212,4 +212,42 @@ import Testing
             #expect(pool.connectingCount + pool.leasedCount + pool.idleCount <= 5)
         }
     }
+
+    @Test func `no more messages are in flight than the limit says, though connections are idle`() {
+        var pool = PoolStateMachine(.init())
+        let leases = (0..<3).map { _ in pool.lease(now: at(0)) }
+        var ids: [Int] = []
+        for case .wait(_, let connect?) in leases { ids.append(connect) }
+        for id in ids {
+            let action = pool.connected(id, now: at(0))
+            #expect(action.connection == .handToFirstWaiter)
+        }
+        #expect(pool.leasedCount == 3)
+
+        pool.inFlightLimit = 1
+        #expect(pool.lease(now: at(0)) == .wait(until: at(0.25), connect: nil))
+        // The first two that come free are above the limit; the third is the first again below it.
+        #expect(pool.released(ids[0], wasUsed: true, now: at(0)) == .none)
+        #expect(pool.released(ids[1], wasUsed: true, now: at(0)) == .none)
+        #expect(pool.released(ids[2], wasUsed: true, now: at(0)) == .handToFirstWaiter)
+        #expect(pool.leasedCount == 1 && pool.idleCount == 2)
+
+        #expect(pool.lease(now: at(0)) == .wait(until: at(0.25), connect: nil))
+        var served = pool.leaseForWaiter()
+        #expect(served == nil)
+        pool.inFlightLimit = 2
+        served = pool.leaseForWaiter()
+        #expect(served == ids[1])
+        served = pool.leaseForWaiter()
+        #expect(served == nil)
+    }
+
+    @Test func `a probe is opened for nobody, and stays idle`() throws {
+        var pool = PoolStateMachine(.init())
+        let connect = pool.connectToProbe()
+        let probe = try #require(connect)
+        let action = pool.connected(probe, now: at(0))
+        #expect(action.connection == .none)
+        #expect(pool.idleCount == 1)
+    }
 }
