@@ -8,4 +8,9 @@ struct Skillgate: AsyncParsableCommand {
         version: "\(Build.version) (\(Build.revision), Swift \(Build.swift))",
         subcommands: [Serve.self, Check.self, Key.self, DoctorCommand.self, Send.self, Simulate.self, Demo.self]
     )
+
+    static func main() async {
+        LogSettings.bootstrap()
+        await main(nil)
+    }
 }

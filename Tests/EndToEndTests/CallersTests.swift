@@ -49,7 +49,7 @@ import TokenEndpointClient
                 try TestBed.write(signingKey, to: "signing", in: folder)
             }
         ) { bed in
-            _ = try await bed.gateway.line(with: "gateway.listener=unix:")
+            _ = try await bed.gateway.line(with: #""gateway.listener":"unix:"#)
             try await body(bed, tls, certificates, socket)
         }
         #expect(!FileManager.default.fileExists(atPath: socket) || unlink(socket) == 0)
@@ -151,7 +151,7 @@ import TokenEndpointClient
             _ = await bed.gateway.exitStatus()
             #expect(FileManager.default.fileExists(atPath: socket), "the dead leave it")
             try await bed.withReplica { replica in
-                _ = try await replica.gateway.line(with: "gateway.listener=unix:")
+                _ = try await replica.gateway.line(with: #""gateway.listener":"unix:"#)
                 #expect(try await self.status(.unix(path: socket), bed.request(user: "NA-1")) == 202)
             }
         }

@@ -120,7 +120,7 @@ import TokenEndpointClient
                 try await Certificate.issue("next", for: "DNS:localhost,DNS:next.example.org", in: folder)
             }
         ) { bed in
-            _ = try await bed.gateway.line(with: "gateway.listener=127.0.0.1:\(tls)")
+            _ = try await bed.gateway.line(with: #""gateway.listener":"127.0.0.1:\#(tls)""#)
             let way = try RawConnection.Way.tls(port: tls, trusting: bed.folder)
             let next = try RawConnection.Way.tls(port: tls, trusting: bed.folder, name: "next.example.org")
             @Sendable func isNextServed() async -> Bool {

@@ -24,7 +24,7 @@ import Testing
             }
         ) { bed in
             // The first line with a listener is the plain one; the other one follows.
-            _ = try await bed.gateway.line(with: "gateway.listener=127.0.0.1:\(tls)")
+            _ = try await bed.gateway.line(with: #""gateway.listener":"127.0.0.1:\#(tls)""#)
             try await body(bed, tls)
         }
     }

@@ -52,7 +52,8 @@ package final class RunningProcess: Sendable {
     package var log: String { shared.state.withLock { $0.log } }
 
     private static func received(_ bytes: [UInt8], isEnd: Bool, _ shared: Shared) {
-        let text = String(decoding: bytes, as: UTF8.self)
+        // Lines of a terminal end in two characters, which Swift takes for one that is no line end.
+        let text = String(decoding: bytes, as: UTF8.self).replacingOccurrences(of: "\r\n", with: "\n")
         let due = shared.state.withLock { state in
             state.log += text
             state.outputEnded = state.outputEnded || isEnd
@@ -95,11 +96,12 @@ package final class RunningProcess: Sendable {
         return line
     }
 
-    /// The port behind `address=127.0.0.1:` in the first line that holds `name`.
+    /// The port of the address that is member `name` of a line, the first that has such a member.
     package func port(_ name: String) async throws -> Int {
-        let line = try await line(with: name + "=")
-        let text = line.components(separatedBy: name + "=").last?.split(separator: " ").first
-        guard let port = text?.split(separator: ":").last.flatMap({ Int($0) }) else {
+        let line = try await line(with: "\"\(name)\":")
+        let members = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+        let address = members?[name] as? String
+        guard let port = address?.split(separator: ":").last.flatMap({ Int($0) }) else {
             throw Failure(description: "no port in: \(line)")
         }
         return port

@@ -9,6 +9,7 @@ struct AccessTokenExchange {
 
     func answer() -> Answer {
         var labels = ForwardingInstruments.Labels()
+        labels.trace = RequestFields(request).trace
         do {
             let answer = try exchange(&labels)
             forwarder.logs.audit?.decided(.accessToken, labels, by: .clientSecret, from: peer, problem: nil)

@@ -69,6 +69,7 @@ final class Forwarding {
     private func look() throws(Refusal) -> Message {
         let configuration = snapshot.configuration
         let fields = RequestFields(request)
+        labels.trace = fields.trace
         let (caller, method) = try forwarder.authenticate(request, from: peer)
         labels.caller = caller.label
         authentication = method

@@ -33,6 +33,8 @@ public struct ForwardingConfiguration: Sendable {
     public var concurrentDuplicates = ConcurrentDuplicates.wait
     /// Amazon's 500 leaves the outcome unknown instead of proving that the message was not accepted.
     public var strict5xx = false
+    /// One of so many accepted messages has a line in the access log.
+    public var acceptedPerLogLine = 1
 
     public init(
         callers: CallerDirectory, skills: [Skill], regions: RegionDirectory, endpoints: ByRegion<APIEndpoint>,

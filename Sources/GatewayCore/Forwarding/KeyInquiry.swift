@@ -8,6 +8,7 @@ struct KeyInquiry {
 
     func begin(_ segment: Range<Int>, _ recipient: any AnswerRecipient) {
         var labels = ForwardingInstruments.Labels()
+        labels.trace = RequestFields(request).trace
         var method: CallerDirectory.Method?
         do {
             let scope = try scope(segment, &labels, &method)

@@ -53,6 +53,7 @@ public final class MessageForwarder {
         logs: Logs = Logs(), onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
     ) {
         snapshot = ConfigurationSnapshot(configuration)
+        logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         self.store = store
         self.pools = pools
         self.eventLoop = eventLoop
@@ -74,6 +75,7 @@ public final class MessageForwarder {
     ///   - callerNames, skillNames: by their labels.
     public func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
         snapshot = ConfigurationSnapshot(configuration)
+        logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
 

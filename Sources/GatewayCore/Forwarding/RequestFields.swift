@@ -10,6 +10,11 @@ struct RequestFields {
         self.request = request
     }
 
+    /// What the caller's trace is, if it told.
+    var trace: TraceContext? {
+        head.traceParent.flatMap { TraceContext(parsing: headBytes.readableBytesUInt8Span, $0) }
+    }
+
     func refuseRepeated() throws(Refusal) {
         guard let field = head.repeatedField else { return }
         let problem: Problem = field == .idempotencyKey ? .idempotencyKeyInvalid : .fieldInvalid

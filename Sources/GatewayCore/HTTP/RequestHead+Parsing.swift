@@ -32,6 +32,7 @@ extension RequestHead {
         var hasHost = false
         var hasLength = false
         var isChunked = false
+        var hasTraceParent = false
     }
 
     private static func requestLine(
@@ -94,6 +95,10 @@ extension RequestHead {
             expectsContinue = true
         case 10 where bytes.isEqualIgnoringCase(name, to: "connection"):
             readConnection(value, of: bytes)
+        case 11 where bytes.isEqualIgnoringCase(name, to: "traceparent"):
+            // Of two, neither counts (W3C Trace Context, section 3.3.1.1): what traces is no reason to refuse a message.
+            traceParent = state.hasTraceParent ? nil : value
+            state.hasTraceParent = true
         case 13 where bytes.isEqualIgnoringCase(name, to: "authorization"):
             Self.note(.authorization, at: value, in: &authorization, repeated: &repeatedField)
         case 13 where bytes.isEqualIgnoringCase(name, to: "gateway-skill"):

@@ -39,6 +39,7 @@ public struct RequestHead: Equatable, Sendable {
     public var gatewayRegion: Range<Int>?
     public var gatewayAPIEndpoint: Range<Int>?
     public var contentEncoding: Range<Int>?
+    public var traceParent: Range<Int>?
     /// A field of `SingleField` that came twice. Refused by the forwarding flow, since the framing is sound.
     public var repeatedField: SingleField?
 

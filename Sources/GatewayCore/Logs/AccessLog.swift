@@ -5,6 +5,9 @@ import NIOCore
 /// Holds nothing that a caller can make up: no userId, no key, no content.
 public final class AccessLog {
     let lines: LogLines
+    /// One of so many accepted messages has a line; all others have one each.
+    var acceptedPerLine = 1
+    private var acceptedSinceLine = 0
 
     public init(_ lines: LogLines) {
         self.lines = lines
@@ -14,6 +17,11 @@ public final class AccessLog {
     ///   - sends: times the message was written to a connection.
     ///   - duration: from its last byte to its answer.
     func finished(_ labels: ForwardingInstruments.Labels, _ answer: Answer, sends: Int, duration: TimeAmount) {
+        if answer.status == 202 && acceptedPerLine > 1 {
+            acceptedSinceLine += 1
+            guard acceptedSinceLine >= acceptedPerLine else { return }
+            acceptedSinceLine = 0
+        }
         lines.append { text, names in
             names.write(labels, to: &text)
             text.writeStaticString(",\"status\":")
@@ -32,6 +40,10 @@ public final class AccessLog {
                 if let requestID = upstream.requestID { Self.write(requestID, to: &text) }
             case .refusal(let refusal): refusal.problem.writeMember(to: &text)
             case .report, .accessToken: break
+            }
+            if answer.status == 202 && acceptedPerLine > 1 {
+                text.writeStaticString(",\"standsFor\":")
+                text.writeDecimal(acceptedPerLine)
             }
         }
     }

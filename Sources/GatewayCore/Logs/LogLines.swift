@@ -77,7 +77,7 @@ struct LogNames {
         self.skills = skills.map(Self.jsonString)
     }
 
-    /// Members `caller`, `skill` and `region`; null where that was never settled.
+    /// Members `caller`, `skill` and `region`; null where that was never settled. And those of the trace, if there is one.
     func write(_ labels: ForwardingInstruments.Labels, to text: inout ByteBuffer) {
         text.writeStaticString(",\"caller\":")
         Self.write(labels.caller, of: callers, to: &text)
@@ -89,6 +89,7 @@ struct LogNames {
         } else {
             text.writeStaticString("null")
         }
+        labels.trace?.writeMembers(to: &text)
     }
 
     private static func write(_ label: Int?, of names: [ByteBuffer], to text: inout ByteBuffer) {

@@ -13,6 +13,14 @@ public struct UnixTimestamp: Equatable, Sendable {
     }
 }
 
+extension ByteBuffer {
+    /// Writes one timestamp as RFC 3339.
+    package mutating func writeTimestamp(_ timestamp: UnixTimestamp) {
+        var writer = TimestampWriter()
+        writer.write(timestamp, to: &self)
+    }
+}
+
 /// Writes timestamps as RFC 3339 in UTC with milliseconds. Of those in one second, all but the milliseconds is made
 /// once.
 struct TimestampWriter {

@@ -6,6 +6,8 @@ public struct ForwardingInstruments: Sendable {
         public var caller: Int?
         public var skill: Int?
         public var region: Region?
+        /// No label of a series: for logs and exemplars.
+        public var trace: TraceContext?
     }
 
     /// One series of `skillgate_messages_total`. Small numbers, so that counting a message hashes eight bytes.
@@ -117,8 +119,17 @@ public struct ForwardingInstruments: Sendable {
     private var messageDurations = Array(
         repeating: Histogram(bounds: Histogram.messageSeconds),
         count: (Region.allCases.count + 1) * Answer.Source.allCases.count)
+    /// Beside `messageDurations`.
+    private var messageExemplars: [Int: Exemplars] = [:]
 
     public init() {}
+
+    /// The last traced message of each bucket of a histogram.
+    public typealias Exemplars = [Int: (trace: TraceContext, seconds: Double)]
+
+    public func messageExemplars(_ region: Region?, _ source: Answer.Source) -> Exemplars {
+        messageExemplars[Self.place(region, source)] ?? [:]
+    }
 
     public func messageDuration(_ region: Region?, _ source: Answer.Source) -> Histogram {
         messageDurations[Self.place(region, source)]
@@ -152,7 +163,9 @@ public struct ForwardingInstruments: Sendable {
         if LeftOut.metrics { return }
         messagesInFlight -= 1
         messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
-        messageDurations[Self.place(labels.region, answer.source)].observe(seconds)
+        let place = Self.place(labels.region, answer.source)
+        let bucket = messageDurations[place].observe(seconds)
+        if let trace = labels.trace { messageExemplars[place, default: [:]][bucket] = (trace, seconds) }
         guard case .refusal(let refusal) = answer.content else { return }
         rejected[refusal.problem, default: 0] += 1
         if refusal.problem.row.resend == .mayDouble, !answer.isReplay, let region = labels.region {
@@ -182,5 +195,8 @@ public struct ForwardingInstruments: Sendable {
         idempotencyBegins.add(other.idempotencyBegins)
         rejected.merge(other.rejected, uniquingKeysWith: +)
         for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
+        for (place, exemplars) in other.messageExemplars {
+            messageExemplars[place, default: [:]].merge(exemplars) { $1 }
+        }
     }
 }

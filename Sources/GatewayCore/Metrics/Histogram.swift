@@ -17,11 +17,14 @@ public struct Histogram: Equatable, Sendable {
         counts = Array(repeating: 0, count: bounds.count + 1)
     }
 
-    public mutating func observe(_ value: Double) {
+    /// - Returns: the place of its bucket.
+    @discardableResult
+    public mutating func observe(_ value: Double) -> Int {
         var bucket = 0
         while bucket < bounds.count && value > bounds[bucket] { bucket += 1 }
         counts[bucket] += 1
         sum += value
+        return bucket
     }
 
     public var count: Int { counts.reduce(0, +) }

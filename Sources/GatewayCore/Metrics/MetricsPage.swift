@@ -41,16 +41,27 @@ public struct MetricsPage: Sendable {
         line(instrument.rawValue, labels, String(value))
     }
 
-    public mutating func histogram(_ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram) {
+    /// - Parameter exemplars: shown by OpenMetrics alone; the other format knows none.
+    public mutating func histogram(
+        _ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram,
+        exemplars: ForwardingInstruments.Exemplars = [:]
+    ) {
         var count = 0
         for (index, bound) in histogram.bounds.enumerated() {
             count += histogram.counts[index]
-            line(instrument.rawValue + "_bucket", labels + [("le", Self.number(bound))], String(count))
+            let value = String(count) + exemplar(exemplars[index])
+            line(instrument.rawValue + "_bucket", labels + [("le", Self.number(bound))], value)
         }
         let all = histogram.count
-        line(instrument.rawValue + "_bucket", labels + [("le", "+Inf")], String(all))
+        let value = String(all) + exemplar(exemplars[histogram.bounds.count])
+        line(instrument.rawValue + "_bucket", labels + [("le", "+Inf")], value)
         line(instrument.rawValue + "_sum", labels, Self.number(histogram.sum))
         line(instrument.rawValue + "_count", labels, String(all))
+    }
+
+    private func exemplar(_ exemplar: (trace: TraceContext, seconds: Double)?) -> String {
+        guard format == .openMetrics, let exemplar else { return "" }
+        return " # {trace_id=\"\(exemplar.trace.traceIDText)\"} \(Self.number(exemplar.seconds))"
     }
 
     public consuming func finished() -> String {

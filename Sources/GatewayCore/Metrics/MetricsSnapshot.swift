@@ -114,7 +114,8 @@ public struct MetricsSnapshot: Sendable {
                 let histogram = forwarding.messageDuration(region, source)
                 guard histogram.count > 0 else { continue }
                 page.histogram(
-                    .messageDuration, [("region", region?.name ?? Self.none), ("source", source.rawValue)], histogram)
+                    .messageDuration, [("region", region?.name ?? Self.none), ("source", source.rawValue)], histogram,
+                    exemplars: forwarding.messageExemplars(region, source))
             }
         }
         page.family(.messagesInFlight)

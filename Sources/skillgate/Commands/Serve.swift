@@ -17,6 +17,7 @@ struct Serve: AsyncParsableCommand {
         CoreDumps.disable()
         ExclusivityChecks.disableInRelease()
         let configuration = try ConfigurationFile.read(config)
+        LogSettings.shared.use(configuration.log)
         let logger = Logger(label: "skillgate")
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)

@@ -2,6 +2,7 @@ import GatewayCore
 import GatewayRedis
 import GatewayServer
 import GatewayUpstream
+import Logging
 import Yams
 
 extension GatewayConfiguration {
@@ -33,8 +34,16 @@ extension GatewayConfiguration {
         }
         if let anonymousCaller { root.append(("anonymousCaller", node(callers[anonymousCaller], isAnonymous: true))) }
         root.append(("idempotency", idempotencyNode))
-        root.append(("accessLog", accessLogFile.map { .mapping([("file", Node($0))]) }))
+        root.append(
+            (
+                "accessLog",
+                accessLogFile.map {
+                    .mapping([("file", Node($0)), ("acceptedPerLine", Node("\(acceptedPerLogLine)"))])
+                }
+            ))
         root.append(("audit", auditFile.map { .mapping([("file", Node($0))]) }))
+        root.append(
+            ("log", .mapping([("level", Node(log.level.rawValue)), ("format", Node(log.format.rawValue))])))
         root.append(
             ("drain", .mapping([("notice", Node(drain.notice.text)), ("timeout", Node(drain.timeout.text))])))
         return try Yams.serialize(node: .mapping(root), allowUnicode: true)

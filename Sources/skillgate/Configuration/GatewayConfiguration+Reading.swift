@@ -67,16 +67,27 @@ extension GatewayConfiguration {
         readSkills(root, secrets)
         readCallers(root, secrets)
         readIdempotency(root, secrets)
-        accessLogFile = readLogFile("accessLog", root, secrets)
-        auditFile = readLogFile("audit", root, secrets)
+        accessLogFile = Self.readLogFile("accessLog", root, secrets) { section in
+            acceptedPerLogLine = section.value(
+                "acceptedPerLine", .integer(1...1_000_000), default: acceptedPerLogLine)
+        }
+        auditFile = Self.readLogFile("audit", root, secrets)
+        root.section("log") { section in
+            log.level = section.value("level", .choice, default: log.level)
+            log.format = section.value("format", .choice, default: log.format)
+        }
         root.section("drain") { section in
             drain.notice = section.value("notice", .duration(.zero ... .seconds(300)), default: drain.notice)
             drain.timeout = section.value("timeout", .duration(.seconds(1) ... .seconds(3600)), default: drain.timeout)
         }
     }
 
-    private func readLogFile(_ name: String, _ root: ConfigurationSection, _ secrets: SecretReader) -> String? {
+    private static func readLogFile(
+        _ name: String, _ root: ConfigurationSection, _ secrets: SecretReader,
+        more: (ConfigurationSection) -> Void = { _ in }
+    ) -> String? {
         root.section(name) { section in
+            more(section)
             guard let path = section.value("file", .text("the path of a file")).map(secrets.path) else { return nil }
             if let reason = TextFile.reasonNotWritable(path) {
                 section.report("`file`: cannot write \(path): \(reason)", at: "file")

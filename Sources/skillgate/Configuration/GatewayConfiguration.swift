@@ -83,6 +83,9 @@ struct GatewayConfiguration: Sendable {
     var idempotency = Idempotency()
     /// The path of the access log; nil: none is kept.
     var accessLogFile: String?
+    /// One of so many accepted messages has a line there.
+    var acceptedPerLogLine = 1
+    var log = LogSettings.Values()
     /// The path of the audit log; nil: none is kept.
     var auditFile: String?
     var drain = Drain()

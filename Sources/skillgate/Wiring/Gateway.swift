@@ -147,6 +147,7 @@ final class Gateway: Service {
         forwarding.retention = configuration.idempotency.retention
         forwarding.concurrentDuplicates = configuration.idempotency.concurrentDuplicates
         forwarding.strict5xx = configuration.upstream.strict5xx
+        forwarding.acceptedPerLogLine = configuration.acceptedPerLogLine
         return forwarding
     }
 

@@ -39,5 +39,5 @@ class Skill(BaseHTTPRequestHandler):
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Skill)
-print(f"skill.listener=127.0.0.1:{server.server_port}", flush=True)
+print(json.dumps({"skill.listener": f"127.0.0.1:{server.server_port}"}), flush=True)
 server.serve_forever()
