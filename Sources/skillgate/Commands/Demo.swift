@@ -2,6 +2,7 @@ import AlexaSimulator
 import ArgumentParser
 import GatewayAdmin
 import GatewayCore
+import Glibc
 import Hummingbird
 import Logging
 import NIOPosix
@@ -61,6 +62,8 @@ struct Demo: AsyncParsableCommand {
                   admin      \(tour.admin)/metrics
                   simulator  \(tour.simulator)/_simulator/messages
                 """)
+            // Into a pipe or a file it would stay in the buffer.
+            fflush(nil)
         } else {
             await services.triggerGracefulShutdown()
         }

@@ -1,0 +1,157 @@
+import Foundation
+import TestSupport
+import Testing
+import TokenEndpointClient
+
+/// Every alert fires when its trouble is made: by the simulator's faults, on a real Redis, with a real Prometheus. The rules
+/// are those that are shipped, with windows of seconds; their own windows are tested by `promtool test rules`.
+@Suite(.serialized) struct AlertTests {
+    /// What the tests below make fire; the last test holds it against the file.
+    private static let messages = [
+        "SkillgateUpstreamErrors", "SkillgateThrottled", "SkillgateForbidden", "SkillgateTokensRefused",
+        "SkillgateTooManyInFlight", "SkillgateLatencyHigh", "SkillgateOutcomeUnknown", "SkillgateCircuitOpen",
+    ]
+    private static let processes = [
+        "SkillgateCallersNotAuthenticated", "SkillgateRecordsEvicted", "SkillgateReloadFailed",
+        "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting",
+    ]
+    private static let tokens = ["SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring"]
+    private static let stores = [
+        "SkillgateStoreUnsafe", "SkillgateSettlementBacklog", "SkillgateStoreDown", "SkillgateStoreWiped",
+    ]
+
+    @Test func `all alerts are made to fire here`() throws {
+        let rules = try String(
+            contentsOf: PrometheusProcess.shipped.appendingPathComponent("alerts.yaml"), encoding: .utf8)
+        let names = rules.matches(of: /- alert: (\w+)/).map { String($0.1) }
+        #expect(names.count > 20)
+        #expect(Set(names) == Set(Self.messages + Self.processes + Self.tokens + Self.stores))
+    }
+
+    /// A gateway in which nothing is wrong yet, and a Prometheus that has seen it.
+    private func with(
+        _ configuration: String, faults: String? = nil, secret: String = "simulator-secret", window: String = "10s",
+        _ body: (TestBed, PrometheusProcess) async throws -> Void
+    ) async throws {
+        try await TestBed.run(configuration: "eventLoops: 1\n" + configuration, secret: secret, faults: faults) { bed in
+            try await PrometheusProcess.run(scraping: [Self.address(bed)], window: window) { prometheus in
+                try await prometheus.until("up == 1")
+                try await body(bed, prometheus)
+            }
+        }
+    }
+
+    private static func address(_ bed: TestBed) -> String { String(bed.adminURL.dropFirst("http://".count)) }
+
+    @Test func `what goes wrong with messages`() async throws {
+        try await with("upstream: {maximumConnectionsPerRegion: 1, deadline: 4s}") { bed, prometheus in
+            func firing(_ alert: String, _ region: String, _ fault: String) async throws {
+                try await bed.setFaults("{\"\(region)\": \(fault)}")
+                try await prometheus.untilFiring(alert) {
+                    _ = try await bed.send("\(region)-1", ["Gateway-Region": region])
+                }
+            }
+            // Nothing fires while all is well.
+            try await prometheus.until("region:skillgate_messages:rate5m > 0") { _ = try await bed.send("NA-1") }
+            #expect(try await prometheus.query("ALERTS").map(\.metric) == [])
+
+            try await firing("SkillgateUpstreamErrors", "NA", #"{"status": 500}"#)
+            try await firing("SkillgateThrottled", "EU", #"{"status": 429}"#)
+            try await firing("SkillgateForbidden", "FE", #"{"status": 403}"#)
+            try await bed.setFaults("{}")
+            // The refusals above are over half a minute later only: another skill's tokens can be renewed at once.
+            try await prometheus.untilFiring("SkillgateTokensRefused") {
+                _ = try await bed.control("POST", "tokens/revoke")
+                let fields = ["Gateway-Region": "EU", "Gateway-Skill": "news", "Idempotency-Key": UUID().uuidString]
+                _ = try await bed.send("EU-1", fields, key: TestBed.otherKey)
+            }
+            try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 600}}"#)
+            try await prometheus.untilFiring("SkillgateTooManyInFlight") {
+                async let one = bed.send("NA-1")
+                async let two = bed.send("NA-1")
+                _ = try await (one, two)
+            }
+            try await firing("SkillgateLatencyHigh", "EU", #"{"latencyMilliseconds": 2700}"#)
+            try await firing("SkillgateOutcomeUnknown", "NA", #"{"connection": "resetAfterRead"}"#)
+            try await firing("SkillgateCircuitOpen", "NA", #"{"connection": "resetAfterRead"}"#)
+        }
+    }
+
+    @Test func `what goes wrong with the process`() async throws {
+        let configuration = "accessLog: {file: /dev/full}\nidempotency: {memory: {maximumRecords: 1}}"
+        try await with(configuration) { bed, prometheus in
+            try await prometheus.untilFiring("SkillgateCallersNotAuthenticated") {
+                _ = try await bed.send("NA-1", key: "wrong-canary-0123456789")
+            }
+            try await prometheus.untilFiring("SkillgateRecordsEvicted") {
+                _ = try await bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": UUID().uuidString])
+            }
+            try await prometheus.untilFiring("SkillgateLogLinesDropped") { _ = try await bed.send("NA-1") }
+            let file = bed.folder.appendingPathComponent("skillgate.yaml")
+            let good = try String(contentsOf: file, encoding: .utf8)
+            try await bed.load("nonsense: 1\n", result: "failure")
+            try await prometheus.untilFiring("SkillgateReloadFailed")
+            try await bed.load(good)
+            let open = try #require(try await prometheus.query("process_open_fds").first).value.number
+            let prlimit = try RunningProcess(
+                "/usr/bin/prlimit", ["--pid", String(bed.gateway.processID), "--nofile=\(Int(open) + 4)"])
+            #expect(await prlimit.exitStatus() == 0)
+            try await prometheus.untilFiring("SkillgateFileDescriptors")
+            bed.gateway.signal(SIGKILL)
+            try await prometheus.untilFiring("SkillgateDown")
+
+            for _ in 0..<4 {
+                let next = try RunningProcess(
+                    RunningProcess.skillgate, ["serve", "--config", file.path],
+                    environment: ["SKILLGATE_ADMIN_ADDRESS": Self.address(bed)])
+                defer { next.signal(SIGKILL) }
+                try await prometheus.until("up == 1")
+                next.signal(SIGKILL)
+                try await prometheus.until("up == 0")
+            }
+            try await prometheus.untilFiring("SkillgateRestarting")
+        }
+    }
+
+    @Test func `what goes wrong with tokens`() async throws {
+        try await with("", secret: "wrong-canary") { _, prometheus in
+            try await prometheus.untilFiring("SkillgateTokenMissing")
+        }
+        // Fetches are tried again after pauses that grow.
+        try await with("", faults: #"{"token": {"status": 500}}"#, window: "20s") { _, prometheus in
+            try await prometheus.untilFiring("SkillgateTokenFetchesFailing")
+        }
+        try await with("", faults: #"{"tokenLifetimeSeconds": 300}"#) { _, prometheus in
+            try await prometheus.untilFiring("SkillgateTokenExpiring")
+        }
+    }
+
+    @Test func `what goes wrong with the store`() async throws {
+        let redis = try RedisProcess.plain()
+        try await redis.start()
+        do {
+            let configuration = "idempotency: {store: redis, redis: {url: \"redis://127.0.0.1:\(redis.port)\"}}"
+            try await with(configuration) { bed, prometheus in
+                try await bed.untilStore(isUp: true)
+                try await prometheus.untilFiring("SkillgateStoreUnsafe")
+                // The store stands still between the claim and the answer.
+                try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 300}}"#)
+                async let message = bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": "k"])
+                try await bed.untilMetric(
+                    #"skillgate_upstream_attempts_total{region="NA",reason="first"}"#, is: 1)
+                await redis.stall()
+                try await prometheus.untilFiring("SkillgateSettlementBacklog")
+                await redis.resume()
+                _ = try await message
+                await redis.kill()
+                try await prometheus.untilFiring("SkillgateStoreDown")
+                try await redis.start()
+                try await prometheus.untilFiring("SkillgateStoreWiped")
+            }
+        } catch {
+            await redis.stop()
+            throw error
+        }
+        await redis.stop()
+    }
+}

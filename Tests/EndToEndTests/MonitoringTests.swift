@@ -1,0 +1,140 @@
+import Foundation
+import TestSupport
+import Testing
+import TokenEndpointClient
+
+/// Rules, dashboard and page of the metrics, held against what a gateway really shows.
+@Suite(.serialized) struct MonitoringTests {
+    private static let root = PrometheusProcess.shipped.deletingLastPathComponent().deletingLastPathComponent()
+
+    private static func text(_ path: String) throws -> String {
+        try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
+    }
+
+    @Test(arguments: [
+        ["check", "config", "prometheus.yaml"], ["check", "rules", "recording.yaml", "alerts.yaml"],
+        ["test", "rules", "alerts.test.yaml"],
+    ])
+    func `promtool accepts what is shipped, and each alert is quiet before its trouble and fires behind it`(
+        arguments: [String]
+    ) async throws {
+        let words = arguments.map { $0.hasSuffix(".yaml") ? "\(PrometheusProcess.shipped.path)/\($0)" : $0 }
+        let promtool = try RunningProcess("/usr/bin/promtool", words)
+        let output = await promtool.output()
+        #expect(await promtool.exitStatus() == 0, "\(output)")
+    }
+
+    /// Names of metrics in a text: those of a scrape, not those that rules make of them.
+    private static func names(in text: String) -> Set<String> {
+        // A name with a colon is a recording rule's.
+        Set(
+            text.matches(of: /[a-z_:]*\b(?:skillgate|process)_[a-z0-9_:]+/).map { String($0.0) }
+                .filter { !$0.contains(":") }
+                .map { $0.replacing(/_(bucket|sum|count)$/, with: "") })
+    }
+
+    /// A gateway that has both kinds of store, so that it shows every metric there is.
+    private func withEverything(_ body: (TestBed) async throws -> Void) async throws {
+        let redis = try RedisProcess.plain()
+        try await redis.start()
+        do {
+            try await TestBed.run(
+                configuration: """
+                    accessLog: {file: access.log}
+                    idempotency:
+                      store: redis
+                      redis: {url: "redis://127.0.0.1:\(redis.port)", onStoreUnavailable: forward}
+                    """
+            ) { bed in
+                try await bed.untilStore(isUp: true)
+                for region in ["NA", "EU", "FE"] {
+                    let fields = ["Gateway-Region": region, "Idempotency-Key": "k-\(region)"]
+                    for _ in 0..<2 { #expect(try await bed.send("\(region)-1", fields).status == 202) }
+                }
+                try await body(bed)
+            }
+        } catch {
+            await redis.stop()
+            throw error
+        }
+        await redis.stop()
+    }
+
+    @Test func `what is documented, asked for and shown are the same`() async throws {
+        try await withEverything { bed in
+            let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
+            let shown = Set(page.matches(of: /# TYPE (\S+)/).map { String($0.1) })
+            #expect(shown.count > 30)
+            #expect(Self.names(in: try Self.text("Docs/Metrics.md")) == shown)
+            #expect(Self.names(in: try Self.text("Deploy/Grafana/dashboards/skillgate.json")) == shown)
+            for path in ["Deploy/Prometheus/alerts.yaml", "Deploy/Prometheus/recording.yaml", "Docs/Operating.md"] {
+                let unknown = Self.names(in: try Self.text(path)).subtracting(shown)
+                #expect(unknown.isEmpty, "\(path)")
+            }
+            // Rules and pages name recording rules that exist.
+            let recorded = Set(
+                try Self.text("Deploy/Prometheus/recording.yaml").matches(of: /record: (\S+)/).map { String($0.1) })
+            let used = try Self.text("Deploy/Prometheus/alerts.yaml").matches(
+                of: /[a-z_]+:skillgate_[a-z_]+:[a-z0-9_]+/)
+            #expect(Set(used.map { String($0.0) }).isSubset(of: recorded))
+        }
+    }
+
+    @Test func `each alert has an entry in the run book, and each entry an alert`() throws {
+        let alerts = try Self.text("Deploy/Prometheus/alerts.yaml")
+        let names = alerts.matches(of: /- alert: (\w+)/).map { String($0.1) }
+        let entries = try Self.text("Docs/Operating.md").matches(of: /\n### (Skillgate\w+)/).map { String($0.1) }
+        #expect(entries == names)
+        let links = alerts.matches(of: /runbook: (\S+)/).map { String($0.1) }
+        #expect(links == names.map { "Docs/Operating.md#\($0.lowercased())" })
+    }
+
+    @Test func `a real Prometheus scrapes the demo, and finds what the dashboard asks for`() async throws {
+        let demo = try RunningProcess(RunningProcess.skillgate, ["demo", "--stay"])
+        defer { demo.signal(SIGKILL) }
+        let line = try await demo.line(with: "/metrics")
+        let address = try #require(line.firstMatch(of: /http:\/\/(\S+)\/metrics/)?.1)
+        try await PrometheusProcess.run(scraping: [String(address)]) { prometheus in
+            try await prometheus.until("up == 1")
+            let messages = try await prometheus.query("sum by (status) (skillgate_messages_total)")
+            #expect(messages.contains { $0.metric == ["status": "202"] && $0.value.number > 0 })
+        }
+    }
+
+    @Test func `each query of the dashboard and each recording rule finds something on a loaded gateway`() async throws
+    {
+        try await withEverything { bed in
+            try await PrometheusProcess.run(scraping: [String(bed.adminURL.dropFirst("http://".count))]) { prometheus in
+                try await prometheus.until("region:skillgate_messages:rate5m > 0") { _ = try await bed.send("NA-1") }
+                #expect(try await prometheus.query("up").map(\.value.number) == [1])
+                for record in try Self.text("Deploy/Prometheus/recording.yaml").matches(of: /record: (\S+)/) {
+                    try await prometheus.until(String(record.1))
+                }
+                let queries = try Self.dashboardQueries()
+                #expect(queries.count > 35)
+                for query in queries {
+                    let found = try await prometheus.query(query)
+                    // What is shown only when there is some of it may not be there.
+                    #expect(!found.isEmpty || query.contains("> 0"), "\(query)")
+                }
+            }
+        }
+    }
+
+    private static func dashboardQueries() throws -> [String] {
+        struct Dashboard: Decodable {
+            struct Panel: Decodable {
+                struct Target: Decodable { var expr: String }
+                var targets: [Target]?
+            }
+            var panels: [Panel]
+        }
+        let dashboard = try JSONDecoder().decode(
+            Dashboard.self, from: Data(text("Deploy/Grafana/dashboards/skillgate.json").utf8))
+        return dashboard.panels.flatMap { $0.targets ?? [] }.map { target in
+            ["$__rate_interval": "10s", "$job": ".*", "$instance": ".*"].reduce(target.expr) {
+                $0.replacingOccurrences(of: $1.key, with: $1.value)
+            }
+        }
+    }
+}
