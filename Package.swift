@@ -103,6 +103,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ],
+            resources: [.embedInCode("Page")],
             swiftSettings: settings
         ),
         .systemLibrary(
@@ -193,6 +194,8 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "AlexaSimulatorTests", dependencies: ["AlexaSimulator"], swiftSettings: settings),
+        .testTarget(
+            name: "GatewayAdminTests", dependencies: ["GatewayAdmin", "GatewayCore"], swiftSettings: settings),
         .testTarget(
             name: "GatewayCoreTests",
             dependencies: [

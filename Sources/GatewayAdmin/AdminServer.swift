@@ -7,12 +7,15 @@ public import NIOCore
 public struct AdminSource: Sendable {
     public var metrics: @Sendable () async throws -> MetricsSnapshot
     public var readiness: @Sendable () async throws -> Readiness
+    public var status: @Sendable () async throws -> StatusReport
     public var build: MetricsSnapshot.Build
 
     public init(
         metrics: @escaping @Sendable () async throws -> MetricsSnapshot,
-        readiness: @escaping @Sendable () async throws -> Readiness, build: MetricsSnapshot.Build
+        readiness: @escaping @Sendable () async throws -> Readiness,
+        status: @escaping @Sendable () async throws -> StatusReport, build: MetricsSnapshot.Build
     ) {
+        self.status = status
         self.metrics = metrics
         self.readiness = readiness
         self.build = build
@@ -72,7 +75,7 @@ public struct Readiness: ResponseEncodable, Sendable {
     }
 }
 
-/// The admin plane: metrics, probes, version. On a listener of its own, for the operator's network.
+/// The admin plane: the status page, metrics, probes, version. On a listener of its own, for the operator's network.
 public enum AdminServer {
     struct Version: ResponseEncodable {
         var version: String
@@ -113,6 +116,8 @@ public enum AdminServer {
         router.get("version") { _, _ in
             Version(version: source.build.version, revision: source.build.revision, swift: source.build.swift)
         }
+        router.get("api/status") { _, _ in try await source.status() }
+        StatusPage.add(to: router)
         return router
     }
 }

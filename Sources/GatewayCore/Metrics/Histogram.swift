@@ -29,6 +29,32 @@ public struct Histogram: Equatable, Sendable {
 
     public var count: Int { counts.reduce(0, +) }
 
+    /// The value that the given share of the observations does not exceed, as Prometheus estimates it: evenly spread within
+    /// a bucket, and the last bound for what is above it. Nil where nothing was observed.
+    public func quantile(_ share: Double) -> Double? {
+        let rank = share * Double(count)
+        guard rank > 0 else { return nil }
+        var below = 0.0
+        for (bucket, bound) in bounds.enumerated() {
+            let inBucket = Double(counts[bucket])
+            if below + inBucket >= rank, inBucket > 0 {
+                let lower = bucket == 0 ? 0 : bounds[bucket - 1]
+                return lower + (bound - lower) * (rank - below) / inBucket
+            }
+            below += inBucket
+        }
+        return bounds.last
+    }
+
+    /// The observations that an earlier copy did not have.
+    public func since(_ earlier: Histogram) -> Histogram {
+        guard bounds == earlier.bounds else { return self }
+        var difference = self
+        for bucket in counts.indices { difference.counts[bucket] = max(0, counts[bucket] - earlier.counts[bucket]) }
+        difference.sum = sum - earlier.sum
+        return difference
+    }
+
     /// Adds the observations of another histogram with the same bounds.
     public mutating func add(_ other: Histogram) {
         guard bounds == other.bounds else { return }

@@ -3,13 +3,15 @@ public struct MetricsSnapshot: Sendable {
     public struct Token: Sendable {
         public var skill: String
         public var statistics: TokenCache.Statistics
-        /// Unix time; nil while there is no token.
+        /// Unix times; nil while there is no token.
         public var expiresAt: Double?
+        public var fetchedAt: Double?
 
-        public init(skill: String, statistics: TokenCache.Statistics, expiresAt: Double?) {
+        public init(skill: String, statistics: TokenCache.Statistics, expiresAt: Double?, fetchedAt: Double?) {
             self.skill = skill
             self.statistics = statistics
             self.expiresAt = expiresAt
+            self.fetchedAt = fetchedAt
         }
     }
 

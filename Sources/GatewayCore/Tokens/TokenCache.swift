@@ -15,6 +15,8 @@ public final class TokenCache: Sendable {
         public var fetchDurations = Histogram(bounds: Histogram.tokenFetchSeconds)
         public var hasHadToken = false
         public var expires: NIODeadline?
+        /// When the last token that came was asked for.
+        public var fetched: NIODeadline?
         public var lastFailure: TokenFetchFailure?
     }
 
@@ -199,6 +201,7 @@ public final class TokenCache: Sendable {
             switch result {
             case .success(let grant):
                 state.statistics.fetches[.success, default: 0] += 1
+                state.statistics.fetched = sent
                 state.statistics.lastFailure = nil
                 completion = state.machine.fetchSucceeded(grant, random: random, now: now)
             case .failure(let failure):

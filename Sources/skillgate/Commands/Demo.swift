@@ -36,16 +36,15 @@ struct Demo: AsyncParsableCommand {
             gatewayPort.fulfil(ports.first ?? 0)
         }
         let adminPort = Promised<Int>()
+        let sampler = StatusSampler(gateway)
         let admin = AdminServer.application(
             host: "127.0.0.1", port: 0,
-            source: AdminSource(
-                metrics: { try await gateway.metrics() }, readiness: { try await gateway.readiness() },
-                build: Build.information),
+            source: AdminSource(gateway, sampler),
             eventLoopGroup: control, logger: logger
         ) { adminPort.fulfil($0) }
         let services = ServiceGroup(
             configuration: .init(
-                services: [.init(service: admin), .init(service: gateway)],
+                services: [.init(service: admin), .init(service: sampler), .init(service: gateway)],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         async let gatewayRun: Void = services.run()
 
@@ -59,8 +58,9 @@ struct Demo: AsyncParsableCommand {
 
                 Still running, until interrupted:
                   gateway    \(tour.gateway)  (API key \(DemoConfiguration.apiKey))
-                  admin      \(tour.admin)/metrics
-                  simulator  \(tour.simulator)/_simulator/messages
+                  status     \(tour.admin)/
+                  metrics    \(tour.admin)/metrics
+                  simulator  \(tour.simulator)/_simulator
                 """)
             // Into a pipe or a file it would stay in the buffer.
             fflush(nil)

@@ -21,9 +21,8 @@ struct Serve: AsyncParsableCommand {
         let logger = Logger(label: "skillgate")
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)
-        let source = AdminSource(
-            metrics: { try await gateway.metrics() }, readiness: { try await gateway.readiness() },
-            build: Build.information)
+        let sampler = StatusSampler(gateway)
+        let source = AdminSource(gateway, sampler)
         var quiet = logger
         quiet.logLevel = .warning
         let admin = AdminServer.application(
@@ -39,7 +38,7 @@ struct Serve: AsyncParsableCommand {
             configuration: .init(
                 services: [
                     .init(service: admin), .init(service: gateway.evictionLog), .init(service: StartMemory()),
-                    .init(service: watch), .init(service: gateway),
+                    .init(service: sampler), .init(service: watch), .init(service: gateway),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         do {

@@ -35,6 +35,7 @@ final class Gateway: Service {
     private let group: MultiThreadedEventLoopGroup
     private let records: IdempotencyRecords
     private let logs: LogFiles
+    private let problems: ProblemLog
     let loops: [Loop]
     private let isDraining = Atomic<Bool>(false)
     private let onListening: @Sendable ([Int]) async -> Void
@@ -51,6 +52,7 @@ final class Gateway: Service {
         self.logger = logger
         self.controlLoop = controlLoop
         self.onListening = onListening
+        problems = ProblemLog(logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         records = IdempotencyRecords(configuration.idempotency, logger: logger)
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
@@ -63,9 +65,8 @@ final class Gateway: Service {
         current = Mutex(Current(configuration: configuration, roster: roster))
 
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
-        let problems = ProblemLog(logger)
         let failedAttempts = FailedAttempts()
-        let (records, logs) = (records, logs)
+        let (records, logs, problems) = (records, logs, problems)
         let names = (callers: roster.callerNames, skills: roster.skillNames)
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
@@ -303,22 +304,32 @@ final class Gateway: Service {
         return sum
     }
 
+    /// What all event loops have counted.
+    func instruments() async throws -> ForwardingInstruments {
+        var sum = ForwardingInstruments()
+        for loop in loops {
+            sum.add(try await loop.forwarder.eventLoop.submit { loop.forwarder.value.instruments }.get())
+        }
+        return sum
+    }
+
+    /// The newest first.
+    var recentProblems: [StatusReport.Problem] { problems.recent }
+
     func metrics() async throws -> MetricsSnapshot {
         let roster = current.withLock { $0.roster }
         var snapshot = MetricsSnapshot(
             callers: roster.callerNames, skills: roster.skillNames, build: Build.information)
-        for loop in loops {
-            snapshot.forwarding.add(
-                try await loop.forwarder.eventLoop.submit { loop.forwarder.value.instruments }.get())
-        }
+        snapshot.forwarding = try await instruments()
         snapshot.upstream = try await regionStatuses()
         let now = NIODeadline.now()
         let unixTime = UnixTime.now()
         snapshot.tokens = roster.skills.map { skill in
             let statistics = skill.tokens.statistics()
+            func wallClock(_ deadline: NIODeadline) -> Double { unixTime + Double((deadline - now).nanoseconds) * 1e-9 }
             return MetricsSnapshot.Token(
-                skill: skill.name, statistics: statistics,
-                expiresAt: statistics.expires.map { unixTime + Double(($0 - now).nanoseconds) * 1e-9 })
+                skill: skill.name, statistics: statistics, expiresAt: statistics.expires.map(wallClock),
+                fetchedAt: statistics.fetched.map(wallClock))
         }
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention

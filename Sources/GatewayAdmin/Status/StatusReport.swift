@@ -1,0 +1,150 @@
+public import Hummingbird
+
+/// What the status page shows: `GET /api/status`.
+public struct StatusReport: ResponseEncodable, Sendable {
+    public struct Region: Encodable, Sendable {
+        public var name: String
+        /// `closed`, `halfOpen` or `open`.
+        public var circuit: String
+        public var inFlightLimit: Int
+        public var connections: Connections
+        /// Amazon's answers since the start, by status in decimal.
+        public var answers: [String: Int]
+        /// In seconds, since the start; nil where there was no answer.
+        public var median: Double?
+        public var p99: Double?
+        public var outcomeUnknown: Int
+
+        public init(
+            name: String, circuit: String, inFlightLimit: Int, connections: Connections, answers: [String: Int],
+            median: Double?, p99: Double?, outcomeUnknown: Int
+        ) {
+            self.name = name
+            self.circuit = circuit
+            self.inFlightLimit = inFlightLimit
+            self.connections = connections
+            self.answers = answers
+            self.median = median
+            self.p99 = p99
+            self.outcomeUnknown = outcomeUnknown
+        }
+    }
+
+    public struct Connections: Encodable, Sendable {
+        public var idle: Int
+        public var busy: Int
+        public var connecting: Int
+
+        public init(idle: Int, busy: Int, connecting: Int) {
+            self.idle = idle
+            self.busy = busy
+            self.connecting = connecting
+        }
+    }
+
+    public struct Skill: Encodable, Sendable {
+        public var name: String
+        /// `valid`, `none` (never had one) or `expired`.
+        public var token: String
+        /// In seconds; nil while there is no token.
+        public var age: Double?
+        public var expiresIn: Double?
+        public var fetches: Int
+        public var failedFetches: Int
+
+        public init(
+            name: String, token: String, age: Double?, expiresIn: Double?, fetches: Int, failedFetches: Int
+        ) {
+            self.name = name
+            self.token = token
+            self.age = age
+            self.expiresIn = expiresIn
+            self.fetches = fetches
+            self.failedFetches = failedFetches
+        }
+    }
+
+    public struct Store: Encodable, Sendable {
+        /// `memory` or `redis`.
+        public var kind: String
+        public var up: Bool
+        /// In this process; nil where they are in Redis.
+        public var records: Int?
+        /// In seconds: how long accepted messages are remembered.
+        public var retention: Double
+        /// Outcomes that Redis has not confirmed.
+        public var backlog: Int?
+
+        public init(kind: String, up: Bool, records: Int?, retention: Double, backlog: Int?) {
+            self.kind = kind
+            self.up = up
+            self.records = records
+            self.retention = retention
+            self.backlog = backlog
+        }
+    }
+
+    /// A kind of trouble with messages, as it came up last.
+    public struct Problem: Encodable, Equatable, Sendable {
+        /// Unix time.
+        public var time: Double
+        public var problem: String
+        public var status: Int
+        public var region: String?
+        /// As in the answers.
+        public var proxyStatus: String
+        public var detail: String
+        /// How often, since the start.
+        public var count: Int
+
+        public init(
+            time: Double, problem: String, status: Int, region: String?, proxyStatus: String, detail: String, count: Int
+        ) {
+            self.time = time
+            self.problem = problem
+            self.status = status
+            self.region = region
+            self.proxyStatus = proxyStatus
+            self.detail = detail
+            self.count = count
+        }
+    }
+
+    /// Unix time.
+    public var time: Double
+    public var startedAt: Double
+    public var version: String
+    public var ready: Bool
+    public var draining: Bool
+    public var inFlight: Int
+    /// Messages since the start.
+    public var replayed: Int
+    public var refused: Int
+    public var regions: [Region]
+    public var skills: [Skill]
+    public var store: Store
+    /// The newest first.
+    public var problems: [Problem]
+    /// The oldest first.
+    public var history: [TrafficHistory.Point]
+
+    public init(
+        time: Double, startedAt: Double, version: String, ready: Bool, draining: Bool, inFlight: Int, replayed: Int,
+        refused: Int, regions: [Region], skills: [Skill], store: Store, problems: [Problem],
+        history: [TrafficHistory.Point]
+    ) {
+        self.time = time
+        self.startedAt = startedAt
+        self.version = version
+        self.ready = ready
+        self.draining = draining
+        self.inFlight = inFlight
+        self.replayed = replayed
+        self.refused = refused
+        self.regions = regions
+        self.skills = skills
+        self.store = store
+        self.problems = problems
+        self.history = history
+    }
+}

@@ -1,0 +1,84 @@
+public import GatewayCore
+
+/// The traffic of the last minutes, for plots: what passed between one look at the counters and the next.
+///
+/// Pure: time is passed in.
+public struct TrafficHistory: Sendable {
+    public struct Region: Encodable, Equatable, Sendable {
+        /// Messages a second that Amazon answered.
+        public var answered: Double
+        /// Of those, the ones that were not accepted.
+        public var refused: Double
+        /// In seconds, from a message to its answer; nil where there was none.
+        public var median: Double?
+        public var p99: Double?
+    }
+
+    public struct Point: Encodable, Equatable, Sendable {
+        /// Unix time, at the end of what it tells of.
+        public var time: Double
+        /// By name.
+        public var regions: [String: Region]
+        /// Messages a second that the gateway refused, and that it answered again.
+        public var refusedHere: Double
+        public var replayed: Double
+    }
+
+    /// What the counters said at one look.
+    private struct Totals {
+        var time: Double
+        var answered = ByRegion { _ in 0 }
+        var refused = ByRegion { _ in 0 }
+        var durations: ByRegion<Histogram>
+        var refusedHere = 0
+        var replayed = 0
+
+        init(_ instruments: ForwardingInstruments, time: Double) {
+            self.time = time
+            durations = ByRegion { instruments.messageDuration($0, .upstream) }
+            for (series, count) in instruments.messages {
+                switch (series.source, series.region) {
+                case (.upstream, let region?):
+                    answered[region] += count
+                    if series.status != 202 { refused[region] += count }
+                case (.upstream, nil): break
+                case (.gateway, _): refusedHere += count
+                case (.replay, _): replayed += count
+                }
+            }
+        }
+    }
+
+    private let limit: Int
+    private var last: Totals?
+    public private(set) var points: [Point] = []
+
+    /// - Parameter limit: points that are kept.
+    public init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Takes what the counters say now.
+    ///
+    /// - Parameter time: Unix time.
+    public mutating func add(_ instruments: ForwardingInstruments, time: Double) {
+        let now = Totals(instruments, time: time)
+        defer { last = now }
+        // A clock that was set back tells no rates.
+        guard let last, time > last.time else { return }
+        let seconds = time - last.time
+        var regions: [String: Region] = [:]
+        for region in GatewayCore.Region.allCases {
+            let durations = now.durations[region].since(last.durations[region])
+            regions[region.name] = Region(
+                answered: Double(now.answered[region] - last.answered[region]) / seconds,
+                refused: Double(now.refused[region] - last.refused[region]) / seconds,
+                median: durations.quantile(0.5), p99: durations.quantile(0.99))
+        }
+        points.append(
+            Point(
+                time: time, regions: regions, refusedHere: Double(now.refusedHere - last.refusedHere) / seconds,
+                replayed: Double(now.replayed - last.replayed) / seconds))
+        if points.count > limit { points.removeFirst(points.count - limit) }
+    }
+}
