@@ -228,7 +228,10 @@ let package = Package(
                 "GatewayRedis",
                 "GatewayServer",
                 "GatewayUpstream",
+                "TestSupport",
                 "TokenEndpointClient",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings
         ),
