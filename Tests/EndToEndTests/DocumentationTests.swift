@@ -1,0 +1,54 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Each page's commands are run as its reader would run them.
+@Suite(.serialized) struct DocumentationTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    private static let root = folder.deletingLastPathComponent().deletingLastPathComponent()
+
+    /// Pages with commands in them.
+    private static let pages: [String] = {
+        let docs =
+            (try? FileManager.default.contentsOfDirectory(atPath: root.appendingPathComponent("Docs").path)) ?? []
+        return (["README.md"] + docs.filter { $0.hasSuffix(".md") }.map { "Docs/" + $0 }.sorted()).filter { path in
+            let text = try? String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
+            return text?.contains("```sh") == true || text?.contains("<!-- test:") == true
+        }
+    }()
+
+    @Test(arguments: pages)
+    func `what a page says can be done`(page: String) async throws {
+        let python = try #require(ProcessInfo.processInfo.environment["TEST_PYTHON"])
+        let reader = try RunningProcess(python, [Self.folder.appendingPathComponent("Python/docs.py").path, page])
+        defer { reader.signal(SIGKILL) }
+        let output = await reader.output()
+        #expect(await reader.exitStatus() == 0, "\(output)")
+    }
+
+    @Test func `links between pages lead somewhere`() throws {
+        for page in try Self.allPages() {
+            let file = Self.root.appendingPathComponent(page)
+            let text = try String(contentsOf: file, encoding: .utf8)
+            for link in text.matches(of: /\]\(([^)\s]+)\)/).map({ String($0.1) }) where !link.contains("://") {
+                let parts = link.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+                let target =
+                    parts[0].isEmpty
+                    ? file : file.deletingLastPathComponent().appendingPathComponent(String(parts[0]))
+                #expect(FileManager.default.fileExists(atPath: target.path), "\(page): \(link)")
+                guard parts.count == 2, target.pathExtension == "md" else { continue }
+                let headings = try String(contentsOf: target, encoding: .utf8).matches(of: /(?m)^#+ (.+)$/).map {
+                    $0.1.lowercased().filter { $0.isLetter || $0.isNumber || " -_".contains($0) }
+                        .replacingOccurrences(of: " ", with: "-")
+                }
+                #expect(headings.contains(String(parts[1])), "\(page): \(link)")
+            }
+        }
+    }
+
+    private static func allPages() throws -> [String] {
+        let files = FileManager.default.enumerator(atPath: root.appendingPathComponent("Docs").path)
+        let names = (files?.allObjects as? [String] ?? []).filter { $0.hasSuffix(".md") }
+        return ["README.md"] + names.map { "Docs/" + $0 }
+    }
+}
