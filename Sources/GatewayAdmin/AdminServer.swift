@@ -8,14 +8,17 @@ public struct AdminSource: Sendable {
     public var metrics: @Sendable () async throws -> MetricsSnapshot
     public var readiness: @Sendable () async throws -> Readiness
     public var status: @Sendable () async throws -> StatusReport
+    public var goneUsers: @Sendable () -> [UserRegions.GoneUser]
     public var build: MetricsSnapshot.Build
 
     public init(
         metrics: @escaping @Sendable () async throws -> MetricsSnapshot,
         readiness: @escaping @Sendable () async throws -> Readiness,
-        status: @escaping @Sendable () async throws -> StatusReport, build: MetricsSnapshot.Build
+        status: @escaping @Sendable () async throws -> StatusReport,
+        goneUsers: @escaping @Sendable () -> [UserRegions.GoneUser], build: MetricsSnapshot.Build
     ) {
         self.status = status
+        self.goneUsers = goneUsers
         self.metrics = metrics
         self.readiness = readiness
         self.build = build
@@ -83,6 +86,21 @@ public enum AdminServer {
         var swift: String
     }
 
+    /// For whoever keeps the list of users: these may be deleted.
+    struct GoneUsers: ResponseEncodable {
+        struct User: Encodable {
+            var userID: String
+            var skill: String
+
+            enum CodingKeys: String, CodingKey {
+                case userID = "userId"
+                case skill
+            }
+        }
+
+        var users: [User]
+    }
+
     /// - Parameter onListening: told the port once the listener is bound.
     public static func application(
         host: String, port: Int, source: AdminSource, eventLoopGroup: any EventLoopGroup, logger: Logger,
@@ -115,6 +133,9 @@ public enum AdminServer {
         }
         router.get("version") { _, _ in
             Version(version: source.build.version, revision: source.build.revision, swift: source.build.swift)
+        }
+        router.get("api/gone-users") { _, _ in
+            GoneUsers(users: source.goneUsers().map { .init(userID: $0.userID, skill: $0.skill) })
         }
         router.get("api/status") { _, _ in try await source.status() }
         StatusPage.add(to: router)

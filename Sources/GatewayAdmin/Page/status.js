@@ -138,6 +138,7 @@ function show(report) {
     ['Not accepted', decimal(count((status) => status !== '202'))],
     ['Answered again', decimal(report.replayed)],
     ['Refused here', decimal(report.refused)],
+    ['Users gone', decimal(report.usersGone)],
   ]);
   plot('rate', report, (region) => region.answered, decimal);
   plot('latency', report, (region) => region.p99 ?? null, seconds);

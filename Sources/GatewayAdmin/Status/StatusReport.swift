@@ -123,6 +123,8 @@ public struct StatusReport: ResponseEncodable, Sendable {
     public var regions: [Region]
     public var skills: [Skill]
     public var store: Store
+    /// Users that no region knew; who they are is at `/api/gone-users`.
+    public var usersGone: Int
     /// The newest first.
     public var problems: [Problem]
     /// The oldest first.
@@ -130,9 +132,10 @@ public struct StatusReport: ResponseEncodable, Sendable {
 
     public init(
         time: Double, startedAt: Double, version: String, ready: Bool, draining: Bool, inFlight: Int, replayed: Int,
-        refused: Int, regions: [Region], skills: [Skill], store: Store, problems: [Problem],
+        refused: Int, regions: [Region], skills: [Skill], store: Store, usersGone: Int, problems: [Problem],
         history: [TrafficHistory.Point]
     ) {
+        self.usersGone = usersGone
         self.time = time
         self.startedAt = startedAt
         self.version = version

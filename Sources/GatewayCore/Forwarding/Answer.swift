@@ -6,6 +6,8 @@ public struct Answer: Equatable, Sendable {
         /// What became of an idempotency key.
         case report(KeyReport.State)
         case accessToken(IssuedAccessToken)
+        /// Where a user lives, as somebody said.
+        case userRegion(Region)
     }
 
     /// Who said it; a label of the metrics.
@@ -29,7 +31,7 @@ public struct Answer: Equatable, Sendable {
         switch content {
         case .upstream(let answer): answer.status
         case .refusal(let refusal): refusal.problem.row.status
-        case .report, .accessToken: 200
+        case .report, .accessToken, .userRegion: 200
         }
     }
 
@@ -37,7 +39,7 @@ public struct Answer: Equatable, Sendable {
         if isReplay { return .replay }
         return switch content {
         case .upstream: .upstream
-        case .refusal, .report, .accessToken: .gateway
+        case .refusal, .report, .accessToken, .userRegion: .gateway
         }
     }
 }

@@ -5,17 +5,37 @@ extension Forwarding {
         let caller: Caller
         let skill: Skill
         let user: UserID
-        let region: Region
+        /// Where it goes; another one once that has refused it, if it may be tried elsewhere.
+        var region: Region
         let key: IdempotencyKey?
         let consent: Bool
+        /// Regions to try in turn, where the one it goes to is a guess.
+        private var regionsLeft: [Region]
+        private var refusals = 0
+        private var refusalsNotFound = 0
 
-        init(caller: Caller, skill: Skill, user: UserID, region: Region, key: IdempotencyKey?, consent: Bool) {
+        init(
+            caller: Caller, skill: Skill, user: UserID, region: Region, regionsLeft: [Region], key: IdempotencyKey?,
+            consent: Bool
+        ) {
             self.caller = caller
             self.skill = skill
             self.user = user
             self.region = region
+            self.regionsLeft = regionsLeft
             self.key = key
             self.consent = consent
+        }
+
+        var nextRegion: Region? { regionsLeft.first }
+        var wasTriedElsewhere: Bool { refusals > 0 }
+        /// All three said 404.
+        var isUnknownEverywhere: Bool { refusalsNotFound == Region.allCases.count }
+
+        func wasRefusedAs(_ status: Int) {
+            refusals += 1
+            if status == 404 { refusalsNotFound += 1 }
+            if !regionsLeft.isEmpty { regionsLeft.removeFirst() }
         }
     }
 }

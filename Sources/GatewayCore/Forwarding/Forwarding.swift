@@ -9,8 +9,8 @@ import NIOCore
 /// Everything that can fail on the gateway's side comes before the claim, so that a message that is claimed and not
 /// sent is one for microseconds. From the claim on, the way is gone to its end whatever the caller does.
 final class Forwarding {
-    private let forwarder: MessageForwarder
-    private let snapshot: ConfigurationSnapshot
+    let forwarder: MessageForwarder
+    let snapshot: ConfigurationSnapshot
     private let request: InboundRequest
     private let peer: Peer
     private let userSegment: Range<Int>
@@ -18,22 +18,22 @@ final class Forwarding {
     private let started: NIODeadline
     private let deadline: NIODeadline
 
-    private var labels = ForwardingInstruments.Labels()
+    private(set) var labels = ForwardingInstruments.Labels()
     /// Whose messages in flight this one counts among.
     private var entered: CallerUsage?
     private var authentication: CallerDirectory.Method?
-    private var message: Message?
+    private(set) var message: Message?
     private var claim: IdempotencyClaim?
     private var claimedAt: NIODeadline?
-    private var token: AccessToken?
+    private(set) var token: AccessToken?
     /// The shared store cannot be reached, and the configuration says to send all the same.
     private var isDeduplicatedLocally = false
     /// Times this message was written to a socket.
     private var sends = 0
-    private var sentAt: NIODeadline
-    private var askedForConnection: NIODeadline
-    /// The 403 that is passed on if the message cannot be sent once more.
-    private var firstRefusal: UpstreamAnswer?
+    private(set) var sentAt: NIODeadline
+    private(set) var askedForConnection: NIODeadline
+    /// The refusal that is passed on if the message cannot be sent once more, or elsewhere.
+    var firstRefusal: UpstreamAnswer?
 
     init(
         _ request: InboundRequest, from peer: Peer, user: Range<Int>, recipient: any AnswerRecipient,
@@ -57,7 +57,7 @@ final class Forwarding {
             let message = try look()
             self.message = message
             audit(nil)
-            if !replay(message) { obtainToken(message, now: started) }
+            if !replay(message) { sendUnlessGone(message) }
         } catch {
             audit(error.problem)
             finish(.refusal(error))
@@ -87,12 +87,27 @@ final class Forwarding {
         } catch {
             throw Refusal(.messageInvalid, error.detail)
         }
-        let region = try fields.region(in: configuration.regions, default: skill.defaultRegion)
+        let stated = try fields.statedRegion(in: configuration.regions)
+        let known = stated ?? forwarder.users.region(of: user)
+        let region =
+            if let known { known } else {
+                try fields.assumedRegion(of: skill, for: caller, configuration.discovery)
+            }
         labels.region = region
         guard caller.regions.contains(region) else {
             throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
         }
-        return Message(caller: caller, skill: skill, user: user, region: region, key: key, consent: consent)
+        let isGuess = known == nil && configuration.discovery == .probe
+        return Message(
+            caller: caller, skill: skill, user: user, region: region,
+            regionsLeft: isGuess ? Region.allCases.filter { $0 != region && caller.regions.contains($0) } : [],
+            key: key,
+            consent: consent)
+    }
+
+    private func sendUnlessGone(_ message: Message) {
+        guard !forwarder.users.isGone(message.user, now: started) else { return refuseUnsent(.userGone) }
+        obtainToken(message, now: started)
     }
 
     private func audit(_ problem: Problem?) {
@@ -149,7 +164,7 @@ final class Forwarding {
 
     // MARK: Connection
 
-    private func obtainConnection(_ message: Message, now: NIODeadline) {
+    func obtainConnection(_ message: Message, now: NIODeadline) {
         askedForConnection = now
         guard now < deadline else { return refuseUnsent(UpstreamUnavailable.connectTimeout.refusal) }
         if let result = forwarder.pools[message.region].lease(for: self) {
@@ -157,7 +172,7 @@ final class Forwarding {
         }
     }
 
-    private func connectionObtained(
+    func connectionObtained(
         _ message: Message, _ result: Result<any UpstreamConnection, UpstreamUnavailable>, now: NIODeadline
     ) {
         switch result {
@@ -274,7 +289,8 @@ final class Forwarding {
         }
         sentAt = now
         sends += 1
-        forwarder.instruments.attempted(message.region, sends == 1 ? .first : .tokenRenewed)
+        let again: ForwardingInstruments.AttemptReason = message.wasTriedElsewhere ? .otherRegion : .tokenRenewed
+        forwarder.instruments.attempted(message.region, sends == 1 ? .first : again)
     }
 
     /// Why this is too late to write a byte. A process that was paused, nobody knows for how long, wakes up harmless:
@@ -290,7 +306,7 @@ final class Forwarding {
     }
 
     /// Amazon refused the token: once a message, a newer one is worth another try, since a 403 did not accept it.
-    private func sendAgain(after answer: UpstreamAnswer) {
+    func sendAgain(after answer: UpstreamAnswer) {
         guard let message, let token else { return }
         guard sends == 1 else {
             message.skill.tokens.refusedAgain(on: forwarder.eventLoop)
@@ -340,7 +356,7 @@ final class Forwarding {
     }
 
     /// The record first, then the caller: who is told 202 finds that answer again.
-    private func settle(_ settlement: Settlement, _ content: Answer.Content) {
+    func settle(_ settlement: Settlement, _ content: Answer.Content) {
         guard let claim, claimedAt != nil else { return finish(content) }
         let answer = Answer(content, region: message?.region)
         switch forwarder.store.settle(claim, settlement, answer: answer, on: forwarder.eventLoop) {
@@ -365,37 +381,4 @@ final class Forwarding {
     private var left: Duration { Duration(from: forwarder.eventLoop.now, to: deadline) }
 
     private var tokenTimeout: Duration { min(left, snapshot.configuration.limits.tokenTimeout) }
-}
-
-extension Forwarding: UpstreamReceiver {
-    var owner: Int { labels.caller ?? 0 }
-    func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
-        guard let message else { return }
-        let now = forwarder.eventLoop.now
-        forwarder.instruments.waited(message.region, seconds: (now - askedForConnection).inSeconds)
-        connectionObtained(message, result, now: now)
-    }
-
-    func upstreamAnswered(_ answer: UpstreamAnswer) {
-        guard let message else { return }
-        let duration = forwarder.eventLoop.now - sentAt
-        forwarder.instruments.upstreamAnswered(message.region, status: answer.status, seconds: duration.inSeconds)
-        switch AnswerDisposition(status: answer.status, strict5xx: snapshot.configuration.strict5xx) {
-        case .accepted:
-            let accepted = AcceptedAnswer(status: answer.status, region: message.region, requestID: answer.requestID)
-            settle(.accepted(accepted), .upstream(answer))
-        case .refused: settle(.released, .upstream(answer))
-        case .tokenRefused: sendAgain(after: answer)
-        case .unknown:
-            var refusal = Refusal(
-                .outcomeUnknownGatewayAnswer,
-                "status \(answer.status) came from in front of the API; the message may have been accepted")
-            refusal.receivedStatus = answer.status
-            settle(.unknown, .refusal(refusal))
-        }
-    }
-
-    func upstreamFailed(_ failure: UpstreamFailure) {
-        settle(.unknown, .refusal(failure.refusal))
-    }
 }

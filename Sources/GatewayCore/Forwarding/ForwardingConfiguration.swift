@@ -7,6 +7,14 @@ public struct ForwardingConfiguration: Sendable {
         case reject
     }
 
+    /// What becomes of a message whose region is only the skill's default, or not known at all.
+    public enum Discovery: String, CaseIterable, Sendable {
+        /// It is sent to the default, or refused.
+        case off
+        /// If the first region does not know the user, the others are tried.
+        case probe
+    }
+
     public struct Limits: Equatable, Sendable {
         /// From the request's last byte to the answer.
         public var deadline = Duration.seconds(10)
@@ -33,6 +41,7 @@ public struct ForwardingConfiguration: Sendable {
     public var concurrentDuplicates = ConcurrentDuplicates.wait
     /// Amazon's 500 leaves the outcome unknown instead of proving that the message was not accepted.
     public var strict5xx = false
+    public var discovery = Discovery.off
     /// One of so many accepted messages has a line in the access log.
     public var acceptedPerLogLine = 1
 

@@ -21,6 +21,9 @@ public final class MessageForwarder {
     var requestBuffer = ByteBuffer()
     public internal(set) var instruments = ForwardingInstruments()
     let logs: Logs
+    let users: UserRegions
+    /// Of each skill, by its place, the generation of a token that Amazon has accepted a message with.
+    private var provenGenerations: [UInt64?] = []
     private let failedAttempts: FailedAttempts
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onProblem: @Sendable (Refusal, Region?) -> Void
@@ -43,13 +46,14 @@ public final class MessageForwarder {
     /// - Parameters:
     ///   - fingerprintKey: the same on every replica that shares the store.
     ///   - origin: of the attempts made here; no other event loop of any replica has the same, ever.
-    ///   - failedAttempts: the same for all event loops.
+    ///   - failedAttempts, users: the same for all event loops.
     ///   - wallClock: says when access tokens of callers expire.
     ///   - onProblem: told of each refusal that an operator may want to know of.
     public init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKey: SymmetricKey, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
-        failedAttempts: FailedAttempts = FailedAttempts(), wallClock: @escaping @Sendable () -> UnixTimestamp,
+        failedAttempts: FailedAttempts = FailedAttempts(), users: UserRegions = UserRegions(),
+        wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
     ) {
         snapshot = ConfigurationSnapshot(configuration)
@@ -59,6 +63,7 @@ public final class MessageForwarder {
         self.eventLoop = eventLoop
         self.origin = origin
         self.failedAttempts = failedAttempts
+        self.users = users
         self.wallClock = wallClock
         self.logs = logs
         self.onProblem = onProblem
@@ -75,6 +80,7 @@ public final class MessageForwarder {
     ///   - callerNames, skillNames: by their labels.
     public func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
         snapshot = ConfigurationSnapshot(configuration)
+        provenGenerations = []
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
@@ -87,6 +93,9 @@ public final class MessageForwarder {
                 Forwarding(request, from: peer, user: user, recipient: recipient, on: self).begin()
             case .idempotencyKey(let key):
                 KeyInquiry(forwarder: self, request: request, peer: peer).begin(key, recipient)
+            case .userRegion(let user):
+                recipient.answered(
+                    RegionStatement(forwarder: self, request: request, peer: peer, user: user).answer())
             case .accessToken:
                 recipient.answered(AccessTokenExchange(forwarder: self, request: request, peer: peer).answer())
             }
@@ -125,6 +134,17 @@ public final class MessageForwarder {
             retryAfterSeconds: seconds)
     }
 
+    // MARK: Which tokens are good
+
+    func proven(_ token: AccessToken, of skill: Skill) {
+        while provenGenerations.count <= skill.index { provenGenerations.append(nil) }
+        if provenGenerations[skill.index] != token.generation { provenGenerations[skill.index] = token.generation }
+    }
+
+    func isProven(_ token: AccessToken, of skill: Skill) -> Bool {
+        skill.index < provenGenerations.count && provenGenerations[skill.index] == token.generation
+    }
+
     func unixTime() -> Int { wallClock().seconds }
 
     // MARK: Routes
@@ -133,6 +153,7 @@ public final class MessageForwarder {
     private enum Route {
         case message(user: Range<Int>)
         case idempotencyKey(Range<Int>)
+        case userRegion(user: Range<Int>)
         case accessToken
     }
 
@@ -143,6 +164,8 @@ public final class MessageForwarder {
             (route, method) = (.message(user: user), (.post, "POST"))
         } else if let key = Self.segment(of: request, behind: "/v1/idempotency-keys/") {
             (route, method) = (.idempotencyKey(key), (.get, "GET"))
+        } else if let user = Self.segment(of: request, behind: "/v1/users/", before: "/region") {
+            (route, method) = (.userRegion(user: user), (.put, "PUT"))
         } else if snapshot.configuration.callers.tokens.areIssued && Self.isTokenEndpoint(request) {
             (route, method) = (.accessToken, (.post, "POST"))
         } else {
@@ -158,13 +181,17 @@ public final class MessageForwarder {
         return route
     }
 
-    /// The one segment behind `prefix`.
-    private static func segment(of request: InboundRequest, behind prefix: StaticString) -> Range<Int>? {
+    /// The one segment behind `prefix` and before `suffix`.
+    private static func segment(
+        of request: InboundRequest, behind prefix: StaticString, before suffix: StaticString = ""
+    ) -> Range<Int>? {
         let headBytes = request.headBytes
         let bytes = headBytes.readableBytesUInt8Span
         let path = request.head.path
-        let segment = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)..<path.upperBound
-        guard bytes.isEqual(path.lowerBound..<segment.lowerBound, to: prefix),
+        let start = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)
+        let segment = start..<max(start, path.upperBound - suffix.utf8CodeUnitCount)
+        guard bytes.isEqual(path.lowerBound..<start, to: prefix),
+            bytes.isEqual(segment.upperBound..<path.upperBound, to: suffix),
             bytes.first(UInt8(ascii: "/"), in: segment) == segment.upperBound
         else { return nil }
         return segment

@@ -26,6 +26,7 @@ public enum Problem: String, CaseIterable, Sendable {
     case userIDInvalid = "user-id-invalid"
     case skillRequired = "skill-required"
     case regionUnknown = "region-unknown"
+    case userGone = "user-gone"
     case idempotencyKeyInvalid = "idempotency-key-invalid"
     case idempotencyKeyRequired = "idempotency-key-required"
     case idempotencyKeyReused = "idempotency-key-reused"
@@ -100,6 +101,7 @@ public enum Problem: String, CaseIterable, Sendable {
         case .userIDInvalid: malformed(400, "The userId is not valid")
         case .skillRequired: malformed(400, "The skill must be named")
         case .regionUnknown: malformed(400, "The region of the user is not known")
+        case .userGone: malformed(404, "The user does not exist any more")
         case .idempotencyKeyInvalid: malformed(400, "The idempotency key is not valid")
         case .idempotencyKeyRequired: malformed(400, "An idempotency key is required")
         case .idempotencyKeyReused: malformed(422, "The idempotency key was used for another message")

@@ -60,6 +60,13 @@ extension UpstreamAnswer {
     }
 }
 
+extension Refusal {
+    static var userGone: Refusal {
+        Refusal(
+            .userGone, "no region knew this user a while ago; the user has disabled the skill, or the userId is wrong")
+    }
+}
+
 /// What a claim found.
 extension Refusal {
     static var outcomeUnknownEarlier: Refusal {

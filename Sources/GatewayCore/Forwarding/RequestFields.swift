@@ -69,8 +69,8 @@ struct RequestFields {
         }
     }
 
-    /// Stated in the request, or the skill's default.
-    func region(in directory: RegionDirectory, default defaultRegion: Region?) throws(Refusal) -> Region {
+    /// Where the user lives, as the request has it.
+    func statedRegion(in directory: RegionDirectory) throws(Refusal) -> Region? {
         let bytes = headBytes.readableBytesUInt8Span
         var stated: Region?
         if let field = head.gatewayRegion {
@@ -91,10 +91,19 @@ struct RequestFields {
             }
             stated = region
         }
-        if let region = stated ?? defaultRegion { return region }
+        return stated
+    }
+
+    /// Where to try it first if nobody knows where the user lives: the skill's default, or, where that may be found out, the first
+    /// region there is for the caller.
+    func assumedRegion(
+        of skill: Skill, for caller: Caller, _ discovery: ForwardingConfiguration.Discovery
+    ) throws(Refusal) -> Region {
+        if let region = skill.defaultRegion { return region }
+        if discovery == .probe, let region = Region.allCases.first(where: caller.regions.contains) { return region }
         throw Refusal(
             .regionUnknown,
             "expected field `Gateway-Region` (`NA`, `EU`, `FE`) or `Gateway-Api-Endpoint` (the user's "
-                + "`context.System.apiEndpoint`); the skill has no default region")
+                + "`context.System.apiEndpoint`); nothing was learned of the user, and the skill has no default region")
     }
 }

@@ -28,6 +28,8 @@ public final class AnswerEncoder: Sendable {
         case .refusal(let refusal): write(refusal, answer, to: &buffer, keepsAlive: keepsAlive)
         case .report(let state): write(state, to: &buffer, keepsAlive: keepsAlive)
         case .accessToken(let token): write(token, to: &buffer, keepsAlive: keepsAlive)
+        case .userRegion(let region):
+            writeOK(ByteBuffer(string: "{\"region\":\"\(region.name)\"}"), to: &buffer, keepsAlive: keepsAlive)
         }
     }
 

@@ -54,6 +54,7 @@ extension RequestHead {
         let method: Method =
             switch methodEnd - line.lowerBound {
             case 3 where bytes.isEqual(line.lowerBound..<methodEnd, to: "GET"): .get
+            case 3 where bytes.isEqual(line.lowerBound..<methodEnd, to: "PUT"): .put
             case 4 where bytes.isEqual(line.lowerBound..<methodEnd, to: "POST"): .post
             default: .other
             }

@@ -2,7 +2,7 @@
 ///
 /// No field is copied and none that is not named here is kept: what the gateway does not know it cannot forward.
 public struct RequestHead: Equatable, Sendable {
-    public enum Method: Equatable, Sendable { case get, post, other }
+    public enum Method: Equatable, Sendable { case get, post, put, other }
 
     /// How the content is delimited (RFC 9112 section 6).
     public enum Framing: Equatable, Sendable {

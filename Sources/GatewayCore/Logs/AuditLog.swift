@@ -10,6 +10,8 @@ public final class AuditLog {
         case inquiry
         /// An access token of the gateway.
         case accessToken = "access-token"
+        /// Where a user lives.
+        case userRegion = "user-region"
     }
 
     let lines: LogLines

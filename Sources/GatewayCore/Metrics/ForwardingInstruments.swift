@@ -49,6 +49,8 @@ public struct ForwardingInstruments: Sendable {
     public enum AttemptReason: String, CaseIterable, Sendable {
         case first
         case tokenRenewed = "token_renewed"
+        /// The first region did not know the user.
+        case otherRegion = "other_region"
         /// The connection was found dead before a byte was written.
         case connectionLost = "connection_lost"
     }

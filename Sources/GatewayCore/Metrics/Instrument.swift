@@ -15,6 +15,8 @@ public enum Instrument: String, CaseIterable, Sendable {
     case tokenFetchDuration = "skillgate_token_fetch_duration_seconds"
     case tokenExpiry = "skillgate_token_expiry_timestamp_seconds"
     case tokenForcedRenewals = "skillgate_token_forced_renewals_total"
+    case regionsLearned = "skillgate_regions_learned_total"
+    case usersGone = "skillgate_users_gone"
     case idempotencyBegins = "skillgate_idempotency_begins_total"
     case idempotencyRecords = "skillgate_idempotency_records"
     case idempotencyEvictions = "skillgate_idempotency_evictions_total"
@@ -41,12 +43,12 @@ public enum Instrument: String, CaseIterable, Sendable {
 
     public var kind: Kind {
         switch self {
-        case .messages, .upstreamAttempts, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
+        case .messages, .upstreamAttempts, .regionsLearned, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
             .idempotencyEvictions, .idempotencyStoreFailures, .idempotencyStoreWipes, .outcomeUnknown, .rejected,
             .logLinesDropped, .configurationReloads, .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
-        case .messagesInFlight, .upstreamConnections, .upstreamInFlightLimit, .circuitState, .tokenExpiry,
+        case .messagesInFlight, .upstreamConnections, .upstreamInFlightLimit, .circuitState, .usersGone, .tokenExpiry,
             .idempotencyRecords,
             .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyBacklog,
             .buildInfo, .configurationLastReloadSuccess, .processResidentMemory, .processVirtualMemory,
@@ -72,6 +74,8 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .tokenFetchDuration: "Duration of requests to the token endpoint."
         case .tokenExpiry: "When the token at hand stops being used (Unix time)."
         case .tokenForcedRenewals: "Fetches because Amazon refused a token that had not expired."
+        case .regionsLearned: "Users whose region was learned, by how."
+        case .usersGone: "Users that no region knew, and whose messages are answered 404 here for a while."
         case .idempotencyBegins: "Claims of an idempotency key, by what they found."
         case .idempotencyRecords: "Idempotency records at hand, by state."
         case .idempotencyEvictions: "Idempotency records removed, by reason."

@@ -61,6 +61,7 @@ public struct MetricsSnapshot: Sendable {
     /// How long a record is kept, as configured.
     public var retention = Duration.zero
     public var tokens: [Token] = []
+    public var users = UserRegions.Statistics()
     /// By log; those that are kept.
     public var droppedLogLines: [(log: String, count: Int)] = []
     public var reloads: Reloads?
@@ -84,6 +85,12 @@ public struct MetricsSnapshot: Sendable {
         renderMessages(to: &page)
         renderUpstream(to: &page)
         renderTokens(to: &page)
+        page.family(.regionsLearned)
+        for source in UserRegions.Source.allCases {
+            page.sample(.regionsLearned, [("how", source.rawValue)], users.learned[source] ?? 0)
+        }
+        page.family(.usersGone)
+        page.sample(.usersGone, [], users.gone)
         renderIdempotency(to: &page)
         page.family(.rejected)
         for problem in Problem.allCases {

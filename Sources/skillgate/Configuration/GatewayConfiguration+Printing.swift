@@ -21,6 +21,7 @@ extension GatewayConfiguration {
             ("regions", regionsNode),
             ("tokenEndpoint", Node(tokenEndpoint)),
             ("upstream", upstreamNode),
+            ("discovery", Node(discovery.rawValue)),
             ("skills", .list(skills.map(Self.node))),
             ("callers", .list(callers.enumerated().filter { $0.offset != anonymousCaller }.map { node($0.element) })),
         ]

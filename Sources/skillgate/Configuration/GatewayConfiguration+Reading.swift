@@ -64,6 +64,7 @@ extension GatewayConfiguration {
         admin = root.section("admin") { $0.value("address", .address, default: admin) }
         readRegions(root)
         readUpstream(root, secrets)
+        discovery = root.value("discovery", .choice, default: discovery)
         readSkills(root, secrets)
         readCallers(root, secrets)
         readIdempotency(root, secrets)

@@ -74,6 +74,7 @@ struct GatewayConfiguration: Sendable {
     var aliases = ByRegion { APIEndpoint.officialAliases($0) }
     var tokenEndpoint = "https://api.amazon.com/auth/o2/token"
     var upstream = Upstream()
+    var discovery = ForwardingConfiguration.Discovery.off
     var skills: [SkillConfiguration] = []
     var callers: [CallerConfiguration] = []
     /// Nil: no access token is issued.

@@ -25,7 +25,8 @@ extension Gateway {
             refused: refused,
             regions: Region.allCases.map { Self.report($0, snapshot, answers: answers[$0]) },
             skills: zip(readiness.skills, snapshot.tokens).map { Self.report($0, $1, now: now) },
-            store: Self.report(readiness.store, snapshot), problems: recentProblems, history: history)
+            store: Self.report(readiness.store, snapshot), usersGone: snapshot.users.gone, problems: recentProblems,
+            history: history)
     }
 
     private static func report(

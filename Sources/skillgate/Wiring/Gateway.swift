@@ -36,6 +36,7 @@ final class Gateway: Service {
     private let records: IdempotencyRecords
     private let logs: LogFiles
     private let problems: ProblemLog
+    let users = UserRegions()
     let loops: [Loop]
     private let isDraining = Atomic<Bool>(false)
     private let onListening: @Sendable ([Int]) async -> Void
@@ -66,7 +67,7 @@ final class Gateway: Service {
 
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
         let failedAttempts = FailedAttempts()
-        let (records, logs, problems) = (records, logs, problems)
+        let (records, logs, problems, users) = (records, logs, problems, users)
         let names = (callers: roster.callerNames, skills: roster.skillNames)
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
@@ -82,6 +83,7 @@ final class Gateway: Service {
                 let forwarder = MessageForwarder(
                     forwarding, store: shared?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKey: records.fingerprintKey, eventLoop: eventLoop, failedAttempts: failedAttempts,
+                    users: users,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onProblem: { problems.report($0, $1) })
@@ -147,6 +149,7 @@ final class Gateway: Service {
         forwarding.limits = configuration.upstream.limits
         forwarding.retention = configuration.idempotency.retention
         forwarding.concurrentDuplicates = configuration.idempotency.concurrentDuplicates
+        forwarding.discovery = configuration.discovery
         forwarding.strict5xx = configuration.upstream.strict5xx
         forwarding.acceptedPerLogLine = configuration.acceptedPerLogLine
         return forwarding
@@ -322,6 +325,7 @@ final class Gateway: Service {
             callers: roster.callerNames, skills: roster.skillNames, build: Build.information)
         snapshot.forwarding = try await instruments()
         snapshot.upstream = try await regionStatuses()
+        snapshot.users = users.statistics(now: .now())
         let now = NIODeadline.now()
         let unixTime = UnixTime.now()
         snapshot.tokens = roster.skills.map { skill in

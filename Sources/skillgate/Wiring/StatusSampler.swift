@@ -1,5 +1,6 @@
 import GatewayAdmin
 import GatewayCore
+import NIOCore
 import ServiceLifecycle
 import Synchronization
 
@@ -7,7 +8,8 @@ extension AdminSource {
     init(_ gateway: Gateway, _ sampler: StatusSampler) {
         self.init(
             metrics: { try await gateway.metrics() }, readiness: { try await gateway.readiness() },
-            status: { try await sampler.report() }, build: Build.information)
+            status: { try await sampler.report() }, goneUsers: { gateway.users.goneUsers(now: .now()) },
+            build: Build.information)
     }
 }
 

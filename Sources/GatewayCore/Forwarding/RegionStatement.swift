@@ -1,0 +1,91 @@
+import NIOCore
+
+/// `PUT /v1/users/{userId}/region`: somebody says where a user lives, by `{"apiEndpoint": "…"}` or by handing on a whole request
+/// that Alexa sent the skill.
+struct RegionStatement {
+    let forwarder: MessageForwarder
+    let request: InboundRequest
+    let peer: Peer
+    /// Where the userId stands in the head.
+    let user: Range<Int>
+
+    func answer() -> Answer {
+        var labels = ForwardingInstruments.Labels()
+        labels.trace = RequestFields(request).trace
+        var method: CallerDirectory.Method?
+        do {
+            let region = try learn(&labels, &method)
+            forwarder.logs.audit?.decided(.userRegion, labels, by: method, from: peer, problem: nil)
+            return Answer(.userRegion(region), region: nil)
+        } catch {
+            forwarder.logs.audit?.decided(.userRegion, labels, by: method, from: peer, problem: error.problem)
+            forwarder.refused(error.problem)
+            return Answer(.refusal(error), region: nil)
+        }
+    }
+
+    private func learn(
+        _ labels: inout ForwardingInstruments.Labels, _ method: inout CallerDirectory.Method?
+    ) throws(Refusal) -> Region {
+        let configuration = forwarder.snapshot.configuration
+        let fields = RequestFields(request)
+        let (caller, authentication) = try forwarder.authenticate(request, from: peer)
+        labels.caller = caller.label
+        method = authentication
+        try caller.usage.pass(caller.limits.rate, now: forwarder.eventLoop.now)
+        try fields.refuseRepeated()
+        labels.skill = try fields.skill(of: caller, in: configuration.skills).label
+        let user = try UserID(parsing: user, of: request.headBytes)
+        let (endpoint, userID) = try statement()
+        if let userID, !Self.isSame(userID, user) {
+            throw Refusal(.messageInvalid, "`context.System.user.userId` is another user than the path's")
+        }
+        let spelling = Array(endpoint.utf8)
+        guard let region = configuration.regions.region(of: spelling.span, 0..<spelling.count) else {
+            throw Refusal(.messageInvalid, "`apiEndpoint` is the endpoint of no configured region")
+        }
+        guard caller.regions.contains(region) else {
+            throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
+        }
+        labels.region = region
+        forwarder.users.learn(region, of: user, from: .put)
+        return region
+    }
+
+    /// The endpoint, and in an envelope of Alexa's the user.
+    private func statement() throws(Refusal) -> (endpoint: String, userID: String?) {
+        let content = request.content
+        let bytes = content.readableBytesUInt8Span
+        do {
+            let all = 0..<bytes.count
+            if let endpoint = try Self.string(["apiEndpoint"], in: bytes, all) { return (endpoint, nil) }
+            if let endpoint = try Self.string(["context", "System", "apiEndpoint"], in: bytes, all) {
+                return (endpoint, try Self.string(["context", "System", "user", "userId"], in: bytes, all))
+            }
+        } catch {
+            throw Refusal(.messageInvalid, error.detail)
+        }
+        throw Refusal(
+            .messageInvalid, "expected `apiEndpoint`, or a request of Alexa's with `context.System.apiEndpoint`")
+    }
+
+    /// The string at a path of members; nil where there is none.
+    private static func string(
+        _ path: [String], in bytes: Span<UInt8>, _ object: Range<Int>
+    ) throws(MessageError) -> String? {
+        guard let name = path.first,
+            let value = try JSONMembers.all(of: bytes.extracting(object)).last(where: { $0.name == name })?.value
+        else { return nil }
+        let place = object.lowerBound + value.lowerBound..<object.lowerBound + value.upperBound
+        if path.count == 1 { return try JSONMembers.string(bytes, place) }
+        guard bytes[place.lowerBound] == UInt8(ascii: "{") else { return nil }
+        return try string(Array(path.dropFirst()), in: bytes, place)
+    }
+
+    private static func isSame(_ text: String, _ user: UserID) -> Bool {
+        var canonical = ByteBuffer()
+        let bytes = Array(text.utf8)
+        PercentEncoding.encode(bytes.span, 0..<bytes.count, to: &canonical)
+        return canonical == user.canonical
+    }
+}
