@@ -61,6 +61,7 @@ final class SimulatedProcess {
             skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "simulation")
         configuration.limits.deadline = deadline
+        configuration.discovery = .probe
         return MessageForwarder(
             configuration, store: store, pools: ByRegion { _ in pool }, fingerprintKey: fingerprintKey,
             eventLoop: loop, origin: origin,
@@ -128,12 +129,13 @@ final class SimulatedProcess {
 
     func forward(_ message: Ledger.Message, isConsented: Bool, then: @escaping (Answer) -> Void) {
         let content = #"{"data":{"key":"\#(message.key)","variant":"\#(message.variant)","consent":"no"}}"#
+        // Where nobody says where the user lives, the regions are tried in turn.
+        let region = timeline.chance(0.3) ? "" : "Gateway-Region: \(timeline.element(["NA", "EU", "FE"]))\r\n"
         let text = """
-            POST /v1/skillmessages/users/u HTTP/1.1\r
+            POST /v1/skillmessages/users/u\(message.key) HTTP/1.1\r
             Host: x\r
             Authorization: Bearer key\r
-            Gateway-Region: \(timeline.element(["NA", "EU", "FE"]))\r
-            \(isConsented ? "Idempotency-Resend: ?1\r\n" : "")Idempotency-Key: k\(message.key)\r
+            \(region)\(isConsented ? "Idempotency-Resend: ?1\r\n" : "")Idempotency-Key: k\(message.key)\r
             Content-Length: \(content.utf8.count)\r
             \r
             \(content)

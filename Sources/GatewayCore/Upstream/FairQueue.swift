@@ -1,37 +1,51 @@
-import NIOCore
+public import NIOCore
 
 /// Elements of several owners: each owner's in the order in which they came, and the owners in turn, so that one with
 /// many does not keep the others waiting.
+///
+/// Inlinable: messages of a busy gateway wait for a connection as a rule, and generic code of another module is slow.
 public struct FairQueue<Element> {
     /// By owner. Empty ones are kept: their memory serves for the next element.
-    private var lanes: [CircularBuffer<Element>] = []
+    @usableFromInline
+    var lanes: [CircularBuffer<Element>] = []
     /// Owners that have elements, the one whose turn it is first.
-    private var turns = CircularBuffer<Int>()
-    public private(set) var count = 0
+    @usableFromInline
+    var turns = CircularBuffer<Int>()
+    @usableFromInline
+    var stored = 0
 
+    @inlinable
+    public var count: Int { stored }
+
+    @inlinable
     public init() {}
 
+    @inlinable
     public var isEmpty: Bool { count == 0 }
 
     /// All of them, in no particular order.
+    @inlinable
     public var elements: some Sequence<Element> { lanes.joined() }
 
     /// - Parameter owner: a small number, not negative.
+    @inlinable
     public mutating func append(_ element: Element, of owner: Int) {
         while lanes.count <= owner { lanes.append(CircularBuffer()) }
         if lanes[owner].isEmpty { turns.append(owner) }
         lanes[owner].append(element)
-        count += 1
+        stored += 1
     }
 
+    @inlinable
     public mutating func popFirst() -> Element? {
         guard let owner = turns.popFirst(), let element = lanes[owner].popFirst() else { return nil }
-        count -= 1
+        stored -= 1
         if !lanes[owner].isEmpty { turns.append(owner) }
         return element
     }
 
     /// Takes out those for which `isOver` is true.
+    @inlinable
     public mutating func removeAll(where isOver: (Element) -> Bool) -> [Element] {
         var removed: [Element] = []
         for owner in lanes.indices where !lanes[owner].isEmpty {
@@ -42,7 +56,7 @@ public struct FairQueue<Element> {
             }
             if lanes[owner].isEmpty { turns.removeAll { $0 == owner } }
         }
-        count -= removed.count
+        stored -= removed.count
         return removed
     }
 }
