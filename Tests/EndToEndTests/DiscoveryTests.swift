@@ -82,6 +82,20 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a token that is revoked is renewed once every region has refused it, and the search starts over`()
+        async throws
+    {
+        try await TestBed.run(configuration: Self.probe) { bed in
+            #expect(try await bed.send("NA-1").status == 202)
+            _ = try await bed.control("POST", "tokens/revoke")
+            let answer = try await bed.send("FE-1", ["Idempotency-Key": "k"])
+            #expect(answer.status == 202 && answer.field("Gateway-Region") == "FE")
+            // Three with the old token, three with the new one; and the message before.
+            #expect(try await Self.received(bed) == ["NA": 3, "EU": 2, "FE": 2])
+            #expect(try await bed.counters().tokenFetches == 3)
+        }
+    }
+
     @Test func `a 403 with a token that nobody has seen work renews it first`() async throws {
         let faults = #"{"unknowns": {"wrongRegionStatus": 403}}"#
         try await TestBed.run(configuration: Self.probe, faults: faults) { bed in

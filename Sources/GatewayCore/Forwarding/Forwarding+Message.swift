@@ -9,20 +9,23 @@ extension Forwarding {
         var region: Region
         let key: IdempotencyKey?
         let consent: Bool
-        /// Regions to try in turn, where the one it goes to is a guess.
+        /// Where it goes first, and, where that is a guess, what to try in turn after it.
+        private let regions: (first: Region, others: [Region])
+        /// Regions that have not been tried.
         private var regionsLeft: [Region]
         private var refusals = 0
         private var refusalsNotFound = 0
 
         init(
-            caller: Caller, skill: Skill, user: UserID, region: Region, regionsLeft: [Region], key: IdempotencyKey?,
-            consent: Bool
+            caller: Caller, skill: Skill, user: UserID, region: Region, otherwise others: [Region],
+            key: IdempotencyKey?, consent: Bool
         ) {
             self.caller = caller
             self.skill = skill
             self.user = user
             self.region = region
-            self.regionsLeft = regionsLeft
+            regions = (region, others)
+            regionsLeft = others
             self.key = key
             self.consent = consent
         }
@@ -31,6 +34,13 @@ extension Forwarding {
         var wasTriedElsewhere: Bool { refusals > 0 }
         /// All three said 404.
         var isUnknownEverywhere: Bool { refusalsNotFound == Region.allCases.count }
+
+        /// The refusals so far were the token's fault, and there is another one now.
+        func startOver() {
+            region = regions.first
+            regionsLeft = regions.others
+            (refusals, refusalsNotFound) = (0, 0)
+        }
 
         func wasRefusedAs(_ status: Int) {
             refusals += 1

@@ -28,6 +28,8 @@ final class Forwarding {
     private(set) var token: AccessToken?
     /// The shared store cannot be reached, and the configuration says to send all the same.
     private var isDeduplicatedLocally = false
+    /// Once a message.
+    private var isTokenRenewed = false
     /// Times this message was written to a socket.
     private var sends = 0
     private(set) var sentAt: NIODeadline
@@ -98,11 +100,9 @@ final class Forwarding {
             throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
         }
         let isGuess = known == nil && configuration.discovery == .probe
+        let others = isGuess ? Region.allCases.filter { $0 != region && caller.regions.contains($0) } : []
         return Message(
-            caller: caller, skill: skill, user: user, region: region,
-            regionsLeft: isGuess ? Region.allCases.filter { $0 != region && caller.regions.contains($0) } : [],
-            key: key,
-            consent: consent)
+            caller: caller, skill: skill, user: user, region: region, otherwise: others, key: key, consent: consent)
     }
 
     private func sendUnlessGone(_ message: Message) {
@@ -308,7 +308,7 @@ final class Forwarding {
     /// Amazon refused the token: once a message, a newer one is worth another try, since a 403 did not accept it.
     func sendAgain(after answer: UpstreamAnswer) {
         guard let message, let token else { return }
-        guard sends == 1 else {
+        guard !isTokenRenewed else {
             message.skill.tokens.refusedAgain(on: forwarder.eventLoop)
             return settle(.released, .upstream(answer))
         }
@@ -326,6 +326,8 @@ final class Forwarding {
         guard let message, case .success(let renewed) = result, renewed.generation != token?.generation, now < deadline
         else { return settle(.released, .upstream(answer)) }
         token = renewed
+        isTokenRenewed = true
+        message.startOver()
         obtainConnection(message, now: now)
     }
 
