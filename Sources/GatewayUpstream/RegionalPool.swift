@@ -15,6 +15,7 @@ public final class RegionalPool: UpstreamPool {
 
     private let endpoint: APIEndpoint
     private let trust: UpstreamTrust
+    private let proxy: ForwardProxy?
     private let eventLoop: any EventLoop
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private let onCircuitChange: @Sendable (CircuitBreaker.State) -> Void
@@ -38,15 +39,18 @@ public final class RegionalPool: UpstreamPool {
     }
 
     /// - Parameters:
+    ///   - proxy: for TLS connections; nil: they go straight to the region.
     ///   - onConnectFailure: told why a connection did not come about.
     ///   - onCircuitChange: told when the circuit opens and closes.
     public init(
-        to endpoint: APIEndpoint, trust: UpstreamTrust, configuration: Configuration, eventLoop: any EventLoop,
+        to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, trust: UpstreamTrust, configuration: Configuration,
+        eventLoop: any EventLoop,
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in },
         onCircuitChange: @escaping @Sendable (CircuitBreaker.State) -> Void = { _ in }
     ) {
         self.endpoint = endpoint
         self.trust = trust
+        self.proxy = endpoint.isSecure ? proxy : nil
         self.eventLoop = eventLoop
         self.onConnectFailure = onConnectFailure
         self.onCircuitChange = onCircuitChange
@@ -122,7 +126,7 @@ public final class RegionalPool: UpstreamPool {
         // Covers the handshake, too; a handler that is established by then does nothing.
         eventLoop.assumeIsolated().scheduleTask(in: timeout) { handler.connectTimedOut() }
         let bound = NIOLoopBound(handler, eventLoop: eventLoop)
-        let (host, isSecure, context) = (endpoint.host, endpoint.isSecure, trust.context)
+        let (endpoint, proxy, context) = (endpoint, proxy, trust.context)
         ClientBootstrap(group: eventLoop)
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -130,15 +134,16 @@ public final class RegionalPool: UpstreamPool {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    if isSecure {
+                    if let proxy { try pipeline.addHandler(TunnelHandler(proxy, to: endpoint)) }
+                    if endpoint.isSecure {
                         // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
-                        let name = APIEndpoint.isAddress(host: host) ? nil : host
+                        let name = APIEndpoint.isAddress(host: endpoint.host) ? nil : endpoint.host
                         try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
                     }
                     try pipeline.addHandler(bound.value)
                 }
             }
-            .connect(host: host, port: endpoint.port)
+            .connect(host: proxy?.host ?? endpoint.host, port: proxy?.port ?? endpoint.port)
             .assumeIsolated()
             .whenComplete { result in
                 if case .failure(let error) = result { handler.connectFailed(error) }

@@ -155,6 +155,7 @@ extension UpstreamUnavailable {
         switch error {
         case let error as NIOConnectionError:
             self = error.connectionErrors.isEmpty ? .notResolved : Self(connecting: error.connectionErrors[0].error)
+        case let error as TunnelHandler.Refused: self = .tunnelRefused(error.description)
         case let error as NIOSSLError: self = .tlsFailed(String(describing: error))
         case let error as NIOSSLExtraError: self = .tlsFailed(error.description)
         case let error as BoringSSLError: self = .tlsFailed(String(describing: error))

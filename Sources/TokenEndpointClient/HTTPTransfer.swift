@@ -13,6 +13,8 @@ public struct HTTPTransfer: Sendable {
     public var contentLimitBytes = 1 << 20
     /// The path of a PEM file whose certificates are trusted besides the system's.
     public var caFile: String?
+    /// The URL of a proxy; nothing for none at all; nil: what the environment says.
+    public var proxy: String?
 
     public init(
         _ method: String, _ url: String, fields: [(name: String, value: String)] = [], content: [UInt8] = []
@@ -153,6 +155,7 @@ public struct HTTPTransfer: Sendable {
         _ = curl_easy_setopt_long(handle, CURLOPT_TIMEOUT_MS, timeout.inMilliseconds)
         _ = curl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, connectTimeout.inMilliseconds)
         _ = curl_easy_setopt_fields(handle, CURLOPT_HTTPHEADER, fields)
+        if let proxy { _ = curl_easy_setopt_string(handle, CURLOPT_PROXY, proxy) }
         if let caFile {
             // The file takes the place of the system's bundle; the system's folder of the same certificates stays.
             _ = curl_easy_setopt_string(handle, CURLOPT_CAINFO, caFile)

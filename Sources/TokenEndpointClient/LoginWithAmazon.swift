@@ -11,9 +11,13 @@ public struct LoginWithAmazon: TokenEndpoint {
     private let url: String
     private let userAgent: String
     private let caFile: String?
+    private let proxy: String?
 
-    /// - Parameter caFile: the path of a PEM file whose certificates are trusted besides the system's.
-    public init(url: String, userAgent: String, caFile: String? = nil) {
+    /// - Parameters:
+    ///   - caFile: the path of a PEM file whose certificates are trusted besides the system's.
+    ///   - proxy: as `HTTPTransfer.proxy`.
+    public init(url: String, userAgent: String, caFile: String? = nil, proxy: String? = nil) {
+        self.proxy = proxy
         self.url = url
         self.userAgent = userAgent
         self.caFile = caFile
@@ -44,6 +48,7 @@ public struct LoginWithAmazon: TokenEndpoint {
             content: Array(form.utf8))
         transfer.contentLimitBytes = Self.contentLimitBytes
         transfer.caFile = caFile
+        transfer.proxy = proxy
         return transfer
     }
 

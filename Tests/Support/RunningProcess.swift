@@ -32,7 +32,9 @@ package final class RunningProcess: Sendable {
     }
 
     package init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
-        let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        // The machine's own proxy is no way to a server of a test.
+        let variables = ProcessInfo.processInfo.environment.filter { !$0.key.lowercased().hasSuffix("_proxy") }
+            .merging(environment) { $1 }
         let (child, output) = try ChildProcess.start(executable, arguments, environment: variables)
         let shared = Shared()
         Thread.detachNewThread {

@@ -19,6 +19,12 @@ enum Base64 {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// The plain alphabet, with padding (section 4).
+    static func encode(_ bytes: [UInt8]) -> String {
+        let unpadded = encodeForURL(bytes).map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 }
+        return String(unpadded) + String(repeating: "=", count: (4 - unpadded.count % 4) % 4)
+    }
+
     /// Either alphabet, with padding or without; nil for anything that `encode` would not have written (section 3.5).
     static func decode(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [UInt8]? {
         var end = range.upperBound

@@ -7,6 +7,10 @@ extension UpstreamUnavailable {
             Refusal(.upstreamNotResolved, "the host name of the region's API was not resolved; nothing was sent")
         case .connectionRefused:
             Refusal(.upstreamConnectionRefused, "the region's API did not accept a connection; nothing was sent")
+        case .tunnelRefused(let reason):
+            Refusal(
+                .upstreamConnectionRefused, "no way to the region's API through the proxy (\(reason)); nothing was sent"
+            )
         case .connectTimeout:
             Refusal(
                 .upstreamConnectionTimeout, "no connection to the region's API came about in time; nothing was sent")

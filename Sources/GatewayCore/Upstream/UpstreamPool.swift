@@ -5,6 +5,8 @@ public enum UpstreamUnavailable: Error, Equatable, Sendable {
     case notResolved
     case connectionRefused
     case connectTimeout
+    /// The proxy was there, and made no tunnel.
+    case tunnelRefused(String)
     case tlsFailed(String)
     /// The connection was there and is gone, before a byte of the message was written.
     case connectionLost

@@ -98,6 +98,7 @@ extension GatewayConfiguration {
             ("idleTimeout", Node(upstream.region.pool.idleTimeout.text)),
             ("circuitBreaker", Node("\(upstream.region.circuit.isEnabled)")),
             ("adaptiveInFlightLimit", Node("\(upstream.region.limit.isAdaptive)")),
+            ("proxy", upstream.proxy.override.map { Node($0.isEmpty ? "none" : $0) }),
             ("strict5xx", Node("\(upstream.strict5xx)")),
         ])
     }

@@ -148,8 +148,25 @@ extension GatewayConfiguration {
                 "circuitBreaker", .boolean, default: upstream.region.circuit.isEnabled)
             upstream.region.limit.isAdaptive = section.value(
                 "adaptiveInFlightLimit", .boolean, default: upstream.region.limit.isAdaptive)
+            upstream.proxy = readProxy(section)
             upstream.strict5xx = section.value("strict5xx", .boolean, default: upstream.strict5xx)
         }
+    }
+
+    private func readProxy(_ section: ConfigurationSection) -> Proxy {
+        let proxy = ConfigurationValue<String>(expected: "`none`, or the URL of a proxy such as http://proxy:3128") {
+            text in
+            // Credentials are secrets, and come from the environment.
+            text == "none" || (ForwardProxy(url: text) != nil && !text.contains("@")) ? text : nil
+        }
+        if let text = section.value("proxy", proxy) { return text == "none" ? .none : .url(text) }
+        let environment = section.reader.environment
+        func variable(_ names: String...) -> String? { names.lazy.compactMap { environment[$0] }.first { !$0.isEmpty } }
+        let url = variable("https_proxy", "HTTPS_PROXY")
+        if let url, ForwardProxy(url: url) == nil {
+            section.report("the variable HTTPS_PROXY is no URL of a proxy; expected one such as http://proxy:3128")
+        }
+        return .environment(url: url, except: variable("no_proxy", "NO_PROXY") ?? "")
     }
 
     private mutating func readSkills(_ root: ConfigurationSection, _ secrets: SecretReader) {

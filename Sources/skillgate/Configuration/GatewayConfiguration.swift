@@ -39,6 +39,34 @@ struct GatewayConfiguration: Sendable {
         var region = RegionalPool.Configuration()
         var limits = ForwardingConfiguration.Limits()
         var strict5xx = false
+        var proxy = Proxy.environment(url: nil, except: "")
+    }
+
+    /// How connections to regions and token endpoint go out.
+    enum Proxy: Equatable, Sendable {
+        /// As `HTTPS_PROXY` and `NO_PROXY` say, in either case; the values as they are.
+        case environment(url: String?, except: String)
+        case url(String)
+        case none
+
+        /// The proxy for a host.
+        func forwardProxy(for host: String) -> ForwardProxy? {
+            switch self {
+            case .environment(let url?, let except) where !ForwardProxy.isExcepted(host, by: except):
+                ForwardProxy(url: url)
+            case .url(let url): ForwardProxy(url: url)
+            case .environment, .none: nil
+            }
+        }
+
+        /// For libcurl, which looks at the environment by itself: nil leaves that to it, and nothing means none.
+        var override: String? {
+            switch self {
+            case .environment: nil
+            case .url(let url): url
+            case .none: ""
+            }
+        }
     }
 
     struct Idempotency: Equatable, Sendable {

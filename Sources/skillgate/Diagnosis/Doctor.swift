@@ -41,7 +41,8 @@ struct Doctor {
     private mutating func fetchToken(_ skill: GatewayConfiguration.SkillConfiguration) async -> String? {
         let subject = "skill \(skill.name)"
         let endpoint = LoginWithAmazon(
-            url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile)
+            url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile,
+            proxy: configuration.upstream.proxy.override)
         var wrong: [String] = []
         let secrets: [(ClientCredentials.Secret, String)] =
             [(.current, "clientSecret")]
@@ -118,6 +119,7 @@ struct Doctor {
             "POST", "\(configuration.endpoints[region])/v1/skillmessages/users/\(Self.user)", fields: fields,
             content: Array(#"{"data":{},"expiresAfterSeconds":60}"#.utf8))
         transfer.caFile = configuration.upstream.caFile
+        transfer.proxy = configuration.upstream.proxy.override
         do {
             let response = try await transfer.perform()
             return .status(response.status, response.times)

@@ -73,8 +73,11 @@ final class Gateway: Service {
         for (index, eventLoop) in group.makeIterator().enumerated() {
             let loop = try await eventLoop.submit {
                 let pools = ByRegion { region in
-                    RegionalPool(
-                        to: configuration.endpoints[region], trust: trust, configuration: configuration.upstream.region,
+                    let endpoint = configuration.endpoints[region]
+                    return RegionalPool(
+                        to: endpoint, proxy: configuration.upstream.proxy.forwardProxy(for: endpoint.host),
+                        trust: trust,
+                        configuration: configuration.upstream.region,
                         eventLoop: eventLoop,
                         onConnectFailure: { logger.debug("no connection", metadata: ["error": "\($0)"]) },
                         onCircuitChange: { Self.log($0, region, eventLoop: index, logger) })
@@ -111,7 +114,8 @@ final class Gateway: Service {
 
     private static func tokenEndpoint(_ configuration: GatewayConfiguration) -> LoginWithAmazon {
         LoginWithAmazon(
-            url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile)
+            url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile,
+            proxy: configuration.upstream.proxy.override)
     }
 
     func tokenCache(_ skill: GatewayConfiguration.SkillConfiguration) -> TokenCache {
