@@ -20,6 +20,7 @@ import fcntl
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
@@ -27,7 +28,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BLOCK = re.compile(r"(?:<!-- test: (?P<what>[^>]*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)\n```", re.S)
@@ -74,7 +74,7 @@ def blocks(page):
 
 class Reader:
     def __init__(self, page, folder):
-        self.page, self.folder, self.running = page, folder, []
+        self.page, self.folder, self.running, self.said = page, folder, [], ""
         for name in ("Deploy", "Config", "Docs"):
             (folder / name).symlink_to(ROOT / name)
         tools = pathlib.Path(sys.executable).parent
@@ -125,13 +125,18 @@ class Reader:
             self.look_at_background()
             if not self.running:
                 break
-            time.sleep(0.1)
+            self.wait_for_news()
         self.fail(block, f"ended with {done.returncode}; expected {expected or 'success'}; it said:\n{output}")
+
+    def wait_for_news(self):
+        """Until something in the background says something, or a moment has passed."""
+        for pipe in select.select([process.stdout for _, process in self.running], [], [], 0.1)[0]:
+            self.said += pipe.read() or ""
 
     def look_at_background(self):
         for block, process in self.running:
             if process.poll() is not None:
-                self.fail(block, f"ended with {process.returncode}:\n{process.stdout.read()}")
+                self.fail(block, f"ended with {process.returncode}:\n{self.said}{process.stdout.read()}")
 
     def end(self):
         for _, process in self.running:
