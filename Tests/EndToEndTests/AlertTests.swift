@@ -34,14 +34,12 @@ import TokenEndpointClient
         _ body: (TestBed, PrometheusProcess) async throws -> Void
     ) async throws {
         try await TestBed.run(configuration: "eventLoops: 1\n" + configuration, secret: secret, faults: faults) { bed in
-            try await PrometheusProcess.run(scraping: [Self.address(bed)], window: window) { prometheus in
+            try await PrometheusProcess.run(scraping: [bed.adminAddress], window: window) { prometheus in
                 try await prometheus.until("up == 1")
                 try await body(bed, prometheus)
             }
         }
     }
-
-    private static func address(_ bed: TestBed) -> String { String(bed.adminURL.dropFirst("http://".count)) }
 
     @Test func `what goes wrong with messages`() async throws {
         try await with("upstream: {maximumConnectionsPerRegion: 1, deadline: 4s}") { bed, prometheus in
@@ -103,7 +101,7 @@ import TokenEndpointClient
             for _ in 0..<4 {
                 let next = try RunningProcess(
                     RunningProcess.skillgate, ["serve", "--config", file.path],
-                    environment: ["SKILLGATE_ADMIN_ADDRESS": Self.address(bed)])
+                    environment: ["SKILLGATE_ADMIN_ADDRESS": bed.adminAddress])
                 defer { next.signal(SIGKILL) }
                 try await prometheus.until("up == 1")
                 next.signal(SIGKILL)

@@ -48,11 +48,8 @@ import TokenEndpointClient
     private static let speed = "200"
 
     private func with(_ body: (TestBed, RunningProcess) async throws -> Void) async throws {
-        let python = try #require(
-            ProcessInfo.processInfo.environment["TEST_PYTHON"], "Tests/run installs the SDK and says where it is")
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "Python/skill.py")
-        let skill = try RunningProcess(python, [script.path])
+        let skill = try RunningProcess.python(
+            "skill.py")
         defer { skill.signal(SIGKILL) }
         let port = try await skill.port("skill.listener")
         try await TestBed.run(simulator: [

@@ -4,8 +4,8 @@ import Testing
 
 /// Each page's commands are run as its reader would run them.
 @Suite(.serialized) struct DocumentationTests {
-    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    private static let root = folder.deletingLastPathComponent().deletingLastPathComponent()
+    private static let root = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
     /// Pages with commands in them.
     private static let pages: [String] = {
@@ -19,8 +19,7 @@ import Testing
 
     @Test(arguments: pages)
     func `what a page says can be done`(page: String) async throws {
-        let python = try #require(ProcessInfo.processInfo.environment["TEST_PYTHON"])
-        let reader = try RunningProcess(python, [Self.folder.appendingPathComponent("Python/docs.py").path, page])
+        let reader = try RunningProcess.python("docs.py", [page])
         defer { reader.signal(SIGKILL) }
         let output = await reader.output()
         #expect(await reader.exitStatus() == 0, "\(output)")

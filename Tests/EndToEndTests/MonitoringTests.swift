@@ -104,7 +104,7 @@ import TokenEndpointClient
     @Test func `each query of the dashboard and each recording rule finds something on a loaded gateway`() async throws
     {
         try await withEverything { bed in
-            try await PrometheusProcess.run(scraping: [String(bed.adminURL.dropFirst("http://".count))]) { prometheus in
+            try await PrometheusProcess.run(scraping: [bed.adminAddress]) { prometheus in
                 try await prometheus.until("region:skillgate_messages:rate5m > 0") { _ = try await bed.send("NA-1") }
                 #expect(try await prometheus.query("up").map(\.value.number) == [1])
                 for record in try Self.text("Deploy/Prometheus/recording.yaml").matches(of: /record: (\S+)/) {

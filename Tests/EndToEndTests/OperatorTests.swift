@@ -62,14 +62,10 @@ import TokenEndpointClient
             (#"{"NA": {"status": 500, "body": "html"}}"#, 3, 500),
         ] as [(String, Int32, Int)])
     func `Amazon's Python SDK understands every answer`(faults: String, exit: Int32, status: Int) async throws {
-        let environment = ProcessInfo.processInfo.environment
-        let python = try #require(environment["TEST_PYTHON"], "Tests/run installs the SDK and says where it is")
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "Python/send_message.py")
         try await TestBed.run { bed in
             try await bed.setFaults(faults)
-            let sdk = try RunningProcess(
-                python, [script.path],
+            let sdk = try RunningProcess.python(
+                "send_message.py",
                 environment: ["BASE_URL": bed.url, "API_KEY": TestBed.apiKey, "USER_ID": "amzn1.ask.account.NA-1"])
             let said = try await sdk.line(with: "status")
             #expect(said == "status \(status)")

@@ -42,13 +42,9 @@ import Testing
     func `the stock Python SDK gets a token and sends`(
         faults: String, secret: String, exit: Int32, said: String
     ) async throws {
-        let python = try #require(
-            ProcessInfo.processInfo.environment["TEST_PYTHON"], "Tests/run installs the SDK and says where it is")
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "Python/send_message.py")
         try await Self.run(faults: faults) { bed, tls in
-            let sdk = try RunningProcess(
-                python, [script.path],
+            let sdk = try RunningProcess.python(
+                "send_message.py",
                 environment: [
                     "BASE_URL": "https://localhost:\(tls)", "CLIENT_ID": "sdk-client", "CLIENT_SECRET": secret,
                     "USER_ID": "amzn1.ask.account.FE-1", "REQUESTS_CA_BUNDLE": bed.folder.path + "/ca.pem",

@@ -13,11 +13,6 @@ import TokenEndpointClient
     @Test func `it shows traffic within two seconds, on a desk, in the dark and on a phone, and asks nobody else`()
         async throws
     {
-        let python = try #require(
-            ProcessInfo.processInfo.environment["TEST_PYTHON"],
-            "Tests/run installs the browser's driver and says where it is")
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "Python/status_page.py")
         let closed = try FreePort.find()
         try await TestBed.run(prepare: { folder in
             try TestBed.write(String(closed), to: "closed-port", in: folder)
@@ -30,8 +25,8 @@ import TokenEndpointClient
             try await bed.withReplica { gateway in
                 #expect(try await gateway.send("FE-1", ["Gateway-Region": "FE"]).status == 502)
                 #expect(try await gateway.send("NA-1").status == 202)
-                let look = try RunningProcess(
-                    python, [script.path],
+                let look = try RunningProcess.python(
+                    "status_page.py",
                     environment: [
                         "STATUS_URL": gateway.adminURL + "/", "API_KEY": TestBed.apiKey,
                         "MESSAGE_URL": gateway.url + "/v1/skillmessages/users/amzn1.ask.account.EU-1",

@@ -9,10 +9,7 @@ public struct SkillEndpoint: Sendable {
     /// Seconds of Amazon's that pass in one of ours.
     public var speed: Double
 
-    public init(
-        skillID: String = "amzn1.ask.skill.00000000-0000-0000-0000-000000000000", speed: Double = 1,
-        post: @escaping Post
-    ) {
+    public init(skillID: String, speed: Double, post: @escaping Post) {
         self.post = post
         self.skillID = skillID
         self.speed = speed

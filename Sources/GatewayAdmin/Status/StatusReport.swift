@@ -91,7 +91,7 @@ public struct StatusReport: ResponseEncodable, Sendable {
         public var problem: String
         public var status: Int
         public var region: String?
-        /// As in the answers.
+        /// As in the answers, without the hop.
         public var proxyStatus: String
         public var detail: String
         /// How often, since the start.

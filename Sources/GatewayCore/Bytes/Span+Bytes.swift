@@ -64,3 +64,9 @@ func hexDigit(_ byte: UInt8) -> UInt8? {
     default: nil
     }
 }
+
+/// The hexadecimal digit of a value below 16, in lower case.
+@inline(__always)
+func hexCharacter(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+}

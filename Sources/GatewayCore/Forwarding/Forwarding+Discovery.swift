@@ -7,11 +7,11 @@ import NIOCore
 extension Forwarding {
     /// Whether the message is on its way to another region now.
     func goesElsewhere(after answer: UpstreamAnswer) -> Bool {
-        guard let message, let next = message.nextRegion, mayMeanElsewhere(answer, message) else { return false }
-        message.wasRefusedAs(answer.status)
+        guard let message, message.canGoElsewhere, mayMeanElsewhere(answer, message) else { return false }
+        message.wasRefused(as: answer.status)
         // If the next region cannot be reached, this is what the caller gets.
         firstRefusal = answer
-        message.region = next
+        message.goElsewhere()
         obtainConnection(message, now: forwarder.eventLoop.now)
         return true
     }
@@ -29,7 +29,7 @@ extension Forwarding {
     /// No region is left to try.
     func refusedForGood(_ answer: UpstreamAnswer) {
         if let message {
-            message.wasRefusedAs(answer.status)
+            message.wasRefused(as: answer.status)
             if message.isUnknownEverywhere {
                 forwarder.users.leave(message.user, of: message.skill.name, now: forwarder.eventLoop.now)
             }

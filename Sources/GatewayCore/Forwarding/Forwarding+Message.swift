@@ -5,15 +5,13 @@ extension Forwarding {
         let caller: Caller
         let skill: Skill
         let user: UserID
-        /// Where it goes; another one once that has refused it, if it may be tried elsewhere.
-        var region: Region
         let key: IdempotencyKey?
         let consent: Bool
         /// Where it goes first, and, where that is a guess, what to try in turn after it.
-        private let regions: (first: Region, others: [Region])
-        /// Regions that have not been tried.
-        private var regionsLeft: [Region]
-        private var refusals = 0
+        private let first: Region
+        private let others: [Region]
+        /// Of the others.
+        private var tried = 0
         private var refusalsNotFound = 0
 
         init(
@@ -23,29 +21,30 @@ extension Forwarding {
             self.caller = caller
             self.skill = skill
             self.user = user
-            self.region = region
-            regions = (region, others)
-            regionsLeft = others
+            first = region
+            self.others = others
             self.key = key
             self.consent = consent
         }
 
-        var nextRegion: Region? { regionsLeft.first }
-        var wasTriedElsewhere: Bool { refusals > 0 }
+        /// Where it goes now.
+        var region: Region { tried == 0 ? first : others[tried - 1] }
+        var canGoElsewhere: Bool { tried < others.count }
+        var wasTriedElsewhere: Bool { tried > 0 }
         /// All three said 404.
         var isUnknownEverywhere: Bool { refusalsNotFound == Region.allCases.count }
 
-        /// The refusals so far were the token's fault, and there is another one now.
-        func startOver() {
-            region = regions.first
-            regionsLeft = regions.others
-            (refusals, refusalsNotFound) = (0, 0)
+        func wasRefused(as status: Int) {
+            if status == 404 { refusalsNotFound += 1 }
         }
 
-        func wasRefusedAs(_ status: Int) {
-            refusals += 1
-            if status == 404 { refusalsNotFound += 1 }
-            if !regionsLeft.isEmpty { regionsLeft.removeFirst() }
+        func goElsewhere() {
+            if canGoElsewhere { tried += 1 }
+        }
+
+        /// The refusals so far were the token's fault, and there is another one now.
+        func startOver() {
+            (tried, refusalsNotFound) = (0, 0)
         }
     }
 }

@@ -26,17 +26,9 @@ struct KeyInquiry {
     private func scope(
         _ segment: Range<Int>, _ labels: inout ForwardingInstruments.Labels, _ method: inout CallerDirectory.Method?
     ) throws(Refusal) -> IdempotencyScope {
-        let snapshot = forwarder.snapshot
-        let fields = RequestFields(request)
-        let (caller, authentication) = try forwarder.authenticate(request, from: peer)
-        labels.caller = caller.label
-        method = authentication
-        try caller.usage.pass(caller.limits.rate, now: forwarder.eventLoop.now)
-        try fields.refuseRepeated()
-        let skill = try fields.skill(of: caller, in: snapshot.configuration.skills)
-        labels.skill = skill.label
+        let (caller, skill) = try forwarder.admit(request, from: peer, &labels, &method)
         let key = try IdempotencyKey(segment: segment, of: request.headBytes)
-        return forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key)
+        return forwarder.hasher.scope(prefix: forwarder.snapshot.scopePrefix(caller, skill), key: key)
     }
 
     private func answer(_ report: KeyReport?, _ recipient: any AnswerRecipient) {

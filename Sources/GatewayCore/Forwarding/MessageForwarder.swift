@@ -124,6 +124,22 @@ public final class MessageForwarder {
         }
     }
 
+    /// Who asks, for which skill, and within the caller's rate: for requests that send no message.
+    func admit(
+        _ request: InboundRequest, from peer: Peer, _ labels: inout ForwardingInstruments.Labels,
+        _ method: inout CallerDirectory.Method?
+    ) throws(Refusal) -> (caller: Caller, skill: Skill) {
+        let fields = RequestFields(request)
+        let (caller, authentication) = try authenticate(request, from: peer)
+        labels.caller = caller.label
+        method = authentication
+        try caller.usage.pass(caller.limits.rate, now: eventLoop.now)
+        try fields.refuseRepeated()
+        let skill = try fields.skill(of: caller, in: snapshot.configuration.skills)
+        labels.skill = skill.label
+        return (caller, skill)
+    }
+
     /// What to answer to whoever failed to authenticate: `refusal`, or that there were too many of them.
     func failedAttempt(_ refusal: Refusal, from peer: Peer) -> Refusal {
         guard let seconds = failedAttempts.retryAfter(failureFrom: peer.place, now: eventLoop.now) else {

@@ -27,21 +27,14 @@ struct RegionStatement {
     private func learn(
         _ labels: inout ForwardingInstruments.Labels, _ method: inout CallerDirectory.Method?
     ) throws(Refusal) -> Region {
-        let configuration = forwarder.snapshot.configuration
-        let fields = RequestFields(request)
-        let (caller, authentication) = try forwarder.authenticate(request, from: peer)
-        labels.caller = caller.label
-        method = authentication
-        try caller.usage.pass(caller.limits.rate, now: forwarder.eventLoop.now)
-        try fields.refuseRepeated()
-        labels.skill = try fields.skill(of: caller, in: configuration.skills).label
+        let (caller, _) = try forwarder.admit(request, from: peer, &labels, &method)
         let user = try UserID(parsing: user, of: request.headBytes)
         let (endpoint, userID) = try statement()
         if let userID, !Self.isSame(userID, user) {
             throw Refusal(.messageInvalid, "`context.System.user.userId` is another user than the path's")
         }
         let spelling = Array(endpoint.utf8)
-        guard let region = configuration.regions.region(of: spelling.span, 0..<spelling.count) else {
+        guard let region = forwarder.snapshot.configuration.regions.region(of: spelling.span, 0..<spelling.count) else {
             throw Refusal(.messageInvalid, "`apiEndpoint` is the endpoint of no configured region")
         }
         guard caller.regions.contains(region) else {

@@ -23,7 +23,7 @@ package enum JSONText {
             case 0..<0x20:
                 buffer.writeStaticString("\\u00")
                 for digit in [byte >> 4, byte & 0xF] {
-                    buffer.writeInteger(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+                    buffer.writeInteger(hexCharacter(digit))
                 }
             default: buffer.writeInteger(byte)
             }

@@ -63,7 +63,7 @@ public enum RequestID: Equatable, Hashable, Sendable {
                     }
                     let half = digits < 16 ? high : low
                     let digit = UInt8(truncatingIfNeeded: half >> UInt64((15 - digits % 16) * 4)) & 0xF
-                    bytes[offset] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+                    bytes[offset] = hexCharacter(digit)
                     digits += 1
                 }
                 return 36

@@ -1,14 +1,12 @@
 import NIOCore
 
 /// What a request says of the trace that it is a part of: the field `traceparent` (W3C Trace Context, section 3.2).
-public struct TraceContext: Hashable, Sendable {
-    /// 16 bytes, never all zero.
-    public var traceID: (high: UInt64, low: UInt64) { (high, low) }
-    /// Of the caller's span, never zero.
-    public let parentID: UInt64
-
+public struct TraceContext: Sendable {
+    /// The id of the trace, 16 bytes that are never all zero.
     private let high: UInt64
     private let low: UInt64
+    /// Of the caller's span, never zero.
+    let parentID: UInt64
 
     /// Nil for whatever the standard calls invalid: then there is no trace to go on with, and that is no mistake of the
     /// message.
@@ -62,7 +60,7 @@ public struct TraceContext: Hashable, Sendable {
     private static func write(_ number: UInt64, to text: inout ByteBuffer) {
         for shift in stride(from: 60, through: 0, by: -4) {
             let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 0xF
-            text.writeInteger(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            text.writeInteger(hexCharacter(digit))
         }
     }
 }

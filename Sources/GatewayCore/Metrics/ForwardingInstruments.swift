@@ -175,12 +175,6 @@ public struct ForwardingInstruments: Sendable {
         }
     }
 
-    /// For tests of what is made of the counts: one message whose answer took so long.
-    package mutating func count(_ answer: Answer, _ seconds: Double) {
-        messageBegan()
-        messageFinished(Labels(region: answer.region), answer, seconds: seconds)
-    }
-
     mutating func upstreamAnswered(_ region: Region, status: Int, seconds: Double) {
         if LeftOut.metrics { return }
         upstreamDurations[

@@ -60,6 +60,8 @@ public struct MetricsSnapshot: Sendable {
     public var sharedStore: SharedStore?
     /// How long a record is kept, as configured.
     public var retention = Duration.zero
+    /// How long one is kept really: less while a full store evicts.
+    public var retentionKept: Duration { max(.zero, retention - (records?.evictedEarlyBy ?? .zero)) }
     public var tokens: [Token] = []
     public var users = UserRegions.Statistics()
     /// By log; those that are kept.
@@ -219,8 +221,7 @@ public struct MetricsSnapshot: Sendable {
         page.sample(.idempotencyEvictions, [("reason", "expired")], records.expired)
         page.sample(.idempotencyEvictions, [("reason", "full")], records.evicted)
         page.family(.idempotencyRetention)
-        let kept = max(.zero, retention - (records.evictedEarlyBy ?? .zero))
-        page.sample(.idempotencyRetention, [], kept.inSeconds)
+        page.sample(.idempotencyRetention, [], retentionKept.inSeconds)
     }
 
     private func render(_ store: SharedStore, to page: inout MetricsPage) {

@@ -6,7 +6,7 @@ extension Gateway {
     /// What the status page shows now.
     func status(history: [TrafficHistory.Point]) async throws -> StatusReport {
         let snapshot = try await metrics()
-        let readiness = try await readiness()
+        let readiness = readiness(snapshot.upstream, snapshot.sharedStore)
         let now = UnixTime.now()
         var replayed = 0
         var refused = 0
@@ -55,9 +55,8 @@ extension Gateway {
 
     private static func report(_ store: Readiness.StoreState, _ snapshot: MetricsSnapshot) -> StatusReport.Store {
         let records = snapshot.records.map { $0.sending + $0.unknown + $0.accepted }
-        let kept = max(.zero, snapshot.retention - (snapshot.records?.evictedEarlyBy ?? .zero))
         return StatusReport.Store(
-            kind: store.kind, up: store.up, records: records, retention: kept / .seconds(1),
+            kind: store.kind, up: store.up, records: records, retention: snapshot.retentionKept / .seconds(1),
             backlog: snapshot.sharedStore?.statistics.backlog)
     }
 }

@@ -259,6 +259,11 @@ final class Gateway: Service {
     // MARK: What the admin server shows
 
     func readiness() async throws -> Readiness {
+        readiness(try await regionStatuses(), try await sharedStore())
+    }
+
+    /// As it follows from the state of the regions and of the shared store.
+    func readiness(_ regions: ByRegion<UpstreamStatus>, _ store: MetricsSnapshot.SharedStore?) -> Readiness {
         let now = NIODeadline.now()
         let states = skills.map { skill in
             let statistics = skill.tokens.statistics()
@@ -267,11 +272,11 @@ final class Gateway: Service {
                 skill: skill.name, token: isValid ? "valid" : statistics.hasHadToken ? "expired" : "none")
         }
         let draining = isDraining.load(ordering: .relaxed)
-        let regions = try await regionStatuses()
         return Readiness(
             ready: !draining && states.allSatisfy { $0.token != "none" }, draining: draining, skills: states,
             regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
-            store: try await storeState())
+            store: Readiness.StoreState(
+                kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true))
     }
 
     private func regionStatuses() async throws -> ByRegion<UpstreamStatus> {
@@ -283,12 +288,6 @@ final class Gateway: Service {
             for region in Region.allCases { sum[region].add(statuses[region]) }
         }
         return sum
-    }
-
-    private func storeState() async throws -> Readiness.StoreState {
-        let store = try await sharedStore()
-        return Readiness.StoreState(
-            kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true)
     }
 
     /// Nil where records are in memory.

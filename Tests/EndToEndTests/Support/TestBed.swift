@@ -18,6 +18,7 @@ struct TestBed: Sendable {
     let adminURL: String
 
     var url: String { "http://127.0.0.1:\(port)" }
+    var adminAddress: String { String(adminURL.dropFirst("http://".count)) }
 
     /// - Parameters:
     ///   - configuration: YAML added to the ordinary one.

@@ -1,7 +1,7 @@
-import GatewayCore
 import Testing
 
 @testable import GatewayAdmin
+@testable import GatewayCore
 
 struct TrafficHistoryTests {
     /// Counters after so many answers of a region.
@@ -44,5 +44,13 @@ struct TrafficHistoryTests {
         #expect(history.points.isEmpty)
         history.add(instruments(accepted: 6), time: 91)
         #expect(history.points.map { $0.regions["EU"]?.answered } == [1])
+    }
+}
+
+extension ForwardingInstruments {
+    /// One message whose answer took so long.
+    fileprivate mutating func count(_ answer: Answer, _ seconds: Double) {
+        messageBegan()
+        messageFinished(Labels(region: answer.region), answer, seconds: seconds)
     }
 }
