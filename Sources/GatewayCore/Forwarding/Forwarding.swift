@@ -205,7 +205,8 @@ final class Forwarding {
             owner: forwarder.nextAttempt(),
             lease: snapshot.times.lease,
             retention: snapshot.times.retention,
-            consent: message.consent
+            consent: message.consent,
+            caller: message.caller.label
         )
         self.claim = claim
         return claim

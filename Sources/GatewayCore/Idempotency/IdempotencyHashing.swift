@@ -19,6 +19,15 @@ public struct IdempotencyScope: Hashable, Sendable {
         // The words already are a hash; one of them tells records apart as well as four.
         hasher.combine(words.0)
     }
+
+    /// Where a record is put in memory: SipHash under a key of this process, so that nobody can find keys that meet in one place.
+    /// Anybody can compute the words.
+    var placement: UInt64 {
+        var hasher = Hasher()
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+        return UInt64(bitPattern: Int64(hasher.finalize()))
+    }
 }
 
 /// 16 bytes of HMAC-SHA-256 over idempotency key, userId and canonical message: tells whether a duplicate is the same

@@ -37,10 +37,12 @@ public struct IdempotencyClaim: Equatable, Sendable {
     public var retention: TimeAmount
     /// The caller accepts a possible double (`Idempotency-Resend: ?1`, or `unknownOutcome: resend`).
     public var consent: Bool
+    /// Whose share of a store the record counts in: the caller's label.
+    public var caller: Int
 
     public init(
         scope: IdempotencyScope, fingerprint: RequestFingerprint, owner: AttemptID, lease: TimeAmount,
-        retention: TimeAmount, consent: Bool
+        retention: TimeAmount, consent: Bool, caller: Int = 0
     ) {
         self.scope = scope
         self.fingerprint = fingerprint
@@ -48,6 +50,7 @@ public struct IdempotencyClaim: Equatable, Sendable {
         self.lease = lease
         self.retention = retention
         self.consent = consent
+        self.caller = caller
     }
 }
 
@@ -121,6 +124,11 @@ public struct IdempotencyRecord: Equatable, Sendable {
         self.fingerprint = fingerprint
         self.state = state
         self.expires = expires
+    }
+
+    /// Whether it keeps others from sending without saying that the message was accepted.
+    var isHeld: Bool {
+        if case .accepted = state { false } else { true }
     }
 
     /// Applies `claim` to `record`; nil stands for absent.

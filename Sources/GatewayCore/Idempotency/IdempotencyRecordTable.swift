@@ -2,9 +2,9 @@ import NIOCore
 
 /// The records of one shard, packed: about 110 bytes each with their place in the index.
 ///
-/// Records lie in chunks that never move; an open-addressing index of 4-byte slots finds them. Held and settled records
-/// each form a list in order of age, and since all live equally long, the head of a list is what expires or is evicted
-/// first: neither needs a scan.
+/// Records lie in chunks that never move; an open-addressing index of 4-byte slots finds them. Held records, and the settled
+/// ones of each caller, form a list in order of age, and since all live equally long, the head of a list is what expires or
+/// is evicted first: neither needs a scan.
 struct IdempotencyRecordTable {
     /// In bytes, index included, for turning a limit in bytes into one in records.
     static let bytesPerRecord = MemoryLayout<PackedRecord>.stride + 12
@@ -22,6 +22,8 @@ struct IdempotencyRecordTable {
         var previous: Slot
         var next: Slot
         var status: UInt16
+        /// The caller's label.
+        var caller: UInt16
         var region: UInt8
         var kind: Kind
 
@@ -52,7 +54,10 @@ struct IdempotencyRecordTable {
     /// Slot + 1, or 0 for empty; a power of two long, at most three quarters full.
     private var index = ContiguousArray<UInt32>(repeating: 0, count: 64)
     private var held = AgeList()
-    private var settled = AgeList()
+    /// By caller.
+    private var settled: [AgeList] = []
+    /// The caller whose list is looked at next for what has expired: those who have gone quiet take up no room for ever.
+    private var nextExpiry = 0
     /// Request ids that are no UUID.
     private var texts: [UInt32: String] = [:]
     private(set) var counts = Counts()
@@ -74,12 +79,14 @@ struct IdempotencyRecordTable {
     func record(_ scope: IdempotencyScope) -> IdempotencyRecord? { record(at: place(of: scope)) }
 
     /// Puts `record` in the place of what was there; nil removes it.
-    mutating func replace(_ scope: IdempotencyScope, with record: IdempotencyRecord?) {
-        replace(scope, at: place(of: scope), with: record)
+    mutating func replace(_ scope: IdempotencyScope, with record: IdempotencyRecord?, of caller: Int) {
+        replace(scope, at: place(of: scope), with: record, of: caller)
     }
 
     /// - Parameter place: of `scope`.
-    mutating func replace(_ scope: IdempotencyScope, at place: Place, with record: IdempotencyRecord?) {
+    mutating func replace(
+        _ scope: IdempotencyScope, at place: Place, with record: IdempotencyRecord?, of caller: Int
+    ) {
         if let position = place.position {
             let slot = slot(at: position)
             unlink(slot)
@@ -88,39 +95,46 @@ struct IdempotencyRecordTable {
                 free(slot)
                 return
             }
-            pack(record, scope, into: slot)
+            pack(record, scope, of: caller, into: slot)
             link(slot)
         } else if let record {
             let slot = newSlot()
-            pack(record, scope, into: slot)
+            pack(record, scope, of: caller, into: slot)
             link(slot)
             insertIntoIndex(slot)
         }
     }
 
-    /// Removes at most `limit` records whose retention has ended; returns how many.
-    mutating func removeExpired(now: NIODeadline, limit: Int) -> Int {
-        var removed = 0
-        while removed < limit, let scope = expiredScope(now: now) {
-            replace(scope, with: nil)
-            removed += 1
-        }
-        return removed
+    /// A record that was removed, and whose it was.
+    struct Removed: Equatable {
+        var caller: Int
+        var isHeld: Bool
+        var expires: NIODeadline
     }
 
-    /// Removes the accepted record that was settled longest ago and returns when it would have expired; nil if there is
-    /// none. Held records stay.
-    mutating func evictOldestSettled() -> NIODeadline? {
-        guard settled.oldest != Self.none else { return nil }
-        let expires = self[settled.oldest].expires
-        replace(self[settled.oldest].scope, with: nil)
-        return expires
-    }
-
-    private func expiredScope(now: NIODeadline) -> IdempotencyScope? {
-        if settled.oldestExpires <= now { return self[settled.oldest].scope }
-        if held.oldestExpires <= now { return self[held.oldest].scope }
+    /// Removes one record of `caller` whose retention has ended, or a held one; nil if there is none.
+    mutating func removeExpired(of caller: Int, now: NIODeadline) -> Removed? {
+        if caller < settled.count, settled[caller].oldestExpires <= now { return remove(settled[caller].oldest) }
+        if held.oldestExpires <= now { return remove(held.oldest) }
         return nil
+    }
+
+    /// The same of another caller with each call.
+    mutating func removeExpiredInTurn(now: NIODeadline) -> Removed? {
+        nextExpiry = nextExpiry + 1 < settled.count ? nextExpiry + 1 : 0
+        return removeExpired(of: nextExpiry, now: now)
+    }
+
+    /// Removes the accepted record of `caller` that was settled longest ago; nil if there is none. Held records stay.
+    mutating func evictOldestSettled(of caller: Int) -> Removed? {
+        guard caller < settled.count, settled[caller].oldest != Self.none else { return nil }
+        return remove(settled[caller].oldest)
+    }
+
+    private mutating func remove(_ slot: Slot) -> Removed {
+        let record = self[slot]
+        replace(record.scope, with: nil, of: Int(record.caller))
+        return Removed(caller: Int(record.caller), isHeld: record.isHeld, expires: record.expires)
     }
 
     // MARK: Slots
@@ -136,7 +150,7 @@ struct IdempotencyRecordTable {
         let empty = PackedRecord(
             scope: IdempotencyScope(words: (0, 0, 0, 0)), fingerprint: RequestFingerprint(words: (0, 0)),
             identity: (0, 0), expires: .uptimeNanoseconds(0), leaseEnds: .uptimeNanoseconds(0), previous: Self.none,
-            next: Self.none, status: 0, region: 0, kind: .free)
+            next: Self.none, status: 0, caller: 0, region: 0, kind: .free)
         chunks.append(ContiguousArray(repeating: empty, count: Self.chunkLength))
         for offset in (1..<Self.chunkLength).reversed() { freeSlots.append(Slot(truncatingIfNeeded: first + offset)) }
         return Slot(truncatingIfNeeded: first)
@@ -148,8 +162,11 @@ struct IdempotencyRecordTable {
         freeSlots.append(slot)
     }
 
-    private mutating func pack(_ record: IdempotencyRecord, _ scope: IdempotencyScope, into slot: Slot) {
+    private mutating func pack(
+        _ record: IdempotencyRecord, _ scope: IdempotencyScope, of caller: Int, into slot: Slot
+    ) {
         var text: String?
+        self[slot].caller = UInt16(clamping: caller)
         switch record.state {
         case .sending(let owner, let leaseEnds, let isResend):
             self[slot].kind = isResend ? .resending : .sending
@@ -203,8 +220,7 @@ struct IdempotencyRecordTable {
     // MARK: Lists by age
 
     private mutating func link(_ slot: Slot) {
-        let isHeld = self[slot].isHeld
-        var list = isHeld ? held : settled
+        var list = list(of: slot)
         self[slot].previous = list.newest
         self[slot].next = Self.none
         if list.newest == Self.none {
@@ -214,13 +230,25 @@ struct IdempotencyRecordTable {
             self[list.newest].next = slot
         }
         list.newest = slot
-        if isHeld { held = list } else { settled = list }
+        setList(list, of: slot)
         count(self[slot].kind, 1)
     }
 
+    private func list(of slot: Slot) -> AgeList {
+        guard !self[slot].isHeld else { return held }
+        let caller = Int(self[slot].caller)
+        return caller < settled.count ? settled[caller] : AgeList()
+    }
+
+    private mutating func setList(_ list: AgeList, of slot: Slot) {
+        guard !self[slot].isHeld else { return held = list }
+        let caller = Int(self[slot].caller)
+        while settled.count <= caller { settled.append(AgeList()) }
+        settled[caller] = list
+    }
+
     private mutating func unlink(_ slot: Slot) {
-        let isHeld = self[slot].isHeld
-        var list = isHeld ? held : settled
+        var list = list(of: slot)
         let (previous, next) = (self[slot].previous, self[slot].next)
         if previous == Self.none {
             list.oldest = next
@@ -229,7 +257,7 @@ struct IdempotencyRecordTable {
             self[previous].next = next
         }
         if next == Self.none { list.newest = previous } else { self[next].previous = previous }
-        if isHeld { held = list } else { settled = list }
+        setList(list, of: slot)
         count(self[slot].kind, -1)
     }
 
@@ -245,7 +273,7 @@ struct IdempotencyRecordTable {
     // MARK: Index (open addressing, linear probing, deletion by shifting back)
 
     private func home(_ scope: IdempotencyScope) -> Int {
-        Int(truncatingIfNeeded: scope.words.1 & UInt64(index.count - 1))
+        Int(truncatingIfNeeded: scope.placement & UInt64(index.count - 1))
     }
 
     private func slot(at position: Int) -> Slot { index[position] - 1 }

@@ -1,16 +1,18 @@
 public import NIOCore
 import Synchronization
 
-/// Records in this process's memory: for a sidecar, and for one replica. Bounded; shared by all event loops.
+/// Records in this process's memory: for a sidecar, and for one replica. Bounded, with a share for each caller
+/// (`CallerShares`); shared by all event loops.
 ///
 /// Sharded by scope, each shard behind a mutex that is held for the time of a few memory accesses and never while
 /// anybody is called, so that no event loop waits for another in any way that matters.
 public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     public struct Configuration: Equatable, Sendable {
         public enum WhenFull: String, CaseIterable, Sendable {
-            /// Forget the accepted message that was settled longest ago.
+            /// Forget the accepted message that was settled longest ago: of the same caller if it has its share, else of the one
+            /// that has most.
             case evictOldest
-            /// Send nothing more under a new key.
+            /// Send nothing more under a new key to a caller that has its share.
             case refuse
         }
 
@@ -35,6 +37,8 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     private struct ShardState {
         var table = IdempotencyRecordTable()
+        /// By caller; the same for all shards.
+        var callers: [CallerShares.Records] = []
         /// Those who wait for the attempt in flight; few scopes ever have any.
         var waiters: [IdempotencyScope: [EventLoopPromise<Answer?>]] = [:]
         var expired = 0
@@ -48,7 +52,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     private let shards: [Shard]
-    private let recordsPerShard: Int
+    private let shares: CallerShares
     private let whenFull: Configuration.WhenFull
 
     public init(_ configuration: Configuration = Configuration()) {
@@ -58,34 +62,120 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         var count = 1
         while count < 256 && limit / (count * 2) >= 1024 { count *= 2 }
         shards = (0..<count).map { _ in Shard() }
-        recordsPerShard = (limit + count - 1) / count
+        shares = CallerShares(limit: limit)
         whenFull = configuration.whenFull
     }
 
-    private func shard(_ scope: IdempotencyScope) -> Shard {
-        shards[Int(truncatingIfNeeded: scope.words.2 & UInt64(shards.count - 1))]
+    /// Gives each of so many callers the same share from now on.
+    public func share(among callers: Int) { shares.share(among: callers) }
+
+    private func shard(_ scope: IdempotencyScope) -> Shard { shards[place(scope)] }
+
+    /// By the upper bits; the lower ones are for the places in a shard.
+    private func place(_ scope: IdempotencyScope) -> Int {
+        Int(truncatingIfNeeded: scope.placement >> 32 & UInt64(shards.count - 1))
     }
 
     public var kind: StoreKind { .memory }
 
     public func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
         let now = eventLoop.now
-        let outcome: ClaimOutcome = shard(claim.scope).state.withLock { state in
-            // Two for each that may be added: expiry keeps up with any load, without a pause or a timer.
-            state.expired += state.table.removeExpired(now: now, limit: 2)
-            var place = state.table.place(of: claim.scope)
-            var record = state.table.record(at: place)
-            let isNew = record == nil
-            let outcome = IdempotencyRecord.claim(claim, on: &record, now: now)
-            guard outcome == .owned else { return outcome }
-            if isNew && state.table.counts.all >= recordsPerShard {
-                guard makeRoom(&state, now: now) else { return .storeFull }
-                place = state.table.place(of: claim.scope)
-            }
-            state.table.replace(claim.scope, at: place, with: record)
-            return .owned
+        switch attempt(claim, now: now) {
+        case .outcome(let outcome): return .now(ClaimReply(outcome, .memory))
+        case .needsRoom(let victim):
+            // Rare: shares so small that the caller whose turn it is has nothing in this shard.
+            guard evictAnywhere(of: victim, now: now),
+                case .outcome(let outcome) = attempt(claim, now: now, hasRoom: true)
+            else { return .now(ClaimReply(.storeFull, .memory)) }
+            return .now(ClaimReply(outcome, .memory))
         }
-        return .now(ClaimReply(outcome, .memory))
+    }
+
+    private enum Attempt {
+        case outcome(ClaimOutcome)
+        /// A record of this caller has to go first, and there is none in the shard.
+        case needsRoom(victim: Int)
+    }
+
+    private func attempt(_ claim: IdempotencyClaim, now: NIODeadline, hasRoom: Bool = false) -> Attempt {
+        shard(claim.scope).state.withLock { state in
+            removeExpired(&state, claim.caller, now: now)
+            var place = state.table.place(of: claim.scope)
+            let before = state.table.record(at: place)
+            var record = before
+            let outcome = IdempotencyRecord.claim(claim, on: &record, now: now)
+            guard outcome == .owned else { return .outcome(outcome) }
+            if before == nil && !hasRoom {
+                switch room(for: claim.caller, &state) {
+                case .free: break
+                case .none: return .outcome(.storeFull)
+                case .ifGone(let victim):
+                    guard evict(of: victim, &state, now: now) else { return .needsRoom(victim: victim) }
+                    place = state.table.place(of: claim.scope)
+                }
+            }
+            state.table.replace(claim.scope, at: place, with: record, of: claim.caller)
+            account(claim.caller, before, record, &state)
+            return .outcome(.owned)
+        }
+    }
+
+    private enum Room {
+        case free
+        case none
+        /// One of this caller's has to go.
+        case ifGone(victim: Int)
+    }
+
+    /// Whether one more record of `caller` may be made.
+    private func room(for caller: Int, _ state: inout ShardState) -> Room {
+        let (records, share) = (records(of: caller, &state), shares.share)
+        guard records.held.load(ordering: .relaxed) < share else { return .none }
+        let hasItsShare = records.all.load(ordering: .relaxed) >= share
+        switch whenFull {
+        case .refuse: return hasItsShare || shares.isFull ? .none : .free
+        case .evictOldest:
+            guard shares.isFull else { return .free }
+            return .ifGone(victim: hasItsShare ? caller : shares.caller(aboveShare: share) ?? caller)
+        }
+    }
+
+    /// Two for each that may be added: expiry keeps up with any load, without a pause or a timer.
+    private func removeExpired(_ state: inout ShardState, _ caller: Int, now: NIODeadline) {
+        for removed in [state.table.removeExpired(of: caller, now: now), state.table.removeExpiredInTurn(now: now)] {
+            guard let removed else { continue }
+            state.expired += 1
+            shares.removed(records(of: removed.caller, &state), isHeld: removed.isHeld)
+        }
+    }
+
+    private func evictAnywhere(of victim: Int, now: NIODeadline) -> Bool {
+        shards.contains { $0.state.withLock { evict(of: victim, &$0, now: now) } }
+    }
+
+    private func evict(of victim: Int, _ state: inout ShardState, now: NIODeadline) -> Bool {
+        guard let removed = state.table.evictOldestSettled(of: victim) else { return false }
+        let records = records(of: victim, &state)
+        shares.removed(records, isHeld: removed.isHeld)
+        records.evicted.add(1, ordering: .relaxed)
+        state.evicted += 1
+        state.lastEviction = (now, Duration(from: now, to: removed.expires))
+        return true
+    }
+
+    private func records(of caller: Int, _ state: inout ShardState) -> CallerShares.Records {
+        while state.callers.count <= caller { state.callers.append(shares.records(of: state.callers.count)) }
+        return state.callers[caller]
+    }
+
+    /// Counts that a record of `caller` became another.
+    private func account(
+        _ caller: Int, _ before: IdempotencyRecord?, _ after: IdempotencyRecord?, _ state: inout ShardState
+    ) {
+        guard before?.isHeld != after?.isHeld else { return }
+        let records = records(of: caller, &state)
+        if let before { shares.removed(records, isHeld: before.isHeld) }
+        if let after { shares.added(records, isHeld: after.isHeld) }
     }
 
     public func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {
@@ -99,13 +189,6 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         }
     }
 
-    private func makeRoom(_ state: inout ShardState, now: NIODeadline) -> Bool {
-        guard whenFull == .evictOldest, let expires = state.table.evictOldestSettled() else { return false }
-        state.evicted += 1
-        state.lastEviction = (now, Duration(from: now, to: expires))
-        return true
-    }
-
     public func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
     ) -> Eventual<Void> {
@@ -115,7 +198,10 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             var record = state.table.record(at: place)
             let before = record
             IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
-            if record != before { state.table.replace(claim.scope, at: place, with: record) }
+            if record != before {
+                state.table.replace(claim.scope, at: place, with: record, of: claim.caller)
+                account(claim.caller, before, record, &state)
+            }
             if case .sending = record?.state { return nil }
             return state.waiters.isEmpty ? nil : state.waiters.removeValue(forKey: claim.scope)
         }
@@ -157,6 +243,9 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         }
         return sum
     }
+
+    /// How many records of each caller were evicted, by the caller's label.
+    public var evictedByCaller: [Int] { shares.evictions }
 
     private static let lately = Duration.seconds(60)
 }

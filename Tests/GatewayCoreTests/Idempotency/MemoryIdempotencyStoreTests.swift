@@ -11,10 +11,27 @@ import Testing
         return IdempotencyScope(words: (generator.next(), generator.next(), generator.next(), generator.next()))
     }
 
-    private func claim(_ number: UInt64, attempt: UInt64 = 1) -> IdempotencyClaim {
+    private func claim(_ number: UInt64, attempt: UInt64 = 1, caller: Int = 0) -> IdempotencyClaim {
         IdempotencyClaim(
             scope: scope(number), fingerprint: .init(words: (number, 0)), owner: .init(origin: 0, number: attempt),
-            lease: .seconds(15), retention: .seconds(3600), consent: false)
+            lease: .seconds(15), retention: .seconds(3600), consent: false, caller: caller)
+    }
+
+    /// Accepts so many messages of a caller under keys of their own.
+    private func accept(
+        _ numbers: Range<UInt64>, of caller: Int, in store: MemoryIdempotencyStore, on loop: EmbeddedEventLoop
+    ) throws {
+        for number in numbers {
+            let claim = claim(number, caller: caller)
+            #expect(try now(store.claim(claim, on: loop)).outcome == .owned)
+            try now(store.settle(claim, .accepted(accepted), answer: answer, on: loop))
+        }
+    }
+
+    private func accepted(_ numbers: Range<UInt64>, of caller: Int, in store: MemoryIdempotencyStore) -> Int {
+        numbers.count {
+            store.acceptedAnswer(to: claim($0, attempt: 2, caller: caller), now: .uptimeNanoseconds(0)) != nil
+        }
     }
 
     private func now<Value>(_ eventual: Eventual<Value>) throws -> Value {
@@ -52,7 +69,7 @@ import Testing
                 let other = AcceptedAnswer(status: 202, region: .northAmerica, requestID: nil)
                 record = .init(fingerprint: fingerprint, state: .accepted(other), expires: expires)
             }
-            table.replace(scope, with: record)
+            table.replace(scope, with: record, of: step % 3)
             model[scope] = record
             #expect(table.record(scope) == record)
         }
@@ -66,12 +83,18 @@ import Testing
             let expires = NIODeadline.uptimeNanoseconds(UInt64(number))
             table.replace(
                 scope(UInt64(number)),
-                with: .init(fingerprint: .init(words: (0, 0)), state: .accepted(accepted), expires: expires))
+                with: .init(fingerprint: .init(words: (0, 0)), state: .accepted(accepted), expires: expires),
+                of: 0)
         }
-        #expect(table.removeExpired(now: .uptimeNanoseconds(49), limit: 10) == 10)
+        for number in 0..<10 {
+            let removed = table.removeExpired(of: 0, now: .uptimeNanoseconds(49))
+            #expect(removed?.expires == .uptimeNanoseconds(UInt64(number)))
+        }
         #expect(table.record(scope(9)) == nil)
         #expect(table.record(scope(10)) != nil)
-        #expect(table.removeExpired(now: .uptimeNanoseconds(49), limit: 1000) == 40)
+        var removed = 0
+        while table.removeExpiredInTurn(now: .uptimeNanoseconds(49)) != nil { removed += 1 }
+        #expect(removed == 40)
         #expect(table.counts.accepted == 50)
     }
 
@@ -92,6 +115,66 @@ import Testing
                 == .init(sending: 3, unknown: 0, accepted: 0, expired: 0, evicted: 1, evictedEarlyBy: .seconds(3600)))
         loop.advanceTime(by: .seconds(61))
         #expect(store.statistics(now: loop.now).evictedEarlyBy == nil)
+    }
+
+    @Test func `what one caller stores beyond its share evicts its own, oldest first`() throws {
+        var configuration = MemoryIdempotencyStore.Configuration()
+        configuration.maximumRecords = 10_000
+        let store = MemoryIdempotencyStore(configuration)
+        store.share(among: 2)
+        let loop = EmbeddedEventLoop()
+        try accept(0..<5_000, of: 0, in: store, on: loop)
+        // The other one floods the store, with twice as many keys as there is room for.
+        try accept(100_000..<120_000, of: 1, in: store, on: loop)
+        #expect(accepted(0..<5_000, of: 0, in: store) == 5_000)
+        #expect(accepted(100_000..<114_000, of: 1, in: store) == 0)
+        #expect(store.evictedByCaller == [0, 15_000])
+    }
+
+    @Test func `a caller below its share gets room from the one that has most`() throws {
+        var configuration = MemoryIdempotencyStore.Configuration()
+        configuration.maximumRecords = 3_000
+        let store = MemoryIdempotencyStore(configuration)
+        store.share(among: 3)
+        let loop = EmbeddedEventLoop()
+        try accept(0..<1_000, of: 0, in: store, on: loop)
+        try accept(10_000..<12_000, of: 1, in: store, on: loop)
+        try accept(20_000..<21_000, of: 2, in: store, on: loop)
+        #expect(accepted(0..<1_000, of: 0, in: store) == 1_000)
+        #expect(accepted(10_000..<12_000, of: 1, in: store) == 1_000)
+        #expect(accepted(20_000..<21_000, of: 2, in: store) == 1_000)
+    }
+
+    @Test func `records that cannot be evicted take no other caller's share`() throws {
+        for whenFull in MemoryIdempotencyStore.Configuration.WhenFull.allCases {
+            var configuration = MemoryIdempotencyStore.Configuration()
+            configuration.maximumRecords = 100
+            configuration.whenFull = whenFull
+            let store = MemoryIdempotencyStore(configuration)
+            store.share(among: 2)
+            let loop = EmbeddedEventLoop()
+            for number in 0..<50 as Range<UInt64> {
+                #expect(try now(store.claim(claim(number, caller: 1), on: loop)).outcome == .owned)
+            }
+            #expect(try now(store.claim(claim(50, caller: 1), on: loop)).outcome == .storeFull)
+            try accept(1_000..<1_050, of: 0, in: store, on: loop)
+            #expect(accepted(1_000..<1_050, of: 0, in: store) == 50)
+        }
+    }
+
+    @Test func `keys whose scopes are alike in any part are spread all the same`() throws {
+        var configuration = MemoryIdempotencyStore.Configuration()
+        configuration.maximumRecords = 4_000
+        let store = MemoryIdempotencyStore(configuration)
+        let loop = EmbeddedEventLoop()
+        // What somebody can find who tries keys until the words of their scopes agree in the bits that chose a place before.
+        for number in 0..<4_000 as Range<UInt64> {
+            var claim = claim(number)
+            claim.scope = IdempotencyScope(words: (number << 32, number << 32, 0, 0))
+            #expect(try now(store.claim(claim, on: loop)).outcome == .owned)
+            try now(store.settle(claim, .accepted(accepted), answer: answer, on: loop))
+        }
+        #expect(store.statistics(now: loop.now).evicted == 0)
     }
 
     @Test func `full and told to refuse, it forgets nothing`() throws {

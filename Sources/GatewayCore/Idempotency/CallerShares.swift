@@ -1,0 +1,70 @@
+import Synchronization
+
+/// How many records each caller has in the memory store, and how many it may have for certain: all of them have an equal share
+/// of the room, and use more while others leave it free.
+///
+/// Held records cannot be evicted, so that nobody may have more of them than its share: whoever is above it has settled records
+/// that can go. So there always is room for a caller that is below its share.
+final class CallerShares: Sendable {
+    /// Of one caller. Changed under the lock of whichever shard has the record.
+    final class Records: Sendable {
+        let all = Atomic<Int>(0)
+        let held = Atomic<Int>(0)
+        let evicted = Atomic<Int>(0)
+    }
+
+    let limit: Int
+    private let total = Atomic<Int>(0)
+    private let callers = Mutex<[Records]>([])
+    private let callerCount = Atomic<Int>(1)
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// The room is shared by so many callers from now on.
+    func share(among callers: Int) {
+        callerCount.store(max(1, callers), ordering: .relaxed)
+    }
+
+    /// Records that are there for each caller, at least.
+    var share: Int { max(1, limit / callerCount.load(ordering: .relaxed)) }
+
+    var isFull: Bool { total.load(ordering: .relaxed) >= limit }
+
+    func records(of caller: Int) -> Records {
+        callers.withLock { callers in
+            while callers.count <= caller { callers.append(Records()) }
+            return callers[caller]
+        }
+    }
+
+    func added(_ records: Records, isHeld: Bool) {
+        total.add(1, ordering: .relaxed)
+        records.all.add(1, ordering: .relaxed)
+        if isHeld { records.held.add(1, ordering: .relaxed) }
+    }
+
+    func removed(_ records: Records, isHeld: Bool) {
+        total.subtract(1, ordering: .relaxed)
+        records.all.subtract(1, ordering: .relaxed)
+        if isHeld { records.held.subtract(1, ordering: .relaxed) }
+    }
+
+    /// The caller that has most of all; nil if nobody has more than its share.
+    func caller(aboveShare share: Int) -> Int? {
+        callers.withLock { callers in
+            var most: (caller: Int, count: Int)?
+            for (caller, records) in callers.enumerated() {
+                let count = records.all.load(ordering: .relaxed)
+                if count > most?.count ?? share { most = (caller, count) }
+            }
+            return most?.caller
+        }
+    }
+
+    /// By caller's label.
+    var evictions: [Int] {
+        callers.withLock { callers in callers.map { $0.evicted.load(ordering: .relaxed) } }
+    }
+}
