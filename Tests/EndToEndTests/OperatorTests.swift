@@ -95,7 +95,7 @@ import TokenEndpointClient
             ("1:23", "`address` is `here`; expected an address"),
             ("2:9", "unknown member `adress` in `admin`; did you mean `address`?"),
             ("4:55", "cannot read"), ("4:80", "`defaultRegion` is `MARS`; expected `NA`, `EU` or `FE`"),
-            ("6:39", "`sha256` is `abc`; expected 64 hexadecimal digits"),
+            ("6:39", "`sha256` is not valid; expected 64 hexadecimal digits"),
         ] {
             let line = try await check.line(with: "\(file):\(place): ")
             #expect(line.contains(text), "\(line)")

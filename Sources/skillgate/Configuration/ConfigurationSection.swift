@@ -37,7 +37,7 @@ final class ConfigurationSection {
         if let (text, place) = reader.override(of: path + [name]) {
             _ = node(name)
             guard let value = kind.parse(text) else {
-                reader.report("`\(text)` is not valid; expected \(kind.expected)", at: place)
+                reader.report(kind.mistake(in: text), at: place)
                 return nil
             }
             return value
@@ -48,7 +48,7 @@ final class ConfigurationSection {
             return nil
         }
         guard let value = kind.parse(scalar.string) else {
-            reader.report("`\(name)` is `\(scalar.string)`; expected \(kind.expected)", at: node.mark)
+            reader.report(kind.mistake(in: scalar.string, of: "`\(name)`"), at: node.mark)
             return nil
         }
         return value
@@ -106,8 +106,11 @@ final class ConfigurationSection {
     func values<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> [(value: Value, mark: Mark?)] {
         nodes(name, expected: "a list").compactMap { node in
             guard let text = node.scalar?.string, let value = kind.parse(text) else {
-                let what = node.scalar.map { "`\($0.string)`" } ?? "something that is no single value"
-                reader.report("`\(name)` holds \(what); expected \(kind.expected)", at: node.mark)
+                let what = "an element of `\(name)`"
+                let mistake =
+                    node.scalar.map { kind.mistake(in: $0.string, of: what) }
+                    ?? "\(what) is no single value; expected \(kind.expected)"
+                reader.report(mistake, at: node.mark)
                 return nil
             }
             return (value, node.mark)

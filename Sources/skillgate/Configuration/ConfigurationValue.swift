@@ -3,6 +3,9 @@ import GatewayCore
 /// How the text of a scalar becomes a value, and what to tell who wrote something else.
 struct ConfigurationValue<Value> {
     let expected: String
+    /// Whether a value that is wrong is shown in the message. False where it may hold a secret: a password in a URL, or a secret
+    /// in the place of a reference to it.
+    var isShown = false
     let parse: (String) -> Value?
 }
 
@@ -11,9 +14,15 @@ extension ConfigurationValue where Value == String {
         Self(expected: expected) { $0.isEmpty ? nil : $0 }
     }
 
+    static func visibleASCII(_ expected: String) -> Self {
+        Self(expected: expected + ", in visible ASCII characters") { text in
+            !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? text : nil
+        }
+    }
+
     /// Names become labels of metrics and parts of fields.
     static var name: Self {
-        Self(expected: "a name of 1 to 64 letters, digits, `-`, `_` and `.`") { text in
+        Self(expected: "a name of 1 to 64 letters, digits, `-`, `_` and `.`", isShown: true) { text in
             let isName = text.utf8.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -27,17 +36,31 @@ extension ConfigurationValue where Value == String {
     }
 }
 
+extension ConfigurationValue {
+    /// What is wrong with `text`, which `what` holds.
+    func mistake(in text: String) -> String {
+        "\(isShown ? "`\(text)`" : "the value") is not valid; expected \(expected)"
+    }
+
+    /// The same, of the member or element that is called `what`.
+    func mistake(in text: String, of what: String) -> String {
+        "\(what) is \(isShown ? "`\(text)`" : "not valid"); expected \(expected)"
+    }
+}
+
 extension ConfigurationValue where Value == Int {
     static func integer(_ range: ClosedRange<Int>) -> Self {
-        Self(expected: "an integer from \(range.lowerBound) to \(range.upperBound)") { text in
+        Self(expected: "an integer from \(range.lowerBound) to \(range.upperBound)", isShown: true) { text in
             Int(text).flatMap { range.contains($0) ? $0 : nil }
         }
     }
 
     /// In bytes.
     static func size(_ range: ClosedRange<Int>) -> Self {
-        Self(expected: "a size such as 64KiB or 512MiB, from \(range.lowerBound) to \(range.upperBound) bytes") {
-            text in
+        Self(
+            expected: "a size such as 64KiB or 512MiB, from \(range.lowerBound) to \(range.upperBound) bytes",
+            isShown: true
+        ) { text in
             let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)]
             for (suffix, factor) in units where text.hasSuffix(suffix) {
                 guard let number = Int(text.dropLast(suffix.count)), number >= 0 else { continue }
@@ -51,14 +74,16 @@ extension ConfigurationValue where Value == Int {
 
 extension ConfigurationValue where Value == Bool {
     static var boolean: Self {
-        Self(expected: "`true` or `false`") { ["true": true, "false": false][$0] }
+        Self(expected: "`true` or `false`", isShown: true) { ["true": true, "false": false][$0] }
     }
 }
 
 extension ConfigurationValue where Value == Duration {
     static func duration(_ range: ClosedRange<Duration>) -> Self {
-        Self(expected: "a duration such as 250ms, 10s, 5m or 24h, from \(range.lowerBound) to \(range.upperBound)") {
-            text in
+        Self(
+            expected: "a duration such as 250ms, 10s, 5m or 24h, from \(range.lowerBound) to \(range.upperBound)",
+            isShown: true
+        ) { text in
             let units: [(String, Duration)] = [
                 ("ms", .milliseconds(1)), ("s", .seconds(1)), ("m", .seconds(60)), ("h", .seconds(3600)),
                 ("d", .seconds(86_400)),
@@ -77,13 +102,15 @@ extension ConfigurationValue where Value == Duration {
 
 extension ConfigurationValue where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
     static var choice: Self {
-        Self(expected: Value.allCases.map { "`\($0.rawValue)`" }.joined(separator: " or ")) { Value(rawValue: $0) }
+        Self(expected: Value.allCases.map { "`\($0.rawValue)`" }.joined(separator: " or "), isShown: true) {
+            Value(rawValue: $0)
+        }
     }
 }
 
 extension ConfigurationValue where Value == Region {
     static var region: Self {
-        Self(expected: "`NA`, `EU` or `FE`") { Region(name: $0) }
+        Self(expected: "`NA`, `EU` or `FE`", isShown: true) { Region(name: $0) }
     }
 }
 
@@ -111,7 +138,7 @@ extension SocketAddressText {
 
 extension ConfigurationValue where Value == SocketAddressText {
     static var address: Self {
-        Self(expected: "an address such as 127.0.0.1:8080 or [::1]:8080") { SocketAddressText($0) }
+        Self(expected: "an address such as 127.0.0.1:8080 or [::1]:8080", isShown: true) { SocketAddressText($0) }
     }
 }
 

@@ -28,14 +28,15 @@ extension ConfigurationValue where Value == ListenerAddressText {
     static var listenerAddress: Self {
         Self(
             expected:
-                "an address such as 127.0.0.1:8080 or [::1]:8080, or a Unix socket such as unix:/run/skillgate.sock"
+                "an address such as 127.0.0.1:8080 or [::1]:8080, or a Unix socket such as unix:/run/skillgate.sock",
+            isShown: true
         ) { ListenerAddressText($0) }
     }
 }
 
 extension ConfigurationValue where Value == UInt32 {
     static var fileMode: Self {
-        Self(expected: "a file mode in octal digits, such as 0660") { text in
+        Self(expected: "a file mode in octal digits, such as 0660", isShown: true) { text in
             UInt32(text, radix: 8).flatMap { (0...0o777).contains($0) ? $0 : nil }
         }
     }
