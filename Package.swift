@@ -99,9 +99,7 @@ let package = Package(
             name: "GatewayAdmin",
             dependencies: [
                 "GatewayCore",
-                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.embedInCode("Page")],
             swiftSettings: settings

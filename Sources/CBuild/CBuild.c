@@ -4,6 +4,7 @@
 #include <link.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #ifndef SKILLGATE_REVISION
@@ -16,6 +17,8 @@ const char *skillgate_build_revision(void) { return SKILLGATE_REVISION; }
 extern _Bool _swift_disableExclusivityChecking;
 
 void skillgate_disable_exclusivity_checking(void) { _swift_disableExclusivityChecking = 1; }
+
+void skillgate_hide_memory(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 static int forget_segments(struct dl_phdr_info *object, size_t size, void *page_bytes)
 {

@@ -1,67 +1,59 @@
+import GatewayCore
 import NIOCore
 import Synchronization
 
-/// Counts the open connections of all event loops and says when accepting has to pause.
+/// Counts the open connections of all event loops, in all and by address, and says when accepting has to pause.
+///
+/// Asked once per connection, not per message.
 final class ConnectionGate: Sendable {
-    private let open = Atomic<Int>(0)
+    private struct State {
+        var open = 0
+        var byAddress: [Peer.Place: Int] = [:]
+        var turnedAway = 0
+    }
+
     private let limit: Int
-    /// Called with the count that fell below the limit again.
-    private let resume: Mutex<(@Sendable () -> Void)?>
+    private let limitPerAddress: Int
+    private let state = Mutex(State())
+    /// Called when there is room again.
+    private let resume = Mutex<(@Sendable () -> Void)?>(nil)
 
-    init(limit: Int) {
-        self.limit = limit
-        resume = Mutex(nil)
+    /// - Parameter perAddress: nil: half of `limit`.
+    init(limit: Int, perAddress: Int?) {
+        self.limit = max(1, limit)
+        limitPerAddress = max(1, perAddress ?? (limit + 1) / 2)
     }
 
-    var isShut: Bool { open.load(ordering: .relaxed) >= limit }
+    var isShut: Bool { state.withLock { $0.open >= limit } }
 
-    func opened() {
-        open.add(1, ordering: .relaxed)
+    /// Connections that were closed since too many of their address were open.
+    var turnedAway: Int { state.withLock { $0.turnedAway } }
+
+    /// False, and nothing is counted, if the address has its share already. Those of this machine's Unix sockets have none.
+    func opened(from place: Peer.Place) -> Bool {
+        state.withLock { state in
+            if place != .local {
+                guard state.byAddress[place, default: 0] < limitPerAddress else {
+                    state.turnedAway += 1
+                    return false
+                }
+                state.byAddress[place, default: 0] += 1
+            }
+            state.open += 1
+            return true
+        }
     }
 
-    func closed() {
-        let left = open.subtract(1, ordering: .relaxed).newValue
-        guard left == limit - 1 else { return }
-        resume.withLock { $0 }?()
+    func closed(from place: Peer.Place) {
+        let hasRoomAgain = state.withLock { state in
+            if let count = state.byAddress[place] { state.byAddress[place] = count > 1 ? count - 1 : nil }
+            state.open -= 1
+            return state.open == limit - 1
+        }
+        if hasRoomAgain { resume.withLock { $0 }?() }
     }
 
     func whenReopened(_ action: @escaping @Sendable () -> Void) {
         resume.withLock { $0 = action }
-    }
-}
-
-/// Stands in the pipeline of a listening socket and lets it accept only while the gate is open.
-///
-/// What is not accepted waits in the kernel's backlog instead of taking memory here.
-final class AcceptPause: ChannelDuplexHandler {
-    typealias InboundIn = any Channel
-    typealias OutboundIn = Never
-
-    private let gate: ConnectionGate
-    private var isPaused = false
-
-    init(gate: ConnectionGate) {
-        self.gate = gate
-    }
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        let resume = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        let eventLoop = context.eventLoop
-        gate.whenReopened {
-            eventLoop.execute {
-                let (handler, context) = resume.value
-                guard handler.isPaused else { return }
-                handler.isPaused = false
-                context.read()
-            }
-        }
-    }
-
-    func read(context: ChannelHandlerContext) {
-        if gate.isShut {
-            isPaused = true
-        } else {
-            context.read()
-        }
     }
 }

@@ -3,7 +3,7 @@ import NIOCore
 import NIOSSL
 import NIOTLS
 
-/// One connection from a caller: bytes to requests, answers to bytes, one request at a time and in order.
+/// One connection from a client: bytes to requests, answers to bytes, one request at a time and in order.
 ///
 /// Bound to its event loop, like everything its messages pass.
 final class HTTPConnection: ChannelInboundHandler {
@@ -16,9 +16,15 @@ final class HTTPConnection: ChannelInboundHandler {
         /// Can transition to: answering, closing.
         case reading
         /// A request is on its way through the gateway. Can transition to: reading, closing.
-        case answering(keepsAlive: Bool)
+        case answering(Exchange)
         /// The last answer is being written, or the connection is closed.
         case closing
+    }
+
+    /// What the request that is being answered asks of its answer.
+    private struct Exchange: Equatable {
+        var keepsAlive: Bool
+        var isHead: Bool
     }
 
     /// Behind a request that is being answered, at most this much is read ahead.
@@ -27,10 +33,15 @@ final class HTTPConnection: ChannelInboundHandler {
     private let loop: ListenerLoop
     private var assembler: RequestAssembler
     private var state: State
-    private var peer = Peer()
+    private(set) var peer = Peer()
     private var phase = RequestAssembler.Phase.idle
-    /// When the phase has lasted too long. Read by the sweep of the loop.
-    private(set) var deadline: NIODeadline
+    /// When the phase has lasted too long.
+    private var deadline: NIODeadline
+    /// When answers have waited too long to be read; they do while the channel is not writable.
+    private var writeDeadline = NIODeadline.distantFuture
+    private var isWritable: Bool { writeDeadline == .distantFuture }
+    /// What the client's certificate stands for, and until when.
+    private var certificate: ClientCertificate?
     /// The last answer; its memory serves for the next.
     private var answerBuffer = ByteBuffer()
     /// It is written at the end of the turn.
@@ -44,16 +55,17 @@ final class HTTPConnection: ChannelInboundHandler {
     init(loop: ListenerLoop, isSecure: Bool) {
         self.loop = loop
         state = isSecure ? .handshaking : .reading
-        assembler = RequestAssembler(limits: loop.limits)
+        assembler = RequestAssembler(limits: loop.limits, isSecure: isSecure)
         deadline = .distantFuture
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         peer = Peer(address: context.remoteAddress)
-        // A handshake has as long as a head.
-        enter(state == .handshaking ? .head : .idle, now: context.eventLoop.now)
-        loop.opened(self)
+        // Whoever connects has something to say: a handshake and the first byte have as long as a head.
+        enter(.head, now: context.eventLoop.now)
+        phase = .idle
+        if !loop.opened(self) { close() }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -77,7 +89,7 @@ final class HTTPConnection: ChannelInboundHandler {
         if case .handshakeCompleted = event as? TLSUserEvent { handshakeCompleted(context) }
         if let event = event as? ChannelEvent, event == .inputClosed {
             inputIsClosed = true
-            // A caller may close its side and still wait for the answer; without a request there is none to wait for.
+            // A client may close its side and still wait for the answer; without a request there is none to wait for.
             switch state {
             case .handshaking, .reading, .closing: close()
             case .answering: break
@@ -95,14 +107,23 @@ final class HTTPConnection: ChannelInboundHandler {
         guard state == .handshaking else { return }
         let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
         if let certificate = handler?.peerCertificate {
+            self.certificate = ClientCertificate(certificate, trustedBy: loop.authorities)
             peer = Peer(address: peer.address, certificateNames: certificate.callerNames)
         }
         state = .reading
-        enter(.idle, now: context.eventLoop.now)
+    }
+
+    // MARK: Time
+
+    /// Called by the sweep of the loop.
+    func checkDeadlines(now: NIODeadline) {
+        if let certificate, !certificate.isValid(loop) { certificateExpired() }
+        if writeDeadline <= now { return close() }
+        if deadline <= now { deadlinePassed() }
     }
 
     /// The time limit of the current phase is over.
-    func deadlinePassed() {
+    private func deadlinePassed() {
         if state == .handshaking { return close() }
         guard state == .reading else { return }
         switch phase {
@@ -111,6 +132,11 @@ final class HTTPConnection: ChannelInboundHandler {
             let what = phase == .head ? "head" : "content"
             refuse(Refusal(.requestTimeout, "the \(what) of the request did not arrive in time"))
         }
+    }
+
+    /// A connection lives no longer than the certificate that its client has shown; a request that is being answered does.
+    private func certificateExpired() {
+        if state == .reading && phase == .idle { close() }
     }
 
     /// No further request is taken: closes now if none is being answered.
@@ -124,22 +150,36 @@ final class HTTPConnection: ChannelInboundHandler {
         guard !isAdvancing else { return }
         isAdvancing = true
         defer { isAdvancing = false }
-        while state == .reading {
+        // Whoever does not read answers gets no more of them.
+        while state == .reading && isWritable {
             switch assembler.next() {
             case .needsMoreBytes(let phase):
                 if inputIsClosed { return close() }
                 if phase != self.phase { enter(phase, now: loop.eventLoop.now) }
                 return
-            case .continueExpected:
+            case .continueExpected(let request):
+                dropExpiredCertificate()
+                // RFC 9110 section 10.1.1: not if the head alone settles the answer.
+                if let refusal = loop.handler.refusal(beforeContentOf: request, from: peer) {
+                    return answerAndClose(refusal, isHead: request.head.method == .head)
+                }
                 write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
             case .request(let request):
-                state = .answering(keepsAlive: request.head.keepsAlive)
+                dropExpiredCertificate()
+                let isHead = request.head.method == .head
+                state = .answering(Exchange(keepsAlive: request.head.keepsAlive, isHead: isHead))
                 deadline = .distantFuture
-                loop.forwarder.forward(request, from: peer, to: self)
+                loop.handler.handle(request, from: peer, to: self)
             case .refused(let problem, let detail):
                 return refuse(Refusal(problem, detail))
             }
         }
+    }
+
+    /// The sweep may be late: a certificate that is no longer good stands for nobody.
+    private func dropExpiredCertificate() {
+        guard let certificate, !certificate.isValid(loop), !peer.certificateNames.isEmpty else { return }
+        peer = Peer(address: peer.address)
     }
 
     private func enter(_ phase: RequestAssembler.Phase, now: NIODeadline) {
@@ -156,12 +196,21 @@ final class HTTPConnection: ChannelInboundHandler {
 
     /// What cannot be read leaves the connection without a place to go on from.
     private func refuse(_ refusal: Refusal) {
-        loop.forwarder.refused(refusal.problem)
+        loop.handler.refused(refusal.problem, from: peer)
+        answerAndClose(refusal, isHead: false)
+    }
+
+    private func answerAndClose(_ refusal: Refusal, isHead: Bool) {
         state = .closing
         flush()
-        loop.encoder.encode(Answer(.refusal(refusal), region: nil), keepsAlive: false, into: &answerBuffer)
+        encode(Answer(.refusal(refusal), region: nil), keepsAlive: false, isHead: isHead)
         write(answerBuffer)
         closeGracefully()
+    }
+
+    private func encode(_ answer: Answer, keepsAlive: Bool, isHead: Bool) {
+        let form = AnswerEncoder.Form(keepsAlive: keepsAlive, hasContent: !isHead, dateLine: loop.dateLine)
+        loop.encoder.encode(answer, form, into: &answerBuffer)
     }
 
     private func write(_ buffer: ByteBuffer) {
@@ -176,7 +225,7 @@ final class HTTPConnection: ChannelInboundHandler {
         context?.writeAndFlush(wrapOutboundOut(answerBuffer), promise: nil)
     }
 
-    /// Closes our side and gives the caller time to read: closing at once, with bytes unread, would reset the
+    /// Closes our side and gives the client time to read: closing at once, with bytes unread, would reset the
     /// connection and could destroy the answer on its way (RFC 9112 section 9.6).
     private func closeGracefully() {
         guard let context else { return }
@@ -200,11 +249,12 @@ final class HTTPConnection: ChannelInboundHandler {
 
 extension HTTPConnection: AnswerRecipient {
     func answered(_ answer: Answer) {
-        guard case .answering(let callerKeepsAlive) = state else { return }
-        let keepsAlive = callerKeepsAlive && !loop.isDraining && !inputIsClosed
-        // A caller that sends ahead has more than one answer in a turn.
+        guard case .answering(let exchange) = state else { return }
+        let isTrusted = certificate?.isValid(loop) ?? true
+        let keepsAlive = exchange.keepsAlive && !loop.isDraining && !inputIsClosed && isTrusted
+        // A client that sends ahead has more than one answer in a turn.
         flush()
-        loop.encoder.encode(answer, keepsAlive: keepsAlive, into: &answerBuffer)
+        encode(answer, keepsAlive: keepsAlive, isHead: exchange.isHead)
         guard keepsAlive else {
             write(answerBuffer)
             state = .closing
@@ -216,19 +266,43 @@ extension HTTPConnection: AnswerRecipient {
         phase = .idle
         deadline = loop.idleDeadline
         if assembler.bufferedBytes > 0 { advance() }
-        if hasPendingRead { resumeReading() }
+        if hasPendingRead, let context { read(context: context) }
     }
 }
 
 extension HTTPConnection: ChannelOutboundHandler {
     typealias OutboundIn = Never
 
-    /// Holds reading back while a caller sends ahead of its answers.
+    /// Holds reading back while a client sends ahead of its answers, or does not read them.
     func read(context: ChannelHandlerContext) {
-        if case .answering = state, assembler.bufferedBytes >= Self.readAheadLimitBytes {
+        if isReadingHeldBack {
             hasPendingRead = true
         } else {
+            hasPendingRead = false
             context.read()
         }
+    }
+
+    private var isReadingHeldBack: Bool {
+        switch state {
+        case .answering: !isWritable || assembler.bufferedBytes >= Self.readAheadLimitBytes
+        case .reading: !isWritable
+        case .handshaking, .closing: false
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            writeDeadline = .distantFuture
+            if state == .reading {
+                // The client was not the one who was waited for.
+                if deadline != .distantFuture { enter(phase, now: loop.eventLoop.now) }
+                advance()
+            }
+            if hasPendingRead { read(context: context) }
+        } else if isWritable {
+            writeDeadline = loop.eventLoop.now + loop.writeTimeout
+        }
+        context.fireChannelWritabilityChanged()
     }
 }

@@ -1,6 +1,6 @@
 public import GatewayCore
 public import NIOCore
-public import NIOPosix
+import NIOPosix
 import NIOSSL
 
 /// A listening socket whose connections are spread over the event loops, each with a forwarder of its own.
@@ -8,28 +8,33 @@ public struct HTTPListener: Sendable {
     private let channel: any Channel
     private let loops: [NIOLoopBound<ListenerLoop>]
     private let socketFile: UnixSocketFile?
+    private let gate: ConnectionGate
     /// Nil for plain text.
     public let tls: ListenerTLS?
 
     /// Binds the socket and starts to accept.
     ///
     /// - Throws: `ListenerTLS.Unusable` and errors of the operating system, each with a description of what failed.
-    /// - Parameter forwarders: one for each event loop of `group`, bound to it.
+    /// - Parameters:
+    ///   - handlers: one for each event loop of `group`, bound to it.
+    ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
     public static func bind(
-        _ configuration: ListenerConfiguration, forwarders: [NIOLoopBound<MessageForwarder>],
-        encoder: AnswerEncoder, group: MultiThreadedEventLoopGroup
+        _ configuration: ListenerConfiguration, handlers: [NIOLoopBound<any RequestHandler>],
+        encoder: AnswerEncoder, group: any EventLoopGroup,
+        onExhausted: @escaping @Sendable (any Error) -> Void = { _ in }
     ) async throws -> HTTPListener {
         let tls = try configuration.tls.map { try ListenerTLS($0) }
-        let gate = ConnectionGate(limit: configuration.maximumConnections)
+        let gate = ConnectionGate(
+            limit: configuration.maximumConnections, perAddress: configuration.maximumConnectionsPerAddress)
         var loops: [NIOLoopBound<ListenerLoop>] = []
         var eventLoops: [any EventLoop] = []
-        for forwarder in forwarders {
-            let eventLoop = forwarder.eventLoop
+        for handler in handlers {
+            let eventLoop = handler.eventLoop
             let loop = try await eventLoop.submit {
                 NIOLoopBound(
                     ListenerLoop(
-                        eventLoop: eventLoop, forwarder: forwarder.value, encoder: encoder,
-                        configuration: configuration, gate: gate),
+                        eventLoop: eventLoop, handler: handler.value, encoder: encoder,
+                        configuration: configuration, tls: tls, gate: gate),
                     eventLoop: eventLoop)
             }.get()
             loops.append(loop)
@@ -42,7 +47,7 @@ public struct HTTPListener: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause(gate: gate))
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause(gate: gate, onExhausted: onExhausted))
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -58,7 +63,7 @@ public struct HTTPListener: Sendable {
                 }
             }
         let (channel, socketFile) = try await bind(bootstrap, to: configuration.address)
-        return HTTPListener(channel: channel, loops: loops, socketFile: socketFile, tls: tls)
+        return HTTPListener(channel: channel, loops: loops, socketFile: socketFile, gate: gate, tls: tls)
     }
 
     private static func bind(
@@ -85,6 +90,9 @@ public struct HTTPListener: Sendable {
 
     /// Nil for a Unix socket.
     public var port: Int? { channel.localAddress?.port }
+
+    /// Connections that were closed since too many of their address were open.
+    public var turnedAway: Int { gate.turnedAway }
 
     /// From here on every answer says `Connection: close`; connections are still accepted.
     public func startDraining() async throws {

@@ -1,6 +1,6 @@
 public import GatewayCore
 
-/// How connections from callers are taken and for how long they may do nothing.
+/// How connections from clients are taken and for how long they may do nothing.
 public struct ListenerConfiguration: Equatable, Sendable {
     public enum Address: Equatable, Sendable {
         /// Port 0: any free one.
@@ -30,14 +30,18 @@ public struct ListenerConfiguration: Equatable, Sendable {
     /// Nil: plain text.
     public var tls: TLS?
     public var limits = RequestAssembler.Limits()
-    /// For a head to arrive, from its first byte on; and for a TLS handshake.
+    /// For a head to arrive, from its first byte on; for the first byte of a connection; and for a TLS handshake.
     public var headTimeout = Duration.seconds(5)
     /// For the content to arrive, from the end of the head on.
     public var contentTimeout = Duration.seconds(10)
     /// Between two requests.
     public var idleTimeout = Duration.seconds(75)
+    /// For answers to be read: a connection that takes none for so long is closed.
+    public var writeTimeout = Duration.seconds(10)
     /// Above it no further connection is accepted; those that come wait in the backlog.
     public var maximumConnections = 20_000
+    /// Those of one address (with IPv6, of one network of 64 bits) above it are closed as they come. Nil: half of all.
+    public var maximumConnectionsPerAddress: Int?
 
     public init(_ address: Address) {
         self.address = address

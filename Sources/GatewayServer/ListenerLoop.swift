@@ -1,56 +1,66 @@
 import GatewayCore
+import Glibc
 import NIOCore
 
-/// The connections of one event loop: their time limits, and draining.
+/// The connections of one listener on one event loop: their time limits, and draining.
 final class ListenerLoop {
     /// Time limits are looked at this often; so much later than promised a connection may be closed.
     private static let sweepInterval = TimeAmount.milliseconds(250)
-    /// How long a connection whose answer said `close` may take to read it.
+    /// How long a client whose answer said `close` may take to read it.
     private static let lingerTimeout = TimeAmount.seconds(2)
 
     let eventLoop: any EventLoop
-    let forwarder: MessageForwarder
+    let handler: any RequestHandler
     let encoder: AnswerEncoder
     let limits: RequestAssembler.Limits
     let headTimeout: TimeAmount
     let contentTimeout: TimeAmount
     let idleTimeout: TimeAmount
+    let writeTimeout: TimeAmount
     /// Connections with answers to be sent at the end of the turn.
     let flushes: TurnQueue<HTTPConnection>
     private(set) var isDraining = false
     /// When a connection that becomes idle now has been so for too long: as of the last sweep, since for every answer
     /// the time would be asked for otherwise, and up to an interval late.
     private(set) var idleDeadline: NIODeadline
+    /// The `Date` field of answers, as of the last sweep.
+    private(set) var dateLine = ByteBuffer()
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+    private var dateSecond = 0
     private var sweep: RepeatedTask?
     private let gate: ConnectionGate
+    private let tls: ListenerTLS?
     private var whenEmpty: EventLoopPromise<Void>?
 
     init(
-        eventLoop: any EventLoop, forwarder: MessageForwarder, encoder: AnswerEncoder,
-        configuration: ListenerConfiguration, gate: ConnectionGate
+        eventLoop: any EventLoop, handler: any RequestHandler, encoder: AnswerEncoder,
+        configuration: ListenerConfiguration, tls: ListenerTLS?, gate: ConnectionGate
     ) {
         self.eventLoop = eventLoop
-        self.forwarder = forwarder
+        self.handler = handler
+        self.tls = tls
         self.encoder = encoder
         limits = configuration.limits
         headTimeout = TimeAmount(configuration.headTimeout)
         contentTimeout = TimeAmount(configuration.contentTimeout)
         idleTimeout = TimeAmount(configuration.idleTimeout)
+        writeTimeout = TimeAmount(configuration.writeTimeout)
         self.gate = gate
         idleDeadline = eventLoop.now + idleTimeout
         flushes = TurnQueue(on: eventLoop) { $0.flush() }
     }
 
-    func opened(_ connection: HTTPConnection) {
+    /// False if there is no room for one more from its address: it is to be closed, and does not count.
+    func opened(_ connection: HTTPConnection) -> Bool {
+        guard gate.opened(from: connection.peer.place) else { return false }
         connections[ObjectIdentifier(connection)] = connection
-        gate.opened()
         if sweep == nil { startSweep() }
+        return true
     }
 
     func closed(_ connection: HTTPConnection) {
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
-        gate.closed()
+        gate.closed(from: connection.peer.place)
         if connections.isEmpty {
             sweep?.cancel()
             sweep = nil
@@ -59,7 +69,10 @@ final class ListenerLoop {
         }
     }
 
-    /// The caller has been told that the connection ends; it is closed when it has read that, or after a while.
+    /// Counts the changes of the authorities that clients' certificates are verified with.
+    var authorities: Int { tls?.authorities ?? 0 }
+
+    /// The client has been told that the connection ends; it is closed when it has read that, or after a while.
     func lingers(_ channel: any Channel) {
         eventLoop.assumeIsolated().scheduleTask(in: Self.lingerTimeout) { channel.close(promise: nil) }
     }
@@ -93,11 +106,15 @@ final class ListenerLoop {
 
     private func swept(_ now: NIODeadline) {
         idleDeadline = now + Self.sweepInterval + idleTimeout
+        let second = time(nil)
+        guard second != dateSecond else { return }
+        dateSecond = second
+        dateLine = HTTPDate.fieldLine(unixTime: second)
     }
 
     private func closeOverdue() {
         let now = eventLoop.now
         swept(now)
-        for connection in Array(connections.values) where connection.deadline <= now { connection.deadlinePassed() }
+        for connection in Array(connections.values) { connection.checkDeadlines(now: now) }
     }
 }

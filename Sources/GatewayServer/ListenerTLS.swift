@@ -2,7 +2,7 @@ import NIOSSL
 import Synchronization
 
 /// The certificate of a listener and whom it trusts. Read again while it listens: connections that are made later get
-/// what the files hold then.
+/// what the files hold then, and those of clients that were verified by other authorities end.
 public final class ListenerTLS: Sendable {
     /// Files that cannot be used, and why.
     public struct Unusable: Error, CustomStringConvertible {
@@ -10,30 +10,39 @@ public final class ListenerTLS: Sendable {
     }
 
     private let files: ListenerConfiguration.TLS
-    private let current: Mutex<NIOSSLContext>
+    private let current: Mutex<Renewal>
+    private let changesOfAuthorities = Atomic<Int>(0)
 
     public init(_ files: ListenerConfiguration.TLS) throws(Unusable) {
         self.files = files
-        current = Mutex(try Self.context(files))
+        current = Mutex(try Self.read(files))
     }
 
-    var context: NIOSSLContext { current.withLock { $0 } }
+    var context: NIOSSLContext { current.withLock { $0.context } }
+
+    /// How often the authorities have changed that clients' certificates are verified with.
+    var authorities: Int { changesOfAuthorities.load(ordering: .relaxed) }
 
     /// What the files hold now, for use by `use`.
     public struct Renewal: Sendable {
         fileprivate let context: NIOSSLContext
+        fileprivate let authorities: [NIOSSLCertificate]
     }
 
     /// Reads the files again, and changes nothing yet.
     public func read() throws(Unusable) -> Renewal {
-        Renewal(context: try Self.context(files))
+        try Self.read(files)
     }
 
     public func use(_ renewal: Renewal) {
-        current.withLock { $0 = renewal.context }
+        let isChanged = current.withLock { current in
+            defer { current = renewal }
+            return current.authorities != renewal.authorities
+        }
+        if isChanged { changesOfAuthorities.add(1, ordering: .relaxed) }
     }
 
-    private static func context(_ files: ListenerConfiguration.TLS) throws(Unusable) -> NIOSSLContext {
+    private static func read(_ files: ListenerConfiguration.TLS) throws(Unusable) -> Renewal {
         let chain: [NIOSSLCertificate] = try reading(files.certificateChainFile, "certificate chain") {
             try NIOSSLCertificate.fromPEMFile($0)
         }
@@ -44,15 +53,18 @@ public final class ListenerTLS: Sendable {
         // With TLS 1.2 only what keeps recorded traffic secret when the key gets known, and no CBC.
         configuration.cipherSuites = "ECDHE+AESGCM:ECDHE+CHACHA20"
         configuration.applicationProtocols = ["http/1.1"]
-        if let clientCAFile = files.clientCAFile {
-            let authorities = try reading(clientCAFile, "client CA") { try NIOSSLCertificate.fromPEMFile($0) }
+        let authorities: [NIOSSLCertificate] =
+            try files.clientCAFile.map { file throws(Unusable) in
+                try reading(file, "client CA") { try NIOSSLCertificate.fromPEMFile($0) }
+            } ?? []
+        if files.clientCAFile != nil {
             configuration.trustRoots = .certificates(authorities)
             configuration.certificateVerification =
                 files.requiresClientCertificate ? .noHostnameVerification : .optionalVerification
             configuration.sendCANameList = true
         }
         do {
-            return try NIOSSLContext(configuration: configuration)
+            return Renewal(context: try NIOSSLContext(configuration: configuration), authorities: authorities)
         } catch {
             throw Unusable(
                 description: "the private key \(files.privateKeyFile) does not fit the certificate chain "

@@ -71,13 +71,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if case .awaitingAnswer(let receiver, _) = state, let answer = assembler.endOfStream() {
-            pool.answered(status: answer.status)
-            close()
-            receiver.upstreamAnswered(answer)
-        } else {
-            fail(.connectionLost)
-        }
+        fail(.connectionLost)
         context.fireChannelInactive()
     }
 
@@ -103,11 +97,16 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         context = nil
     }
 
-    /// The connection ends here. Whoever waits for an answer will not get one.
+    /// The connection ends here. Whoever waits for an answer gets what has come of it, if its status has: that says what became
+    /// of the message.
     func fail(_ failure: UpstreamFailure) {
         let before = state
         close()
-        if case .awaitingAnswer(let receiver, _) = before {
+        guard case .awaitingAnswer(let receiver, _) = before else { return }
+        if let answer = assembler.answerSoFar() {
+            pool.answered(status: answer.status)
+            receiver.upstreamAnswered(answer)
+        } else {
             pool.failed(failure)
             receiver.upstreamFailed(failure)
         }

@@ -10,6 +10,8 @@ struct Skillgate: AsyncParsableCommand {
     )
 
     static func main() async {
+        // Before any command reads a secret.
+        ProcessMemory.hide()
         LogSettings.bootstrap()
         await main(nil)
     }

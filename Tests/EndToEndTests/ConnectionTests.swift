@@ -35,6 +35,73 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `no go-ahead for a request whose head is refused already`() async throws {
+        try await TestBed.run { bed in
+            let heads = [
+                "POST /v1/skillmessages/users/u HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+                "POST /nowhere HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+                "DELETE /v1/skillmessages/users/u HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+            ]
+            for (head, status) in zip(heads, [401, 404, 405]) {
+                let (answer, next) = try await RawConnection.with(port: bed.port) { connection in
+                    (try await connection.exchange(head), try await connection.answer())
+                }
+                #expect(answer?.status == status)
+                #expect(answer?.field("Connection") == "close")
+                #expect(next == nil)
+            }
+        }
+    }
+
+    @Test func `the answer to HEAD has no content, and every answer has a date`() async throws {
+        try await TestBed.run { bed in
+            let text = "HEAD /v1/skillmessages/users/u HTTP/1.1\r\nHost: a\r\n\r\n" + bed.request(user: "NA-1")
+            let bytes = try await RawConnection.with(port: bed.port) { connection in
+                try await connection.send(text)
+                return try await connection.bytes(until: "202 Accepted")
+            }
+            #expect(bytes.hasPrefix("HTTP/1.1 405 Method Not Allowed\r\n"))
+            #expect(bytes.contains("\r\n\r\nHTTP/1.1 202 Accepted"))
+            #expect(
+                bytes.matches(of: /\r\nDate: [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\r\n/).count >= 1
+            )
+        }
+    }
+
+    /// So much less than a megabyte that what the kernel keeps for both sides is no matter.
+    private static let mostPerConnection = 24 << 20
+
+    @Test func `answers that are not read are not made, and the connection ends`() async throws {
+        let listeners = "[{address: 127.0.0.1:0, writeTimeout: 1s}]"
+        try await TestBed.run(listeners: listeners) { bed in
+            let before = try await bed.residentBytes()
+            let request = String(repeating: "GET /x HTTP/1.1\r\nHost: a\r\n\r\n", count: 10_000)
+            let socket = try LoopbackSocket(connectedTo: bed.port)
+            defer { socket.close() }
+            // Until the gateway takes no more, and then until it has had enough of waiting.
+            #expect(socket.writeUntilClosed(request, atMost: .seconds(20)))
+            #expect(try await bed.residentBytes() - before < Self.mostPerConnection)
+            #expect(try await bed.send("NA-1").status == 202)
+        }
+    }
+
+    @Test func `a connection that says nothing ends soon, and one that has said something may be kept`() async throws {
+        try await TestBed.run { bed in
+            let answer = try await RawConnection.with(port: bed.port) { try await $0.answer() }
+            #expect(answer == nil)
+        }
+    }
+
+    @Test func `one address cannot take all connections`() async throws {
+        let listeners = "[{address: 127.0.0.1:0, maximumConnections: 20, maximumConnectionsPerAddress: 5}]"
+        try await TestBed.run(listeners: listeners) { bed in
+            let sockets = try (0..<40).map { _ in try LoopbackSocket(connectedTo: bed.port) }
+            defer { for socket in sockets { socket.close() } }
+            #expect(try await TestBed.transfer("GET", bed.adminURL + "/livez").status == 200)
+            try await bed.untilMetric(#"skillgate_connections_turned_away_total"#, isAnyOf: Array(35...36))
+        }
+    }
+
     @Test(arguments: [
         "POST /v1/skillmessages/users/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST /v1/skillmessages/users/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",

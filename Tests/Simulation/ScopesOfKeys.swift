@@ -24,7 +24,7 @@ final class ScopesOfKeys: Sendable {
                     string: "GET /v1/idempotency-keys/k\(key) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n")
             )
             guard case .request(let request) = assembler.next() else { continue }
-            forwarder?.forward(request, from: Peer(), to: Nobody())
+            forwarder?.handle(request, from: Peer(), to: Nobody())
         }
         scopes = Mutex(store.asked)
     }

@@ -143,7 +143,7 @@ final class SimulatedProcess {
         var assembler = RequestAssembler()
         assembler.receive(ByteBuffer(string: text))
         guard case .request(let request) = assembler.next() else { return }
-        forwarder?.forward(
+        forwarder?.handle(
             request, from: Peer(),
             to: SimulatedRecipient { [self] answer in
                 guard !isDead else { return }

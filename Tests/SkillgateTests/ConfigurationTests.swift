@@ -73,7 +73,7 @@ import Testing
 
     @Test(arguments: [
         ("store: redis", "f:3:14: `url` is missing in `idempotency.redis`; expected a URL such as"),
-        ("store: redis, redis: {url: 'http://h'}", "`url` is `http://h`; expected a URL such as"),
+        ("store: redis, redis: {url: 'http://h'}", "`url` is not valid; expected a URL such as"),
         ("store: redis, redis: {url: 'redis://u:p@h'}", "expected a URL such as"),
         ("redis: {url: 'redis://h:0'}", "expected a URL such as"), ("redis: {url: 'redis://h/x'}", "expected a URL"),
         ("redis: {url: 'redis://a,,b'}", "expected a URL"), ("redis: {username: u}", "is given without `password`"),
@@ -126,7 +126,7 @@ import Testing
         ),
         (
             "regions: {NA: {apiEndpoint: http://example.org}}",
-            "f:3:29: `apiEndpoint` is `http://example.org`; expected a URL that starts with https:// (http:// only on a loopback address)"
+            "f:3:29: `apiEndpoint` is not valid; expected a URL that starts with https:// (http:// only on a loopback address)"
         ),
         (
             "regions: {NA: {aliases: [https://api.eu.amazonalexa.com]}}",
@@ -168,6 +168,29 @@ import Testing
     ])
     func `a mistake is named with its place and what is expected`(yaml: String, problem: String) {
         #expect(problems(Self.minimal + yaml) == [problem])
+    }
+
+    @Test(arguments: [
+        "idempotency: {store: redis, redis: {url: 'redis://user:canary@h:x'}}",
+        "upstream: {proxy: 'ftp://user:canary@h'}",
+        "upstream: {proxy: 'http://user:canary@h'}", "tokenEndpoint: 'http://user:canary@h'",
+        "admin: {address: [canary]}",
+        "regions: {NA: {apiEndpoint: 'https://user:canary@h'}}", "regions: {NA: {aliases: ['https://user:canary@h']}}",
+        "idempotency: {store: redis, redis: {url: 'redis://h', keyPrefix: 'canary canary'}}",
+    ])
+    func `what may hold a secret is not shown`(yaml: String) {
+        let found = problems(Self.minimal + yaml)
+        #expect(!found.isEmpty && !found.contains { $0.contains("canary") }, "\(found)")
+        for name in ["TOKEN_ENDPOINT", "REGIONS_NA_API_ENDPOINT", "UPSTREAM_PROXY", "CALLERS_0_API_KEYS_0_SHA256"] {
+            let found = problems(Self.minimal, ["SKILLGATE_\(name)": "ftp://user:canary@h"])
+            #expect(!found.contains { $0.contains("canary") }, "\(found)")
+        }
+    }
+
+    @Test func `an API key that looks like a token of the gateway's is refused`() {
+        let yaml = Self.minimal.replacingOccurrences(of: "env: KEY", with: "env: TOKEN")
+        let found = problems(yaml, ["TOKEN": "sgt_0123456789abcdef"])
+        #expect(found.contains { $0.contains("starts with `sgt_`") && !$0.contains("0123") }, "\(found)")
     }
 
     @Test func `every mistake is reported at once`() {

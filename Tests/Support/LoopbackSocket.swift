@@ -18,10 +18,49 @@ package struct LoopbackSocket: Sendable {
             }
         }
         guard isBound else {
-            close(descriptor)
+            Glibc.close(descriptor)
             throw RunningProcess.Failure(description: "no free port")
         }
         port = Int(UInt16(bigEndian: address.sin_port))
+    }
+}
+
+extension LoopbackSocket {
+    /// Connects to a port of 127.0.0.1.
+    package init(connectedTo port: Int) throws {
+        try self.init()
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(clamping: port).bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let descriptor = descriptor
+        let isConnected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                connect(descriptor, pointer, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isConnected else {
+            Glibc.close(descriptor)
+            throw RunningProcess.Failure(description: "no connection to port \(port)")
+        }
+    }
+
+    /// Writes `text` again and again and reads nothing, until the other end closes the connection; false if it does not in this time.
+    package func writeUntilClosed(_ text: String, atMost limit: Duration) -> Bool {
+        let end = ContinuousClock.now + limit
+        let bytes = Array(text.utf8)
+        while ContinuousClock.now < end {
+            var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            guard poll(&waiting, 1, 100) > 0 else { continue }
+            if Int32(waiting.revents) & (POLLERR | POLLHUP) != 0 { return true }
+            let flags = Int32(MSG_NOSIGNAL | MSG_DONTWAIT)
+            if send(descriptor, bytes, bytes.count, flags) < 0, errno != EAGAIN, errno != EINTR { return true }
+        }
+        return false
+    }
+
+    package func close() {
+        Glibc.close(descriptor)
     }
 }
 
@@ -29,7 +68,7 @@ package struct LoopbackSocket: Sendable {
 package enum FreePort {
     package static func find() throws -> Int {
         let socket = try LoopbackSocket()
-        close(socket.descriptor)
+        socket.close()
         return socket.port
     }
 }

@@ -10,4 +10,8 @@ void skillgate_disable_exclusivity_checking(void);
 /* Unmaps the pages of code and constants that are mapped now; what is used again is mapped again from the file. */
 void skillgate_forget_code_pages(void);
 
+/* Keeps core dumps and other processes of the same user from this process's memory (prctl(2), PR_SET_DUMPABLE), whose
+   header Swift's Glibc module leaves out. */
+void skillgate_hide_memory(void);
+
 #endif

@@ -1,7 +1,5 @@
-public import Hummingbird
-
 /// What the status page shows: `GET /api/status`.
-public struct StatusReport: ResponseEncodable, Sendable {
+public struct StatusReport: Encodable, Sendable {
     public struct Region: Encodable, Sendable {
         public var name: String
         /// `closed`, `halfOpen` or `open`.

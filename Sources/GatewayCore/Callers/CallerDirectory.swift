@@ -69,7 +69,9 @@ public final class CallerDirectory: Sendable {
             for name in entry.certificateNames { callersByCertificate[name] = index }
             guard let client = entry.client else { continue }
             clients[client.clientID] = (index, client.secrets)
-            callersByClient[CallerTokens.Client(clientID: client.clientID)] = index
+            for secret in client.secrets {
+                callersByClient[CallerTokens.Client(clientID: client.clientID, secret: secret)] = index
+            }
         }
         self.callersByKey = callersByKey
         self.callersByClient = callersByClient
@@ -88,6 +90,7 @@ public final class CallerDirectory: Sendable {
                 if let index = callersByCertificate[name] { return (callers[index], .certificate) }
             }
             guard let anonymousCaller else { throw Self.notAuthenticated }
+            if peer.isOverNetwork { try AnonymousRequest.refuseFromPage(request) }
             return (callers[anonymousCaller], .anonymous)
         }
         let bytes = request.headBytes
@@ -122,7 +125,8 @@ public final class CallerDirectory: Sendable {
             let digest = APIKeyDigest(of: reading.secret)
             var isKnown = false
             for secret in client?.secrets ?? [APIKeyDigest(of: "")] where secret == digest { isKnown = true }
-            if isKnown, let client { return (callers[client.caller], CallerTokens.Client(clientID: reading.clientID)) }
+            guard isKnown, let client else { continue }
+            return (callers[client.caller], CallerTokens.Client(clientID: reading.clientID, secret: digest))
         }
         throw Refusal(.clientNotAuthenticated, "the client identifier or secret is not known")
     }

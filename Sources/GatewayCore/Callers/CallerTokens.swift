@@ -7,12 +7,13 @@ import Crypto
 /// and 16 bytes of HMAC-SHA-256 over the rest. Not a JWT: nobody but the gateway reads it, and there is no header in it
 /// that could say how it wants to be verified.
 public struct CallerTokens: Sendable {
-    /// What a token stands for: a client, by the first 80 bits of SHA-256 over its identifier.
+    /// What a token stands for: a client and the secret it was bought with, by the first 80 bits of SHA-256 over both. A
+    /// secret that is no longer configured ends its tokens.
     public struct Client: Hashable, Sendable {
         private let words: (UInt64, UInt16)
 
-        public init(clientID: String) {
-            let digest = Array(SHA256.hash(data: Array(clientID.utf8)))
+        public init(clientID: String, secret: APIKeyDigest) {
+            let digest = Array(SHA256.hash(data: Array("\(secret.hexadecimal) \(clientID)".utf8)))
             self.init(digest[0..<10])
         }
 
@@ -48,7 +49,7 @@ public struct CallerTokens: Sendable {
 
         func code(for body: ArraySlice<UInt8>) -> [UInt8] {
             let code = body.withUnsafeBytes { hash.authenticationCode(for: $0) }
-            return Array(code.prefix(16))
+            return Array(code.prefix(CallerTokens.codeBytes))
         }
     }
 
@@ -56,6 +57,7 @@ public struct CallerTokens: Sendable {
     private static let version: UInt8 = 1
     private static let textBytes = 52
     private static let bodyBytes = 20
+    private static let codeBytes = 16
 
     private let keys: [SigningKey]
     public let lifetimeSeconds: Int
@@ -71,6 +73,8 @@ public struct CallerTokens: Sendable {
     public var areIssued: Bool { !keys.isEmpty }
 
     /// Whether this is meant to be a token, and no API key.
+    public static func isToken(_ text: String) -> Bool { text.hasPrefix("\(prefix)") }
+
     static func isToken(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
         let start = range.lowerBound
         return range.count >= 4 && bytes.isEqual(start..<start + 4, to: prefix)
@@ -93,7 +97,9 @@ public struct CallerTokens: Sendable {
     /// Whom a token was issued to; nil if no key here signed it or its time is over.
     func client(of bytes: Span<UInt8>, _ range: Range<Int>, now: Int) -> Client? {
         guard range.count == Self.textBytes, Self.isToken(bytes, range),
-            let token = Base64.decode(bytes, range.lowerBound + 4..<range.upperBound), token[0] == Self.version,
+            let token = Base64.decode(bytes, range.lowerBound + 4..<range.upperBound),
+            // Padding would stand for bytes of the code.
+            token.count == Self.bodyBytes + Self.codeBytes, token[0] == Self.version,
             let key = keys.first(where: { token[1..<5].elementsEqual($0.id) })
         else { return nil }
         let body = token[..<Self.bodyBytes]

@@ -15,7 +15,7 @@ struct AccessTokenExchange {
             forwarder.logs.audit?.decided(.accessToken, labels, by: .clientSecret, from: peer, problem: nil)
             return answer
         } catch {
-            forwarder.refused(error.problem)
+            forwarder.refused(error.problem, from: peer)
             forwarder.logs.audit?.decided(.accessToken, labels, by: nil, from: peer, problem: error.problem)
             var refusal = error
             refusal.form = .oauth

@@ -8,6 +8,7 @@ public struct Answer: Equatable, Sendable {
         case accessToken(IssuedAccessToken)
         /// Where a user lives, as somebody said.
         case userRegion(Region)
+        case page(Page)
     }
 
     /// Who said it; a label of the metrics.
@@ -32,6 +33,7 @@ public struct Answer: Equatable, Sendable {
         case .upstream(let answer): answer.status
         case .refusal(let refusal): refusal.problem.row.status
         case .report, .accessToken, .userRegion: 200
+        case .page(let page): page.status
         }
     }
 
@@ -39,7 +41,7 @@ public struct Answer: Equatable, Sendable {
         if isReplay { return .replay }
         return switch content {
         case .upstream: .upstream
-        case .refusal, .report, .accessToken, .userRegion: .gateway
+        case .refusal, .report, .accessToken, .userRegion, .page: .gateway
         }
     }
 }

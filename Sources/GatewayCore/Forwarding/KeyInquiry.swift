@@ -42,7 +42,7 @@ struct KeyInquiry {
     }
 
     private func refuse(_ refusal: Refusal, _ recipient: any AnswerRecipient) {
-        forwarder.refused(refusal.problem)
+        forwarder.refused(refusal.problem, from: peer)
         recipient.answered(Answer(.refusal(refusal), region: nil))
     }
 }

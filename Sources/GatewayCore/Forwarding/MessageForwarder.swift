@@ -1,15 +1,10 @@
 public import Crypto
 public import NIOCore
 
-/// Gets the answer to one request. Called once for each, on the event loop of the forwarder.
-public protocol AnswerRecipient: AnyObject {
-    func answered(_ answer: Answer)
-}
-
 /// Forwards the messages of one event loop: what they share while they are under way.
 ///
-/// `Forwarding` is the way of one message; this is the ground it walks on.
-public final class MessageForwarder {
+/// `Forwarding` is the way of one message; this is the state that the messages of one event loop share.
+public final class MessageForwarder: RequestHandler {
     private(set) var snapshot: ConfigurationSnapshot
     let store: any IdempotencyStore
     let pools: ByRegion<any UpstreamPool>
@@ -85,8 +80,7 @@ public final class MessageForwarder {
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
 
-    /// Takes one request to its answer. The way goes on whatever becomes of the recipient.
-    public func forward(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
+    public func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
         do {
             switch try route(request) {
             case .message(let user):
@@ -100,13 +94,25 @@ public final class MessageForwarder {
                 recipient.answered(AccessTokenExchange(forwarder: self, request: request, peer: peer).answer())
             }
         } catch {
-            refused(error.problem)
+            refused(error.problem, from: peer)
             recipient.answered(Answer(.refusal(error), region: nil))
         }
     }
 
-    /// Counts a request that was refused before it could be forwarded.
-    public func refused(_ problem: Problem) {
+    public func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
+        do throws(Refusal) {
+            switch try route(request) {
+            case .message, .idempotencyKey, .userRegion: _ = try authenticate(request, from: peer)
+            case .accessToken: break  // the credentials may stand in the content
+            }
+            return nil
+        } catch {
+            refused(error.problem, from: peer)
+            return error
+        }
+    }
+
+    public func refused(_ problem: Problem, from peer: Peer) {
         instruments.refused(problem)
         logs.access?.refused(problem)
     }

@@ -19,7 +19,7 @@ struct RegionStatement {
             return Answer(.userRegion(region), region: nil)
         } catch {
             forwarder.logs.audit?.decided(.userRegion, labels, by: method, from: peer, problem: error.problem)
-            forwarder.refused(error.problem)
+            forwarder.refused(error.problem, from: peer)
             return Answer(.refusal(error), region: nil)
         }
     }

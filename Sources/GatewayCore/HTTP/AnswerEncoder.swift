@@ -7,7 +7,11 @@ public final class AnswerEncoder: Sendable {
     /// The whole head of the one answer that nearly every message gets, up to the request id.
     private let acceptedHeads: ByRegion<ByteBuffer>
 
-    public init(endpoints: ByRegion<APIEndpoint>) {
+    /// Whether people look at the answers: they are not to be taken for anything but what their `Content-Type` says.
+    private let isForBrowsers: Bool
+
+    public init(endpoints: ByRegion<APIEndpoint>, isForBrowsers: Bool = false) {
+        self.isForBrowsers = isForBrowsers
         let nextHops = ByRegion { "\"\(endpoints[$0].authority)\"" }
         self.nextHops = nextHops
         acceptedHeads = ByRegion { region in
@@ -18,22 +22,44 @@ public final class AnswerEncoder: Sendable {
         }
     }
 
-    /// - Parameters:
-    ///   - keepsAlive: whether the connection may serve another request after this answer.
-    ///   - buffer: is emptied first; its memory is used again unless an earlier answer is still there to be sent.
-    public func encode(_ answer: Answer, keepsAlive: Bool, into buffer: inout ByteBuffer) {
-        buffer.clear(minimumCapacity: 512)
-        switch answer.content {
-        case .upstream(let upstream): write(upstream, answer, to: &buffer, keepsAlive: keepsAlive)
-        case .refusal(let refusal): write(refusal, answer, to: &buffer, keepsAlive: keepsAlive)
-        case .report(let state): write(state, to: &buffer, keepsAlive: keepsAlive)
-        case .accessToken(let token): write(token, to: &buffer, keepsAlive: keepsAlive)
-        case .userRegion(let region):
-            writeOK(ByteBuffer(string: "{\"region\":\"\(region.name)\"}"), to: &buffer, keepsAlive: keepsAlive)
+    /// What the connection adds to an answer.
+    public struct Form: Sendable {
+        /// Whether the connection may serve another request after this answer.
+        public var keepsAlive: Bool
+        /// False for an answer to HEAD (RFC 9110 section 9.3.2).
+        public var hasContent: Bool
+        /// The `Date` field line with its CR LF.
+        public var dateLine: ByteBuffer
+
+        public init(keepsAlive: Bool, hasContent: Bool = true, dateLine: ByteBuffer = ByteBuffer()) {
+            self.keepsAlive = keepsAlive
+            self.hasContent = hasContent
+            self.dateLine = dateLine
         }
     }
 
-    private func write(_ state: KeyReport.State, to buffer: inout ByteBuffer, keepsAlive: Bool) {
+    /// - Parameter buffer: is emptied first; its memory is used again unless an earlier answer is still there to be sent.
+    public func encode(_ answer: Answer, _ form: Form, into buffer: inout ByteBuffer) {
+        buffer.clear(minimumCapacity: 512)
+        switch answer.content {
+        case .upstream(let upstream): write(upstream, answer, form, to: &buffer)
+        case .refusal(let refusal): write(refusal, answer, form, to: &buffer)
+        case .report(let state): write(state, form, to: &buffer)
+        case .accessToken(let token): write(token, form, to: &buffer)
+        case .userRegion(let region):
+            writeOK(ByteBuffer(string: "{\"region\":\"\(region.name)\"}"), form, to: &buffer)
+        case .page(let page): write(page, form, to: &buffer)
+        }
+    }
+
+    private func write(_ page: Page, _ form: Form, to buffer: inout ByteBuffer) {
+        Self.writeStatusLine(page.status, to: &buffer)
+        Self.writeField("Content-Type", page.contentType, to: &buffer)
+        buffer.writeStaticString(page.fieldLines)
+        finish(&buffer, content: page.content, form)
+    }
+
+    private func write(_ state: KeyReport.State, _ form: Form, to buffer: inout ByteBuffer) {
         var content = ByteBuffer(string: "{\"state\":\"")
         switch state {
         case .absent: content.writeStaticString("absent\"")
@@ -47,27 +73,27 @@ public final class AnswerEncoder: Sendable {
             }
         }
         content.writeStaticString("}")
-        writeOK(content, to: &buffer, keepsAlive: keepsAlive)
+        writeOK(content, form, to: &buffer)
     }
 
     /// RFC 6749 section 5.1.
-    private func write(_ token: IssuedAccessToken, to buffer: inout ByteBuffer, keepsAlive: Bool) {
+    private func write(_ token: IssuedAccessToken, _ form: Form, to buffer: inout ByteBuffer) {
         let content = ByteBuffer(
             string: "{\"access_token\":\"\(token.text)\",\"expires_in\":\(token.lifetimeSeconds),"
                 + "\"scope\":\"\(AccessTokenRequest.scope)\",\"token_type\":\"Bearer\"}")
-        writeOK(content, to: &buffer, keepsAlive: keepsAlive)
+        writeOK(content, form, to: &buffer)
     }
 
     /// What the gateway itself tells one caller, and nobody else may keep.
-    private func writeOK(_ content: ByteBuffer, to buffer: inout ByteBuffer, keepsAlive: Bool) {
+    private func writeOK(_ content: ByteBuffer, _ form: Form, to buffer: inout ByteBuffer) {
         Self.writeStatusLine(200, to: &buffer)
         Self.writeField("Cache-Control", "no-store", to: &buffer)
         Self.writeField("Content-Type", "application/json", to: &buffer)
-        Self.finish(&buffer, content: content, keepsAlive: keepsAlive)
+        finish(&buffer, content: content, form)
     }
 
     private func write(
-        _ upstream: UpstreamAnswer, _ answer: Answer, to buffer: inout ByteBuffer, keepsAlive: Bool
+        _ upstream: UpstreamAnswer, _ answer: Answer, _ form: Form, to buffer: inout ByteBuffer
     ) {
         if let region = answer.region {
             if upstream.status == 202 {
@@ -91,14 +117,14 @@ public final class AnswerEncoder: Sendable {
             JSONText.writeString(String(buffer: upstream.content), to: &wrapped)
             wrapped.writeStaticString("}")
             Self.writeField("Content-Type", "application/json", to: &buffer)
-            Self.finish(&buffer, content: wrapped, keepsAlive: keepsAlive)
+            finish(&buffer, content: wrapped, form)
         } else {
             if let contentType = upstream.contentType { Self.writeField("Content-Type", contentType, to: &buffer) }
-            Self.finish(&buffer, content: upstream.content, keepsAlive: keepsAlive)
+            finish(&buffer, content: upstream.content, form)
         }
     }
 
-    private func write(_ refusal: Refusal, _ answer: Answer, to buffer: inout ByteBuffer, keepsAlive: Bool) {
+    private func write(_ refusal: Refusal, _ answer: Answer, _ form: Form, to buffer: inout ByteBuffer) {
         let row = refusal.problem.row
         Self.writeStatusLine(row.status, to: &buffer)
         if let region = answer.region { Self.writeField("Gateway-Region", region.name, to: &buffer) }
@@ -119,11 +145,11 @@ public final class AnswerEncoder: Sendable {
         switch refusal.form {
         case .problemDetails:
             Self.writeField("Content-Type", "application/problem+json", to: &buffer)
-            Self.finish(&buffer, content: Self.problemDetails(refusal, row), keepsAlive: keepsAlive)
+            finish(&buffer, content: Self.problemDetails(refusal, row), form)
         case .oauth:
             Self.writeField("Cache-Control", "no-store", to: &buffer)
             Self.writeField("Content-Type", "application/json", to: &buffer)
-            Self.finish(&buffer, content: Self.oauthError(refusal, row), keepsAlive: keepsAlive)
+            finish(&buffer, content: Self.oauthError(refusal, row), form)
         }
     }
 
@@ -160,12 +186,14 @@ public final class AnswerEncoder: Sendable {
         if answer.isDeduplicatedLocally { buffer.writeStaticString("Gateway-Deduplication: replica\r\n") }
     }
 
-    private static func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, keepsAlive: Bool) {
-        if !keepsAlive { buffer.writeStaticString("Connection: close\r\n") }
+    private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {
+        buffer.writeImmutableBuffer(form.dateLine)
+        if isForBrowsers { buffer.writeStaticString("X-Content-Type-Options: nosniff\r\n") }
+        if !form.keepsAlive { buffer.writeStaticString("Connection: close\r\n") }
         buffer.writeStaticString("Content-Length: ")
         buffer.writeDecimal(content.readableBytes)
         buffer.writeStaticString("\r\n\r\n")
-        buffer.writeImmutableBuffer(content)
+        if form.hasContent { buffer.writeImmutableBuffer(content) }
     }
 
     private static func writeField(_ name: StaticString, _ value: String, to buffer: inout ByteBuffer) {

@@ -87,7 +87,7 @@ struct ChunkedContent: Equatable, Sendable {
         return line
     }
 
-    /// `1*HEXDIG [chunk-ext]`; extensions are ignored but must hold no control character.
+    /// `1*HEXDIG [chunk-ext]` (RFC 9112 section 7.1).
     private static func chunkSize(_ line: ByteBuffer) throws(FramingError) -> Int {
         let bytes = line.readableBytesUInt8Span
         var size = 0
@@ -98,12 +98,11 @@ struct ChunkedContent: Equatable, Sendable {
             index += 1
         }
         guard index > 0 else { throw FramingError("a chunk does not start with its size in hexadecimal") }
-        let rest = bytes.trimmed(index..<bytes.count)
-        guard rest.isEmpty || bytes[rest.lowerBound] == UInt8(ascii: ";") else {
-            throw FramingError("a chunk size is followed by something other than an extension")
-        }
-        guard FieldLines.endOfValue(of: bytes, from: index) == bytes.count else {
-            throw FramingError("a chunk extension holds a control character")
+        while index < bytes.count {
+            guard let end = ChunkExtension.end(of: bytes, from: index) else {
+                throw FramingError("a chunk size is followed by something other than extensions")
+            }
+            index = end
         }
         return size
     }

@@ -12,22 +12,34 @@ public struct FramingError: Error, Equatable {
 
 /// The grammar shared by request heads, response heads and trailers (RFC 9112 section 5, RFC 9110 section 5).
 enum FieldLines {
-    /// Finds the empty line that ends a head, looking only at bytes not looked at before.
+    /// What is known of the end of a head.
+    enum End: Equatable {
+        /// More bytes are needed.
+        case notYet
+        /// The offset behind the empty line.
+        case at(Int)
+        /// It is not within the limit.
+        case tooFar
+    }
+
+    /// Finds the empty line that ends a head, looking only at bytes not looked at before, and at none above the limit: what
+    /// is found does not depend on how many bytes came at once.
     ///
-    /// Returns the offset behind it, or nil when more bytes are needed. A line feed without its carriage return is
-    /// refused here, so that a peer that uses them is told at once and not after a timeout.
-    static func end(of bytes: Span<UInt8>, scanned: inout Int) throws(FramingError) -> Int? {
+    /// A line feed without its carriage return is refused here, so that a peer that uses them is told at once and not after
+    /// a timeout.
+    static func end(of bytes: Span<UInt8>, scanned: inout Int, limit: Int) throws(FramingError) -> End {
+        let visible = min(bytes.count, limit)
         while true {
-            let index = bytes.first(UInt8(ascii: "\n"), from: scanned)
-            guard index < bytes.count else {
+            let index = bytes.first(UInt8(ascii: "\n"), in: min(scanned, visible)..<visible)
+            guard index < visible else {
                 scanned = index
-                return nil
+                return bytes.count > limit ? .tooFar : .notYet
             }
             guard index > 0 && bytes[index - 1] == UInt8(ascii: "\r") else {
                 throw FramingError("a line ends in a bare line feed; lines end in CR LF")
             }
             scanned = index + 1
-            if index >= 3 && bytes[index - 2] == UInt8(ascii: "\n") { return scanned }
+            if index >= 3 && bytes[index - 2] == UInt8(ascii: "\n") { return .at(scanned) }
         }
     }
 

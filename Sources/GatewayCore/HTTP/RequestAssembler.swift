@@ -1,21 +1,5 @@
 public import NIOCore
 
-/// One request, complete: its head, and its content without any transfer coding.
-///
-/// An object, since all of a message's way refers to it and none of it changes it.
-public final class InboundRequest: Sendable {
-    public let head: RequestHead
-    /// The bytes that the ranges of `head` point into, from the reader index on.
-    public let headBytes: ByteBuffer
-    public let content: ByteBuffer
-
-    public init(head: RequestHead, headBytes: ByteBuffer, content: ByteBuffer) {
-        self.head = head
-        self.headBytes = headBytes
-        self.content = content
-    }
-}
-
 /// Cuts the bytes of one connection into requests. Pure: bytes in, requests or a refusal out.
 ///
 /// It hands out one request at a time and looks at the bytes behind it only when asked again, so pipelined requests are
@@ -33,8 +17,8 @@ public struct RequestAssembler: Sendable {
         /// Nothing more can be said before more bytes come.
         case needsMoreBytes(Phase)
         case request(InboundRequest)
-        /// The caller waits for `100 Continue`; told once a request.
-        case continueExpected
+        /// The caller waits for `100 Continue`; told once per request, which has no content yet.
+        case continueExpected(InboundRequest)
         /// The bytes are no request, or one too large. The connection cannot be used any further.
         case refused(Problem, detail: String)
     }
@@ -53,11 +37,14 @@ public struct RequestAssembler: Sendable {
     }
 
     private let limits: Limits
+    /// Over TLS: what a target in absolute form has to say, too.
+    private let isSecure: Bool
     private var state = State.head(scanned: 0)
     private var buffer = ByteBuffer()
 
-    public init(limits: Limits = Limits()) {
+    public init(limits: Limits = Limits(), isSecure: Bool = false) {
         self.limits = limits
+        self.isSecure = isSecure
     }
 
     /// How many bytes wait behind the request that was handed out last.
@@ -93,7 +80,7 @@ public struct RequestAssembler: Sendable {
                 }
                 if head.expectsContinue && !toldToContinue {
                     state = .content(head, headBytes: headBytes, length: length, toldToContinue: true)
-                    return .continueExpected
+                    return .continueExpected(InboundRequest(head: head, headBytes: headBytes, content: ByteBuffer()))
                 }
                 return .needsMoreBytes(.content)
             case .chunked(let head, let headBytes, var chunks, let toldToContinue):
@@ -106,7 +93,8 @@ public struct RequestAssembler: Sendable {
                 case .incomplete:
                     let expects = head.expectsContinue && !toldToContinue
                     state = .chunked(head, headBytes: headBytes, chunks, toldToContinue: toldToContinue || expects)
-                    return expects ? .continueExpected : .needsMoreBytes(.content)
+                    guard expects else { return .needsMoreBytes(.content) }
+                    return .continueExpected(InboundRequest(head: head, headBytes: headBytes, content: ByteBuffer()))
                 }
             case .refused:
                 return .needsMoreBytes(.idle)
@@ -118,22 +106,28 @@ public struct RequestAssembler: Sendable {
     private mutating func readHead(scanned: Int) throws(FramingError) -> Event? {
         var scanned = scanned
         if scanned == 0 {
-            // RFC 9112 section 2.2: an empty line before the request line is ignored.
-            while buffer.readableBytes >= 2, buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x0D0A {
-                buffer.moveReaderIndex(forwardBy: 2)
+            skipEmptyLines()
+            // A carriage return alone says no more than nothing.
+            if buffer.readableBytes == 0 || buffer.readableBytesView.elementsEqual([UInt8(ascii: "\r")]) {
+                return .needsMoreBytes(.idle)
             }
         }
-        guard buffer.readableBytes > 0 else { return .needsMoreBytes(.idle) }
-        let end = try FieldLines.end(of: buffer.readableBytesUInt8Span, scanned: &scanned)
-        guard (end ?? scanned) <= limits.headBytes else {
+        let end = try FieldLines.end(
+            of: buffer.readableBytesUInt8Span, scanned: &scanned, limit: limits.headBytes)
+        let headBytes: ByteBuffer
+        switch end {
+        case .tooFar:
             state = .refused
             return .refused(.contentTooLarge, detail: "the head is larger than \(limits.headBytes) bytes")
-        }
-        guard let end, let headBytes = buffer.readSlice(length: end) else {
+        case .notYet:
             state = .head(scanned: scanned)
             return .needsMoreBytes(.head)
+        case .at(let end):
+            guard let slice = buffer.readSlice(length: end) else { return .needsMoreBytes(.head) }
+            headBytes = slice
         }
-        let head = try RequestHead(parsing: headBytes.readableBytesUInt8Span, maximumFields: limits.fields)
+        let head = try RequestHead(
+            parsing: headBytes.readableBytesUInt8Span, maximumFields: limits.fields, isSecure: isSecure)
         switch head.framing {
         case .none:
             return finish(head, headBytes, ByteBuffer())
@@ -146,6 +140,13 @@ public struct RequestAssembler: Sendable {
                 head, headBytes: headBytes, ChunkedContent(limitBytes: limits.contentBytes), toldToContinue: false)
         }
         return nil
+    }
+
+    /// RFC 9112 section 2.2: empty lines before the request line are ignored.
+    private mutating func skipEmptyLines() {
+        while buffer.readableBytes >= 2, buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x0D0A {
+            buffer.moveReaderIndex(forwardBy: 2)
+        }
     }
 
     private mutating func finish(_ head: RequestHead, _ headBytes: ByteBuffer, _ content: ByteBuffer) -> Event {

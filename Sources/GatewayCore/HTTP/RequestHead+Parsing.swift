@@ -2,10 +2,12 @@ extension RequestHead {
     /// Parses one complete head, from its first byte to the empty line that ends it (RFC 9112 sections 3 to 6).
     ///
     /// Stricter than the RFC asks wherever leniency has let one reader see two requests where another saw one.
-    init(parsing bytes: Span<UInt8>, maximumFields: Int) throws(FramingError) {
+    ///
+    /// - Parameter isSecure: whether the bytes came over TLS.
+    init(parsing bytes: Span<UInt8>, maximumFields: Int, isSecure: Bool = false) throws(FramingError) {
         let (line, firstField) = try FieldLines.line(of: bytes, from: 0, limit: bytes.count)
         let isHTTP11: Bool
-        (self, isHTTP11) = try Self.requestLine(of: bytes, in: line)
+        (self, isHTTP11) = try Self.requestLine(of: bytes, in: line, isSecure: isSecure)
         var state = FieldState()
         var next = firstField
         while let field = try FieldLines.field(of: bytes, from: next) {
@@ -18,6 +20,9 @@ extension RequestHead {
         }
         guard next + 2 == bytes.count else { throw FramingError("the head goes on behind its empty line") }
         guard state.hasHost || !isHTTP11 else { throw FramingError("field `Host` is missing") }
+        keepsAlive = isHTTP11 && !state.connection.hasClose
+        // RFC 9110 section 10.1.1: HTTP/1.0 knows no interim responses.
+        if !isHTTP11 { expectsContinue = false }
         if state.isChunked {
             guard !state.hasLength else {
                 throw FramingError("both `Content-Length` and `Transfer-Encoding` are given; send one of them")
@@ -33,10 +38,11 @@ extension RequestHead {
         var hasLength = false
         var isChunked = false
         var hasTraceParent = false
+        var connection = ConnectionOptions()
     }
 
     private static func requestLine(
-        of bytes: Span<UInt8>, in line: Range<Int>
+        of bytes: Span<UInt8>, in line: Range<Int>, isSecure: Bool
     ) throws(FramingError) -> (RequestHead, isHTTP11: Bool) {
         var methodEnd = line.lowerBound
         while methodEnd < line.upperBound && FieldLines.isTokenCharacter(bytes[methodEnd]) { methodEnd += 1 }
@@ -56,30 +62,43 @@ extension RequestHead {
             case 3 where bytes.isEqual(line.lowerBound..<methodEnd, to: "GET"): .get
             case 3 where bytes.isEqual(line.lowerBound..<methodEnd, to: "PUT"): .put
             case 4 where bytes.isEqual(line.lowerBound..<methodEnd, to: "POST"): .post
+            case 4 where bytes.isEqual(line.lowerBound..<methodEnd, to: "HEAD"): .head
             default: .other
             }
-        let path = pathStart(of: bytes, in: targetStart..<targetEnd)..<targetEnd
+        let authority = try authority(of: bytes, in: targetStart..<targetEnd, isSecure: isSecure)
+        let path = (authority?.upperBound ?? targetStart)..<targetEnd
         let pathEnd = bytes.first(UInt8(ascii: "?"), in: path)
-        let head = RequestHead(
+        var head = RequestHead(
             method: method,
             path: path.lowerBound..<pathEnd,
             hasQuery: pathEnd < path.upperBound,
             keepsAlive: isHTTP11
         )
+        head.authority = authority
         return (head, isHTTP11)
     }
 
-    /// Skips scheme and authority of a target in absolute form, which a server must accept (RFC 9112 section 3.2.2).
-    private static func pathStart(of bytes: Span<UInt8>, in target: Range<Int>) -> Int {
+    /// Host and port of a target in absolute form, which a server must accept (RFC 9112 section 3.2.2); nil for another form.
+    private static func authority(
+        of bytes: Span<UInt8>, in target: Range<Int>, isSecure: Bool
+    ) throws(FramingError) -> Range<Int>? {
         let start = target.lowerBound
-        guard bytes[start] != UInt8(ascii: "/") else { return start }
-        let schemeLength =
-            target.count > 7 && bytes.isEqualIgnoringCase(start..<start + 7, to: "http://")
-            ? 7 : target.count > 8 && bytes.isEqualIgnoringCase(start..<start + 8, to: "https://") ? 8 : 0
-        guard schemeLength > 0 else { return start }
-        var index = start + schemeLength
-        while index < target.upperBound && bytes[index] != UInt8(ascii: "/") { index += 1 }
-        return index
+        guard bytes[start] != UInt8(ascii: "/") else { return nil }
+        let isHTTP = target.count >= 7 && bytes.isEqualIgnoringCase(start..<start + 7, to: "http://")
+        let isHTTPS = target.count >= 8 && bytes.isEqualIgnoringCase(start..<start + 8, to: "https://")
+        guard isHTTP || isHTTPS else { return nil }
+        guard isHTTPS == isSecure else {
+            throw FramingError(
+                "the scheme of the target is `\(isHTTPS ? "https" : "http")`, and the connection is "
+                    + "\(isSecure ? "encrypted" : "not encrypted")")
+        }
+        let authority = start + (isHTTPS ? 8 : 7)
+        var end = authority
+        while end < target.upperBound && bytes[end] != UInt8(ascii: "/") && bytes[end] != UInt8(ascii: "?") { end += 1 }
+        guard Authority.isValid(bytes, authority..<end) else {
+            throw FramingError("the target has no valid host, with or without a port, behind its scheme")
+        }
+        return authority..<end
     }
 
     private mutating func interpret(
@@ -88,22 +107,36 @@ extension RequestHead {
         switch name.count {
         case 4 where bytes.isEqualIgnoringCase(name, to: "host"):
             guard !state.hasHost else { throw FramingError("field `Host` is given twice") }
+            guard Authority.isValid(bytes, value) else {
+                throw FramingError("field `Host` is no host, with or without a port")
+            }
             state.hasHost = true
+            // The authority of the target counts more (RFC 9112 section 3.2.2).
+            if authority == nil { authority = value }
+        case 6 where bytes.isEqualIgnoringCase(name, to: "accept"):
+            // The first of several: what it says is a wish.
+            accept = accept ?? value
         case 6 where bytes.isEqualIgnoringCase(name, to: "expect"):
             guard bytes.isEqualIgnoringCase(value, to: "100-continue") else {
                 throw FramingError("field `Expect` holds something other than `100-continue`")
             }
             expectsContinue = true
+        case 6 where bytes.isEqualIgnoringCase(name, to: "origin"):
+            origin = value
         case 10 where bytes.isEqualIgnoringCase(name, to: "connection"):
-            readConnection(value, of: bytes)
+            state.connection.read(value, of: bytes)
         case 11 where bytes.isEqualIgnoringCase(name, to: "traceparent"):
             // Of two, neither counts (W3C Trace Context, section 3.3.1.1): what traces is no reason to refuse a message.
             traceParent = state.hasTraceParent ? nil : value
             state.hasTraceParent = true
+        case 12 where bytes.isEqualIgnoringCase(name, to: "content-type"):
+            Self.note(.contentType, at: value, in: &contentType, repeated: &repeatedField)
         case 13 where bytes.isEqualIgnoringCase(name, to: "authorization"):
             Self.note(.authorization, at: value, in: &authorization, repeated: &repeatedField)
         case 13 where bytes.isEqualIgnoringCase(name, to: "gateway-skill"):
             Self.note(.gatewaySkill, at: value, in: &gatewaySkill, repeated: &repeatedField)
+        case 14 where bytes.isEqualIgnoringCase(name, to: "sec-fetch-site"):
+            secFetchSite = value
         case 14 where bytes.isEqualIgnoringCase(name, to: "content-length"):
             guard !state.hasLength else { throw FramingError("field `Content-Length` is given twice") }
             guard let length = bytes.decimal(value) else {
@@ -127,21 +160,6 @@ extension RequestHead {
         case 20 where bytes.isEqualIgnoringCase(name, to: "gateway-api-endpoint"):
             Self.note(.gatewayAPIEndpoint, at: value, in: &gatewayAPIEndpoint, repeated: &repeatedField)
         default: break
-        }
-    }
-
-    /// `close` anywhere in the list ends the connection (RFC 9112 section 9.3).
-    private mutating func readConnection(_ value: Range<Int>, of bytes: Span<UInt8>) {
-        var start = value.lowerBound
-        while start < value.upperBound {
-            var end = start
-            while end < value.upperBound && bytes[end] != UInt8(ascii: ",") { end += 1 }
-            let option = bytes.trimmed(start..<end)
-            if bytes.isEqualIgnoringCase(option, to: "close") {
-                keepsAlive = false
-                return
-            }
-            start = end + 1
         }
     }
 }

@@ -2,7 +2,7 @@
 ///
 /// No field is copied and none that is not named here is kept: what the gateway does not know it cannot forward.
 public struct RequestHead: Equatable, Sendable {
-    public enum Method: Equatable, Sendable { case get, post, put, other }
+    public enum Method: Equatable, Sendable { case get, head, post, put, other }
 
     /// How the content is delimited (RFC 9112 section 6).
     public enum Framing: Equatable, Sendable {
@@ -21,6 +21,7 @@ public struct RequestHead: Equatable, Sendable {
         case gatewayRegion = "Gateway-Region"
         case gatewayAPIEndpoint = "Gateway-Api-Endpoint"
         case contentEncoding = "Content-Encoding"
+        case contentType = "Content-Type"
     }
 
     public var method: Method
@@ -39,6 +40,13 @@ public struct RequestHead: Equatable, Sendable {
     public var gatewayRegion: Range<Int>?
     public var gatewayAPIEndpoint: Range<Int>?
     public var contentEncoding: Range<Int>?
+    public var contentType: Range<Int>?
+    public var accept: Range<Int>?
+    /// Host and port of the target in absolute form, or else of `Host`.
+    public var authority: Range<Int>?
+    /// What browsers say of a page that sends a request: `Origin`, and `Sec-Fetch-Site`.
+    public var origin: Range<Int>?
+    public var secFetchSite: Range<Int>?
     public var traceParent: Range<Int>?
     /// A field of `SingleField` that came twice. Refused by the forwarding flow, since the framing is sound.
     public var repeatedField: SingleField?

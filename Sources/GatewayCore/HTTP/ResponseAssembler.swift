@@ -31,20 +31,18 @@ public struct ResponseAssembler: Sendable {
     public static let headLimitBytes = 16 * 1024
     public static let contentLimitBytes = 64 * 1024
     private static let maximumFields = 128
-    /// Interim (1xx) responses are skipped, but not for ever.
-    private static let maximumInterimResponses = 8
-
     private enum State {
         /// Can transition to: length, chunked, untilClose, and head again after an interim response.
         case head(scanned: Int)
         case length(UpstreamAnswer, Int, keepsAlive: Bool)
         case chunked(UpstreamAnswer, ChunkedContent, keepsAlive: Bool)
         case untilClose(UpstreamAnswer)
+        /// There is more content than is passed on: it ends where the limit is. Can transition to: head.
+        case overlong(UpstreamAnswer, ByteBuffer)
     }
 
     private var state = State.head(scanned: 0)
     private var buffer = ByteBuffer()
-    private var interimResponses = 0
 
     public init() {}
 
@@ -58,47 +56,72 @@ public struct ResponseAssembler: Sendable {
         return try advance()
     }
 
-    /// The upstream closed its side in order. Only an answer that is delimited by that is complete.
-    public func endOfStream() -> UpstreamAnswer? {
-        guard case .untilClose(var answer) = state else { return nil }
-        answer.content = buffer
+    /// The answer as far as it came, for when no more of it will: with its head its status is known, and so is what became of
+    /// the message. Nil before that.
+    public func answerSoFar() -> UpstreamAnswer? {
+        switch state {
+        case .head: nil
+        case .length(let answer, _, _): Self.cutShort(answer, buffer)
+        case .overlong(let answer, let content): Self.cutShort(answer, content, buffer)
+        case .chunked(let answer, let chunks, _): Self.cutShort(answer, chunks.content)
+        case .untilClose(let answer): Self.complete(answer, buffer)
+        }
+    }
+
+    private static func complete(_ answer: UpstreamAnswer, _ content: ByteBuffer) -> UpstreamAnswer {
+        var answer = answer
+        answer.content = content
         return answer
+    }
+
+    /// Of an error, part of the text is better than nothing. Part of anything else would be taken for the whole.
+    private static func cutShort(
+        _ answer: UpstreamAnswer, _ content: ByteBuffer, _ more: ByteBuffer = ByteBuffer()
+    ) -> UpstreamAnswer {
+        guard answer.status >= 400 else { return answer }
+        var content = content
+        content.writeImmutableBuffer(more)
+        return complete(answer, content.readSlice(length: min(content.readableBytes, contentLimitBytes)) ?? content)
     }
 
     private mutating func advance() throws(FramingError) -> Event {
         while true {
             switch state {
             case .head(var scanned):
-                let end = try FieldLines.end(of: buffer.readableBytesUInt8Span, scanned: &scanned)
-                guard (end ?? scanned) <= Self.headLimitBytes else {
-                    throw FramingError("the head is larger than \(Self.headLimitBytes) bytes")
-                }
-                guard let end, let head = buffer.readSlice(length: end) else {
+                let end = try FieldLines.end(
+                    of: buffer.readableBytesUInt8Span, scanned: &scanned, limit: Self.headLimitBytes)
+                switch end {
+                case .tooFar: throw FramingError("the head is larger than \(Self.headLimitBytes) bytes")
+                case .notYet:
                     state = .head(scanned: scanned)
                     return .needsMoreBytes
+                case .at(let end):
+                    guard let head = buffer.readSlice(length: end) else { return .needsMoreBytes }
+                    try readHead(head)
                 }
-                try readHead(head)
-            case .length(var answer, let length, let keepsAlive):
+            case .length(let answer, let length, let keepsAlive):
                 guard buffer.readableBytes >= length else { return .needsMoreBytes }
-                if length > 0, let content = buffer.readSlice(length: length) { answer.content = content }
-                return finish(answer, keepsAlive: keepsAlive)
-            case .chunked(var answer, var chunks, let keepsAlive):
-                state = .head(scanned: 0)  // lets `chunks` be changed in place
-                switch try chunks.consume(&buffer) {
+                let content = length > 0 ? buffer.readSlice(length: length) : nil
+                return finish(content.map { Self.complete(answer, $0) } ?? answer, keepsAlive: keepsAlive)
+            case .chunked(let answer, var chunks, let keepsAlive):
+                state = .untilClose(answer)  // lets `chunks` be changed in place
+                switch try? chunks.consume(&buffer) {
                 case .incomplete:
                     state = .chunked(answer, chunks, keepsAlive: keepsAlive)
                     return .needsMoreBytes
-                case .tooLarge:
-                    throw FramingError("the content is larger than \(Self.contentLimitBytes) bytes")
                 case .complete:
-                    answer.content = chunks.content
-                    return finish(answer, keepsAlive: keepsAlive)
+                    return finish(Self.complete(answer, chunks.content), keepsAlive: keepsAlive)
+                case .tooLarge: state = .overlong(answer, chunks.content)
+                case nil: return finish(Self.cutShort(answer, chunks.content), keepsAlive: false)
                 }
-            case .untilClose:
-                guard buffer.readableBytes <= Self.contentLimitBytes else {
-                    throw FramingError("the content is larger than \(Self.contentLimitBytes) bytes")
+            case .untilClose(let answer):
+                guard buffer.readableBytes > Self.contentLimitBytes else { return .needsMoreBytes }
+                state = .overlong(answer, ByteBuffer())
+            case .overlong(let answer, let content):
+                guard content.readableBytes + buffer.readableBytes >= Self.contentLimitBytes else {
+                    return .needsMoreBytes
                 }
-                return .needsMoreBytes
+                return finish(Self.cutShort(answer, content, buffer), keepsAlive: false)
             }
         }
     }
@@ -107,10 +130,8 @@ public struct ResponseAssembler: Sendable {
         let bytes = head.readableBytesUInt8Span
         let parsed = try ResponseHead(parsing: bytes, maximumFields: Self.maximumFields)
         if parsed.status < 200 {
-            interimResponses += 1
-            guard parsed.status != 101 && interimResponses <= Self.maximumInterimResponses else {
-                throw FramingError("interim responses do not end")
-            }
+            // However many come: none is kept, and the message's deadline ends them.
+            guard parsed.status != 101 else { throw FramingError("status 101 answers no request of the gateway's") }
             state = .head(scanned: 0)
             return
         }
@@ -123,10 +144,9 @@ public struct ResponseAssembler: Sendable {
         switch parsed.framing {
         case .none: state = .length(answer, 0, keepsAlive: parsed.keepsAlive)
         case .length(let length):
-            guard length <= Self.contentLimitBytes else {
-                throw FramingError("the content is larger than \(Self.contentLimitBytes) bytes")
-            }
-            state = .length(answer, length, keepsAlive: parsed.keepsAlive)
+            state =
+                length <= Self.contentLimitBytes
+                ? .length(answer, length, keepsAlive: parsed.keepsAlive) : .overlong(answer, ByteBuffer())
         case .chunked:
             state = .chunked(
                 answer, ChunkedContent(limitBytes: Self.contentLimitBytes), keepsAlive: parsed.keepsAlive)

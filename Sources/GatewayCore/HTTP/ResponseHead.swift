@@ -33,6 +33,7 @@ struct ResponseHead: Equatable {
         var length: Int?
         var isChunked = false
         var fieldCount = 0
+        var options = ConnectionOptions()
         var next = firstField
         while let field = try FieldLines.field(of: bytes, from: next) {
             fieldCount += 1
@@ -41,8 +42,7 @@ struct ResponseHead: Equatable {
             next = field.next
             switch name.count {
             case 10 where bytes.isEqualIgnoringCase(name, to: "connection"):
-                if bytes.isEqualIgnoringCase(value, to: "close") { keepsAlive = false }
-                if bytes.isEqualIgnoringCase(value, to: "keep-alive") { keepsAlive = true }
+                options.read(value, of: bytes)
             case 11 where bytes.isEqualIgnoringCase(name, to: "retry-after"):
                 retryAfter = value
             case 12 where bytes.isEqualIgnoringCase(name, to: "content-type"):
@@ -64,6 +64,7 @@ struct ResponseHead: Equatable {
             default: break
             }
         }
+        keepsAlive = !options.hasClose && (isHTTP11 || options.hasKeepAlive)
         guard !(isChunked && length != nil) else {
             throw FramingError("both `Content-Length` and `Transfer-Encoding` are given")
         }

@@ -39,7 +39,7 @@ public final class AccessLog {
             case .upstream(let upstream):
                 if let requestID = upstream.requestID { Self.write(requestID, to: &text) }
             case .refusal(let refusal): refusal.problem.writeMember(to: &text)
-            case .report, .accessToken, .userRegion: break
+            case .report, .accessToken, .userRegion, .page: break
             }
             if answer.status == 202 && acceptedPerLine > 1 {
                 text.writeStaticString(",\"standsFor\":")

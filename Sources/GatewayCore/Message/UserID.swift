@@ -24,6 +24,10 @@ public struct UserID: Equatable, Sendable {
             guard decoded.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
                 throw Refusal(.userIDInvalid, "the userId holds a space or a control character")
             }
+            // Some servers on the way decode them and see another path.
+            guard !decoded.contains(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }) else {
+                throw Refusal(.userIDInvalid, "the userId holds a slash or a backslash, percent-encoded or not")
+            }
             var encoded = ByteBuffer()
             PercentEncoding.encode(decoded.span, 0..<decoded.count, to: &encoded)
             canonical = encoded

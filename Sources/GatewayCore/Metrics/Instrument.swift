@@ -20,6 +20,7 @@ public enum Instrument: String, CaseIterable, Sendable {
     case idempotencyBegins = "skillgate_idempotency_begins_total"
     case idempotencyRecords = "skillgate_idempotency_records"
     case idempotencyEvictions = "skillgate_idempotency_evictions_total"
+    case idempotencyCallerEvictions = "skillgate_idempotency_caller_evictions_total"
     case idempotencyRetention = "skillgate_idempotency_retention_seconds"
     case idempotencyStoreFailures = "skillgate_idempotency_store_failures_total"
     case idempotencyStoreUp = "skillgate_idempotency_store_up"
@@ -28,6 +29,7 @@ public enum Instrument: String, CaseIterable, Sendable {
     case idempotencyBacklog = "skillgate_idempotency_settlement_backlog"
     case outcomeUnknown = "skillgate_outcome_unknown_total"
     case rejected = "skillgate_rejected_total"
+    case connectionsTurnedAway = "skillgate_connections_turned_away_total"
     case logLinesDropped = "skillgate_log_lines_dropped_total"
     case configurationReloads = "skillgate_configuration_reloads_total"
     case configurationLastReloadSuccess = "skillgate_configuration_last_reload_success_timestamp_seconds"
@@ -44,7 +46,8 @@ public enum Instrument: String, CaseIterable, Sendable {
     public var kind: Kind {
         switch self {
         case .messages, .upstreamAttempts, .regionsLearned, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
-            .idempotencyEvictions, .idempotencyStoreFailures, .idempotencyStoreWipes, .outcomeUnknown, .rejected,
+            .idempotencyEvictions, .idempotencyCallerEvictions, .connectionsTurnedAway, .idempotencyStoreFailures,
+            .idempotencyStoreWipes, .outcomeUnknown, .rejected,
             .logLinesDropped, .configurationReloads, .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
@@ -79,6 +82,7 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyBegins: "Claims of an idempotency key, by what they found."
         case .idempotencyRecords: "Idempotency records at hand, by state."
         case .idempotencyEvictions: "Idempotency records removed, by reason."
+        case .idempotencyCallerEvictions: "Idempotency records of a caller removed to make room for others."
         case .idempotencyRetention:
             "For how long accepted messages are remembered here; less than configured while a full store evicts."
         case .idempotencyStoreFailures: "Commands to the shared store that failed, by what they were for."
@@ -88,6 +92,7 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyBacklog: "Settlements that the shared store has not confirmed yet."
         case .outcomeUnknown: "Messages that were sent and of which nobody knows whether they were accepted."
         case .rejected: "Requests the gateway answered itself, by problem."
+        case .connectionsTurnedAway: "Connections closed because too many of their address were open."
         case .logLinesDropped: "Lines of the access and audit logs that could not be written in time, or at all."
         case .configurationReloads: "Attempts to load the configuration anew."
         case .configurationLastReloadSuccess: "When the configuration in force was loaded."

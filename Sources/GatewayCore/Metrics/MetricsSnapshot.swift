@@ -56,6 +56,8 @@ public struct MetricsSnapshot: Sendable {
     public var upstream = ByRegion { _ in UpstreamStatus() }
     /// Of this process's own memory; nil where no record is kept there.
     public var records: MemoryIdempotencyStore.Statistics?
+    /// Of these records, by the caller's place among the names: how many went to make room.
+    public var recordsEvicted: [Int] = []
     /// Nil where there is none.
     public var sharedStore: SharedStore?
     /// How long a record is kept, as configured.
@@ -66,6 +68,8 @@ public struct MetricsSnapshot: Sendable {
     public var users = UserRegions.Statistics()
     /// By log; those that are kept.
     public var droppedLogLines: [(log: String, count: Int)] = []
+    /// Connections that were closed since too many of their address were open.
+    public var connectionsTurnedAway = 0
     public var reloads: Reloads?
     /// Names by their place in the configuration: what the series of messages are labelled with.
     public var callers: [String]
@@ -98,6 +102,8 @@ public struct MetricsSnapshot: Sendable {
         for problem in Problem.allCases {
             page.sample(.rejected, [("reason", problem.rawValue)], forwarding.rejected[problem] ?? 0)
         }
+        page.family(.connectionsTurnedAway)
+        page.sample(.connectionsTurnedAway, [], connectionsTurnedAway)
         page.family(.logLinesDropped)
         for (log, count) in droppedLogLines { page.sample(.logLinesDropped, [("log", log)], count) }
         if let reloads { render(reloads, to: &page) }
@@ -220,6 +226,11 @@ public struct MetricsSnapshot: Sendable {
         page.family(.idempotencyEvictions)
         page.sample(.idempotencyEvictions, [("reason", "expired")], records.expired)
         page.sample(.idempotencyEvictions, [("reason", "full")], records.evicted)
+        page.family(.idempotencyCallerEvictions)
+        for (index, caller) in callers.enumerated() {
+            let count = index < recordsEvicted.count ? recordsEvicted[index] : 0
+            page.sample(.idempotencyCallerEvictions, [("caller", caller)], count)
+        }
         page.family(.idempotencyRetention)
         page.sample(.idempotencyRetention, [], retentionKept.inSeconds)
     }

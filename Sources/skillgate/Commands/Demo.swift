@@ -37,10 +37,9 @@ struct Demo: AsyncParsableCommand {
         }
         let adminPort = Promised<Int>()
         let sampler = StatusSampler(gateway)
-        let admin = AdminServer.application(
-            host: "127.0.0.1", port: 0,
-            source: AdminSource(gateway, sampler),
-            eventLoopGroup: control, logger: logger
+        let admin = AdminServer(
+            address: SocketAddressText(host: "127.0.0.1", port: 0), source: AdminSource(gateway, sampler),
+            eventLoop: control.next()
         ) { adminPort.fulfil($0) }
         let services = ServiceGroup(
             configuration: .init(

@@ -1,6 +1,5 @@
 import ArgumentParser
 import GatewayAdmin
-import Hummingbird
 import Logging
 import NIOPosix
 import ServiceLifecycle
@@ -14,7 +13,6 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         FileLimit.raise()
-        CoreDumps.disable()
         ExclusivityChecks.disableInRelease()
         let configuration = try ConfigurationFile.read(config)
         LogSettings.shared.use(configuration.log)
@@ -22,12 +20,10 @@ struct Serve: AsyncParsableCommand {
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)
         let sampler = StatusSampler(gateway)
-        let source = AdminSource(gateway, sampler)
         var quiet = logger
         quiet.logLevel = .warning
-        let admin = AdminServer.application(
-            host: configuration.admin.host, port: configuration.admin.port, source: source, eventLoopGroup: control,
-            logger: quiet
+        let admin = AdminServer(
+            address: configuration.admin, source: AdminSource(gateway, sampler), eventLoop: control.next()
         ) { port in
             logger.notice("admin listening", metadata: ["gateway.admin": "\(configuration.admin.host):\(port)"])
         }

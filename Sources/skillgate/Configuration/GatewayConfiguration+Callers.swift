@@ -107,8 +107,8 @@ extension GatewayConfiguration {
     /// As in `Peer.certificateNames`.
     private func readCertificateName(_ section: ConfigurationSection) -> String? {
         section.optionalSection("certificate") { certificate -> String? in
-            let uri = certificate.value("uri", .text("a URI such as spiffe://example.org/orders"))
-            let dns = certificate.value("dns", .text("a DNS name"))
+            let uri = certificate.value("uri", .visibleASCII("a URI such as spiffe://example.org/orders"))
+            let dns = certificate.value("dns", .visibleASCII("a DNS name"))
             guard (uri == nil) != (dns == nil) else {
                 certificate.report("`certificate` names no caller; expected {uri: …} or {dns: …}")
                 return nil
@@ -168,6 +168,11 @@ extension GatewayConfiguration {
             guard let text = secrets.read(key) else { return nil }
             guard (16...1024).contains(text.utf8.count), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
                 key.report("the API key is not 16 to 1024 visible ASCII characters")
+                return nil
+            }
+            guard !CallerTokens.isToken(text) else {
+                key.report(
+                    "the API key starts with `sgt_`, as the gateway's own access tokens do; expected another key")
                 return nil
             }
             return APIKeyDigest(of: text)

@@ -10,12 +10,22 @@ extension GatewayConfiguration {
             return address.map { address in
                 var listener = ListenerConfiguration(address)
                 listener.tls = tls
+                readLimits(section, of: &listener)
                 return listener
             }
         }
         if listeners.isEmpty && root.reader.problems.isEmpty {
             root.report("`listeners` is empty; expected at least one", at: "listeners")
         }
+    }
+
+    private func readLimits(_ section: ConfigurationSection, of listener: inout ListenerConfiguration) {
+        let count = ConfigurationValue<Int>.integer(1...1_000_000)
+        listener.writeTimeout = section.value(
+            "writeTimeout", .duration(.seconds(1) ... .seconds(3600)), default: listener.writeTimeout)
+        listener.maximumConnections = section.value(
+            "maximumConnections", count, default: listener.maximumConnections)
+        listener.maximumConnectionsPerAddress = section.value("maximumConnectionsPerAddress", count)
     }
 
     private func readAddress(_ section: ConfigurationSection) -> ListenerConfiguration.Address? {

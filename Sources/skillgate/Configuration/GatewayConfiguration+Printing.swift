@@ -57,6 +57,11 @@ extension GatewayConfiguration {
             members.append(("owner", access.owner.map { Node($0) }))
             members.append(("group", access.group.map { Node($0) }))
         }
+        members += [
+            ("writeTimeout", Node(listener.writeTimeout.text)),
+            ("maximumConnections", Node("\(listener.maximumConnections)")),
+            ("maximumConnectionsPerAddress", listener.maximumConnectionsPerAddress.map { Node("\($0)") }),
+        ]
         if let tls = listener.tls {
             members.append(
                 (

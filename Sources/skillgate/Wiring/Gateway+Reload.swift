@@ -42,6 +42,7 @@ extension Gateway {
         for (tls, renewal) in renewals { tls.use(renewal) }
         for (tokens, credentials) in changes.replaced { tokens.replaceCredentials(credentials) }
         await use(forwarding, roster)
+        shareRecords(among: new.callers.count)
         LogSettings.shared.use(new.log)
         current.withLock { current in
             current.configuration = new

@@ -16,6 +16,8 @@ final class Gateway: Service {
     /// What belongs to one event loop.
     struct Loop: Sendable {
         var forwarder: NIOLoopBound<MessageForwarder>
+        /// The same, for listeners.
+        var handler: NIOLoopBound<any RequestHandler>
         var pools: ByRegion<NIOLoopBound<RegionalPool>>
         var sharedStore: NIOLoopBound<SharedStore>?
     }
@@ -36,6 +38,7 @@ final class Gateway: Service {
     private let records: IdempotencyRecords
     private let logs: LogFiles
     private let problems: ProblemLog
+    private let acceptFailures: AcceptFailureLog
     let users = UserRegions()
     let loops: [Loop]
     private let isDraining = Atomic<Bool>(false)
@@ -54,6 +57,7 @@ final class Gateway: Service {
         self.controlLoop = controlLoop
         self.onListening = onListening
         problems = ProblemLog(logger)
+        acceptFailures = AcceptFailureLog(logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         records = IdempotencyRecords(configuration.idempotency, logger: logger)
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
@@ -63,6 +67,7 @@ final class Gateway: Service {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
         let forwarding = try Self.forwarding(configuration, &roster)
+        records.local.share(among: configuration.callers.count)
         current = Mutex(Current(configuration: configuration, roster: roster))
 
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
@@ -92,6 +97,7 @@ final class Gateway: Service {
                     onProblem: { problems.report($0, $1) })
                 return Loop(
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
+                    handler: NIOLoopBound(forwarder, eventLoop: eventLoop),
                     pools: ByRegion { NIOLoopBound(pools[$0], eventLoop: eventLoop) },
                     sharedStore: shared.map { NIOLoopBound($0, eventLoop: eventLoop) })
             }.get()
@@ -175,16 +181,34 @@ final class Gateway: Service {
 
     private func bind() async throws -> [HTTPListener] {
         var listeners: [HTTPListener] = []
-        for listener in configuration.listeners {
+        for var listener in configuration.listeners {
+            limitConnections(of: &listener)
             let bound = try await HTTPListener.bind(
-                listener, forwarders: loops.map(\.forwarder),
+                listener, handlers: loops.map(\.handler),
                 encoder: AnswerEncoder(endpoints: configuration.endpoints),
-                group: group)
+                group: group,
+                onExhausted: { [acceptFailures] in acceptFailures.failed($0) })
             logger.notice(
                 "listening", metadata: ["gateway.listener": "\(listener.address.bound(to: bound.port))"])
             listeners.append(bound)
         }
         return listeners
+    }
+
+    /// So many are enough for nearly everybody, whatever is configured.
+    private static let fewConnections = 4096
+
+    private func limitConnections(of listener: inout ListenerConfiguration) {
+        let affordable = max(1, FileLimit.forCallers / configuration.listeners.count)
+        guard affordable < listener.maximumConnections else { return }
+        defer { listener.maximumConnections = affordable }
+        guard affordable < Self.fewConnections else { return }
+        logger.notice(
+            "the limit of open files allows fewer connections than configured",
+            metadata: [
+                "gateway.connections.address": "\(listener.address)", "gateway.connections.allowed": "\(affordable)",
+                "gateway.connections.configured": "\(listener.maximumConnections)",
+            ])
     }
 
     private func drain(_ listeners: [HTTPListener]) async throws {
@@ -250,6 +274,8 @@ final class Gateway: Service {
             }
         }
     }
+
+    func shareRecords(among callers: Int) { records.local.share(among: callers) }
 
     /// Of the records that this process keeps itself.
     var evictionLog: EvictionLog {
@@ -340,8 +366,12 @@ final class Gateway: Service {
         }
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention
-        if records.keepsLocalRecords { snapshot.records = records.local.statistics(now: now) }
+        if records.keepsLocalRecords {
+            snapshot.records = records.local.statistics(now: now)
+            snapshot.recordsEvicted = records.local.evictedByCaller
+        }
         snapshot.droppedLogLines = logs.droppedLines
+        snapshot.connectionsTurnedAway = current.withLock { $0.listeners }.reduce(0) { $0 + $1.turnedAway }
         snapshot.reloads = reloads.snapshot
         snapshot.process = ProcessStatistics.current()
         return snapshot

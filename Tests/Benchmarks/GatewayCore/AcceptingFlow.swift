@@ -57,7 +57,7 @@ final class AcceptingFlow {
     }
 
     func forward(_ request: InboundRequest) {
-        forwarder.forward(request, from: peer, to: recipient)
+        forwarder.handle(request, from: peer, to: recipient)
         loop.run()
         pool.answer()
         loop.run()

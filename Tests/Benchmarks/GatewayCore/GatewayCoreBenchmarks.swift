@@ -80,7 +80,7 @@ let benchmarks: @Sendable () -> Void = {
         let answer = Answer(.upstream(SampleAnswer.accepted), region: .europe)
         var buffer = ByteBuffer()
         count(benchmark) { _ in
-            encoder.encode(answer, keepsAlive: true, into: &buffer)
+            encoder.encode(answer, .init(keepsAlive: true), into: &buffer)
             blackHole(buffer.readableBytes)
         }
     }

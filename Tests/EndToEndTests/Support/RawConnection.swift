@@ -124,6 +124,15 @@ enum RawConnection {
             }
         }
 
+        /// What comes, up to where `text` has.
+        mutating func bytes(until text: String) async throws -> String {
+            while !buffer.contains(text) {
+                guard let more = try await inbound.next() else { break }
+                buffer += String(buffer: more)
+            }
+            return buffer
+        }
+
         mutating func exchange(_ text: String) async throws -> Answer? {
             try await send(text)
             return try await answer()

@@ -197,6 +197,16 @@ struct TestBed: Sendable {
         throw RunningProcess.Failure(description: "\(sample) never was any of \(values)")
     }
 
+    /// Resident memory of the gateway, as it says itself.
+    func residentBytes() async throws -> Int {
+        let page = try await Self.transfer("GET", adminURL + "/metrics").text
+        let line = page.split(separator: "\n").first { $0.hasPrefix("process_resident_memory_bytes ") }
+        guard let text = line?.split(separator: " ").last, let bytes = Int(text) else {
+            throw RunningProcess.Failure(description: "no resident memory among the metrics")
+        }
+        return bytes
+    }
+
     func untilMessagesInFlight(_ count: Int) async throws {
         try await untilMetric("skillgate_messages_in_flight", is: count)
     }

@@ -7,7 +7,7 @@ import Testing
     private static let one = String(repeating: "1", count: 32)
     private static let two = String(repeating: "2", count: 32)
     private let now = 1_795_497_192
-    private let client = CallerTokens.Client(clientID: "orders")
+    private let client = CallerTokens.Client(clientID: "orders", secret: APIKeyDigest(of: "secret"))
 
     private func tokens(_ secrets: [String] = [one]) -> CallerTokens {
         CallerTokens(signingSecrets: secrets, lifetimeSeconds: 3600)
@@ -25,7 +25,8 @@ import Testing
         #expect(client(text, of: replica, at: now) == client)
         #expect(client(text, of: replica, at: now + 3599) == client)
         #expect(client(text, of: replica, at: now + 3600) == nil)
-        #expect(client != CallerTokens.Client(clientID: "other"))
+        #expect(client != CallerTokens.Client(clientID: "other", secret: APIKeyDigest(of: "secret")))
+        #expect(client != CallerTokens.Client(clientID: "orders", secret: APIKeyDigest(of: "other")))
     }
 
     @Test func `keys change hands: the first signs, all verify, and what is gone verifies no more`() throws {
@@ -49,7 +50,8 @@ import Testing
                 #expect(client(String(decoding: bytes, as: UTF8.self), of: tokens(), at: now) == nil, "byte \(place)")
             }
         }
-        for other in ["", "sgt_", "sgt_x", String(text.dropLast()), text + "A"] {
+        let padded = ["=", "=="].map { String(text.dropLast($0.count)) + $0 }
+        for other in ["", "sgt_", "sgt_x", String(text.dropLast()), text + "A"] + padded {
             #expect(client(other, of: tokens(), at: now) == nil)
         }
     }

@@ -58,7 +58,7 @@ final class FlowBed {
         assembler.receive(
             ByteBuffer(string: "\(method) \(path) HTTP/1.1\r\nHost: x\r\n\(fields)\(length)\r\n\(content ?? "")"))
         let recipient = Recipient()
-        if case .request(let request) = assembler.next() { forwarder.forward(request, from: peer, to: recipient) }
+        if case .request(let request) = assembler.next() { forwarder.handle(request, from: peer, to: recipient) }
         loop.run()
         return recipient
     }
@@ -67,7 +67,7 @@ final class FlowBed {
     func send(key: String? = "k", content: String = #"{"data":{"a":"b"}}"#, fields: String = "") -> Recipient {
         let key = key.map { "Idempotency-Key: \($0)\r\n" } ?? ""
         return request(
-            "POST", "/v1/skillmessages/users/u%2Fv", "Authorization: Bearer key\r\n" + fields + key, content)
+            "POST", "/v1/skillmessages/users/u%3Av", "Authorization: Bearer key\r\n" + fields + key, content)
     }
 
     var records: MemoryIdempotencyStore.Statistics { store.memory.statistics(now: loop.now) }

@@ -11,7 +11,7 @@ import Testing
         #expect(
             bed.pool.requests == [
                 """
-                POST /v1/skillmessages/users/u%2Fv HTTP/1.1\r
+                POST /v1/skillmessages/users/u%3Av HTTP/1.1\r
                 Host: api.fe.amazonalexa.com\r
                 User-Agent: test\r
                 Accept: application/json\r

@@ -13,7 +13,7 @@ import Testing
 
     private func encoded(_ answer: Answer) -> String {
         var buffer = ByteBuffer()
-        encoder.encode(answer, keepsAlive: true, into: &buffer)
+        encoder.encode(answer, .init(keepsAlive: true), into: &buffer)
         return String(buffer: buffer)
     }
 

@@ -96,6 +96,9 @@ import Testing
         "GET /\u{7f} HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /\r\nHost: x\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nExpect: something\r\n\r\n",
+        "GET https://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http:/// HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http://a@b/ HTTP/1.1\r\nHost: x\r\n\r\n",
     ])
     func `anything ambiguous in the framing is refused`(text: String) {
         #expect(read(text) == ["request-malformed"])
@@ -103,10 +106,76 @@ import Testing
 
     @Test(arguments: [
         "5\nabcde\r\n", "g\r\n", "+3\r\nabc\r\n", "3\r\nabcd\r\n", "123456789\r\n", "3 x\r\nabc\r\n", "\r\n",
+        "3 \r\nabc\r\n", "3;\r\nabc\r\n", "3;a=\r\nabc\r\n", "3;a=\"b\r\nabc\r\n", "3;a=b c\r\nabc\r\n",
+        "3;a=\"\u{1}\"\r\nabc\r\n", "3;=b\r\nabc\r\n", "3;a;\r\nabc\r\n",
     ])
     func `a chunk that is not to the letter is refused`(chunk: String) {
         let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         #expect(read(head + chunk) == ["request-malformed"])
+    }
+
+    @Test(arguments: [
+        "a b", "a@b", "a/b", "<script>", "a:80:80", "a:x", ":80", "", "[::1", "[]", "[x]", "a\\b", "a%2", "a%zz",
+        "\"a\"",
+        "a?b", "a#b", "a,b c", "[::1]x", "a:123456",
+    ])
+    func `what is no host, with or without a port, is refused`(host: String) {
+        #expect(read("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n") == ["request-malformed"])
+        guard !host.contains("/") && !host.contains("?") && !host.contains(" ") else { return }
+        #expect(read("GET http://\(host)/ HTTP/1.1\r\nHost: x\r\n\r\n") == ["request-malformed"])
+    }
+
+    @Test func `bytes beyond ASCII are no host`() {
+        let bytes = Array("GET / HTTP/1.1\r\nHost: a".utf8) + [0xFF] + Array("\r\n\r\n".utf8)
+        #expect(read(bytes, cutAt: bytes.count) == ["request-malformed"])
+    }
+
+    @Test(arguments: ["a", "a.example.org:8080", "127.0.0.1", "[::1]:8080", "a:", "a%41", "a_b~c", "a!$&'()*+,;=b"])
+    func `a host is taken as the grammar has it`(host: String) {
+        #expect(read("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n") == ["get / "])
+        #expect(read("GET http://\(host) HTTP/1.1\r\nHost: x\r\n\r\n") == ["get  "])
+    }
+
+    @Test(arguments: ["3 ;a\r\n", "3;a=b;c\r\n", "3;a=\"b \\\" c\"\r\n", "3 ; a = b\r\n"])
+    func `chunk extensions of every form are passed over`(line: String) {
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        #expect(read(head + line + "abc\r\n0\r\n\r\n") == ["post / abc"])
+    }
+
+    @Test func `HTTP 1.0 is told no go-ahead`() {
+        #expect(read("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n") == [])
+    }
+
+    @Test func `what is read does not depend on how the bytes were cut`() {
+        let chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let long = String(repeating: "b", count: 300)
+        let cases = [
+            "\r\n" + Self.simple, "\r\n\r\n" + Self.simple + "\r\n" + Self.simple + "\r\n",
+            Self.simple + "\r\n\r\n" + Self.simple, "\rGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            chunked + "3;a=b\r\nabc\r\n0A\r\n0123456789\r\n0\r\nT: u\r\n\r\n\r\n" + Self.simple,
+            chunked + "3 \r\n", chunked + "3\r\nabcd\r\n", chunked + "0\r\nT : u\r\n\r\n", chunked + "FFFFFF\r\n",
+            "GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nA: \(long)\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nA: \(long)\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: \n\(long)\r\nHost: x\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n",
+        ]
+        var limits = RequestAssembler.Limits()
+        limits.headBytes = 200
+        for text in cases {
+            let whole = read(text, limits: limits)
+            let bytes = Array(text.utf8)
+            for first in 0...bytes.count {
+                for second in stride(from: first, through: bytes.count, by: 7) {
+                    var assembler = RequestAssembler(limits: limits)
+                    var events: [String] = []
+                    for part in [bytes[..<first], bytes[first..<second], bytes[second...]] {
+                        assembler.receive(ByteBuffer(bytes: part))
+                        events += drain(&assembler)
+                    }
+                    #expect(events == whole, "\(text.debugDescription) cut at \(first) and \(second)")
+                }
+            }
+        }
     }
 
     @Test func `limits hold for heads, fields and contents`() {

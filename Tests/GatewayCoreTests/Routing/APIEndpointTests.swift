@@ -25,6 +25,8 @@ import Testing
     @Test(arguments: [
         ("localhost", true), ("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("128.0.0.1", false),
         ("127.0.0.1.example.org", false), ("127.0.0", false), ("example.org", false),
+        ("127.+0.0.1", false), ("127.0.0.01", false), ("127.0.0.256", false), ("127.-0.0.1", false),
+        ("127.0.0.", false),
     ])
     func `loopback is known by its name`(host: String, isLoopback: Bool) {
         #expect(APIEndpoint.isLoopback(host: host) == isLoopback)

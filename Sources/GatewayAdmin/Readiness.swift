@@ -1,0 +1,52 @@
+/// Whether messages should be sent here, and why not.
+public struct Readiness: Encodable, Sendable {
+    public struct SkillState: Encodable, Sendable {
+        public var skill: String
+        /// `valid`, `none` (never had one) or `expired`.
+        public var token: String
+
+        public init(skill: String, token: String) {
+            self.skill = skill
+            self.token = token
+        }
+    }
+
+    /// Of idempotency records. A store that cannot be reached does not make a gateway unready: messages without a key
+    /// go on, and another replica would not reach it either.
+    public struct StoreState: Encodable, Sendable {
+        /// `memory` or `redis`.
+        public var kind: String
+        public var up: Bool
+
+        public init(kind: String, up: Bool) {
+            self.kind = kind
+            self.up = up
+        }
+    }
+
+    /// A region that does not answer does not make a gateway unready: the others go on.
+    public struct RegionState: Encodable, Sendable {
+        public var region: String
+        /// `closed`, `halfOpen` or `open`.
+        public var circuit: String
+
+        public init(region: String, circuit: String) {
+            self.region = region
+            self.circuit = circuit
+        }
+    }
+
+    public var ready: Bool
+    public var draining: Bool
+    public var skills: [SkillState]
+    public var regions: [RegionState]
+    public var store: StoreState
+
+    public init(ready: Bool, draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState) {
+        self.store = store
+        self.regions = regions
+        self.ready = ready
+        self.draining = draining
+        self.skills = skills
+    }
+}

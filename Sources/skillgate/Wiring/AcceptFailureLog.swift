@@ -1,0 +1,27 @@
+import Logging
+import NIOCore
+import Synchronization
+
+/// Logs that connections cannot be accepted for want of descriptors or memory: at most one line every 10 s.
+final class AcceptFailureLog: Sendable {
+    private static let pause = TimeAmount.seconds(10)
+
+    private let logger: Logger
+    private let quietUntil = Mutex(NIODeadline.distantPast)
+
+    init(_ logger: Logger) {
+        self.logger = logger
+    }
+
+    func failed(_ error: any Error) {
+        let now = NIODeadline.now()
+        let isQuiet = quietUntil.withLock { quietUntil in
+            guard now >= quietUntil else { return true }
+            quietUntil = now + Self.pause
+            return false
+        }
+        guard !isQuiet else { return }
+        logger.error(
+            "connections cannot be accepted; expected a higher limit of open files", metadata: ["error": "\(error)"])
+    }
+}
