@@ -29,6 +29,10 @@ static inline CURLcode curl_easy_setopt_callback(CURL *handle, CURLoption option
     return curl_easy_setopt(handle, option, value);
 }
 
+static inline CURLMcode curl_multi_setopt_long(CURLM *handle, CURLMoption option, long value) {
+    return curl_multi_setopt(handle, option, value);
+}
+
 static inline CURLcode curl_easy_getinfo_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
 }

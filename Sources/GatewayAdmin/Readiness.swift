@@ -36,16 +36,22 @@ public struct Readiness: Encodable, Sendable {
         }
     }
 
+    /// Whether messages of any skill can be sent.
     public var ready: Bool
+    /// Whether those of some skill cannot be, for want of a token.
+    public var degraded: Bool
     public var draining: Bool
     public var skills: [SkillState]
     public var regions: [RegionState]
     public var store: StoreState
 
-    public init(ready: Bool, draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState) {
+    public init(
+        ready: Bool, degraded: Bool, draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState
+    ) {
         self.store = store
         self.regions = regions
         self.ready = ready
+        self.degraded = degraded
         self.draining = draining
         self.skills = skills
     }

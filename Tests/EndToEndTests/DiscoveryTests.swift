@@ -109,19 +109,43 @@ import TokenEndpointClient
         try await TestBed.run(configuration: Self.probe) { bed in
             #expect(try await bed.send("GONE-1", ["Idempotency-Key": "k"]).status == 404)
             #expect(try await Self.received(bed) == ["NA": 1, "EU": 1, "FE": 1])
-            for fields in [[:], ["Idempotency-Key": "k"], ["Gateway-Region": "EU"]] as [[String: String]] {
+            for fields in [[:], ["Idempotency-Key": "k"]] as [[String: String]] {
                 let answer = try await bed.send("GONE-1", fields)
                 #expect(answer.status == 404 && answer.text.contains("urn:skillgate:problem:user-gone"))
             }
             #expect(try await Self.received(bed) == ["NA": 1, "EU": 1, "FE": 1])
             try await bed.untilMetric("skillgate_users_gone", is: 1)
+            // Whoever states the region knows better.
+            #expect(try await bed.send("GONE-1", ["Gateway-Region": "EU"]).text.contains("There is no such user"))
             let listed = try await TestBed.transfer("GET", bed.adminURL + "/api/gone-users").text
             #expect(listed.contains("amzn1.ask.account.GONE-1") && listed.contains("weather"))
             // Somebody who knows better.
             #expect(
                 try await Self.put(bed, "GONE-1", #"{"apiEndpoint": "https://api.eu.amazonalexa.com"}"#).status == 200)
-            #expect(try await bed.send("GONE-1", [:]).text.contains("There is no such user"))
             try await bed.untilMetric("skillgate_users_gone", is: 0)
+            // Who was mistaken: that region was told to know the user, and all are asked again.
+            #expect(try await bed.send("GONE-1", [:]).text.contains("There is no such user"))
+            try await bed.untilMetric("skillgate_users_gone", is: 1)
+        }
+    }
+
+    @Test func `what one skill learns reaches no other skill's users`() async throws {
+        try await TestBed.run(configuration: Self.probe) { bed in
+            let weather = ["Gateway-Skill": "weather", "Idempotency-Key": "w"]
+            let news = ["Gateway-Skill": "news", "Idempotency-Key": "n"]
+            let endpoint = #"{"apiEndpoint": "https://api.fe.amazonalexa.com"}"#
+            let put = try await TestBed.transfer(
+                "PUT", "\(bed.url)/v1/users/amzn1.ask.account.EU-1/region", endpoint,
+                ["Authorization": "Bearer \(TestBed.otherKey)", "Gateway-Skill": "news"])
+            #expect(put.text == #"{"region":"FE"}"#)
+            // The skill whose user it is knows nothing of that; the other finds out that it was wrong.
+            #expect(try await bed.send("EU-1", weather, key: TestBed.otherKey).field("Gateway-Region") == "EU")
+            #expect(try await bed.send("EU-1", news, key: TestBed.otherKey).field("Gateway-Region") == "EU")
+            // What Amazon accepted outranks it from now on.
+            let again = try await TestBed.transfer(
+                "PUT", "\(bed.url)/v1/users/amzn1.ask.account.EU-1/region", endpoint,
+                ["Authorization": "Bearer \(TestBed.otherKey)", "Gateway-Skill": "news"])
+            #expect(again.text == #"{"region":"EU"}"#)
         }
     }
 

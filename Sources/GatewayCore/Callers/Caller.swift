@@ -47,8 +47,14 @@ public final class Skill: Sendable {
     public let name: String
     public let defaultRegion: Region?
     public let tokens: TokenCache
+    /// Shared with the same skill of the configurations before and after this one.
+    let users: SkillUsers
 
-    public init(index: Int, label: Int? = nil, name: String, defaultRegion: Region?, tokens: TokenCache) {
+    public init(
+        index: Int, label: Int? = nil, name: String, defaultRegion: Region?, tokens: TokenCache,
+        users: SkillUsers? = nil
+    ) {
+        self.users = users ?? UserRegions().users(of: name)
         self.index = index
         self.label = label ?? index
         self.name = name

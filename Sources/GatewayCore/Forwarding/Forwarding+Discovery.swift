@@ -7,7 +7,11 @@ import NIOCore
 extension Forwarding {
     /// Whether the message is on its way to another region now.
     func goesElsewhere(after answer: UpstreamAnswer) -> Bool {
-        guard let message, message.canGoElsewhere, mayMeanElsewhere(answer, message) else { return false }
+        guard let message else { return false }
+        if answer.status == 404 && message.certainty == .learned && !message.wasTriedElsewhere {
+            message.skill.users.doubt(message.region, of: message.user)
+        }
+        guard message.canGoElsewhere, mayMeanElsewhere(answer, message) else { return false }
         message.wasRefused(as: answer.status)
         // If the next region cannot be reached, this is what the caller gets.
         firstRefusal = answer
@@ -17,11 +21,11 @@ extension Forwarding {
     }
 
     /// Amazon does not say whether a userId of another region is unknown or forbidden. 403 means it only if the token cannot
-    /// be the reason.
+    /// be the reason, and only where the region was a guess.
     private func mayMeanElsewhere(_ answer: UpstreamAnswer, _ message: Message) -> Bool {
         switch answer.status {
         case 404: true
-        case 403: token.map { forwarder.isProven($0, of: message.skill) } ?? false
+        case 403: message.certainty == .guessed && token.map { forwarder.isProven($0, of: message.skill) } ?? false
         default: false
         }
     }
@@ -31,7 +35,7 @@ extension Forwarding {
         if let message {
             message.wasRefused(as: answer.status)
             if message.isUnknownEverywhere {
-                forwarder.users.leave(message.user, of: message.skill.name, now: forwarder.eventLoop.now)
+                message.skill.users.leave(message.user, now: forwarder.eventLoop.now)
             }
         }
         settle(.released, .upstream(answer))
@@ -40,6 +44,6 @@ extension Forwarding {
     /// Amazon accepted the message: the user lives there, and the token is good.
     func learnFromAcceptance(_ message: Message) {
         if let token { forwarder.proven(token, of: message.skill) }
-        forwarder.users.learn(message.region, of: message.user, from: message.wasTriedElsewhere ? .probe : .message)
+        message.skill.users.learn(message.region, of: message.user, from: message.wasTriedElsewhere ? .probe : .message)
     }
 }

@@ -7,6 +7,7 @@ extension Forwarding {
         let user: UserID
         let key: IdempotencyKey?
         let consent: Bool
+        let certainty: Certainty
         /// Where it goes first, and, where that is a guess, what to try in turn after it.
         private let first: Region
         private let others: [Region]
@@ -14,10 +15,21 @@ extension Forwarding {
         private var tried = 0
         private var refusalsNotFound = 0
 
+        /// How it is known where the user lives.
+        enum Certainty {
+            /// The request says so.
+            case stated
+            /// From earlier messages, or from what somebody said.
+            case learned
+            /// It is the skill's default, or the first region there is.
+            case guessed
+        }
+
         init(
-            caller: Caller, skill: Skill, user: UserID, region: Region, otherwise others: [Region],
-            key: IdempotencyKey?, consent: Bool
+            caller: Caller, skill: Skill, user: UserID, region: Region, _ certainty: Certainty,
+            otherwise others: [Region], key: IdempotencyKey?, consent: Bool
         ) {
+            self.certainty = certainty
             self.caller = caller
             self.skill = skill
             self.user = user

@@ -90,23 +90,27 @@ final class Forwarding {
             throw Refusal(.messageInvalid, error.detail)
         }
         let stated = try fields.statedRegion(in: configuration.regions)
-        let known = stated ?? forwarder.users.region(of: user)
+        let learned = stated == nil ? skill.users.region(of: user) : nil
         let region =
-            if let known { known } else {
+            if let known = stated ?? learned { known } else {
                 try fields.assumedRegion(of: skill, for: caller, configuration.discovery)
             }
         labels.region = region
         guard caller.regions.contains(region) else {
             throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
         }
-        let isGuess = known == nil && configuration.discovery == .probe
-        let others = isGuess ? Region.allCases.filter { $0 != region && caller.regions.contains($0) } : []
+        let certainty: Message.Certainty = stated != nil ? .stated : learned != nil ? .learned : .guessed
+        let mayProbe = certainty != .stated && configuration.discovery == .probe
+        let others = mayProbe ? Region.allCases.filter { $0 != region && caller.regions.contains($0) } : []
         return Message(
-            caller: caller, skill: skill, user: user, region: region, otherwise: others, key: key, consent: consent)
+            caller: caller, skill: skill, user: user, region: region, certainty, otherwise: others, key: key,
+            consent: consent)
     }
 
+    /// A region that is stated counts more than what other messages found.
     private func sendUnlessGone(_ message: Message) {
-        guard !forwarder.users.isGone(message.user, now: started) else { return refuseUnsent(.userGone) }
+        let isGone = message.certainty != .stated && message.skill.users.isGone(message.user, now: started)
+        guard !isGone else { return refuseUnsent(.userGone) }
         obtainToken(message, now: started)
     }
 
@@ -280,6 +284,11 @@ final class Forwarding {
         if let heldUp = heldUp(now) {
             connection.giveBack()
             return refuseUnsent(heldUp)
+        }
+        // It may have waited for its connection until its token expired.
+        guard token.expires > now else {
+            connection.giveBack()
+            return obtainToken(message, now: now)
         }
         forwarder.requests[message.region].serialize(
             user: message.user, token: token, content: request.content, into: &forwarder.requestBuffer)

@@ -16,9 +16,8 @@ public final class MessageForwarder: RequestHandler {
     var requestBuffer = ByteBuffer()
     public internal(set) var instruments = ForwardingInstruments()
     let logs: Logs
-    let users: UserRegions
-    /// Of each skill, by its place, the generation of a token that Amazon has accepted a message with.
-    private var provenGenerations: [UInt64?] = []
+    /// Of each skill, by its label, a token that Amazon has accepted a message with: which one of whose.
+    private var provenTokens: [(cache: TokenCache, generation: UInt64)?] = []
     private let failedAttempts: FailedAttempts
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onProblem: @Sendable (Refusal, Region?) -> Void
@@ -41,13 +40,13 @@ public final class MessageForwarder: RequestHandler {
     /// - Parameters:
     ///   - fingerprintKey: the same on every replica that shares the store.
     ///   - origin: of the attempts made here; no other event loop of any replica has the same, ever.
-    ///   - failedAttempts, users: the same for all event loops.
+    ///   - failedAttempts: the same for all event loops.
     ///   - wallClock: says when access tokens of callers expire.
     ///   - onProblem: told of each refusal that an operator may want to know of.
     public init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKey: SymmetricKey, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
-        failedAttempts: FailedAttempts = FailedAttempts(), users: UserRegions = UserRegions(),
+        failedAttempts: FailedAttempts = FailedAttempts(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
     ) {
@@ -58,7 +57,6 @@ public final class MessageForwarder: RequestHandler {
         self.eventLoop = eventLoop
         self.origin = origin
         self.failedAttempts = failedAttempts
-        self.users = users
         self.wallClock = wallClock
         self.logs = logs
         self.onProblem = onProblem
@@ -75,7 +73,6 @@ public final class MessageForwarder: RequestHandler {
     ///   - callerNames, skillNames: by their labels.
     public func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
         snapshot = ConfigurationSnapshot(configuration)
-        provenGenerations = []
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
@@ -159,12 +156,14 @@ public final class MessageForwarder: RequestHandler {
     // MARK: Which tokens are good
 
     func proven(_ token: AccessToken, of skill: Skill) {
-        while provenGenerations.count <= skill.index { provenGenerations.append(nil) }
-        if provenGenerations[skill.index] != token.generation { provenGenerations[skill.index] = token.generation }
+        if isProven(token, of: skill) { return }
+        while provenTokens.count <= skill.label { provenTokens.append(nil) }
+        provenTokens[skill.label] = (skill.tokens, token.generation)
     }
 
     func isProven(_ token: AccessToken, of skill: Skill) -> Bool {
-        skill.index < provenGenerations.count && provenGenerations[skill.index] == token.generation
+        guard skill.label < provenTokens.count, let proven = provenTokens[skill.label] else { return false }
+        return proven.generation == token.generation && proven.cache === skill.tokens
     }
 
     func unixTime() -> Int { wallClock().seconds }

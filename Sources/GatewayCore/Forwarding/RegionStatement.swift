@@ -27,7 +27,7 @@ struct RegionStatement {
     private func learn(
         _ labels: inout ForwardingInstruments.Labels, _ method: inout CallerDirectory.Method?
     ) throws(Refusal) -> Region {
-        let (caller, _) = try forwarder.admit(request, from: peer, &labels, &method)
+        let (caller, skill) = try forwarder.admit(request, from: peer, &labels, &method)
         let user = try UserID(parsing: user, of: request.headBytes)
         let (endpoint, userID) = try statement()
         if let userID, !Self.isSame(userID, user) {
@@ -41,8 +41,9 @@ struct RegionStatement {
             throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
         }
         labels.region = region
-        forwarder.users.learn(region, of: user, from: .put)
-        return region
+        let known = skill.users.learn(region, of: user, from: .put)
+        labels.region = known
+        return known
     }
 
     /// The endpoint, and in an envelope of Alexa's the user.

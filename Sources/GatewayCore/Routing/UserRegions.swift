@@ -1,10 +1,9 @@
 public import NIOCore
 import Synchronization
 
-/// Where users live, as far as this process has learned it, and who lives nowhere any more. For all event loops.
+/// Where users live, and who lives nowhere any more: of each skill by itself (`SkillUsers`), with an equal share of the room.
 ///
-/// A user who moves gets a new userId, so nothing learned here grows stale. Losing it costs one more try of a message. Users are
-/// kept as hashes under a seed of this process; 64 bits are enough to tell as many apart as are kept.
+/// A user who moves gets a new userId, so nothing learned here grows stale. Losing it costs one more try of a message.
 public final class UserRegions: Sendable {
     /// How a region became known; a label of the metrics.
     public enum Source: String, CaseIterable, Sendable {
@@ -28,7 +27,8 @@ public final class UserRegions: Sendable {
     }
 
     public struct Configuration: Sendable {
-        public var maximumUsers = 200_000
+        /// Of all skills together.
+        public var maximumUsers = 400_000
         public var maximumGoneUsers = 10_000
         /// How long a user counts as gone: Amazon may have been mistaken.
         public var goneFor = TimeAmount.hours(1)
@@ -36,110 +36,44 @@ public final class UserRegions: Sendable {
         public init() {}
     }
 
-    /// Users in two generations: once the young one is full it takes the place of the old one, which is forgotten. Who is
-    /// asked for stays young.
-    private struct Shard {
-        var young: [UInt64: Region] = [:]
-        var old: [UInt64: Region] = [:]
-        var learned: [Source: Int] = [:]
-
-        mutating func put(_ user: UInt64, _ region: Region, limit: Int) {
-            if young.count >= limit { (old, young) = (young, [:]) }
-            young[user] = region
-        }
-    }
-
-    private final class ShardBox: Sendable {
-        let shard = Mutex(Shard())
-    }
-
-    private struct Gone {
-        var until: NIODeadline
-        var user: GoneUser
-    }
-
-    private static let shardCount = 64
-
     private let configuration: Configuration
-    private let usersPerGeneration: Int
-    private let shards = (0..<UserRegions.shardCount).map { _ in ShardBox() }
-    private let gone = Mutex<[UInt64: Gone]>([:])
-    /// Nearly always zero, so that nobody has to ask.
-    private let goneCount = Atomic<Int>(0)
+    /// By name. A skill that is gone keeps its users, for as long as it may come back.
+    private let skills = Mutex<[String: SkillUsers]>([:])
 
     public init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
-        usersPerGeneration = max(1, configuration.maximumUsers / (2 * Self.shardCount))
     }
 
-    func region(of user: UserID) -> Region? {
-        let hash = Self.hash(user)
-        return shards[Self.place(hash)].shard.withLock { shard in
-            if let region = shard.young[hash] { return region }
-            guard let region = shard.old[hash] else { return nil }
-            shard.put(hash, region, limit: usersPerGeneration)
-            return region
+    /// Those of one skill; the same ones whenever it is asked for.
+    public func users(of skill: String) -> SkillUsers {
+        skills.withLock { skills in
+            if let known = skills[skill] { return known }
+            let share = share(among: skills.count + 1)
+            for users in skills.values { users.use(share) }
+            let users = SkillUsers(share, goneFor: configuration.goneFor)
+            skills[skill] = users
+            return users
         }
     }
 
-    func learn(_ region: Region, of user: UserID, from source: Source) {
-        let hash = Self.hash(user)
-        let isNew = shards[Self.place(hash)].shard.withLock { shard in
-            guard shard.young[hash] != region else { return false }
-            let isNew = shard.old[hash] != region
-            shard.put(hash, region, limit: usersPerGeneration)
-            if isNew { shard.learned[source, default: 0] += 1 }
-            return isNew
-        }
-        if isNew && goneCount.load(ordering: .relaxed) > 0 { returned(hash) }
-    }
-
-    /// Whether no region knew this user a while ago.
-    func isGone(_ user: UserID, now: NIODeadline) -> Bool {
-        guard goneCount.load(ordering: .relaxed) > 0 else { return false }
-        let hash = Self.hash(user)
-        return gone.withLock { gone in (gone[hash]?.until ?? .distantPast) > now }
-    }
-
-    func leave(_ user: UserID, of skill: String, now: NIODeadline) {
-        let hash = Self.hash(user)
-        let id = PercentEncoding.decode(user.canonical.readableBytesUInt8Span, 0..<user.canonical.readableBytes)
-        let goneUser = GoneUser(userID: String(decoding: id ?? [], as: UTF8.self), skill: skill)
-        gone.withLock { gone in
-            if gone.count >= configuration.maximumGoneUsers { gone = gone.filter { $0.value.until > now } }
-            guard gone.count < configuration.maximumGoneUsers else { return }
-            gone[hash] = Gone(until: now + configuration.goneFor, user: goneUser)
-            goneCount.store(gone.count, ordering: .relaxed)
-        }
+    private func share(among skills: Int) -> SkillUsers.Share {
+        SkillUsers.Share(
+            users: configuration.maximumUsers / skills, goneUsers: max(1, configuration.maximumGoneUsers / skills))
     }
 
     /// Those who count as gone.
     public func goneUsers(now: NIODeadline) -> [GoneUser] {
-        gone.withLock { gone in gone.values.filter { $0.until > now }.map(\.user) }
-            .sorted { ($0.skill, $0.userID) < ($1.skill, $1.userID) }
+        skills.withLock { $0 }.flatMap { skill, users in
+            users.goneUsers(now: now).map { GoneUser(userID: $0, skill: skill) }
+        }.sorted { ($0.skill, $0.userID) < ($1.skill, $1.userID) }
     }
 
     public func statistics(now: NIODeadline) -> Statistics {
         var sum = Statistics()
-        for box in shards {
-            sum.learned.merge(box.shard.withLock { $0.learned }, uniquingKeysWith: +)
+        for users in skills.withLock({ $0.values }) {
+            sum.learned.merge(users.learned, uniquingKeysWith: +)
+            sum.gone += users.goneUsers(now: now).count
         }
-        sum.gone = gone.withLock { gone in gone.values.count { $0.until > now } }
         return sum
-    }
-
-    private func returned(_ hash: UInt64) {
-        gone.withLock { gone in
-            gone[hash] = nil
-            goneCount.store(gone.count, ordering: .relaxed)
-        }
-    }
-
-    private static func place(_ hash: UInt64) -> Int { Int(hash % UInt64(shardCount)) }
-
-    private static func hash(_ user: UserID) -> UInt64 {
-        var hasher = Hasher()
-        user.canonical.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
-        return UInt64(bitPattern: Int64(hasher.finalize()))
     }
 }

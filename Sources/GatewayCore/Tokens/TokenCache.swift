@@ -96,13 +96,19 @@ public final class TokenCache: Sendable {
     }
 
     func token(on eventLoop: any EventLoop, now: NIODeadline) -> Eventual<Obtained> {
-        state.withLock { state in
+        let (obtained, isHurried): (Eventual<Obtained>, Bool) = state.withLock { state in
             switch state.machine.use(now: now) {
-            case .token(let token): .now(.success(token))
-            case .unavailable(let reason): .now(.failure(reason))
-            case .wait: .later(Self.wait(&state, on: eventLoop))
+            case .token(let token): return (.now(.success(token)), false)
+            case .wait: return (.later(Self.wait(&state, on: eventLoop)), false)
+            case .unavailable(let reason):
+                guard !state.isStopped, state.machine.hurry(now: now) else { return (.now(.failure(reason)), false) }
+                // It waits for the fetch that it starts, unless those have taken long.
+                guard reason.failure?.reason != .timeout else { return (.now(.failure(reason)), true) }
+                return (.later(Self.wait(&state, on: eventLoop)), true)
             }
         }
+        if isHurried { timeTriggered() }
+        return obtained
     }
 
     /// Waits for the first token; for a configuration that is being loaded.

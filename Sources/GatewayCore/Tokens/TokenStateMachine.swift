@@ -50,12 +50,13 @@ public struct TokenStateMachine: Sendable {
         case fetchAgain
     }
 
-    static let shortestLifetimeSeconds = 60
     static let longestLifetimeSeconds = 86_400
     /// Amazon's tokens live an hour; assumed where the answer does not say.
     static let assumedLifetimeSeconds = 3600
     static let expiryMargin = Duration.seconds(60)
     static let forcedFetchPause = Duration.seconds(30)
+    /// Between a fetch that failed and one that a message hurries.
+    static let shortestHurry = Duration.seconds(1)
 
     private var held = Held.nothing
     private var fetch: Fetch
@@ -65,11 +66,14 @@ public struct TokenStateMachine: Sendable {
     private var failuresInARow = 0
     private var lastFailure: TokenFetchFailure?
     private var forcedFetchesAgain: NIODeadline
+    /// Not before this may a message hurry a fetch that is due later.
+    private var hurriesAgain: NIODeadline
 
     public init(hasNextSecret: Bool, now: NIODeadline) {
         self.hasNextSecret = hasNextSecret
         fetch = .due(now)
         forcedFetchesAgain = now
+        hurriesAgain = now
     }
 
     /// Whether a token was ever there: what readiness asks.
@@ -86,12 +90,29 @@ public struct TokenStateMachine: Sendable {
     public func use(now: NIODeadline) -> Use {
         switch (held, fetch) {
         case (.token(let token), _) where token.expires > now: return .token(token)
-        case (_, .underWay), (_, .underWayOutdated): return .wait
+        case (_, .underWay), (_, .underWayOutdated):
+            // An endpoint that did not answer lately is not waited for: what it holds up is refused at once.
+            guard lastFailure?.reason != .timeout else {
+                return .unavailable(TokenUnavailable(retryAfter: Self.shortestHurry, failure: lastFailure))
+            }
+            return .wait
         case (.suspect(let token), .due) where token.expires > now: return .token(token)
         case (_, .due(let due)):
             guard due > now else { return .wait }  // the timer is about to start it
             return .unavailable(TokenUnavailable(retryAfter: Duration(from: now, to: due), failure: lastFailure))
         }
+    }
+
+    /// A message found no token while the next fetch is due later: that fetch is due now, once a second at most, so that service is
+    /// back as soon as the endpoint is. A wrong secret does not get better by asking.
+    ///
+    /// - Returns: whether `timeTriggered` is to be called.
+    public mutating func hurry(now: NIODeadline) -> Bool {
+        guard case .due(let due) = fetch, due > now, now >= hurriesAgain, lastFailure?.reason != .invalidClient else {
+            return false
+        }
+        fetch = .due(now)
+        return true
     }
 
     /// The timer went off, or may as well have.
@@ -110,13 +131,17 @@ public struct TokenStateMachine: Sendable {
         case .underWayOutdated(let at): (isOutdated, sent) = (true, at)
         case .due: preconditionFailure("a token came that nobody asked for; state \(fetch)")
         }
-        let seconds = min(
-            max(grant.lifetimeSeconds ?? Self.assumedLifetimeSeconds, Self.shortestLifetimeSeconds),
-            Self.longestLifetimeSeconds)
+        let seconds = min(max(grant.lifetimeSeconds ?? Self.assumedLifetimeSeconds, 0), Self.longestLifetimeSeconds)
         let lifetime = Duration.seconds(seconds)
         // Counted from when the request was sent: the token is at least as old as its way here.
         let usable = lifetime - min(Self.expiryMargin, lifetime / 2)
         let renewal = min(lifetime * (0.70 + 0.15 * random), usable * 0.9)
+        // However short the life that the endpoint grants: an expired token is never sent.
+        guard sent + usable > now else {
+            fetch = .underWay(secret: secret, sent: sent, triedOther: true)
+            return fetchFailed(
+                TokenFetchFailure(.unusableAnswer, "the token had expired when it came"), random: random, now: now)
+        }
         generation += 1
         let token = AccessToken(grant.token, generation: generation, expires: sent + usable)
         held = .token(token)
@@ -146,6 +171,7 @@ public struct TokenStateMachine: Sendable {
         let backoff = min(shortest * (1 << min(failuresInARow - 1, 16)), longest)
         let pause = max(shortest / 2, backoff * (0.5 + 0.5 * random))
         fetch = .due(now + pause)
+        hurriesAgain = now + Self.shortestHurry
         switch held {
         case .token(let token) where token.expires > now: return .deliver(token)
         case .suspect(let token) where token.expires > now: return .deliver(token)

@@ -55,6 +55,7 @@ struct Send: AsyncParsableCommand {
         let sender = MessageSender(
             gateway: gateway.hasSuffix("/") ? String(gateway.dropLast()) : gateway, apiKey: try apiKey(),
             caFile: caFile,
+            proxy: GatewayConfiguration.Proxy.environment(Environment.variables()).url(for: gateway),
             maximumAttempts: attempts)
         if let file {
             try await BulkSend(

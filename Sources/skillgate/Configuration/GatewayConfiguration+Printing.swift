@@ -50,6 +50,15 @@ extension GatewayConfiguration {
         return try Yams.serialize(node: .mapping(root), allowUnicode: true)
     }
 
+    /// What the environment says may hold a password.
+    private var proxyNode: Node? {
+        switch upstream.proxy {
+        case .environment: nil
+        case .url(let url): Node(url)
+        case .none: Node("none")
+        }
+    }
+
     private static func node(_ listener: ListenerConfiguration) -> Node {
         var members: [(String, Node?)] = [("address", Node(listener.address.description))]
         if case .unix(_, let access) = listener.address {
@@ -103,7 +112,7 @@ extension GatewayConfiguration {
             ("idleTimeout", Node(upstream.region.pool.idleTimeout.text)),
             ("circuitBreaker", Node("\(upstream.region.circuit.isEnabled)")),
             ("adaptiveInFlightLimit", Node("\(upstream.region.limit.isAdaptive)")),
-            ("proxy", upstream.proxy.override.map { Node($0.isEmpty ? "none" : $0) }),
+            ("proxy", proxyNode),
             ("strict5xx", Node("\(upstream.strict5xx)")),
         ])
     }

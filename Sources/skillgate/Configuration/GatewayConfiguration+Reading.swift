@@ -160,19 +160,20 @@ extension GatewayConfiguration {
             text == "none" || (ForwardProxy(url: text) != nil && !text.contains("@")) ? text : nil
         }
         if let text = section.value("proxy", proxy) { return text == "none" ? .none : .url(text) }
-        let environment = section.reader.environment
-        func variable(_ names: String...) -> String? { names.lazy.compactMap { environment[$0] }.first { !$0.isEmpty } }
-        let url = variable("https_proxy", "HTTPS_PROXY")
-        if let url, ForwardProxy(url: url) == nil {
+        let environment = Proxy.environment(section.reader.environment)
+        if case .environment(let url?, _) = environment, ForwardProxy(url: url) == nil {
             section.report("the variable HTTPS_PROXY is no URL of a proxy; expected one such as http://proxy:3128")
         }
-        return .environment(url: url, except: variable("no_proxy", "NO_PROXY") ?? "")
+        return environment
     }
 
     private mutating func readSkills(_ root: ConfigurationSection, _ secrets: SecretReader) {
         var names: Set<String> = []
         skills = root.sections("skills") { section in
             let name = section.required("name", .name)
+            if name == "none" {
+                section.report("the name `none` stands for no skill in metrics; expected another", at: "name")
+            }
             if let name, !names.insert(name).inserted {
                 section.report("there are two skills of the name `\(name)`", at: "name")
             }

@@ -59,13 +59,25 @@ struct GatewayConfiguration: Sendable {
             }
         }
 
-        /// For libcurl, which looks at the environment by itself: nil leaves that to it, and nothing means none.
-        var override: String? {
+        /// The URL of the proxy that a request of the control plane goes through; nil: none. What is not encrypted goes to this
+        /// machine only, and straight.
+        func url(for url: String) -> String? {
+            guard let endpoint = try? APIEndpoint(parsing: url), endpoint.isSecure else { return nil }
             switch self {
-            case .environment: nil
-            case .url(let url): url
-            case .none: ""
+            case .environment(let proxy?, let except):
+                return ForwardProxy.isExcepted(endpoint.host, by: except) ? nil : proxy
+            case .url(let proxy): return proxy
+            case .environment, .none: return nil
             }
+        }
+
+        /// As the variables say, in either case of their names.
+        static func environment(_ variables: [String: String]) -> Proxy {
+            func variable(_ names: String...) -> String? {
+                names.lazy.compactMap { variables[$0] }.first { !$0.isEmpty }
+            }
+            return .environment(
+                url: variable("https_proxy", "HTTPS_PROXY"), except: variable("no_proxy", "NO_PROXY") ?? "")
         }
     }
 

@@ -42,7 +42,7 @@ struct Doctor {
         let subject = "skill \(skill.name)"
         let endpoint = LoginWithAmazon(
             url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile,
-            proxy: configuration.upstream.proxy.override)
+            proxy: configuration.upstream.proxy.url(for: configuration.tokenEndpoint))
         var wrong: [String] = []
         let secrets: [(ClientCredentials.Secret, String)] =
             [(.current, "clientSecret")]
@@ -119,7 +119,7 @@ struct Doctor {
             "POST", "\(configuration.endpoints[region])/v1/skillmessages/users/\(Self.user)", fields: fields,
             content: Array(#"{"data":{},"expiresAfterSeconds":60}"#.utf8))
         transfer.caFile = configuration.upstream.caFile
-        transfer.proxy = configuration.upstream.proxy.override
+        transfer.proxy = configuration.upstream.proxy.url(for: transfer.url)
         do {
             let response = try await transfer.perform()
             return .status(response.status, response.times)

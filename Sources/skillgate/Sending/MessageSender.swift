@@ -10,6 +10,8 @@ struct MessageSender: Sendable {
     let gateway: String
     let apiKey: String?
     let caFile: String?
+    /// The URL of a proxy to the gateway; nil: none.
+    let proxy: String?
     /// For each message.
     let maximumAttempts: Int
 
@@ -61,6 +63,7 @@ struct MessageSender: Sendable {
             content: message.content)
         transfer.timeout = .seconds(60)
         transfer.caFile = caFile
+        transfer.proxy = proxy
         return transfer
     }
 

@@ -28,7 +28,7 @@ extension Gateway {
         }
         let renewals = try read(listeners)
         var roster = oldRoster
-        let changes = roster.take(new.skills) { tokenCache($0) }
+        let changes = roster.take(new.skills, users) { tokenCache($0) }
         let forwarding: ForwardingConfiguration
         do {
             forwarding = try Self.forwarding(new, &roster)

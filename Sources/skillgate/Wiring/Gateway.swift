@@ -63,7 +63,7 @@ final class Gateway: Service {
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
         var roster = Roster()
         let endpoint = Self.tokenEndpoint(configuration)
-        _ = roster.take(configuration.skills) {
+        _ = roster.take(configuration.skills, users) {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
         let forwarding = try Self.forwarding(configuration, &roster)
@@ -72,7 +72,7 @@ final class Gateway: Service {
 
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
         let failedAttempts = FailedAttempts()
-        let (records, logs, problems, users) = (records, logs, problems, users)
+        let (records, logs, problems) = (records, logs, problems)
         let names = (callers: roster.callerNames, skills: roster.skillNames)
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
@@ -91,7 +91,6 @@ final class Gateway: Service {
                 let forwarder = MessageForwarder(
                     forwarding, store: shared?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKey: records.fingerprintKey, eventLoop: eventLoop, failedAttempts: failedAttempts,
-                    users: users,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onProblem: { problems.report($0, $1) })
@@ -121,7 +120,7 @@ final class Gateway: Service {
     private static func tokenEndpoint(_ configuration: GatewayConfiguration) -> LoginWithAmazon {
         LoginWithAmazon(
             url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile,
-            proxy: configuration.upstream.proxy.override)
+            proxy: configuration.upstream.proxy.url(for: configuration.tokenEndpoint))
     }
 
     func tokenCache(_ skill: GatewayConfiguration.SkillConfiguration) -> TokenCache {
@@ -299,7 +298,9 @@ final class Gateway: Service {
         }
         let draining = isDraining.load(ordering: .relaxed)
         return Readiness(
-            ready: !draining && states.allSatisfy { $0.token != "none" }, draining: draining, skills: states,
+            // Ready for those who can be served; a skill without a token is refused by itself.
+            ready: !draining && states.contains { $0.token != "none" },
+            degraded: states.contains { $0.token != "valid" }, draining: draining, skills: states,
             regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
             store: Readiness.StoreState(
                 kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true))

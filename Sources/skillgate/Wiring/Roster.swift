@@ -28,9 +28,11 @@ struct Roster: Sendable {
 
     /// Takes the skills of a configuration.
     ///
-    /// - Parameter makeCache: for a skill that is new, or whose client is another.
+    /// - Parameters:
+    ///   - users: of all skills.
+    ///   - makeCache: for a skill that is new, or whose client is another.
     mutating func take(
-        _ configurations: [GatewayConfiguration.SkillConfiguration],
+        _ configurations: [GatewayConfiguration.SkillConfiguration], _ users: UserRegions,
         makeCache: (GatewayConfiguration.SkillConfiguration) -> TokenCache
     ) -> Changes {
         var changes = Changes()
@@ -49,7 +51,7 @@ struct Roster: Sendable {
             known[skill.name] = KnownSkill(credentials: skill.credentials, tokens: tokens)
             return Skill(
                 index: index, label: Self.label(skill.name, in: &skillNames), name: skill.name,
-                defaultRegion: skill.defaultRegion, tokens: tokens)
+                defaultRegion: skill.defaultRegion, tokens: tokens, users: users.users(of: skill.name))
         }
         changes.removed = left.values.map(\.tokens)
         return changes

@@ -5,6 +5,9 @@ import Testing
 
 struct UserRegionsTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+    private let regions = UserRegions()
+    private var weather: SkillUsers { regions.users(of: "weather") }
+    private var news: SkillUsers { regions.users(of: "news") }
 
     private func user(_ text: String) throws -> UserID {
         let head = ByteBuffer(string: text)
@@ -12,52 +15,86 @@ struct UserRegionsTests {
     }
 
     @Test func `what is learned is known, and counted once`() throws {
-        let users = UserRegions()
-        #expect(users.region(of: try user("a")) == nil)
-        for _ in 0..<3 { users.learn(.europe, of: try user("a"), from: .message) }
-        users.learn(.farEast, of: try user("b"), from: .put)
-        #expect(users.region(of: try user("a")) == .europe)
-        #expect(users.region(of: try user("b")) == .farEast)
-        #expect(users.statistics(now: start).learned == [.message: 1, .put: 1])
+        #expect(weather.region(of: try user("a")) == nil)
+        for _ in 0..<3 { weather.learn(.europe, of: try user("a"), from: .message) }
+        weather.learn(.farEast, of: try user("b"), from: .put)
+        #expect(weather.region(of: try user("a")) == .europe)
+        #expect(weather.region(of: try user("b")) == .farEast)
+        #expect(regions.statistics(now: start).learned == [.message: 1, .put: 1])
         // Another spelling of the same userId.
-        #expect(users.region(of: try user("%61")) == .europe)
+        #expect(weather.region(of: try user("%61")) == .europe)
+    }
+
+    @Test func `a userId means nothing outside its skill`() throws {
+        weather.learn(.europe, of: try user("a"), from: .message)
+        weather.leave(try user("b"), now: start)
+        #expect(news.region(of: try user("a")) == nil)
+        #expect(!news.isGone(try user("b"), now: start))
+        news.learn(.farEast, of: try user("a"), from: .message)
+        #expect(weather.region(of: try user("a")) == .europe)
+    }
+
+    @Test func `what Amazon accepted outranks what anybody says, until it is in doubt`() throws {
+        #expect(weather.learn(.farEast, of: try user("a"), from: .put) == .farEast)
+        #expect(weather.learn(.europe, of: try user("a"), from: .message) == .europe)
+        #expect(weather.learn(.farEast, of: try user("a"), from: .put) == .europe)
+        #expect(weather.region(of: try user("a")) == .europe)
+        weather.doubt(.northAmerica, of: try user("a"))
+        #expect(weather.region(of: try user("a")) == .europe)
+        weather.doubt(.europe, of: try user("a"))
+        #expect(weather.region(of: try user("a")) == nil)
+        #expect(weather.learn(.farEast, of: try user("a"), from: .put) == .farEast)
     }
 
     @Test func `so many are kept at most, and who is asked for stays`() throws {
         var configuration = UserRegions.Configuration()
-        configuration.maximumUsers = 1280  // ten a generation and shard
-        let users = UserRegions(configuration)
+        configuration.maximumUsers = 640  // ten a generation, kind and shard
+        let users = UserRegions(configuration).users(of: "weather")
         users.learn(.europe, of: try user("kept"), from: .message)
         for number in 0..<20_000 {
             users.learn(.northAmerica, of: try user("u\(number)"), from: .message)
-            if number % 100 == 0 { #expect(users.region(of: try user("kept")) == .europe) }
+            if number % 20 == 0 { #expect(users.region(of: try user("kept")) == .europe) }
         }
         let known = try (0..<20_000).count { users.region(of: try user("u\($0)")) != nil }
-        #expect((300...1280).contains(known))
+        #expect((150...320).contains(known))
+    }
+
+    @Test func `no number of words displaces what another skill knows, or what Amazon accepted`() throws {
+        for number in 0..<1000 {
+            weather.learn(.europe, of: try user("u\(number)"), from: .message)
+            news.learn(.europe, of: try user("u\(number)"), from: .put)
+        }
+        for number in 0..<230_000 { weather.learn(.farEast, of: try user("v\(number)"), from: .put) }
+        for number in 0..<1000 {
+            #expect(weather.region(of: try user("u\(number)")) == .europe)
+            #expect(news.region(of: try user("u\(number)")) == .europe)
+        }
     }
 
     @Test func `the gone are gone for an hour, or until they are known again`() throws {
-        let users = UserRegions()
-        users.leave(try user("a%7Cb"), of: "weather", now: start)
-        users.leave(try user("c"), of: "news", now: start)
-        #expect(users.isGone(try user("a%7Cb"), now: start + .minutes(59)))
-        #expect(!users.isGone(try user("d"), now: start))
-        #expect(users.goneUsers(now: start).map(\.userID) == ["c", "a|b"])
-        #expect(!users.isGone(try user("a%7Cb"), now: start + .hours(1)))
-        users.learn(.europe, of: try user("c"), from: .put)
-        #expect(!users.isGone(try user("c"), now: start))
-        #expect(users.statistics(now: start).gone == 1)
-        #expect(users.goneUsers(now: start + .hours(2)).isEmpty)
+        weather.leave(try user("a%7Cb"), now: start)
+        news.leave(try user("c"), now: start)
+        #expect(weather.isGone(try user("a%7Cb"), now: start + .minutes(59)))
+        #expect(!weather.isGone(try user("d"), now: start))
+        #expect(regions.goneUsers(now: start).map(\.userID) == ["c", "a|b"])
+        #expect(!weather.isGone(try user("a%7Cb"), now: start + .hours(1)))
+        news.learn(.europe, of: try user("c"), from: .put)
+        #expect(!news.isGone(try user("c"), now: start))
+        #expect(regions.statistics(now: start).gone == 1)
+        #expect(regions.goneUsers(now: start + .hours(2)).isEmpty)
     }
 
-    @Test func `the list of the gone is bounded`() throws {
+    @Test func `the list of the gone is bounded, for each skill by itself`() throws {
         var configuration = UserRegions.Configuration()
         configuration.maximumGoneUsers = 10
-        let users = UserRegions(configuration)
-        for number in 0..<50 { users.leave(try user("u\(number)"), of: "weather", now: start) }
-        #expect(users.statistics(now: start).gone == 10)
+        let regions = UserRegions(configuration)
+        let (one, other) = (regions.users(of: "one"), regions.users(of: "other"))
+        for number in 0..<50 { one.leave(try user("u\(number)"), now: start) }
+        #expect(regions.statistics(now: start).gone == 5)
+        other.leave(try user("u"), now: start)
+        #expect(other.isGone(try user("u"), now: start))
         // Those whose time is over make room.
-        users.leave(try user("new"), of: "weather", now: start + .hours(2))
-        #expect(users.isGone(try user("new"), now: start + .hours(2)))
+        one.leave(try user("new"), now: start + .hours(2))
+        #expect(one.isGone(try user("new"), now: start + .hours(2)))
     }
 }

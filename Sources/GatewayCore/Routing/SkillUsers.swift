@@ -1,0 +1,171 @@
+import NIOCore
+import Synchronization
+
+/// Where the users of one skill live, as far as this process has learned it, and who of them lives nowhere any more. For all
+/// event loops.
+///
+/// A userId means nothing outside its skill: what one skill says or is refused must not reach another's users. Users are kept
+/// as hashes under a seed of this process; 64 bits are enough to tell as many apart as are kept.
+public final class SkillUsers: Sendable {
+    /// How much one skill may keep.
+    struct Share: Equatable {
+        var users: Int
+        var goneUsers: Int
+    }
+
+    /// Users in two generations: once the young one is full it takes the place of the old one, which is forgotten. Who is
+    /// asked for stays young.
+    private struct Generations {
+        var young: [UInt64: Region] = [:]
+        var old: [UInt64: Region] = [:]
+
+        subscript(user: UInt64) -> Region? { young[user] ?? old[user] }
+
+        mutating func put(_ user: UInt64, _ region: Region, limit: Int) {
+            if young.count >= limit { (old, young) = (young, [:]) }
+            young[user] = region
+        }
+
+        mutating func renew(_ user: UInt64, limit: Int) -> Region? {
+            if let region = young[user] { return region }
+            guard let region = old[user] else { return nil }
+            put(user, region, limit: limit)
+            return region
+        }
+
+        mutating func remove(_ user: UInt64) {
+            young[user] = nil
+            old[user] = nil
+        }
+    }
+
+    private struct Shard {
+        /// Where Amazon has accepted a message.
+        var accepted = Generations()
+        /// Where somebody says that a user lives. Apart from the others, so that no number of words displaces what is certain.
+        var said = Generations()
+        var learned: [UserRegions.Source: Int] = [:]
+    }
+
+    private final class ShardBox: Sendable {
+        let shard = Mutex(Shard())
+    }
+
+    private struct Gone {
+        var until: NIODeadline
+        var userID: String
+    }
+
+    private static let shardCount = 16
+
+    private let shards = (0..<SkillUsers.shardCount).map { _ in ShardBox() }
+    private let usersPerGeneration: Atomic<Int>
+    private let maximumGoneUsers: Atomic<Int>
+    private let goneFor: TimeAmount
+    private let gone = Mutex<[UInt64: Gone]>([:])
+    /// Nearly always zero, so that nobody has to ask.
+    private let goneCount = Atomic<Int>(0)
+
+    /// - Parameter goneFor: how long a user counts as gone: Amazon may have been mistaken.
+    init(_ share: Share, goneFor: TimeAmount) {
+        usersPerGeneration = Atomic(Self.perGeneration(share))
+        maximumGoneUsers = Atomic(share.goneUsers)
+        self.goneFor = goneFor
+    }
+
+    func use(_ share: Share) {
+        usersPerGeneration.store(Self.perGeneration(share), ordering: .relaxed)
+        maximumGoneUsers.store(share.goneUsers, ordering: .relaxed)
+    }
+
+    /// Two kinds of knowledge, two generations each.
+    private static func perGeneration(_ share: Share) -> Int { max(1, share.users / (4 * shardCount)) }
+
+    private var limit: Int { usersPerGeneration.load(ordering: .relaxed) }
+
+    func region(of user: UserID) -> Region? {
+        let hash = Self.hash(user)
+        return shards[Self.place(hash)].shard.withLock { shard in
+            shard.accepted.renew(hash, limit: limit) ?? shard.said.renew(hash, limit: limit)
+        }
+    }
+
+    /// Takes in where a user lives. What Amazon has accepted outranks what anybody says.
+    ///
+    /// - Returns: where the user is taken to live from now on.
+    @discardableResult
+    func learn(_ region: Region, of user: UserID, from source: UserRegions.Source) -> Region {
+        let hash = Self.hash(user)
+        let (known, isNew): (Region, Bool) = shards[Self.place(hash)].shard.withLock { shard in
+            let isCertain = source != .put
+            if isCertain && shard.accepted.young[hash] == region { return (region, false) }
+            if !isCertain, let accepted = shard.accepted[hash] { return (accepted, false) }
+            let isNew = (shard.accepted[hash] ?? shard.said[hash]) != region
+            if isCertain {
+                shard.accepted.put(hash, region, limit: limit)
+                shard.said.remove(hash)
+            } else {
+                shard.said.put(hash, region, limit: limit)
+            }
+            if isNew { shard.learned[source, default: 0] += 1 }
+            return (region, isNew)
+        }
+        if isNew && goneCount.load(ordering: .relaxed) > 0 { returned(hash) }
+        return known
+    }
+
+    /// The region that was taken for this user's does not know the user.
+    func doubt(_ region: Region, of user: UserID) {
+        let hash = Self.hash(user)
+        shards[Self.place(hash)].shard.withLock { shard in
+            if shard.accepted[hash] == region { shard.accepted.remove(hash) }
+            if shard.said[hash] == region { shard.said.remove(hash) }
+        }
+    }
+
+    /// Whether no region knew this user a while ago.
+    func isGone(_ user: UserID, now: NIODeadline) -> Bool {
+        guard goneCount.load(ordering: .relaxed) > 0 else { return false }
+        let hash = Self.hash(user)
+        return gone.withLock { gone in (gone[hash]?.until ?? .distantPast) > now }
+    }
+
+    func leave(_ user: UserID, now: NIODeadline) {
+        let hash = Self.hash(user)
+        let id = PercentEncoding.decode(user.canonical.readableBytesUInt8Span, 0..<user.canonical.readableBytes)
+        let userID = String(decoding: id ?? [], as: UTF8.self)
+        let maximum = maximumGoneUsers.load(ordering: .relaxed)
+        gone.withLock { gone in
+            if gone.count >= maximum { gone = gone.filter { $0.value.until > now } }
+            guard gone.count < maximum else { return }
+            gone[hash] = Gone(until: now + goneFor, userID: userID)
+            goneCount.store(gone.count, ordering: .relaxed)
+        }
+    }
+
+    private func returned(_ hash: UInt64) {
+        gone.withLock { gone in
+            gone[hash] = nil
+            goneCount.store(gone.count, ordering: .relaxed)
+        }
+    }
+
+    // MARK: For the operator
+
+    func goneUsers(now: NIODeadline) -> [String] {
+        gone.withLock { gone in gone.values.filter { $0.until > now }.map(\.userID) }
+    }
+
+    /// How many were learned, since the start.
+    var learned: [UserRegions.Source: Int] {
+        shards.reduce(into: [:]) { sum, box in sum.merge(box.shard.withLock { $0.learned }, uniquingKeysWith: +) }
+    }
+
+    private static func place(_ hash: UInt64) -> Int { Int(hash % UInt64(shardCount)) }
+
+    private static func hash(_ user: UserID) -> UInt64 {
+        var hasher = Hasher()
+        user.canonical.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
+        return UInt64(bitPattern: Int64(hasher.finalize()))
+    }
+}
