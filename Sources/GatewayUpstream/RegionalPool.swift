@@ -11,7 +11,12 @@ public final class RegionalPool: UpstreamPool {
     private struct Waiter {
         var receiver: any UpstreamReceiver
         var deadline: NIODeadline
+        /// Whether it was given as long as a handshake may take.
+        var waitsForHandshake = false
     }
+
+    /// The requests that say whether a region is back name themselves.
+    private static let probeUserAgent = "skillgate"
 
     private let endpoint: APIEndpoint
     private let trust: UpstreamTrust
@@ -21,6 +26,8 @@ public final class RegionalPool: UpstreamPool {
     private let onCircuitChange: @Sendable (CircuitBreaker.State) -> Void
     private var circuit: CircuitBreaker
     private var limit: InFlightLimit
+    /// Above it, messages wait for others of their skill before they wait for a connection.
+    private var skills: SkillLimits<Waiter>
     private var machine: PoolStateMachine
     private var connections = SlotTable<UpstreamChannelHandler>()
     private var waiters = FairQueue<Waiter>()
@@ -56,6 +63,7 @@ public final class RegionalPool: UpstreamPool {
         self.onCircuitChange = onCircuitChange
         circuit = CircuitBreaker(configuration.circuit)
         limit = InFlightLimit(maximum: configuration.pool.maximumConnections, configuration.limit)
+        skills = SkillLimits(maximum: configuration.pool.maximumConnections, configuration.limit)
         machine = PoolStateMachine(configuration.pool)
         rests = EventLoopRests(now: eventLoop.now)
     }
@@ -69,17 +77,51 @@ public final class RegionalPool: UpstreamPool {
     }
 
     public func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+        guard !isShutDown else { return .failure(.connectionLost) }
         guard circuit.isClosed else {
             return .failure(.circuitOpen(retryAfter: circuit.retryAfter(now: eventLoop.now)))
         }
+        guard skills.enter(receiver.skill) else { return waitForSkill(receiver) }
+        let result = leaseConnection(for: receiver)
+        if case .failure = result { left(receiver.skill) }
+        return result
+    }
+
+    private func waitForSkill(
+        _ receiver: any UpstreamReceiver
+    ) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+        guard skills.waiting < machine.configuration.maximumWaiters else { return .failure(.skillThrottled) }
+        let deadline = eventLoop.now + machine.configuration.slotTimeout
+        skills.wait(Waiter(receiver: receiver, deadline: deadline), skill: receiver.skill, owner: receiver.owner)
+        setWaitTimer(notLaterThan: deadline)
+        return nil
+    }
+
+    /// A message of the skill is no longer in flight; one that waited for that may be.
+    private func left(_ skill: Int) {
+        if let waiter = skills.leave(skill) { entered(waiter) }
+    }
+
+    private func entered(_ waiter: Waiter) {
+        guard let result = leaseConnection(for: waiter.receiver) else { return }
+        if case .failure = result { left(waiter.receiver.skill) }
+        waiter.receiver.upstreamLeased(result)
+    }
+
+    private func leaseConnection(
+        for receiver: any UpstreamReceiver
+    ) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
         switch machine.leaseIdle().map(PoolStateMachine.LeaseAction.use) ?? leaseOrWait() {
         case .use(let id):
             guard let connection = connections[id] else { return .failure(.connectionLost) }
+            connection.leased(by: receiver.skill)
             return .success(connection)
         case .refuse:
             return .failure(.noFreeConnection)
         case .wait(let deadline, let connect):
-            waiters.append(Waiter(receiver: receiver, deadline: deadline), of: receiver.owner)
+            let waiter = Waiter(
+                receiver: receiver, deadline: deadline, waitsForHandshake: machine.connectingCount > 0)
+            waiters.append(waiter, of: receiver.owner)
             setWaitTimer(notLaterThan: deadline)
             if let connect { open(connect) }
             return nil
@@ -120,11 +162,18 @@ public final class RegionalPool: UpstreamPool {
     // MARK: Opening
 
     private func open(_ id: PoolStateMachine.ConnectionID) {
-        let handler = UpstreamChannelHandler(id: id, pool: self, isSecure: endpoint.isSecure)
+        let handler = UpstreamChannelHandler(
+            id: id, pool: self, isSecure: endpoint.isSecure, isBehindProxy: proxy != nil)
         connections[id] = handler
         let timeout = TimeAmount(machine.configuration.connectTimeout)
         // Covers the handshake, too; a handler that is established by then does nothing.
         eventLoop.assumeIsolated().scheduleTask(in: timeout) { handler.connectTimedOut() }
+        connect(handler, timeout) { handler.connectFailed($0) }
+    }
+
+    private func connect(
+        _ handler: some ChannelHandler, _ timeout: TimeAmount, failed: @escaping (any Error) -> Void
+    ) {
         let bound = NIOLoopBound(handler, eventLoop: eventLoop)
         let (endpoint, proxy, context) = (endpoint, proxy, trust.context)
         ClientBootstrap(group: eventLoop)
@@ -146,31 +195,51 @@ public final class RegionalPool: UpstreamPool {
             .connect(host: proxy?.host ?? endpoint.host, port: proxy?.port ?? endpoint.port)
             .assumeIsolated()
             .whenComplete { result in
-                if case .failure(let error) = result { handler.connectFailed(error) }
+                if case .failure(let error) = result { failed(error) }
             }
+    }
+
+    private func probe() {
+        let handler = ProbeHandler(endpoint, userAgent: Self.probeUserAgent) { [self] isAnswered in
+            guard isAnswered else { return circuit.probeFailed(now: eventLoop.now) }
+            if circuit.probeAnswered(now: eventLoop.now) { onCircuitChange(.closed) }
+        }
+        let timeout = TimeAmount(machine.configuration.connectTimeout)
+        // As long again for the answer.
+        eventLoop.assumeIsolated().scheduleTask(in: timeout * 2) { handler.end(isAnswered: false) }
+        connect(handler, timeout) { _ in handler.end(isAnswered: false) }
     }
 
     // MARK: Events of connections
 
     func established(_ connection: UpstreamChannelHandler) {
         if sweep == nil { startSweep() }
-        if circuit.connected() { onCircuitChange(.closed) }
         let action = machine.connected(connection.id, now: eventLoop.now)
         perform(action.connection, on: connection)
         if let connect = action.connect { openUnlessShutDown(connect) }
     }
 
     func released(_ connection: UpstreamChannelHandler, wasUsed: Bool) {
+        let skill = connection.takeLease()
         perform(machine.released(connection.id, wasUsed: wasUsed, now: eventLoop.now), on: connection)
+        if let skill { left(skill) }
     }
 
     /// The region answered a message; its connection has not been released yet.
-    func answered(status: Int) {
+    func answered(_ connection: UpstreamChannelHandler, status: Int) {
         circuit.answered()
-        if InFlightLimit.isOverload(status: status) {
+        if let skill = connection.lease {
+            if status == 429 {
+                skills.throttled(skill, now: eventLoop.now)
+            } else if skills.isWatching(skill) {
+                skills.answered(skill, now: eventLoop.now)
+                while let waiter = skills.nextWaiter(of: skill) { entered(waiter) }
+            }
+        }
+        if status == 503 {
             overloaded()
-        } else if limit.isReduced {
-            limit.answered(inFlight: machine.leasedCount)
+        } else if limit.isWatching {
+            limit.answered(inFlight: machine.leasedCount, now: eventLoop.now)
             machine.inFlightLimit = limit.current
         }
     }
@@ -196,12 +265,17 @@ public final class RegionalPool: UpstreamPool {
         guard !isShutDown, circuit.failed(now: now) else { return }
         onCircuitChange(.open)
         if sweep == nil { startSweep() }
+        // Once it closes, few messages find out whether the region takes more.
+        limit.collapse(now: now)
+        machine.inFlightLimit = limit.current
         // Those who wait would do so for nothing.
         machine.waitersTimedOut(waiters.count)
         let reason = UpstreamUnavailable.circuitOpen(retryAfter: circuit.retryAfter(now: now))
+        let throttled = skills.removeWaiters { _ in true }
         var told = waiters
         waiters = FairQueue()
-        while let waiter = told.popFirst() { waiter.receiver.upstreamLeased(.failure(reason)) }
+        while let waiter = told.popFirst() { tell(waiter, .failure(reason)) }
+        for waiter in throttled { waiter.receiver.upstreamLeased(.failure(reason)) }
     }
 
     /// Serves those who wait although connections are idle, since the limit has grown.
@@ -229,9 +303,11 @@ public final class RegionalPool: UpstreamPool {
         if let connect = action.connect { openUnlessShutDown(connect) }
     }
 
-    func closed(_ id: PoolStateMachine.ConnectionID) {
-        connections[id] = nil
-        if let connect = machine.closed(id) { openUnlessShutDown(connect) }
+    func closed(_ connection: UpstreamChannelHandler) {
+        let skill = connection.takeLease()
+        connections[connection.id] = nil
+        if let connect = machine.closed(connection.id) { openUnlessShutDown(connect) }
+        if let skill { left(skill) }
     }
 
     private func openUnlessShutDown(_ id: PoolStateMachine.ConnectionID) {
@@ -249,13 +325,29 @@ public final class RegionalPool: UpstreamPool {
         let now = eventLoop.now
         let overdue = waiters.removeAll { $0.deadline <= now }
         machine.waitersTimedOut(overdue.count)
-        if let next = waiters.elements.lazy.map(\.deadline).min() { setWaitTimer(notLaterThan: next) }
-        let reason: UpstreamUnavailable = machine.connectingCount > 0 ? .connectTimeout : .noFreeConnection
-        for waiter in overdue { waiter.receiver.upstreamLeased(.failure(reason)) }
+        let throttled = skills.removeWaiters { $0.deadline <= now }
+        let left = [waiters.elements.lazy.map(\.deadline).min(), skills.waiters.lazy.map(\.deadline).min()]
+        if let next = left.compactMap({ $0 }).min() { setWaitTimer(notLaterThan: next) }
+        for waiter in overdue { tell(waiter, .failure(slotRanOut(waiter))) }
+        for waiter in throttled { waiter.receiver.upstreamLeased(.failure(.skillThrottled)) }
+    }
+
+    /// What a message has waited for in vain: for a handshake, if it was given the time of one.
+    private func slotRanOut(_ waiter: Waiter) -> UpstreamUnavailable {
+        waiter.waitsForHandshake && machine.leasedCount == 0 ? .connectTimeout : .noFreeConnection
     }
 
     private func tellFirstWaiter(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
-        waiters.popFirst()?.receiver.upstreamLeased(result)
+        guard let waiter = waiters.popFirst() else { return }
+        if case .success(let connection) = result {
+            (connection as? UpstreamChannelHandler)?.leased(by: waiter.receiver.skill)
+        }
+        tell(waiter, result)
+    }
+
+    private func tell(_ waiter: Waiter, _ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
+        if case .failure = result { left(waiter.receiver.skill) }
+        waiter.receiver.upstreamLeased(result)
     }
 
     // MARK: Time
@@ -275,13 +367,10 @@ public final class RegionalPool: UpstreamPool {
         for connection in connections.values { connection.checkDeadline(now: now) }
         serveWaiters()
         openForWaiters()
-        if circuit.beginProbe(now: now) {
-            // With no room for one more, those that are there will show.
-            if let probe = machine.connectToProbe() {
-                open(probe)
-            } else if circuit.connected() {
-                onCircuitChange(.closed)
-            }
+        switch circuit.timePassed(now: now) {
+        case .probe: probe()
+        case .close: onCircuitChange(.closed)
+        case nil: break
         }
         if connections.isEmpty && circuit.isClosed {
             sweep?.cancel()

@@ -22,11 +22,16 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     let id: PoolStateMachine.ConnectionID
     private let pool: RegionalPool
     private let isSecure: Bool
+    /// There is a proxy, and no tunnel through it yet.
+    private var lacksTunnel: Bool
     private var state = State.connecting
     private var assembler = ResponseAssembler()
     private var context: ChannelHandlerContext?
+    /// The skill whose message has it, while one does.
+    private(set) var lease: Int?
 
-    init(id: PoolStateMachine.ConnectionID, pool: RegionalPool, isSecure: Bool) {
+    init(id: PoolStateMachine.ConnectionID, pool: RegionalPool, isSecure: Bool, isBehindProxy: Bool = false) {
+        lacksTunnel = isBehindProxy
         self.id = id
         self.pool = pool
         self.isSecure = isSecure
@@ -37,6 +42,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
+        lacksTunnel = false
         if !isSecure { established() }
         context.fireChannelActive()
     }
@@ -61,7 +67,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
             case .needsMoreBytes: break
             case .answer(let answer, let isReusable):
                 state = .free
-                pool.answered(status: answer.status)
+                pool.answered(self, status: answer.status)
                 if isReusable { pool.released(self, wasUsed: true) } else { close() }
                 receiver.upstreamAnswered(answer)
             }
@@ -91,6 +97,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 
     private func giveUpConnecting(_ reason: UpstreamUnavailable) {
         guard case .connecting = state else { return }
+        let reason = lacksTunnel ? reason.ofProxy : reason
         state = .closed
         pool.connectFailed(id, reason)
         context?.close(promise: nil)
@@ -100,16 +107,24 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     /// The connection ends here. Whoever waits for an answer gets what has come of it, if its status has: that says what became
     /// of the message.
     func fail(_ failure: UpstreamFailure) {
-        let before = state
-        close()
-        guard case .awaitingAnswer(let receiver, _) = before else { return }
+        guard case .awaitingAnswer(let receiver, _) = state else { return close() }
         if let answer = assembler.answerSoFar() {
-            pool.answered(status: answer.status)
+            pool.answered(self, status: answer.status)
+            close()
             receiver.upstreamAnswered(answer)
         } else {
+            close()
             pool.failed(failure)
             receiver.upstreamFailed(failure)
         }
+    }
+
+    func leased(by skill: Int) { lease = skill }
+
+    /// It is leased no longer.
+    func takeLease() -> Int? {
+        defer { lease = nil }
+        return lease
     }
 
     /// Closes and tells the pool, once.
@@ -119,7 +134,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         switch before {
         case .closed: return
         case .connecting: pool.connectFailed(id, .connectionLost)
-        case .free, .awaitingAnswer: pool.closed(id)
+        case .free, .awaitingAnswer: pool.closed(self)
         }
         context?.close(promise: nil)
         context = nil
@@ -159,6 +174,16 @@ extension UpstreamUnavailable {
         case let error as NIOSSLExtraError: self = .tlsFailed(error.description)
         case let error as BoringSSLError: self = .tlsFailed(String(describing: error))
         default: self = Self(connecting: error)
+        }
+    }
+
+    /// What the same means where it was the proxy that could not be reached.
+    fileprivate var ofProxy: UpstreamUnavailable {
+        switch self {
+        case .notResolved: .tunnelRefused("its name was not resolved")
+        case .connectTimeout: .tunnelRefused("it did not answer in time")
+        case .connectionRefused, .connectionLost: .tunnelRefused("it did not accept a connection")
+        case .tunnelRefused, .tlsFailed, .noFreeConnection, .skillThrottled, .circuitOpen: self
         }
     }
 

@@ -47,6 +47,27 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a region that takes connections and answers nothing does not look healthy`() async throws {
+        let server = try CuttingServer()
+        defer { server.stop() }
+        server.cut(.silence)
+        try await TestBed.run(
+            configuration: "eventLoops: 1\nupstream: {deadline: 500ms, connectTimeout: 250ms}",
+            regions: "regions: {NA: {apiEndpoint: http://127.0.0.1:\(server.port)}}"
+        ) { bed in
+            for _ in 0..<5 { #expect(try await bed.send("NA-1").status == 504) }
+            let messages = server.requests
+            // Through two probes that are not answered: never closed, and no message is risked.
+            for _ in 0..<20_000 where server.requests < messages + 2 {
+                #expect(try await bed.send("NA-1").status == 503)
+            }
+            #expect(server.requests == messages + 2)
+            let answer = "HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            server.cut(.answer(answer, after: answer.utf8.count, byReset: false))
+            try await bed.untilMetric(#"skillgate_circuit_state{region="NA"}"#, is: 0)
+        }
+    }
+
     @Test(arguments: [400, 403, 404, 429, 500, 503])
     func `answers never open it`(status: Int) async throws {
         try await TestBed.run(configuration: "eventLoops: 1", faults: #"{"NA": {"status": \#(status)}}"#) { bed in
@@ -55,12 +76,24 @@ import TokenEndpointClient
         }
     }
 
-    @Test func `429 lowers the limit of messages in flight, and answers raise it again`() async throws {
+    @Test func `one skill's 429s leave the limit of the region alone`() async throws {
+        let metric = #"skillgate_upstream_in_flight_limit{region="EU"}"#
+        try await TestBed.run(
+            configuration: "eventLoops: 1\nupstream: {maximumConnectionsPerRegion: 5}",
+            faults: #"{"EU": {"status": 429}}"#
+        ) { bed in
+            let fields = ["Gateway-Region": "EU", "Gateway-Skill": "weather"]
+            for _ in 0..<30 { #expect(try await bed.send("EU-1", fields).status == 429) }
+            try await bed.untilMetric(metric, is: 5)
+        }
+    }
+
+    @Test func `503 lowers the limit of messages in flight, and answers raise it again`() async throws {
         let configuration = "eventLoops: 1\nupstream: {maximumConnectionsPerRegion: 5}"
         let metric = #"skillgate_upstream_in_flight_limit{region="NA"}"#
-        try await TestBed.run(configuration: configuration, faults: #"{"NA": {"status": 429}}"#) { bed in
+        try await TestBed.run(configuration: configuration, faults: #"{"NA": {"status": 503}}"#) { bed in
             try await bed.untilMetric(metric, is: 5)
-            #expect(try await bed.send("NA-1").status == 429)
+            for _ in 0..<10 { #expect(try await bed.send("NA-1").status == 503) }
             try await bed.untilMetric(metric, is: 4)
             try await bed.setFaults("{}")
             let statuses = try await Traffic.flow(

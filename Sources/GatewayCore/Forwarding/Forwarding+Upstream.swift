@@ -3,6 +3,7 @@ import NIOCore
 /// What its pool and its connection tell a message.
 extension Forwarding: UpstreamReceiver {
     var owner: Int { labels.caller ?? 0 }
+    var skill: Int { labels.skill ?? 0 }
 
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
         guard let message else { return }

@@ -20,7 +20,12 @@ extension UpstreamUnavailable {
             Refusal(.upstreamConnectionLost, "the connection to the region's API was lost; nothing was sent")
         case .noFreeConnection:
             Refusal(
-                .tooManyInFlight, "as many messages as may be are in flight to this region; nothing was sent",
+                .tooManyInFlight, "the in-flight limit to this region is reached; nothing was sent",
+                retryAfterSeconds: 1)
+        case .skillThrottled:
+            Refusal(
+                .tooManyInFlight,
+                "the skill's in-flight limit to this region is reached, since Amazon has answered 429; nothing was sent",
                 retryAfterSeconds: 1)
         case .circuitOpen(let retryAfter):
             Refusal(

@@ -70,8 +70,8 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .upstreamQueue: "How long messages waited for a connection to their region, those that had to."
         case .upstreamConnections: "Connections to a region, by state."
         case .upstreamInFlightLimit:
-            "Messages that may be in flight to a region at once; fewer after it said it had too many."
-        case .circuitState: "Whether messages are sent to a region: 0 yes, 1 a connection is being tried, 2 no."
+            "Messages that may be in flight to a region at once; fewer after 503 and time-outs."
+        case .circuitState: "Whether messages are sent to a region: 0 yes, 1 a probe says whether it answers, 2 no."
         case .upstreamAttempts: "Writes of a message to a connection, by reason, and connections found dead before."
         case .tokenFetches: "Requests to the token endpoint, by result."
         case .tokenFetchDuration: "Duration of requests to the token endpoint."

@@ -3,7 +3,8 @@ public import NIOCore
 /// Whether messages may be sent to a region: not while it neither takes connections nor answers.
 ///
 /// Opens on connections that fail and answers that do not come, never on an answer, whatever its status. What finds out
-/// whether the region is back is a bare connection, not a message. Pure: time is passed in.
+/// whether the region is back is a harmless request on a connection of its own, not a message, whose outcome would be unknown
+/// if it is not. Pure: time is passed in.
 public struct CircuitBreaker: Sendable {
     public struct Configuration: Equatable, Sendable {
         public var isEnabled = true
@@ -13,8 +14,7 @@ public struct CircuitBreaker: Sendable {
         public var outcomes = 20
         /// … in so long, counted from a failure on.
         public var window = TimeAmount.seconds(10)
-        /// The first pause before a connection is tried; doubles each time the circuit opens without an answer in
-        /// between.
+        /// The first pause before a probe; doubles with each probe that is not answered.
         public var firstPause = TimeAmount.seconds(1)
         public var longestPause = TimeAmount.seconds(30)
 
@@ -25,7 +25,8 @@ public struct CircuitBreaker: Sendable {
     public enum State: Int, Sendable {
         /// Messages are sent. Can transition to: open.
         case closed = 0
-        /// A connection is being tried. Can transition to: closed, open.
+        /// A probe is under way; or one was answered, and so was one before, and no message after that: nothing is sent for
+        /// another while. Can transition to: closed, open.
         case halfOpen = 1
         /// Nothing is sent, and nothing tried. Can transition to: halfOpen.
         case open = 2
@@ -33,9 +34,13 @@ public struct CircuitBreaker: Sendable {
 
     private let configuration: Configuration
     public private(set) var state = State.closed
-    private var probeDue = NIODeadline.distantPast
-    /// How often it opened since the last answer.
-    private var openings = 0
+    /// While open: when to probe. While half-open behind an answered probe: when to close.
+    private var nextChange = NIODeadline.distantPast
+    private var isProbing = false
+    /// Probes in a row that were not answered.
+    private var failedProbes = 0
+    /// How often a probe closed it since a message was answered last.
+    private var closings = 0
     private var failuresInARow = 0
     private var windowStart = NIODeadline.distantPast
     private var windowFailures = 0
@@ -47,27 +52,22 @@ public struct CircuitBreaker: Sendable {
 
     public var isClosed: Bool { state == .closed }
 
-    /// An answer came, of whatever status.
+    /// An answer to a message came, of whatever status.
     public mutating func answered() {
         // Nearly always there is nothing to remember.
-        guard failuresInARow > 0 || windowFailures > 0 || openings > 0 else { return }
+        guard failuresInARow > 0 || windowFailures > 0 || closings > 0 || state == .open else { return }
         failuresInARow = 0
-        openings = 0
+        closings = 0
         windowAnswers += 1
+        // Sent before it opened, and proof that somebody is there: worth a probe at once, and no more.
+        if state == .open { nextChange = .distantPast }
     }
 
-    /// A connection failed, or an answer did not come.
+    /// A connection failed, or an answer to a message did not come.
     ///
     /// - Returns: whether that opened the circuit.
     public mutating func failed(now: NIODeadline) -> Bool {
-        guard configuration.isEnabled else { return false }
-        switch state {
-        case .open: return false
-        case .halfOpen:
-            open(now: now)
-            return true
-        case .closed: break
-        }
+        guard configuration.isEnabled, state == .closed else { return false }
         if now - windowStart > configuration.window {
             (windowStart, windowFailures, windowAnswers) = (now, 0, 0)
         }
@@ -75,41 +75,78 @@ public struct CircuitBreaker: Sendable {
         windowFailures += 1
         let outcomes = windowFailures + windowAnswers
         guard
-            failuresInARow >= configuration.failuresInARow
+            // A region that has answered a probe and no message since is not given five more messages to lose.
+            closings > 0 || failuresInARow >= configuration.failuresInARow
                 || (outcomes >= configuration.outcomes && windowFailures * 2 >= outcomes)
         else { return false }
         open(now: now)
         return true
     }
 
-    /// Whether it is time to try a connection; if so, one is taken to be tried from now on.
-    public mutating func beginProbe(now: NIODeadline) -> Bool {
-        guard state == .open, now >= probeDue else { return false }
-        state = .halfOpen
+    public enum Change: Equatable, Sendable {
+        case probe
+        case close
+    }
+
+    /// What is due now; a probe is taken to be under way from now on.
+    public mutating func timePassed(now: NIODeadline) -> Change? {
+        guard now >= nextChange else { return nil }
+        switch state {
+        case .closed: return nil
+        case .open:
+            state = .halfOpen
+            isProbing = true
+            return .probe
+        case .halfOpen:
+            guard !isProbing else { return nil }
+            close()
+            return .close
+        }
+    }
+
+    /// The probe was answered, with whatever status.
+    ///
+    /// - Returns: whether that closed the circuit.
+    public mutating func probeAnswered(now: NIODeadline) -> Bool {
+        guard state == .halfOpen, isProbing else { return false }
+        isProbing = false
+        failedProbes = 0
+        guard closings == 0 else {
+            // It did answer probes before, and then no message.
+            nextChange = now + pause(after: closings)
+            return false
+        }
+        close()
         return true
     }
 
-    /// A connection came about.
-    ///
-    /// - Returns: whether that closed the circuit.
-    public mutating func connected() -> Bool {
-        guard state != .closed else { return false }
-        state = .closed
-        failuresInARow = 0
-        (windowFailures, windowAnswers) = (0, 0)
-        return true
+    /// The probe was not answered.
+    public mutating func probeFailed(now: NIODeadline) {
+        guard state == .halfOpen, isProbing else { return }
+        failedProbes += 1
+        open(now: now)
     }
 
     /// How long until messages may be sent again, at the earliest.
     public func retryAfter(now: NIODeadline) -> Duration {
-        Duration(from: now, to: max(now, probeDue))
+        Duration(from: now, to: max(now, nextChange))
+    }
+
+    private mutating func close() {
+        state = .closed
+        closings += 1
+        failuresInARow = 0
+        (windowFailures, windowAnswers) = (0, 0)
     }
 
     private mutating func open(now: NIODeadline) {
         state = .open
+        isProbing = false
+        nextChange = now + pause(after: failedProbes)
+    }
+
+    private func pause(after failures: Int) -> TimeAmount {
         // The shift is bounded: the pause stops growing long before.
-        let pause = configuration.firstPause * (1 << min(openings, 16))
-        probeDue = now + min(pause, configuration.longestPause)
-        openings += 1
+        min(configuration.firstPause * (1 << min(failures, 16)), configuration.longestPause)
     }
 }

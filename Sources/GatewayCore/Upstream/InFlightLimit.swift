@@ -1,9 +1,10 @@
 public import NIOCore
 
-/// How many messages may be in flight to a region at once: fewer once it has said that they are too many, or was too
-/// slow to say anything, and more again, one by one, while it answers.
+/// How many messages may be in flight at once: fewer once the other side has said that they are too many, or was too slow
+/// to say anything, and more again while it answers.
 ///
-/// Additive increase, multiplicative decrease, as TCP has it (RFC 5681). Pure: time is passed in.
+/// Multiplicative decrease and additive increase, as TCP has it (RFC 5681); behind a while without complaints it doubles
+/// every second. Pure: time is passed in.
 public struct InFlightLimit: Sendable {
     public struct Configuration: Equatable, Sendable {
         public var isAdaptive = true
@@ -12,6 +13,13 @@ public struct InFlightLimit: Sendable {
         public var decrease = 0.7
         /// Answers to what was sent before a decrease say nothing about the new limit.
         public var pause = TimeAmount.milliseconds(200)
+        /// Fewer outcomes than these in `window` say nothing: two time-outs on an idle region are no overload.
+        public var minimumOutcomes = 10
+        /// So many of a hundred outcomes have to be complaints.
+        public var minimumPercentage = 10
+        public var window = TimeAmount.seconds(10)
+        /// Without a complaint for so long, the limit doubles, and again after every further one.
+        public var recovery = TimeAmount.seconds(1)
 
         public init() {}
     }
@@ -20,8 +28,12 @@ public struct InFlightLimit: Sendable {
     private let maximum: Int
     private var limit: Double
     private var nextDecrease = NIODeadline.distantPast
+    private var nextDoubling = NIODeadline.distantPast
+    private var windowStart = NIODeadline.distantPast
+    private var outcomes = 0
+    private var complaints = 0
 
-    /// - Parameter maximum: the limit of a region that never complains.
+    /// - Parameter maximum: the limit where nobody ever complains.
     public init(maximum: Int, _ configuration: Configuration = Configuration()) {
         self.maximum = maximum
         self.configuration = configuration
@@ -30,23 +42,46 @@ public struct InFlightLimit: Sendable {
 
     public var current: Int { Int(limit) }
     public var isReduced: Bool { current < maximum }
+    /// Whether `answered` has to be told of answers, which costs a look at a clock.
+    public var isWatching: Bool { complaints > 0 || isReduced }
 
-    /// Whether an answer of this status says that the region has too much to do.
-    public static func isOverload(status: Int) -> Bool { status == 429 || status == 503 }
-
-    /// The region was overloaded, with so many messages in flight.
+    /// There was a complaint about so many messages in flight.
     public mutating func overloaded(inFlight: Int, now: NIODeadline) {
-        guard configuration.isAdaptive, now >= nextDecrease else { return }
+        guard configuration.isAdaptive else { return }
+        count(now: now)
+        complaints += 1
+        nextDoubling = now + configuration.recovery
+        guard now >= nextDecrease, outcomes >= configuration.minimumOutcomes,
+            complaints * 100 >= outcomes * configuration.minimumPercentage
+        else { return }
         nextDecrease = now + configuration.pause
         // From what there really was: a limit that nobody had come near says nothing.
         let from = min(limit, Double(max(inFlight, configuration.minimum)))
         limit = max(Double(min(configuration.minimum, maximum)), from * configuration.decrease)
     }
 
-    /// The region answered, with so many messages in flight.
-    public mutating func answered(inFlight: Int) {
-        // Raised only while it is in the way: by one for each round of answers.
-        guard isReduced, inFlight + 1 >= current else { return }
-        limit = min(Double(maximum), limit + 1 / limit)
+    /// An answer came without a complaint, with so many messages in flight.
+    public mutating func answered(inFlight: Int, now: NIODeadline) {
+        count(now: now)
+        guard isReduced else { return }
+        if now >= nextDoubling {
+            limit = min(Double(maximum), limit * 2)
+            nextDoubling = now + configuration.recovery
+        } else if inFlight + 1 >= current {
+            // Raised only while it is in the way: by one for each round of answers.
+            limit = min(Double(maximum), limit + 1 / limit)
+        }
+    }
+
+    /// As few as there may be, until answers come: the other side has not answered at all of late.
+    public mutating func collapse(now: NIODeadline) {
+        guard configuration.isAdaptive else { return }
+        limit = Double(min(configuration.minimum, maximum))
+        nextDoubling = now + configuration.recovery
+    }
+
+    private mutating func count(now: NIODeadline) {
+        if now - windowStart > configuration.window { (windowStart, outcomes, complaints) = (now, 0, 0) }
+        outcomes += 1
     }
 }

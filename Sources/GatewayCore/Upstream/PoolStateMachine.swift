@@ -142,12 +142,6 @@ public struct PoolStateMachine: Sendable {
         return id
     }
 
-    /// The connection to open although nobody waits for it, to see whether one comes about; nil if there is no room.
-    public mutating func connectToProbe() -> ConnectionID? {
-        guard connections.count < configuration.maximumConnections else { return nil }
-        return startConnecting()
-    }
-
     /// The connection to open for those who wait, if one more would help them.
     public mutating func connectForWaiters() -> ConnectionID? {
         connectIfNeeded()

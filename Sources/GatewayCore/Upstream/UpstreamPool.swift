@@ -12,6 +12,8 @@ public enum UpstreamUnavailable: Error, Equatable, Sendable {
     case connectionLost
     /// All connections are busy and stayed so.
     case noFreeConnection
+    /// The skill has as many messages in flight as Amazon, which answers 429 to more, seems to take from it.
+    case skillThrottled
     /// The region neither took connections nor answered of late.
     case circuitOpen(retryAfter: Duration)
 }
@@ -47,6 +49,8 @@ public protocol UpstreamConnection: AnyObject {
 public protocol UpstreamReceiver: AnyObject {
     /// Whose message it is, as a small number: owners whose messages wait for a connection take turns.
     var owner: Int { get }
+    /// Which skill's message it is, as a small number: Amazon limits each skill by itself.
+    var skill: Int { get }
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
     func upstreamAnswered(_ answer: UpstreamAnswer)
     func upstreamFailed(_ failure: UpstreamFailure)

@@ -10,6 +10,8 @@ final class CuttingServer: Sendable {
         case request(after: Int)
         /// The request is read whole, and answered up to here.
         case answer(String, after: Int, byReset: Bool)
+        /// The request is read, and nothing happens.
+        case silence
     }
 
     private struct State {
@@ -62,6 +64,9 @@ final class CuttingServer: Sendable {
         case .request(let count):
             var bytes = [UInt8](repeating: 0, count: max(1, count))
             if count > 0 { recv(connection, &bytes, count, Int32(MSG_WAITALL)) }
+        case .silence:
+            var byte: UInt8 = 0
+            while recv(connection, &byte, 1, 0) > 0 {}
         case .answer(let answer, let count, let byReset):
             let request = readRequest(connection)
             state.withLock { $0.lastRequest = request }
@@ -79,6 +84,7 @@ final class CuttingServer: Sendable {
         var chunk = [UInt8](repeating: 0, count: 4096)
         while true {
             let text = String(decoding: request, as: UTF8.self)
+            if text.hasPrefix("GET ") && text.hasSuffix("\r\n\r\n") { return request }
             if let head = text.range(of: "\r\n\r\n"), let field = text.range(of: "Content-Length: ") {
                 let length = Int(text[field.upperBound...].prefix { $0.isNumber }) ?? 0
                 if text[head.upperBound...].utf8.count >= length { return request }

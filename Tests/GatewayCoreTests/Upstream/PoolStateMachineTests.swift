@@ -241,13 +241,4 @@ import Testing
         served = pool.leaseForWaiter()
         #expect(served == nil)
     }
-
-    @Test func `a probe is opened for nobody, and stays idle`() throws {
-        var pool = PoolStateMachine(.init())
-        let connect = pool.connectToProbe()
-        let probe = try #require(connect)
-        let action = pool.connected(probe, now: at(0))
-        #expect(action.connection == .none)
-        #expect(pool.idleCount == 1)
-    }
 }

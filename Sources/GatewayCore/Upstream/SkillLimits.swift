@@ -1,0 +1,88 @@
+public import NIOCore
+
+/// The messages of each skill that are in flight to one region, and how many may be: without a limit, until Amazon answers 429, which
+/// says something of the skill that drew it and of no other. Those above the limit wait, each skill's by themselves.
+///
+/// Pure: time is passed in.
+public struct SkillLimits<Waiter> {
+    private struct Entry {
+        var inFlight = 0
+        /// Nil until there was a 429.
+        var limit: InFlightLimit?
+        var waiters = FairQueue<Waiter>()
+
+        var isAtLimit: Bool { limit.map { inFlight >= $0.current } ?? false }
+    }
+
+    private let maximum: Int
+    private let configuration: InFlightLimit.Configuration
+    /// By the skill's label.
+    private var entries: [Entry] = []
+    /// Those of all skills.
+    public private(set) var waiting = 0
+
+    /// - Parameter maximum: the limit of a skill that has recovered.
+    public init(maximum: Int, _ configuration: InFlightLimit.Configuration) {
+        self.maximum = maximum
+        self.configuration = configuration
+    }
+
+    /// Counts one more message in flight; false if the skill is at its limit.
+    public mutating func enter(_ skill: Int) -> Bool {
+        while entries.count <= skill { entries.append(Entry()) }
+        guard !entries[skill].isAtLimit else { return false }
+        entries[skill].inFlight += 1
+        return true
+    }
+
+    /// A message is no longer in flight.
+    ///
+    /// - Returns: the one that waits and is in flight instead.
+    public mutating func leave(_ skill: Int) -> Waiter? {
+        entries[skill].inFlight -= 1
+        guard waiting > 0 else { return nil }
+        return nextWaiter(of: skill)
+    }
+
+    /// One more that may be in flight, since the limit has grown.
+    public mutating func nextWaiter(of skill: Int) -> Waiter? {
+        guard !entries[skill].isAtLimit, let waiter = entries[skill].waiters.popFirst() else { return nil }
+        waiting -= 1
+        entries[skill].inFlight += 1
+        return waiter
+    }
+
+    public mutating func wait(_ waiter: Waiter, skill: Int, owner: Int) {
+        entries[skill].waiters.append(waiter, of: owner)
+        waiting += 1
+    }
+
+    /// Takes out those for which `isOver` is true.
+    public mutating func removeWaiters(where isOver: (Waiter) -> Bool) -> [Waiter] {
+        guard waiting > 0 else { return [] }
+        var removed: [Waiter] = []
+        for skill in entries.indices { removed += entries[skill].waiters.removeAll(where: isOver) }
+        waiting -= removed.count
+        return removed
+    }
+
+    /// Those that wait, in no particular order.
+    public var waiters: some Sequence<Waiter> { entries.lazy.flatMap { $0.waiters.elements } }
+
+    /// Amazon answered 429 to a message of the skill.
+    public mutating func throttled(_ skill: Int, now: NIODeadline) {
+        var limit = entries[skill].limit ?? InFlightLimit(maximum: maximum, configuration)
+        limit.overloaded(inFlight: entries[skill].inFlight, now: now)
+        entries[skill].limit = limit
+    }
+
+    /// Whether `answered` has to be told of the skill's answers.
+    public func isWatching(_ skill: Int) -> Bool { entries[skill].limit != nil }
+
+    /// Amazon answered something else.
+    public mutating func answered(_ skill: Int, now: NIODeadline) {
+        guard var limit = entries[skill].limit else { return }
+        limit.answered(inFlight: entries[skill].inFlight, now: now)
+        entries[skill].limit = limit
+    }
+}

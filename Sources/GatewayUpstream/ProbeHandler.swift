@@ -1,0 +1,71 @@
+import GatewayCore
+import NIOCore
+import NIOTLS
+
+/// Asks a region whether anybody is there, on a connection of its own: `GET /`, to which any answer will do. Unlike a message, it
+/// does no harm if it is lost.
+final class ProbeHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let request: String
+    private let isSecure: Bool
+    /// Told once whether an answer came.
+    private var ended: ((_ isAnswered: Bool) -> Void)?
+    private var assembler = ResponseAssembler()
+    private var context: ChannelHandlerContext?
+
+    init(_ endpoint: APIEndpoint, userAgent: String, ended: @escaping (_ isAnswered: Bool) -> Void) {
+        request =
+            "GET \(endpoint.pathPrefix)/ HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(userAgent)\r\n"
+            + "Accept: */*\r\nConnection: close\r\n\r\n"
+        isSecure = endpoint.isSecure
+        self.ended = ended
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if !isSecure { ask(context) }
+        context.fireChannelActive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted = event as? TLSUserEvent { ask(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func ask(_ context: ChannelHandlerContext) {
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: request)), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        do {
+            if case .answer = try assembler.receive(unwrapInboundIn(data)) { return end(isAnswered: true) }
+            // The rest of the content says nothing more.
+            if assembler.answerSoFar() != nil { end(isAnswered: true) }
+        } catch {
+            end(isAnswered: false)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end(isAnswered: false)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end(isAnswered: false)
+    }
+
+    /// Ends it, if it has not ended: no connection came about, or it has taken too long.
+    func end(isAnswered: Bool) {
+        guard let ended else { return }
+        self.ended = nil
+        context?.close(promise: nil)
+        context = nil
+        ended(isAnswered)
+    }
+}
