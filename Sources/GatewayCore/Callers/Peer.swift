@@ -13,6 +13,8 @@ public final class Peer {
 
     public let address: SocketAddress?
     public let place: Place
+    /// For logs: the IP address, or `local`.
+    var addressText: String { address?.ipAddress ?? "local" }
     /// False over a Unix socket.
     var isOverNetwork: Bool { place != .local }
     /// Of a certificate that was verified: `uri:spiffe://…` and `dns:…`.

@@ -383,7 +383,7 @@ final class Forwarding {
         let duration = forwarder.eventLoop.now - started
         labels.region = answer.region ?? labels.region
         forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
-        forwarder.logs.access?.finished(labels, answer, sends: sends, duration: duration)
+        forwarder.logs.access?.finished(labels, answer, from: peer, sends: sends, duration: duration)
         entered?.leave()
         if case .refusal(let refusal) = content { forwarder.report(refusal, region: answer.region) }
         recipient.answered(answer)

@@ -111,7 +111,7 @@ public final class MessageForwarder: RequestHandler {
 
     public func refused(_ problem: Problem, from peer: Peer) {
         instruments.refused(problem)
-        logs.access?.refused(problem)
+        logs.access?.refused(problem, from: peer)
     }
 
     // MARK: Who is calling
@@ -231,9 +231,9 @@ public final class MessageForwarder: RequestHandler {
         return AttemptID(origin: origin, number: attempts)
     }
 
-    /// Hands on what the logs have gathered.
-    public func flushLogs() {
-        for lines in logs.all { lines.flush() }
+    /// Hands on what the logs have gathered; nothing is to come any more.
+    public func closeLogs() {
+        for lines in logs.all { lines.close() }
     }
 
     func report(_ refusal: Refusal, region: Region?) {

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The access log of one event loop: a line for each message and each refused request.
+/// The access log of one event loop: a line for each message, and for refusals as `RefusalTally` has it.
 ///
 /// Holds nothing that a caller can make up: no userId, no key, no content.
 public final class AccessLog {
@@ -11,12 +11,21 @@ public final class AccessLog {
 
     public init(_ lines: LogLines) {
         self.lines = lines
+        lines.writeTally = { [weak self] in self?.write($0) }
     }
 
     /// - Parameters:
+    ///   - peer: who sent it.
     ///   - sends: times the message was written to a connection.
     ///   - duration: from its last byte to its answer.
-    func finished(_ labels: ForwardingInstruments.Labels, _ answer: Answer, sends: Int, duration: TimeAmount) {
+    func finished(
+        _ labels: ForwardingInstruments.Labels, _ answer: Answer, from peer: Peer, sends: Int, duration: TimeAmount
+    ) {
+        if case .refusal(let refusal) = answer.content, refusal.problem.row.severity == .debug,
+            !hasLineOfItsOwn(refusal.problem, from: peer, caller: labels.caller)
+        {
+            return
+        }
         if answer.status == 202 && acceptedPerLine > 1 {
             acceptedSinceLine += 1
             guard acceptedSinceLine >= acceptedPerLine else { return }
@@ -49,13 +58,37 @@ public final class AccessLog {
     }
 
     /// A request that was refused before it was known what it is for.
-    func refused(_ problem: Problem) {
+    func refused(_ problem: Problem, from peer: Peer) {
+        guard hasLineOfItsOwn(problem, from: peer, caller: nil) else { return }
         lines.append { text, _ in
-            text.writeStaticString(",\"status\":")
-            text.writeDecimal(problem.row.status)
-            text.writeStaticString(",\"source\":\"gateway\"")
-            problem.writeMember(to: &text)
+            Self.write(problem, to: &text)
+            text.writeStaticString(",\"address\":")
+            JSONText.writeString(peer.addressText, to: &text)
         }
+    }
+
+    private func hasLineOfItsOwn(_ problem: Problem, from peer: Peer, caller: Int?) -> Bool {
+        let kind = RefusalTally.Kind(place: peer.place, caller: caller, problem: problem)
+        return lines.hasLineOfItsOwn(kind, address: peer.addressText)
+    }
+
+    private func write(_ entry: RefusalTally.Entry) {
+        lines.append { text, names in
+            if let caller = entry.kind.caller {
+                var labels = ForwardingInstruments.Labels()
+                labels.caller = caller
+                names.write(labels, to: &text)
+            }
+            Self.write(entry.kind.problem, to: &text)
+            entry.writeMembers(to: &text)
+        }
+    }
+
+    private static func write(_ problem: Problem, to text: inout ByteBuffer) {
+        text.writeStaticString(",\"status\":")
+        text.writeDecimal(problem.row.status)
+        text.writeStaticString(",\"source\":\"gateway\"")
+        problem.writeMember(to: &text)
     }
 
     private static func write(_ requestID: RequestID, to text: inout ByteBuffer) {
@@ -67,6 +100,16 @@ public final class AccessLog {
             text.writeStaticString("\"")
         case .text(let string): JSONText.writeString(string, to: &text)
         }
+    }
+}
+
+extension RefusalTally.Entry {
+    /// Where they came from, and how many more there were than the one that has a line.
+    func writeMembers(to text: inout ByteBuffer) {
+        text.writeStaticString(",\"address\":")
+        if let address { JSONText.writeString(address, to: &text) } else { text.writeStaticString("null") }
+        text.writeStaticString(",\"more\":")
+        text.writeDecimal(count)
     }
 }
 

@@ -1,7 +1,7 @@
 import NIOCore
 
 /// The audit log of one event loop: a line for each decision who may do what, with how the caller showed who it is and
-/// where the request came from.
+/// where the request came from; of those that were refused, as `RefusalTally` has it.
 public final class AuditLog {
     /// What was asked for.
     enum Action: String {
@@ -18,6 +18,7 @@ public final class AuditLog {
 
     public init(_ lines: LogLines) {
         self.lines = lines
+        lines.writeTally = { [weak self] in self?.write($0) }
     }
 
     /// - Parameters:
@@ -27,6 +28,10 @@ public final class AuditLog {
         _ action: Action, _ labels: ForwardingInstruments.Labels, by method: CallerDirectory.Method?, from peer: Peer,
         problem: Problem?
     ) {
+        if let problem {
+            let kind = RefusalTally.Kind(action: action, place: peer.place, caller: labels.caller, problem: problem)
+            guard lines.hasLineOfItsOwn(kind, address: peer.addressText) else { return }
+        }
         lines.append { text, names in
             text.writeStaticString(",\"action\":")
             JSONText.writeString(action.rawValue, to: &text)
@@ -39,8 +44,21 @@ public final class AuditLog {
                 text.writeStaticString("null")
             }
             text.writeStaticString(",\"address\":")
-            JSONText.writeString(peer.address?.ipAddress ?? "local", to: &text)
+            JSONText.writeString(peer.addressText, to: &text)
             problem?.writeMember(to: &text)
+        }
+    }
+
+    private func write(_ entry: RefusalTally.Entry) {
+        lines.append { text, names in
+            text.writeStaticString(",\"action\":")
+            JSONText.writeString(entry.kind.action?.rawValue ?? "", to: &text)
+            text.writeStaticString(",\"decision\":\"refused\"")
+            var labels = ForwardingInstruments.Labels()
+            labels.caller = entry.kind.caller
+            names.write(labels, to: &text)
+            entry.kind.problem.writeMember(to: &text)
+            entry.writeMembers(to: &text)
         }
     }
 }

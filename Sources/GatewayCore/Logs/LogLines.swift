@@ -12,6 +12,9 @@ public final class LogLines {
     private var names: LogNames
     private var timestamps = TimestampWriter()
     private var piece = LogPiece(text: ByteBuffer(), lines: 0)
+    private var tally = RefusalTally()
+    /// Writes the line of the refusals that had none of their own.
+    var writeTally: (RefusalTally.Entry) -> Void = { _ in }
 
     /// - Parameters:
     ///   - callerNames, skillNames: by their labels.
@@ -43,6 +46,24 @@ public final class LogLines {
         piece.text.writeStaticString("}\n")
         piece.lines += 1
         if piece.text.readableBytes >= Self.pieceBytes { flush() }
+    }
+
+    /// Whether a refusal has a line of its own; it is counted for the line of its kind otherwise.
+    func hasLineOfItsOwn(_ kind: RefusalTally.Kind, address: @autoclosure () -> String) -> Bool {
+        if tally.isEmpty {
+            eventLoop.assumeIsolated().scheduleTask(in: RefusalTally.window) { self.writeTallies() }
+        }
+        return tally.isFirst(kind, address: address())
+    }
+
+    private func writeTallies() {
+        for entry in tally.windowEnded() { writeTally(entry) }
+    }
+
+    /// Hands on what has been gathered, tallies of a window that has not ended included.
+    func close() {
+        writeTallies()
+        flush()
     }
 
     /// Hands on what has been gathered.

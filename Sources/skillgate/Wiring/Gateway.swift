@@ -224,28 +224,37 @@ final class Gateway: Service {
         try await closeUpstream()
         await closeStore()
         for loop in loops {
-            try await loop.forwarder.eventLoop.submit { loop.forwarder.value.flushLogs() }.get()
+            try await loop.forwarder.eventLoop.submit { loop.forwarder.value.closeLogs() }.get()
         }
         try await logs.close()
     }
 
     /// Gives the shared store a moment to take what it has not confirmed yet.
     private func closeStore() async {
-        for loop in loops {
-            guard let shared = loop.sharedStore else { continue }
-            for _ in 0..<20 where (try? await shared.eventLoop.submit { shared.value.backlog }.get()) ?? 0 > 0 {
+        let stores = loops.compactMap(\.sharedStore)
+        let end = ContinuousClock.now + Self.longestSettling
+        for shared in stores {
+            while (try? await shared.eventLoop.submit({ shared.value.backlog }).get()) ?? 0 > 0,
+                ContinuousClock.now < end
+            {
                 try? await Task.sleep(for: .milliseconds(100))
             }
-            try? await shared.eventLoop.submit { shared.value.shutDown() }.get()
         }
+        for shared in stores { try? await shared.eventLoop.submit { shared.value.shutDown() }.get() }
     }
+
+    /// For what the store has not confirmed when the last message is answered, in all.
+    private static let longestSettling = Duration.seconds(2)
 
     /// False if the time to drain ended it, and not the last answer.
     private func finish(_ listeners: [HTTPListener]) async -> Bool {
         let timeout = configuration.drain.timeout
         return await withTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
-                for listener in listeners { try? await listener.finish() }
+                // All at once: one that takes long must not go on accepting at the others.
+                await withTaskGroup(of: Void.self) { finishes in
+                    for listener in listeners { finishes.addTask { try? await listener.finish() } }
+                }
                 return true
             }
             tasks.addTask {

@@ -39,7 +39,8 @@ import Testing
             .upstream(UpstreamAnswer(status: 202, requestID: .uuid(0x0d29_c856_00aa_11ef, 0x9262_0242_ac12_0002))),
             region: .europe)
         bed.log.finished(
-            .init(caller: 0, skill: 1, region: .europe), answer, sends: 1, duration: .microseconds(84_017))
+            .init(caller: 0, skill: 1, region: .europe), answer, from: Peer(), sends: 1,
+            duration: .microseconds(84_017))
         #expect(
             bed.text == #"{"time":"2026-11-24T05:13:12.345Z","caller":"orders","skill":"na\"me","region":"EU","#
                 + #""status":202,"source":"upstream","sends":1,"durationMilliseconds":84.017,"#
@@ -49,7 +50,7 @@ import Testing
     @Test func `what is not settled is null, and a refusal names its problem`() {
         let bed = Bed(seconds: 951_782_400, nanoseconds: 0)
         let answer = Answer(.refusal(Refusal(.notAuthenticated, "no")), region: nil)
-        bed.log.finished(.init(), answer, sends: 0, duration: .nanoseconds(999))
+        bed.log.finished(.init(), answer, from: Peer(), sends: 0, duration: .nanoseconds(999))
         #expect(
             bed.text == #"{"time":"2000-02-29T00:00:00.000Z","caller":null,"skill":null,"region":null,"#
                 + #""status":401,"source":"gateway","sends":0,"durationMilliseconds":0.000,"#
@@ -59,7 +60,7 @@ import Testing
     @Test func `a request identifier cannot end its string`() {
         let bed = Bed()
         let answer = Answer(.upstream(UpstreamAnswer(status: 202, requestID: .text(#"a"b\c"#))), region: .europe)
-        bed.log.finished(.init(), answer, sends: 1, duration: .zero)
+        bed.log.finished(.init(), answer, from: Peer(), sends: 1, duration: .zero)
         #expect(bed.text.hasSuffix(#""requestID":"a\"b\\c"}"# + "\n"))
     }
 
@@ -77,13 +78,46 @@ import Testing
 
     @Test func `lines are handed on after a while, or when there are many`() {
         let bed = Bed()
-        bed.log.refused(.notFound)
+        let answer = Answer(.upstream(UpstreamAnswer(status: 202)), region: .europe)
+        func finish() { bed.log.finished(.init(), answer, from: Peer(), sends: 1, duration: .zero) }
+        finish()
         #expect(bed.pieces.lines == [])
         bed.loop.advanceTime(by: .milliseconds(200))
         #expect(bed.pieces.lines == [1])
-        for _ in 0..<1000 { bed.log.refused(.notFound) }
+        for _ in 0..<1000 { finish() }
         #expect(bed.pieces.lines.count >= 3)
         bed.lines.flush()
         #expect(bed.pieces.lines.reduce(0, +) == 1001)
+    }
+
+    @Test func `refusals that are alike have two lines, however many they are`() throws {
+        let bed = Bed()
+        let peer = Peer(address: try SocketAddress(ipAddress: "10.0.0.9", port: 1))
+        for _ in 0..<1000 { bed.log.refused(.notFound, from: peer) }
+        bed.log.refused(.requestMalformed, from: peer)
+        bed.log.refused(.notFound, from: Peer())
+        for _ in 0..<3 {
+            let answer = Answer(.refusal(Refusal(.messageInvalid, "no")), region: nil)
+            bed.log.finished(.init(caller: 0), answer, from: peer, sends: 0, duration: .zero)
+        }
+        #expect(bed.text.split(separator: "\n").count == 4)
+        bed.loop.advanceTime(by: .seconds(10))
+        let lines = bed.text.split(separator: "\n").dropFirst(4).map { String($0.dropFirst(35)) }
+        #expect(
+            lines.sorted() == [
+                #""caller":"orders","skill":null,"region":null,"status":400,"source":"gateway","#
+                    + #""problem":"message-invalid","address":"10.0.0.9","more":2}"#,
+                #""status":404,"source":"gateway","problem":"not-found","address":"10.0.0.9","more":999}"#,
+            ])
+        // A new window.
+        bed.log.refused(.notFound, from: peer)
+        #expect(bed.text.split(separator: "\n").count == 7)
+    }
+
+    @Test func `what failed on the gateway's side has a line each`() {
+        let bed = Bed()
+        let answer = Answer(.refusal(Refusal(.tokenUnavailable, "no")), region: nil)
+        for _ in 0..<5 { bed.log.finished(.init(caller: 0), answer, from: Peer(), sends: 0, duration: .zero) }
+        #expect(bed.text.split(separator: "\n").count == 5)
     }
 }
