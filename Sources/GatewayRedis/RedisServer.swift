@@ -180,7 +180,7 @@ public final class RedisServer: IdempotencyServer {
         _ text: String, _ request: RedisRequest, at node: RedisNode, until deadline: NIODeadline, hops: Int,
         _ completion: @escaping Completion
     ) {
-        let refusal = RedisRefusal(text, from: configuration.addresses.first?.host ?? "")
+        let refusal = RedisRefusal(text, from: node.address?.host ?? "")
         let mayGoOn = hops < Self.redirectionLimit && eventLoop.now < deadline
         switch refusal {
         case .unknownScript where mayGoOn:

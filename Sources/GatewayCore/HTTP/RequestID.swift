@@ -13,7 +13,7 @@ public enum RequestID: Equatable, Hashable, Sendable {
     static let limitBytes = 128
 
     /// Nil for an empty or over-long value, or one with characters that are not visible ASCII.
-    init?(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+    package init?(_ bytes: Span<UInt8>, _ range: Range<Int>) {
         if let uuid = Self.uuid(bytes, range) {
             self = uuid
             return

@@ -99,7 +99,11 @@ final class RedisNode {
         }
     }
 
+    /// Where it was connected to last; redirections that name no host mean this one.
+    private(set) var address: RedisConfiguration.Address?
+
     private func connect(to address: RedisConfiguration.Address) {
+        self.address = address
         var identity: RedisIdentity?
         connection = connector.connect(to: address, as: role, after: predecessor) { event in
             switch event {

@@ -1,14 +1,16 @@
 import NIOSSL
 
-/// The TLS of `rediss://`: whom the gateway takes for its Redis, and how it shows itself.
-struct RedisTLS: Sendable {
+/// TLS trust roots and client certificate of `rediss://`.
+public struct RedisTLS: Sendable {
     let context: NIOSSLContext
 
     init(_ files: RedisConfiguration.TLS) throws {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         configuration.certificateVerification = .fullVerification
-        if let caFile = files.caFile { configuration.additionalTrustRoots = [.file(caFile)] }
+        if let caFile = files.caFile {
+            configuration.additionalTrustRoots = [.certificates(try NIOSSLCertificate.fromPEMFile(caFile))]
+        }
         if let chain = files.certificateChainFile {
             configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(chain).map { .certificate($0) }
         }
@@ -16,5 +18,10 @@ struct RedisTLS: Sendable {
             configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
         }
         context = try NIOSSLContext(configuration: configuration)
+    }
+
+    /// - Throws: what is wrong with the files.
+    public static func check(_ files: RedisConfiguration.TLS) throws {
+        _ = try RedisTLS(files)
     }
 }

@@ -15,7 +15,7 @@ struct RESPError: Error, Equatable {
 /// A reply that has not come whole is looked at again from its start; only those of a few control commands are longer
 /// than a packet.
 enum RESPParser {
-    static let limitBytes = 8 << 20
+    static let limitBytes = 1 << 20
     private static let limitElements = 65_536
     private static let limitDepth = 8
     private static let limitLineBytes = 64 << 10

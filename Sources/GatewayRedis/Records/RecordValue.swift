@@ -56,7 +56,7 @@ enum RecordValue: Equatable {
         }
     }
 
-    /// Nil for what no gateway has written.
+    /// Nil for what no gateway has written: whatever is in the store is read as if a stranger had put it there.
     init?(_ value: ByteBuffer) {
         var rest = value
         guard let state = rest.readInteger(as: UInt8.self), let fingerprint = rest.readFingerprint() else { return nil }
@@ -68,6 +68,7 @@ enum RecordValue: Equatable {
             self = .sending(
                 fingerprint, owner: owner, leaseEndsAtRemaining: leaseEnds, isResend: state == UInt8(ascii: "r"))
         case UInt8(ascii: "u"):
+            guard rest.readableBytes == 0 else { return nil }
             self = .unknown(fingerprint)
         case UInt8(ascii: "a"):
             guard let answer = rest.readAcceptedAnswer() else { return nil }
@@ -108,15 +109,21 @@ extension ByteBuffer {
     fileprivate mutating func readAcceptedAnswer() -> AcceptedAnswer? {
         guard let digits = readSlice(length: 4) else { return nil }
         let bytes = digits.readableBytesUInt8Span
-        guard let status = bytes.decimal(0..<3), let place = bytes.decimal(3..<4),
+        guard let status = bytes.decimal(0..<3), (200...299).contains(status), let place = bytes.decimal(3..<4),
             let region = Region(rawValue: place)
         else { return nil }
         var answer = AcceptedAnswer(status: status, region: region, requestID: nil)
         switch readInteger(as: UInt8.self) {
         case UInt8(ascii: "u"):
-            guard let (high, low) = readMultipleIntegers(as: (UInt64, UInt64).self) else { return nil }
+            guard let (high, low) = readMultipleIntegers(as: (UInt64, UInt64).self), readableBytes == 0 else {
+                return nil
+            }
             answer.requestID = .uuid(high, low)
-        case UInt8(ascii: "t"): answer.requestID = .text(String(buffer: self))
+        case UInt8(ascii: "t"):
+            // It becomes a field of an answer.
+            let text = readableBytesUInt8Span
+            guard let requestID = RequestID(text, 0..<text.count) else { return nil }
+            answer.requestID = requestID
         case nil: break
         default: return nil
         }

@@ -19,27 +19,36 @@ struct ClusterSlots {
     ///   - reply: to `CLUSTER SLOTS`.
     ///   - host: of the node that gave it, for nodes without a name of their own.
     init?(_ reply: RESPValue, from host: String) {
-        guard case .array(let ranges) = reply else { return nil }
+        // Ranges do not overlap, so that there cannot be more than slots.
+        guard case .array(let ranges) = reply, ranges.count <= Self.count else { return nil }
+        var assigned = 0
         for range in ranges {
             guard case .array(let members) = range, members.count >= 3, case .integer(let first) = members[0],
                 case .integer(let last) = members[1], case .array(let master) = members[2], master.count >= 2,
                 case .integer(let port) = master[1], (0...65_535).contains(port), first >= 0, last < Self.count,
-                first <= last
+                first <= last, assigned + (last - first + 1) <= Self.count
             else { return nil }
+            assigned += last - first + 1
             let name = master[0].text ?? ""
             let address = RedisConfiguration.Address(host: name.isEmpty || name == "?" ? host : name, port: port)
-            for slot in first...last { set(slot, to: address) }
+            guard let place = place(of: address) else { return nil }
+            for slot in first...last { places[slot] = place }
         }
     }
 
+    /// A cluster has a thousand nodes at most (Redis Cluster specification).
+    private static let maximumNodes = 1000
+
+    private mutating func place(of address: RedisConfiguration.Address) -> UInt16? {
+        if let place = addresses.firstIndex(of: address) { return UInt16(clamping: place) }
+        guard addresses.count < Self.maximumNodes else { return nil }
+        addresses.append(address)
+        return UInt16(clamping: addresses.count - 1)
+    }
+
     mutating func set(_ slot: Int, to address: RedisConfiguration.Address) {
-        guard places.indices.contains(slot) else { return }
-        if let place = addresses.firstIndex(of: address) {
-            places[slot] = UInt16(truncatingIfNeeded: place)
-        } else if addresses.count < Int(UInt16.max) {
-            places[slot] = UInt16(truncatingIfNeeded: addresses.count)
-            addresses.append(address)
-        }
+        guard places.indices.contains(slot), let place = place(of: address) else { return }
+        places[slot] = place
     }
 
     func address(of slot: Int) -> RedisConfiguration.Address? {

@@ -40,6 +40,18 @@ import Testing
         #expect(ClaimReading(.string(ByteBuffer(string: text)), to: claim()) == .unreadable)
     }
 
+    @Test(arguments: [
+        "2021tid\r\nX-Injected: 1", "0001tid", "4041tid", "2029tid", "2021t", "2021x", "2021u0123456789abcdefx",
+        "2021t" + String(repeating: "x", count: 129), "2021t\u{e9}", "2021ta b", "20", "2021u0123",
+    ])
+    func `an accepted record that a stranger wrote is none`(text: String) {
+        #expect(RecordValue(ByteBuffer(string: "a0123456789abcdef" + text)) == nil)
+    }
+
+    @Test func `nothing may stand behind an unknown outcome`() {
+        #expect(RecordValue(ByteBuffer(string: "u0123456789abcdefx")) == nil)
+    }
+
     @Test func `a first claim is one command, of the length it says`() throws {
         var buffer = ByteBuffer()
         RedisCommand.claim(claim()).write(to: &buffer, keys: RecordKeys(prefix: "skillgate"), withSource: false)

@@ -43,6 +43,14 @@ import Testing
         #expect(ClusterSlots(.error("ERR"), from: "h") == nil)
     }
 
+    @Test func `a reply costs no more work than there are slots and nodes`() {
+        let everything = RESPValue.array([.integer(0), .integer(16_383), node("a", 1)])
+        #expect(ClusterSlots(.array([everything, everything]), from: "h") == nil)
+        let slots = (0..<16_384).map { RESPValue.array([.integer($0), .integer($0), node("a\($0)", 1)]) }
+        #expect(ClusterSlots(.array(slots), from: "h") == nil)
+        #expect(ClusterSlots(.array(Array(slots.prefix(1000))), from: "h")?.nodes.count == 1000)
+    }
+
     @Test(
         arguments: [
             ("MOVED 3999 127.0.0.1:6381", .moved(slot: 3999, .init(host: "127.0.0.1", port: 6381))),
