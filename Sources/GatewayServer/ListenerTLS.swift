@@ -1,3 +1,5 @@
+import Glibc
+import NIOCore
 import NIOSSL
 import Synchronization
 
@@ -76,6 +78,12 @@ public final class ListenerTLS: Sendable {
         _ file: String, _ what: String, _ read: (String) throws -> Value
     ) throws(Unusable) -> Value {
         do {
+            // A FIFO would be waited for until somebody writes to it.
+            var status = stat()
+            guard stat(file, &status) == 0 else { throw IOError(errnoCode: errno, reason: "stat") }
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw Unusable(description: "it is no regular file")
+            }
             return try read(file)
         } catch {
             throw Unusable(description: "cannot read the \(what) \(file); expected PEM: \(error)")

@@ -26,10 +26,13 @@ public final class LogFile: Sendable {
     private let state = Mutex(State())
 
     public init(path: String) throws(CannotOpen) {
-        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+        // A FIFO that nobody reads would be waited for.
+        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
         guard descriptor >= 0 else {
             throw CannotOpen(description: "cannot write the log \(path): \(String(cString: strerror(errno)))")
         }
+        // From here on its own thread may wait.
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
         thread.start()
     }
 

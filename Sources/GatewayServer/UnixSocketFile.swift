@@ -6,9 +6,7 @@ import NIOCore
 /// The socket is bound under a name of its own, gets its mode and owner, and only then the name that clients know: at no
 /// moment may anybody connect who should not, and a file that a dead process has left is replaced.
 struct UnixSocketFile: Sendable {
-    struct Unusable: Error, CustomStringConvertible {
-        var description: String
-    }
+    typealias Unusable = UnixSocketAccess.Unusable
 
     private let path: String
     private let access: UnixSocketAccess
@@ -52,18 +50,7 @@ struct UnixSocketFile: Sendable {
     private static func setAccess(_ access: UnixSocketAccess, of path: String) throws(Unusable) {
         guard chmod(path, mode_t(access.mode)) == 0 else { throw unusable("cannot set the mode of \(path)") }
         guard access.owner != nil || access.group != nil else { return }
-        let owner = try access.owner.map { name throws(Unusable) in
-            guard let id = uid_t(name) ?? getpwnam(name)?.pointee.pw_uid else {
-                throw Unusable(description: "there is no user `\(name)`")
-            }
-            return id
-        }
-        let group = try access.group.map { name throws(Unusable) in
-            guard let id = gid_t(name) ?? getgrnam(name)?.pointee.gr_gid else {
-                throw Unusable(description: "there is no group `\(name)`")
-            }
-            return id
-        }
+        let (owner, group) = try access.identifiers()
         guard chown(path, owner ?? uid_t.max, group ?? gid_t.max) == 0 else {
             throw unusable("cannot set the owner of \(path)")
         }
@@ -80,5 +67,30 @@ struct UnixSocketFile: Sendable {
 
     private static func unusable(_ what: String) -> Unusable {
         Unusable(description: "\(what): \(String(cString: strerror(errno)))")
+    }
+}
+
+extension UnixSocketAccess {
+    public struct Unusable: Error, CustomStringConvertible {
+        public var description: String
+    }
+
+    /// The numbers of owner and group; nil where they stay.
+    ///
+    /// - Throws: where there is no such user or group.
+    public func identifiers() throws(Unusable) -> (owner: UInt32?, group: UInt32?) {
+        let ownerID = try owner.map { name throws(Unusable) in
+            guard let id = uid_t(name) ?? getpwnam(name)?.pointee.pw_uid else {
+                throw Unusable(description: "there is no user `\(name)`")
+            }
+            return id
+        }
+        let groupID = try group.map { name throws(Unusable) in
+            guard let id = gid_t(name) ?? getgrnam(name)?.pointee.gr_gid else {
+                throw Unusable(description: "there is no group `\(name)`")
+            }
+            return id
+        }
+        return (ownerID, groupID)
     }
 }

@@ -1,6 +1,6 @@
 import NIOSSL
 
-/// Whom the gateway takes for Amazon: the system's certificate authorities and, if configured, one file more.
+/// TLS trust roots of the regions: the system's certificate authorities and, if configured, one file more.
 public struct UpstreamTrust: Sendable {
     let context: NIOSSLContext
 
@@ -10,7 +10,17 @@ public struct UpstreamTrust: Sendable {
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         configuration.certificateVerification = .fullVerification
         configuration.applicationProtocols = ["http/1.1"]
-        if let caFile { configuration.additionalTrustRoots = [.file(caFile)] }
+        if let caFile {
+            let authorities = try NIOSSLCertificate.fromPEMFile(caFile)
+            guard !authorities.isEmpty else { throw NoCertificate(file: caFile) }
+            configuration.additionalTrustRoots = [.certificates(authorities)]
+        }
         context = try NIOSSLContext(configuration: configuration)
+    }
+
+    struct NoCertificate: Error, CustomStringConvertible {
+        var file: String
+
+        var description: String { "\(file) holds no certificate; expected PEM" }
     }
 }

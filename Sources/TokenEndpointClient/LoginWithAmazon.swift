@@ -76,6 +76,10 @@ public struct LoginWithAmazon: TokenEndpoint {
         else {
             throw TokenFetchFailure(.unusableAnswer, "the `access_token` is too long or not visible ASCII")
         }
+        // RFC 6749 section 7.1: a token of a type that is not understood is not to be used.
+        guard reply.tokenType.map({ $0.lowercased() == "bearer" }) ?? true else {
+            throw TokenFetchFailure(.unusableAnswer, "the `token_type` is not `Bearer`")
+        }
         return TokenGrant(token: reply.accessToken, lifetimeSeconds: reply.lifetimeSeconds)
     }
 
@@ -95,15 +99,19 @@ public struct LoginWithAmazon: TokenEndpoint {
     private struct Reply: Decodable {
         var accessToken: String
         var lifetimeSeconds: Int?
+        /// Nil where it is missing.
+        var tokenType: String?
 
         enum CodingKeys: String, CodingKey {
             case accessToken = "access_token"
+            case tokenType = "token_type"
             case expiresIn = "expires_in"
         }
 
         init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             accessToken = try container.decode(String.self, forKey: .accessToken)
+            tokenType = try container.decodeIfPresent(String.self, forKey: .tokenType)
             // A number, or a number in a string; anything else is as good as missing.
             if let number = try? container.decode(Double.self, forKey: .expiresIn) {
                 lifetimeSeconds = Int(exactly: min(max(number, -1), 1e9).rounded())

@@ -3,6 +3,7 @@ import GatewayCore
 import GatewayRedis
 import GatewayServer
 import GatewayUpstream
+import Glibc
 import Testing
 
 @testable import skillgate
@@ -342,5 +343,83 @@ import Testing
             .appendingPathComponent("../../Config").standardizedFileURL.path
         let configuration = try GatewayConfiguration(file: "\(folder)/\(name)", environment: [:])
         #expect(!configuration.skills.isEmpty)
+    }
+
+    /// In a folder of its own, which `prepare` fills.
+    private func problems(
+        inFolder yaml: String, _ prepare: (String) throws -> Void
+    ) throws -> [String] {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try prepare(folder.path)
+        do {
+            _ = try GatewayConfiguration(
+                yaml: Self.minimal + yaml, fileName: "f", folder: folder.path,
+                environment: ["SECRET": "s", "KEY": "0123456789abcdef"])
+            return []
+        } catch {
+            return error.problems.map { $0.description.replacingOccurrences(of: folder.path, with: "") }
+        }
+    }
+
+    @Test func `a secret that nobody writes is not waited for`() throws {
+        let found = try problems(inFolder: "callerTokens: {signingKeys: [{file: fifo}]}") { folder in
+            #expect(mkfifo(folder + "/fifo", 0o600) == 0)
+        }
+        #expect(found == ["f:3:37: `callerTokens.signingKeys[0]`: cannot read /fifo: it is no regular file"])
+    }
+
+    @Test(arguments: [
+        ("upstream: {trust: {caFile: text}}", "f:3:28: `caFile`: "),
+        ("upstream: {trust: {caFile: fifo}}", "f:3:28: `caFile`: cannot read /fifo: it is no regular file"),
+        ("idempotency: {store: redis, redis: {url: 'rediss://h', tls: {caFile: text}}}", "f:3:61: `tls`: "),
+        ("accessLog: {file: folder}", "f:3:19: `file`: cannot write /folder: it is a folder"),
+        (
+            "listeners: [{address: 127.0.0.1:1, tls: {certificateChainFile: fifo, privateKeyFile: text}}]",
+            "it is no regular file"
+        ),
+    ])
+    func `what could not be used is found before it is`(yaml: String, problem: String) throws {
+        let found = try problems(inFolder: yaml) { folder in
+            #expect(mkfifo(folder + "/fifo", 0o600) == 0)
+            try Data("no PEM".utf8).write(to: URL(fileURLWithPath: folder + "/text"))
+            try FileManager.default.createDirectory(atPath: folder + "/folder", withIntermediateDirectories: true)
+        }
+        #expect(found.count == 1 && found[0].contains(problem), "\(found)")
+    }
+
+    @Test(arguments: [
+        ("skills: [{name: none, clientID: c, clientSecret: {env: SECRET}}]", "the name `none` stands for no skill"),
+        ("a\u{1b}b: 1", "f:3:2: there is a control character, U+001B"),
+        ("\"a\\eb\": 1", "f:3:1: unknown member `a\\u{1b}b`"),
+        ("a: [*x]", "not YAML"),
+    ])
+    func `what is wrong has one line and its place`(yaml: String, problem: String) {
+        let text = yaml.hasPrefix("skills") ? yaml + "\n" + Self.minimal.split(separator: "\n")[1] : Self.minimal + yaml
+        let found = problems(String(text))
+        #expect(found.contains { $0.contains(problem) && !$0.contains("\n") && !$0.contains("\u{1b}") }, "\(found)")
+    }
+
+    @Test(arguments: [
+        (
+            "address: 'unix:/nowhere/x.sock'",
+            "f:3:23: `address`: cannot make a socket in /nowhere: No such file or directory"
+        ),
+        ("address: 'unix:/etc/passwd'", "f:3:23: `address`: /etc/passwd is there, and no socket"),
+        ("address: 'unix:/tmp/x.sock', owner: nobody-at-all", "f:3:50: there is no user `nobody-at-all`"),
+        ("address: 'unix:/tmp/x.sock', group: nobody-at-all", "f:3:50: there is no group `nobody-at-all`"),
+    ])
+    func `what this machine lacks is found where it is to run`(listener: String, problem: String) throws {
+        let configuration = try read(Self.minimal + "listeners: [{\(listener)}]")
+        #expect(configuration.checks.compactMap { $0()?.description } == [problem])
+    }
+
+    @Test func `a password that goes out in clear is warned of`() throws {
+        let secrets = ["PASSWORD": "p"]
+        for (url, warnings) in [("redis://h", 1), ("redis://127.0.0.1", 0), ("rediss://h", 0)] {
+            let yaml = "idempotency: {store: redis, redis: {url: '\(url)', password: {env: PASSWORD}}}"
+            #expect(try read(Self.minimal + yaml, secrets).warnings.count == warnings)
+        }
     }
 }

@@ -12,7 +12,8 @@ import Testing
     @Test(
         arguments: [
             (#"{"access_token":"Atc|a","expires_in":3600,"token_type":"Bearer"}"#, 3600),
-            (#"{"access_token":"Atc|a","expires_in":"3600"}"#, 3600), (#"{"access_token":"Atc|a"}"#, nil),
+            (#"{"access_token":"Atc|a","expires_in":"3600","token_type":"bearer"}"#, 3600),
+            (#"{"access_token":"Atc|a"}"#, nil),
             (#"{"access_token":"Atc|a","expires_in":0}"#, 0), (#"{"access_token":"Atc|a","expires_in":-3600}"#, -1),
             (#"{"access_token":"Atc|a","expires_in":1e300}"#, 1_000_000_000),
             (#"{"access_token":"Atc|a","expires_in":"soon"}"#, nil),
@@ -25,6 +26,7 @@ import Testing
 
     @Test(arguments: [
         "", "{}", "[]", "<html>", #"{"access_token":7}"#, #"{"access_token":""}"#, #"{"access_token":"a\r\nb"}"#,
+        #"{"access_token":"Atc|a","token_type":"mac"}"#, #"{"access_token":"Atc|a","token_type":7}"#,
         #"{"access_token":"a b"}"#, #"{"access_token":"é"}"#,
     ])
     func `a 200 without a token that can stand in a field is a failure`(content: String) {

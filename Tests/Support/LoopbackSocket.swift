@@ -1,15 +1,15 @@
 import Glibc
 
-/// A TCP socket bound to a free port of 127.0.0.1.
+/// A TCP socket bound to a free port of a loopback address.
 package struct LoopbackSocket: Sendable {
     package let descriptor: Int32
     package let port: Int
 
-    package init() throws {
+    package init(on host: String = "127.0.0.1") throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_addr.s_addr = inet_addr(host)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let descriptor = descriptor
         let isBound = withUnsafeMutablePointer(to: &address) { pointer in
@@ -27,8 +27,10 @@ package struct LoopbackSocket: Sendable {
 
 extension LoopbackSocket {
     /// Connects to a port of 127.0.0.1.
-    package init(connectedTo port: Int) throws {
-        try self.init()
+    ///
+    /// - Parameter host: from which address.
+    package init(connectedTo port: Int, from host: String = "127.0.0.1") throws {
+        try self.init(on: host)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(clamping: port).bigEndian

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-struct Check: ParsableCommand {
+struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Reads a configuration and its secrets, and reports every problem with its line and column.")
 
@@ -10,8 +10,8 @@ struct Check: ParsableCommand {
     @Flag(help: "Shows what is in force, defaults and overrides included, without secrets.")
     var print = false
 
-    func run() throws {
-        let configuration = try ConfigurationFile.read(config)
+    func run() async throws {
+        let configuration = try await ConfigurationFile.read(config)
         if print { return Swift.print(try configuration.printed(), terminator: "") }
         Swift.print(
             "\(config): good; \(configuration.skills.count) skill(s), \(configuration.callers.count) caller(s), "

@@ -16,9 +16,31 @@ enum ExitStatus {
 }
 
 enum ConfigurationFile {
+    private static let longestRead = Duration.seconds(10)
+
     /// The configuration of a file; every problem goes to standard error, and the command ends.
-    static func read(_ path: String) throws -> GatewayConfiguration {
-        try StandardError.orExit { try GatewayConfiguration(file: path, environment: Environment.variables()) }
+    static func read(_ path: String) async throws -> GatewayConfiguration {
+        let progress = ReadingProgress()
+        let result: Result<GatewayConfiguration, ConfigurationErrors>
+        do {
+            result = try await BlockingWork().run(within: longestRead) {
+                Result { () throws(ConfigurationErrors) in
+                    let configuration = try GatewayConfiguration(
+                        file: path, environment: Environment.variables(), progress: progress)
+                    let problems = configuration.checks.compactMap { $0() }
+                    guard problems.isEmpty else { throw ConfigurationErrors(problems: problems) }
+                    return configuration
+                }
+            }
+        } catch {
+            StandardError.write(
+                "\(progress.current ?? path) could not be read within \(longestRead); its file system does not answer\n"
+            )
+            throw ExitCode(ExitStatus.usage)
+        }
+        let configuration = try StandardError.orExit { try result.get() }
+        for warning in configuration.warnings { StandardError.write("warning: \(warning)\n") }
+        return configuration
     }
 }
 

@@ -13,7 +13,7 @@ struct DoctorCommand: AsyncParsableCommand {
     var config: String
 
     func run() async throws {
-        var doctor = Doctor(try ConfigurationFile.read(config))
+        var doctor = Doctor(try await ConfigurationFile.read(config))
         let diagnosis = await doctor.examine()
         print(diagnosis.text)
         if !diagnosis.isHealthy { throw ExitCode(ExitStatus.unavailable) }

@@ -19,7 +19,7 @@ struct Key: ParsableCommand {
             print("sha256  \(APIKeyDigest(of: key).hexadecimal)")
             return
         }
-        let key = try StandardError.orExit { try TextFile.readSecret(hash == "-" ? "/dev/stdin" : hash) }
+        let key = try StandardError.orExit { try TextFile.readSecret(hash == "-" ? "/dev/stdin" : hash, mayWait: true) }
         print(APIKeyDigest(of: key).hexadecimal)
     }
 }

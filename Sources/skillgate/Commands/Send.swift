@@ -68,7 +68,7 @@ struct Send: AsyncParsableCommand {
 
     private func apiKey() throws -> String? {
         guard let keyFile else { return Environment.variables()["SKILLGATE_API_KEY"] }
-        return try StandardError.orExit { try TextFile.readSecret(keyFile) }
+        return try StandardError.orExit { try TextFile.readSecret(keyFile, mayWait: true) }
     }
 
     private func sendOne(by sender: MessageSender) async throws {

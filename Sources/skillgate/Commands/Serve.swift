@@ -14,11 +14,17 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         FileLimit.raise()
         ExclusivityChecks.disableInRelease()
-        let configuration = try ConfigurationFile.read(config)
+        let configuration = try await ConfigurationFile.read(config)
         LogSettings.shared.use(configuration.log)
         let logger = Logger(label: "skillgate")
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)
+        let gateway: Gateway
+        do {
+            gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)
+        } catch {
+            logger.critical("cannot start", metadata: ["error": "\(error)"])
+            throw ExitCode(ExitStatus.unavailable)
+        }
         let sampler = StatusSampler(gateway)
         var quiet = logger
         quiet.logLevel = .warning

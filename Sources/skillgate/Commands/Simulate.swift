@@ -64,7 +64,9 @@ struct Simulate: AsyncParsableCommand {
         quiet.logLevel = .warning
         let simulator: any Service
         do {
-            let scenario = try scenario.map { try Scenario(yaml: TextFile.read($0, limitBytes: 4 << 20)) }
+            let scenario = try scenario.map {
+                try Scenario(yaml: TextFile.read($0, limitBytes: 4 << 20, mayWait: true))
+            }
             var tls: AlexaSimulator.TLSFiles?
             if let tlsCert, let tlsKey { tls = .init(certificateChain: tlsCert, privateKey: tlsKey) }
             simulator = try AlexaSimulator(scenario ?? Scenario(), tls: tls, skill: skill).application(

@@ -1,8 +1,8 @@
 import Yams
 
 /// One thing that is wrong with a configuration, and where.
-struct ConfigurationProblem: Error, Equatable, CustomStringConvertible {
-    enum Place: Equatable {
+struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringConvertible {
+    enum Place: Equatable, Sendable {
         /// Both counted from 1.
         case file(String, line: Int, column: Int)
         case environment(String)
@@ -14,8 +14,16 @@ struct ConfigurationProblem: Error, Equatable, CustomStringConvertible {
 
     var description: String {
         switch place {
-        case .file(let name, let line, let column): "\(name):\(line):\(column): \(text)"
-        case .environment(let name): "\(name): \(text)"
+        case .file(let name, let line, let column): "\(name):\(line):\(column): \(Self.oneLine(text))"
+        case .environment(let name): "\(name): \(Self.oneLine(text))"
+        }
+    }
+
+    /// What the file holds may be part of the text: it must not reach a terminal as more than characters.
+    private static func oneLine(_ text: String) -> String {
+        text.unicodeScalars.reduce(into: "") { line, scalar in
+            let isControl = scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
+            line += isControl ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
         }
     }
 }
@@ -30,19 +38,28 @@ final class ConfigurationReader {
     let fileName: String
     let environment: [String: String]
     private(set) var problems: [ConfigurationProblem] = []
+    private(set) var warnings: [ConfigurationProblem] = []
+    private(set) var checks: [@Sendable () -> ConfigurationProblem?] = []
     /// Files whose content the configuration holds or refers to.
-    private(set) var watchedFiles: [String] = []
+    private(set) var watchedFiles = WatchedFiles()
+    /// Told of each file before it is read.
+    private let progress: ReadingProgress
     private var overrides: Set<String> = []
     /// Environment variables that hold secrets and are no overrides.
     private var references: Set<String> = []
 
-    init(fileName: String, environment: [String: String]) {
+    init(fileName: String, environment: [String: String], progress: ReadingProgress = ReadingProgress()) {
         self.fileName = fileName
+        self.progress = progress
         self.environment = environment
     }
 
     /// The outermost section; nil if the text is no YAML mapping.
     func root(of yaml: String) -> ConfigurationSection? {
+        if let violation = YAMLBounds.violation(in: yaml) {
+            report(violation.text, at: .file(fileName, line: violation.line, column: violation.column))
+            return nil
+        }
         do {
             guard let node = try Yams.compose(yaml: yaml) else {
                 report("the file is empty; expected at least `skills` and `callers`", at: nil)
@@ -59,15 +76,29 @@ final class ConfigurationReader {
         }
     }
 
-    /// Notes a file that makes another configuration of the same text when it changes.
+    /// Registers a file whose change triggers a reload. To be called before it is read.
     func watch(_ file: String) {
-        watchedFiles.append(file)
+        progress.begins(file)
+        watchedFiles.add(file)
+    }
+
+    /// As `ConfigurationSection.checkHere`.
+    func checkHere(at mark: Mark?, _ check: @escaping @Sendable () -> String?) {
+        let place = problem("", at: mark).place
+        checks.append { check().map { ConfigurationProblem(place: place, text: $0) } }
+    }
+
+    /// Something that works, and about which the operator is told.
+    func warn(_ text: String, at mark: Mark?) {
+        warnings.append(problem(text, at: mark))
     }
 
     func report(_ text: String, at mark: Mark?) {
-        problems.append(
-            ConfigurationProblem(
-                place: .file(fileName, line: mark?.line ?? 1, column: mark?.column ?? 1), text: text))
+        problems.append(problem(text, at: mark))
+    }
+
+    private func problem(_ text: String, at mark: Mark?) -> ConfigurationProblem {
+        ConfigurationProblem(place: .file(fileName, line: mark?.line ?? 1, column: mark?.column ?? 1), text: text)
     }
 
     func report(_ text: String, at place: ConfigurationProblem.Place) {
@@ -83,7 +114,8 @@ final class ConfigurationReader {
             let names = duplicates.map { "`\($0)`" }.joined(separator: ", ")
             report("member \(names) is given twice", at: context.mark)
         default:
-            report("not YAML: \(error)", at: nil)
+            // Its own words would show the file.
+            report("not YAML: it cannot be read", at: nil)
         }
     }
 

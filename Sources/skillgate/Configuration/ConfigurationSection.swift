@@ -30,6 +30,14 @@ final class ConfigurationSection {
         reader.report(text, at: name.flatMap { mark(of: $0) } ?? mark)
     }
 
+    /// Notes something that depends on the machine the gateway is to run on: asked by the commands, not by whoever reads a configuration
+    /// for another machine.
+    ///
+    /// - Parameter check: what is wrong here; nil if nothing is.
+    func checkHere(at name: String, _ check: @escaping @Sendable () -> String?) {
+        reader.checkHere(at: mark(of: name), check)
+    }
+
     // MARK: Scalars
 
     /// The member's value, or nil where it is missing or wrong; what is wrong is noted.

@@ -48,6 +48,12 @@ extension GatewayConfiguration {
         if section.value("cluster", .boolean, default: false) { redis.topology = .cluster }
         readSentinel(section, secrets, into: &redis)
         readTLS(section, secrets, isSecure: url?.isSecure, into: &redis)
+        let isElsewhere = redis.addresses.contains { !APIEndpoint.isLoopback(host: $0.host) }
+        if redis.credentials != nil && url?.isSecure == false && isElsewhere {
+            section.reader.warn(
+                "`password` goes to another host without encryption; expected a `url` that begins with rediss://",
+                at: section.mark(of: "password"))
+        }
         if redis.topology == .cluster && redis.database != 0 {
             section.report("`url` names database \(redis.database); a cluster has database 0 only", at: "url")
         }
@@ -93,6 +99,11 @@ extension GatewayConfiguration {
                 tls.report("`certificateChainFile` and `privateKeyFile` are of use together only")
             }
             if isSecure == false { tls.report("`tls` is given and `url` begins with redis://; expected rediss://") }
+            do {
+                if tls.reader.problems.isEmpty { try RedisTLS.check(files) }
+            } catch {
+                tls.report("`tls`: \(error)")
+            }
             redis.tls = files
             return nil
         }
@@ -103,11 +114,11 @@ extension GatewayConfiguration {
         guard let path = section.value(name, .text("the path of a PEM file")) else { return nil }
         let file = secrets.path(path)
         do throws(TextFile.Unreadable) {
+            section.reader.watch(file)
             _ = try TextFile.read(file, limitBytes: 4 << 20)
-            return file
         } catch {
             section.report("`\(name)`: \(error.description)", at: name)
-            return nil
         }
+        return file
     }
 }

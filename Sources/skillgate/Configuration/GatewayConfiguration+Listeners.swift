@@ -35,7 +35,18 @@ extension GatewayConfiguration {
         access.owner = section.value("owner", .text("the name of a user"))
         access.group = section.value("group", .text("the name of a group"))
         switch address {
-        case .unix(let path): return .unix(path: path, access: access)
+        case .unix(let path):
+            let checked = access
+            section.checkHere(at: section.has("owner") ? "owner" : "group") {
+                do throws(UnixSocketAccess.Unusable) {
+                    _ = try checked.identifiers()
+                    return nil
+                } catch {
+                    return error.description
+                }
+            }
+            section.checkHere(at: "address") { TextFile.reasonNoSocket(path).map { "`address`: \($0)" } }
+            return .unix(path: path, access: access)
         case .tcp(let address):
             for name in ["mode", "owner", "group"] where section.has(name) {
                 section.report("`\(name)` is of use for a Unix socket only", at: name)

@@ -7,7 +7,7 @@ import Yams
 struct ConfigurationErrors: Error, CustomStringConvertible {
     var problems: [ConfigurationProblem]
     /// Files that were read, or could not be, as far as the configuration was understood.
-    var watchedFiles: [String] = []
+    var watchedFiles = WatchedFiles()
 
     var description: String { problems.map(\.description).joined(separator: "\n") }
 }
@@ -18,28 +18,39 @@ extension GatewayConfiguration {
     /// - Parameters:
     ///   - file: the path of a YAML or JSON file; paths in it are relative to its folder.
     ///   - environment: for overrides and for secrets by `{env: …}`.
-    init(file: String, environment: [String: String]) throws(ConfigurationErrors) {
+    ///   - progress: told of each file before it is read.
+    init(
+        file: String, environment: [String: String], progress: ReadingProgress = ReadingProgress()
+    ) throws(ConfigurationErrors) {
+        let reader = ConfigurationReader(fileName: file, environment: environment, progress: progress)
+        reader.watch(file)
         let yaml: String
         do {
-            yaml = try TextFile.read(file, limitBytes: 4 << 20)
+            yaml = try TextFile.read(file, limitBytes: 1 << 20)
         } catch {
-            let problem = ConfigurationProblem(place: .file(file, line: 1, column: 1), text: error.description)
-            throw ConfigurationErrors(problems: [problem])
+            reader.report(error.description, at: nil)
+            throw ConfigurationErrors(problems: reader.problems, watchedFiles: reader.watchedFiles)
         }
-        try self.init(yaml: yaml, fileName: file, folder: TextFile.folder(of: file), environment: environment)
+        try self.init(yaml: yaml, folder: TextFile.folder(of: file), reader)
     }
 
     init(
         yaml: String, fileName: String, folder: String, environment: [String: String]
     ) throws(ConfigurationErrors) {
+        try self.init(
+            yaml: yaml, folder: folder, ConfigurationReader(fileName: fileName, environment: environment))
+    }
+
+    private init(yaml: String, folder: String, _ reader: ConfigurationReader) throws(ConfigurationErrors) {
         self.init()
-        let reader = ConfigurationReader(fileName: fileName, environment: environment)
         if let root = reader.root(of: yaml) {
             let secrets = SecretReader(folder: folder)
             read(root, secrets)
             root.close()
             reader.reportUnknownVariables()
             watchedFiles = reader.watchedFiles
+            warnings = reader.warnings
+            checks = reader.checks
         }
         guard reader.problems.isEmpty else {
             throw ConfigurationErrors(problems: Self.sorted(reader.problems), watchedFiles: reader.watchedFiles)
@@ -113,9 +124,7 @@ extension GatewayConfiguration {
             let names = error.regions.map(\.name).joined(separator: " and ")
             root.report("`\(error.endpoint)` belongs to two regions, \(names)", at: "regions")
         }
-        let endpoint = root.value(
-            "tokenEndpoint", .endpoint, default: (try? APIEndpoint(parsing: tokenEndpoint)) ?? .official(.northAmerica))
-        tokenEndpoint = endpoint.description
+        if let endpoint = root.value("tokenEndpoint", .endpoint) { tokenEndpoint = endpoint.description }
     }
 
     func regionDirectory() throws(RegionDirectory.Conflict) -> RegionDirectory {
@@ -126,12 +135,12 @@ extension GatewayConfiguration {
         root.section("upstream") { section in
             section.section("trust") { section in
                 guard let path = section.value("caFile", .text("the path of a PEM file")) else { return }
-                let file = secrets.path(path)
-                do throws(TextFile.Unreadable) {
-                    _ = try TextFile.read(file, limitBytes: 4 << 20)
-                    upstream.caFile = file
+                upstream.caFile = secrets.path(path)
+                do {
+                    _ = try TextFile.read(secrets.path(path), limitBytes: 4 << 20)
+                    _ = try UpstreamTrust(caFile: secrets.path(path))
                 } catch {
-                    section.report("`caFile`: \(error.description)", at: "caFile")
+                    section.report("`caFile`: \(error)", at: "caFile")
                 }
             }
             let limits = upstream.limits

@@ -130,6 +130,10 @@ struct GatewayConfiguration: Sendable {
     /// The path of the audit log; nil: none is kept.
     var auditFile: String?
     var drain = Drain()
-    /// Files that make another configuration when they change: secrets and certificates.
-    var watchedFiles: [String] = []
+    /// Files that make another configuration when they change: the file itself, secrets and certificates.
+    var watchedFiles = WatchedFiles()
+    /// What works, and should not be so.
+    var warnings: [ConfigurationProblem] = []
+    /// What the machine it is to run on has to have; each says what is missing.
+    var checks: [@Sendable () -> ConfigurationProblem?] = []
 }

@@ -6,10 +6,16 @@ enum TextFile {
         var description: String
     }
 
-    static func read(_ path: String, limitBytes: Int) throws(Unreadable) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    /// - Parameter mayWait: whether a pipe or a terminal will do, which is read to its end.
+    static func read(_ path: String, limitBytes: Int, mayWait: Bool = false) throws(Unreadable) -> String {
+        // A FIFO would be waited for until somebody writes to it.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | (mayWait ? 0 : O_NONBLOCK))
         guard descriptor >= 0 else { throw Unreadable(description: "cannot read \(path): \(reason())") }
         defer { close(descriptor) }
+        var status = stat()
+        guard mayWait || (fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG) else {
+            throw Unreadable(description: "cannot read \(path): it is no regular file")
+        }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while true {
@@ -28,8 +34,10 @@ enum TextFile {
     }
 
     /// A key or secret, without the line end that editors put behind it.
-    static func readSecret(_ path: String) throws(Unreadable) -> String {
-        withoutLineEnd(try read(path, limitBytes: 64 << 10))
+    ///
+    /// - Parameter mayWait: as of `read`.
+    static func readSecret(_ path: String, mayWait: Bool = false) throws(Unreadable) -> String {
+        withoutLineEnd(try read(path, limitBytes: 64 << 10, mayWait: mayWait))
     }
 
     static func withoutLineEnd(_ text: String) -> String {
@@ -40,10 +48,23 @@ enum TextFile {
 
     /// Why nothing could be appended to a file, which need not exist; nil if it could.
     static func reasonNotWritable(_ path: String) -> String? {
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return "it is a folder" }
         if access(path, W_OK) == 0 { return nil }
         guard errno == ENOENT else { return reason() }
         let folder = folder(of: path)
         return access(folder.isEmpty ? "." : folder, W_OK | X_OK) == 0 ? nil : reason()
+    }
+
+    /// Why no Unix socket could be made at a path; nil if it could.
+    static func reasonNoSocket(_ path: String) -> String? {
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK { return "\(path) is there, and no socket" }
+        let folder = folder(of: path)
+        guard access(folder.isEmpty ? "." : folder, W_OK | X_OK) == 0 else {
+            return "cannot make a socket in \(folder): \(reason())"
+        }
+        return nil
     }
 
     /// The folder a file is in; empty for one in the current folder.

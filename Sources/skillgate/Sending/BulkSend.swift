@@ -71,7 +71,7 @@ struct BulkSend {
 
     private func read() throws -> (messages: [OutgoingMessage], before: [Int: SendResult]) {
         try StandardError.orExit {
-            let text = try TextFile.read(file, limitBytes: 1 << 30)
+            let text = try TextFile.read(file, limitBytes: 1 << 30, mayWait: true)
             return (try messages(in: text), try ResultsFile.read(resultsPath))
         }
     }

@@ -35,7 +35,7 @@ struct ResultsFile: ~Copyable {
     static func read(_ path: String) throws(TextFile.Unreadable) -> [Int: SendResult] {
         guard access(path, F_OK) == 0 else { return [:] }
         var results: [Int: SendResult] = [:]
-        for line in try TextFile.read(path, limitBytes: 1 << 30).split(separator: "\n") {
+        for line in try TextFile.read(path, limitBytes: 1 << 30, mayWait: true).split(separator: "\n") {
             // The last line may be half a line: of a run that was killed.
             if let result = try? JSONDecoder().decode(SendResult.self, from: Data(line.utf8)) {
                 results[result.line] = result

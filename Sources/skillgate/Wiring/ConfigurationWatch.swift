@@ -1,88 +1,108 @@
 import Glibc
 import Logging
 import ServiceLifecycle
+import Synchronization
 import UnixSignals
 
-/// Loads the configuration anew when it, a secret or a certificate changes, and on SIGHUP.
+/// Loads the configuration again when it, a secret or a certificate changes, and on SIGHUP.
 ///
-/// Files are looked at several times a second, by name: that sees symbolic links that lead elsewhere now, as Kubernetes
-/// makes them, and works on every file system.
+/// Files are polled several times a second, by name: that sees symbolic links that lead elsewhere now, as Kubernetes
+/// makes them, and works on every file system. One that does not answer holds up nobody but this.
 struct ConfigurationWatch: Service {
     private static let interval = Duration.milliseconds(200)
+    private static let longestRead = Duration.seconds(10)
 
     let file: String
     let environment: [String: String]
     let gateway: Gateway
     let logger: Logger
-    /// As the files looked before the gateway could be reached: what changes from then on is seen.
-    private let initialStamps: [String: Stamp]
+    private let work = BlockingWork()
 
     init(file: String, environment: [String: String], gateway: Gateway, logger: Logger) {
         self.file = file
         self.environment = environment
         self.gateway = gateway
         self.logger = logger
-        initialStamps = Self.stamps(of: [file] + gateway.watchedFiles)
         // Until it is waited for, it must not end the process.
         signal(SIGHUP, SIG_IGN)
     }
 
-    private enum Event {
-        case look
-        case signal
-    }
-
     func run() async throws {
-        let (events, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(4))
-        await withGracefulShutdownHandler {
+        let isSignalled = SignalFlag()
+        await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { tasks in
                 tasks.addTask {
-                    while !Task.isCancelled {
-                        try? await Task.sleep(for: Self.interval)
-                        continuation.yield(.look)
-                    }
+                    for await _ in await UnixSignalsSequence(trapping: .sighup) { isSignalled.raise() }
                 }
-                tasks.addTask {
-                    for await _ in await UnixSignalsSequence(trapping: .sighup) { continuation.yield(.signal) }
-                }
-                await handle(events)
+                await watch(isSignalled)
                 tasks.cancelAll()
             }
-        } onGracefulShutdown: {
-            continuation.finish()
         }
     }
 
-    private func handle(_ events: AsyncStream<Event>) async {
-        var watched = gateway.watchedFiles
-        var loaded = initialStamps
+    /// Raised by each signal, and lowered when it is acted on: none is lost, however many come meanwhile.
+    private final class SignalFlag: Sendable {
+        private let isRaised = Atomic<Bool>(false)
+
+        func raise() { isRaised.store(true, ordering: .releasing) }
+        func lower() -> Bool { isRaised.exchange(false, ordering: .acquiring) }
+    }
+
+    private func watch(_ isSignalled: SignalFlag) async {
+        // As they looked before they were read, so that what has changed since is seen.
+        var loaded = gateway.watchedFiles
         var last = loaded
-        for await event in events {
-            let seen = Self.stamps(of: [file] + watched)
+        var isHeldUp = false
+        while !Task.isCancelled {
+            try? await Task.sleep(for: Self.interval)
+            guard !Task.isCancelled else { return }
+            let before = loaded
+            let seen: WatchedFiles
+            do {
+                seen = try await work.run(within: Self.longestRead) { before.lookedAtAgain() }
+                isHeldUp = false
+            } catch {
+                if !isHeldUp && !Task.isCancelled { heldUp("a file that the configuration names") }
+                isHeldUp = true
+                continue
+            }
             defer { last = seen }
             // A file that is being written is given time until it looks the same twice.
-            guard event == .signal || seen != loaded && seen == last else { continue }
-            watched = await reload()
-            loaded = Self.stamps(of: [file] + watched)
+            guard isSignalled.lower() || seen != loaded && seen == last else { continue }
+            loaded = await reload()
         }
     }
 
-    /// Returns the files to look at from now on.
-    private func reload() async -> [String] {
-        let configuration: GatewayConfiguration
-        do throws(ConfigurationErrors) {
-            configuration = try GatewayConfiguration(file: file, environment: environment)
+    private func heldUp(_ what: String) {
+        refused(["\(what) could not be read within \(Self.longestRead); its file system does not answer"])
+    }
+
+    /// Returns the files to look at from now on, as they looked before they were read.
+    private func reload() async -> WatchedFiles {
+        let (file, environment, progress) = (file, environment, ReadingProgress())
+        let read: Result<GatewayConfiguration, ConfigurationErrors>
+        do {
+            read = try await work.run(within: Self.longestRead) {
+                Result { () throws(ConfigurationErrors) in
+                    try GatewayConfiguration(file: file, environment: environment, progress: progress)
+                }
+            }
         } catch {
-            refused(error.problems.map(\.description))
-            return gateway.watchedFiles + error.watchedFiles
-        }
-        do throws(ReloadRefused) {
-            try await gateway.reload(configuration)
-            logger.notice("configuration reloaded", metadata: ["gateway.configuration": "\(file)"])
+            if !Task.isCancelled { heldUp(progress.current ?? file) }
             return gateway.watchedFiles
-        } catch {
-            refused(error.reasons)
-            return gateway.watchedFiles + configuration.watchedFiles
+        }
+        switch read {
+        case .failure(let error):
+            refused(error.problems.map(\.description))
+            return error.watchedFiles.adding(gateway.watchedFiles)
+        case .success(let configuration):
+            do throws(ReloadRefused) {
+                try await gateway.reload(configuration)
+                logger.notice("configuration reloaded", metadata: ["gateway.configuration": "\(file)"])
+            } catch {
+                refused(error.reasons)
+            }
+            return configuration.watchedFiles.adding(gateway.watchedFiles)
         }
     }
 
@@ -93,29 +113,6 @@ struct ConfigurationWatch: Service {
                 metadata: ["gateway.configuration.problem": "\(reason)"])
         }
         gateway.reloads.failed()
-    }
-
-    // MARK: Files
-
-    /// What a file looks like from outside; another one wherever its content may be.
-    private struct Stamp: Equatable {
-        var device: UInt
-        var inode: UInt
-        var size: Int
-        var changed: [Int]
-    }
-
-    private static func stamps(of files: [String]) -> [String: Stamp] {
-        var stamps: [String: Stamp] = [:]
-        for path in files {
-            var status = stat()
-            // A file that is not there has none.
-            guard stat(path, &status) == 0 else { continue }
-            stamps[path] = Stamp(
-                device: UInt(status.st_dev), inode: UInt(status.st_ino), size: status.st_size,
-                changed: [status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec])
-        }
-        return stamps
     }
 }
 

@@ -15,7 +15,7 @@ extension Gateway {
     private static let firstTokenTimeout = Duration.seconds(5)
 
     /// Files that make another configuration of the one in force when they change.
-    var watchedFiles: [String] { current.withLock { $0.configuration.watchedFiles } }
+    var watchedFiles: WatchedFiles { current.withLock { $0.configuration.watchedFiles } }
 
     /// Takes over another configuration: callers, skills, secrets and certificates. Messages in flight end as they began.
     ///
