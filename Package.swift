@@ -207,6 +207,26 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "GatewayServerTests",
+            dependencies: [
+                "GatewayCore",
+                "GatewayServer",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GatewayUpstreamTests",
+            dependencies: [
+                "GatewayCore",
+                "GatewayUpstream",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "GatewayRedisTests",
             dependencies: [
                 "GatewayCore",

@@ -1,7 +1,5 @@
 public import GatewayCore
 public import NIOCore
-import NIOPosix
-import NIOSSL
 
 /// The connections of one event loop to one region: opens, hands out and closes them as `PoolStateMachine` says.
 public final class RegionalPool: UpstreamPool {
@@ -18,9 +16,12 @@ public final class RegionalPool: UpstreamPool {
     /// The requests that say whether a region is back name themselves.
     private static let probeUserAgent = "skillgate"
 
+    /// Opens a connection, with this handler as the last of its pipeline.
+    typealias Connect = (any ChannelHandler, TimeAmount, _ failed: @escaping (any Error) -> Void) -> Void
+
     private let endpoint: APIEndpoint
-    private let trust: UpstreamTrust
-    private let proxy: ForwardProxy?
+    private let isBehindProxy: Bool
+    private let connect: Connect
     private let eventLoop: any EventLoop
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private let onCircuitChange: @Sendable (CircuitBreaker.State) -> Void
@@ -49,16 +50,29 @@ public final class RegionalPool: UpstreamPool {
     ///   - proxy: for TLS connections; nil: they go straight to the region.
     ///   - onConnectFailure: told why a connection did not come about.
     ///   - onCircuitChange: told when the circuit opens and closes.
-    public init(
+    public convenience init(
         to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, trust: UpstreamTrust, configuration: Configuration,
         eventLoop: any EventLoop,
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in },
         onCircuitChange: @escaping @Sendable (CircuitBreaker.State) -> Void = { _ in }
     ) {
+        let connector = UpstreamConnector(
+            endpoint: endpoint, proxy: endpoint.isSecure ? proxy : nil, trust: trust, eventLoop: eventLoop)
+        self.init(
+            to: endpoint, isBehindProxy: connector.proxy != nil, configuration: configuration, eventLoop: eventLoop,
+            onConnectFailure: onConnectFailure, onCircuitChange: onCircuitChange,
+            connect: { connector.connect($0, $1, failed: $2) })
+    }
+
+    init(
+        to endpoint: APIEndpoint, isBehindProxy: Bool, configuration: Configuration, eventLoop: any EventLoop,
+        onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void,
+        onCircuitChange: @escaping @Sendable (CircuitBreaker.State) -> Void, connect: @escaping Connect
+    ) {
         self.endpoint = endpoint
-        self.trust = trust
-        self.proxy = endpoint.isSecure ? proxy : nil
+        self.isBehindProxy = isBehindProxy
         self.eventLoop = eventLoop
+        self.connect = connect
         self.onConnectFailure = onConnectFailure
         self.onCircuitChange = onCircuitChange
         circuit = CircuitBreaker(configuration.circuit)
@@ -163,40 +177,12 @@ public final class RegionalPool: UpstreamPool {
 
     private func open(_ id: PoolStateMachine.ConnectionID) {
         let handler = UpstreamChannelHandler(
-            id: id, pool: self, isSecure: endpoint.isSecure, isBehindProxy: proxy != nil)
+            id: id, pool: self, isSecure: endpoint.isSecure, isBehindProxy: isBehindProxy)
         connections[id] = handler
         let timeout = TimeAmount(machine.configuration.connectTimeout)
         // Covers the handshake, too; a handler that is established by then does nothing.
         eventLoop.assumeIsolated().scheduleTask(in: timeout) { handler.connectTimedOut() }
-        connect(handler, timeout) { handler.connectFailed($0) }
-    }
-
-    private func connect(
-        _ handler: some ChannelHandler, _ timeout: TimeAmount, failed: @escaping (any Error) -> Void
-    ) {
-        let bound = NIOLoopBound(handler, eventLoop: eventLoop)
-        let (endpoint, proxy, context) = (endpoint, proxy, trust.context)
-        ClientBootstrap(group: eventLoop)
-            .connectTimeout(timeout)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.maxMessagesPerRead, value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    if let proxy { try pipeline.addHandler(TunnelHandler(proxy, to: endpoint)) }
-                    if endpoint.isSecure {
-                        // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
-                        let name = APIEndpoint.isAddress(host: endpoint.host) ? nil : endpoint.host
-                        try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
-                    }
-                    try pipeline.addHandler(bound.value)
-                }
-            }
-            .connect(host: proxy?.host ?? endpoint.host, port: proxy?.port ?? endpoint.port)
-            .assumeIsolated()
-            .whenComplete { result in
-                if case .failure(let error) = result { failed(error) }
-            }
+        connect(handler, timeout, { handler.connectFailed($0) })
     }
 
     private func probe() {
@@ -207,7 +193,7 @@ public final class RegionalPool: UpstreamPool {
         let timeout = TimeAmount(machine.configuration.connectTimeout)
         // As long again for the answer.
         eventLoop.assumeIsolated().scheduleTask(in: timeout * 2) { handler.end(isAnswered: false) }
-        connect(handler, timeout) { _ in handler.end(isAnswered: false) }
+        connect(handler, timeout, { _ in handler.end(isAnswered: false) })
     }
 
     // MARK: Events of connections

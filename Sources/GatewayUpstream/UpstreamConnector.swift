@@ -1,0 +1,41 @@
+import GatewayCore
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// Opens connections of one event loop to one region: TCP, the tunnel where there is a proxy, TLS where the endpoint wants it.
+struct UpstreamConnector {
+    let endpoint: APIEndpoint
+    let proxy: ForwardProxy?
+    let trust: UpstreamTrust
+    let eventLoop: any EventLoop
+
+    /// - Parameters:
+    ///   - handler: stands last in the pipeline.
+    ///   - failed: told on the event loop why no TCP connection came about; later failures go to `handler`.
+    func connect(_ handler: some ChannelHandler, _ timeout: TimeAmount, failed: @escaping (any Error) -> Void) {
+        let bound = NIOLoopBound(handler, eventLoop: eventLoop)
+        let (endpoint, proxy, context) = (endpoint, proxy, trust.context)
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(timeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    if let proxy { try pipeline.addHandler(TunnelHandler(proxy, to: endpoint)) }
+                    if endpoint.isSecure {
+                        // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
+                        let name = APIEndpoint.isAddress(host: endpoint.host) ? nil : endpoint.host
+                        try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
+                    }
+                    try pipeline.addHandler(bound.value)
+                }
+            }
+            .connect(host: proxy?.host ?? endpoint.host, port: proxy?.port ?? endpoint.port)
+            .assumeIsolated()
+            .whenComplete { result in
+                if case .failure(let error) = result { failed(error) }
+            }
+    }
+}

@@ -1,0 +1,184 @@
+import Foundation
+import GatewayCore
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import GatewayServer
+
+/// One connection on a testing channel: time stands until the test moves it.
+@Suite struct HTTPConnectionTests {
+    /// Answers at once, or when the test says so.
+    private final class Handler: RequestHandler {
+        var paths: [String] = []
+        var refused: [Problem] = []
+        var refusesHeads = false
+        var answersLater = false
+        private var recipients: [any AnswerRecipient] = []
+
+        func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
+            paths.append(request.path)
+            recipients.append(recipient)
+            if !answersLater { answer() }
+        }
+
+        func answer() {
+            guard !recipients.isEmpty else { return }
+            recipients.removeFirst().answered(
+                Answer(.page(Page(contentType: "text/plain", content: ByteBuffer(string: "ok"))), region: nil))
+        }
+
+        func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
+            refusesHeads ? Refusal(.notAuthenticated, "no") : nil
+        }
+
+        func refused(_ problem: Problem, from peer: Peer) { refused.append(problem) }
+    }
+
+    private final class Bed {
+        let handler = Handler()
+        let channel = EmbeddedChannel()
+        let listener: ListenerLoop
+        private var text = ""
+
+        init(gate: ConnectionGate = ConnectionGate(limit: 100, perAddress: nil)) throws {
+            listener = ListenerLoop(
+                eventLoop: channel.embeddedEventLoop, handler: handler,
+                encoder: AnswerEncoder(endpoints: ByRegion { .official($0) }),
+                configuration: ListenerConfiguration(.tcp(host: "127.0.0.1", port: 0)), tls: nil, gate: gate)
+            try channel.pipeline.syncOperations.addHandler(HTTPConnection(loop: listener, isSecure: false))
+            try channel.connect(to: SocketAddress(ipAddress: "10.0.0.1", port: 1)).wait()
+        }
+
+        func receive(_ text: String) throws {
+            try channel.writeInbound(ByteBuffer(string: text))
+            channel.embeddedEventLoop.run()
+        }
+
+        /// All that was sent so far.
+        var sent: String {
+            get throws {
+                while let buffer = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: buffer) }
+                return text
+            }
+        }
+
+        var answers: Int { get throws { try sent.components(separatedBy: "HTTP/1.1 200 OK").count - 1 } }
+
+        func setWritable(_ isWritable: Bool) {
+            channel.isWritable = isWritable
+            channel.pipeline.fireChannelWritabilityChanged()
+            channel.embeddedEventLoop.run()
+        }
+
+        func pass(_ time: TimeAmount) { channel.embeddedEventLoop.advanceTime(by: time) }
+    }
+
+    private static func request(_ path: String, _ fields: String = "", method: String = "GET") -> String {
+        "\(method) \(path) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n"
+    }
+
+    @Test func `requests sent ahead are answered one by one and in order`() throws {
+        let bed = try Bed()
+        bed.handler.answersLater = true
+        try bed.receive(Self.request("/1") + Self.request("/2") + Self.request("/3"))
+        #expect(bed.handler.paths == ["/1"])
+        bed.handler.answer()
+        #expect(bed.handler.paths == ["/1", "/2"])
+        bed.handler.answer()
+        bed.handler.answer()
+        bed.channel.embeddedEventLoop.run()
+        #expect(bed.handler.paths == ["/1", "/2", "/3"])
+        #expect(try bed.answers == 3)
+    }
+
+    @Test func `while answers wait to be read, no request is taken`() throws {
+        let bed = try Bed()
+        bed.setWritable(false)
+        try bed.receive(Self.request("/1") + Self.request("/2"))
+        #expect(bed.handler.paths == [])
+        bed.setWritable(true)
+        #expect(bed.handler.paths == ["/1", "/2"])
+        #expect(try bed.answers == 2)
+    }
+
+    @Test func `answers that are not read for ten seconds end the connection`() throws {
+        let bed = try Bed()
+        try bed.receive(Self.request("/1"))
+        bed.setWritable(false)
+        bed.pass(.seconds(9))
+        #expect(bed.channel.isActive)
+        bed.setWritable(true)
+        bed.setWritable(false)
+        bed.pass(.seconds(9))
+        #expect(bed.channel.isActive)
+        bed.pass(.milliseconds(1250))
+        #expect(!bed.channel.isActive)
+    }
+
+    @Test func `a connection on which nothing comes ends within seconds, and one that was used is kept`() throws {
+        let silent = try Bed()
+        silent.pass(.milliseconds(5250))
+        #expect(!silent.channel.isActive)
+        let used = try Bed()
+        try used.receive(Self.request("/1"))
+        used.pass(.seconds(74))
+        #expect(used.channel.isActive)
+        used.pass(.seconds(2))
+        #expect(!used.channel.isActive)
+    }
+
+    @Test(arguments: ["GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"])
+    func `what does not arrive in time is 408`(text: String) throws {
+        let bed = try Bed()
+        try bed.receive(text)
+        bed.pass(.milliseconds(10_250))
+        #expect(try bed.sent.hasPrefix("HTTP/1.1 408 Request Timeout\r\n"))
+        #expect(bed.handler.refused == [.requestTimeout])
+    }
+
+    @Test func `a go-ahead is given unless the head alone is refused`() throws {
+        let head = Self.request("/1", "Expect: 100-continue\r\nContent-Length: 2\r\n", method: "POST")
+        let bed = try Bed()
+        try bed.receive(head)
+        #expect(try bed.sent == "HTTP/1.1 100 Continue\r\n\r\n")
+        try bed.receive("ab")
+        #expect(try bed.answers == 1)
+        let refusing = try Bed()
+        refusing.handler.refusesHeads = true
+        try refusing.receive(head)
+        #expect(try refusing.sent.hasPrefix("HTTP/1.1 401 Unauthorized\r\n"))
+        #expect(try refusing.sent.contains("Connection: close\r\n"))
+        #expect(refusing.handler.paths == [])
+    }
+
+    @Test func `the answer to HEAD is a head`() throws {
+        let bed = try Bed()
+        try bed.receive(Self.request("/1", method: "HEAD"))
+        #expect(try bed.sent.hasSuffix("Content-Length: 2\r\n\r\n"))
+        #expect(try bed.sent.contains("\r\nDate: "))
+    }
+
+    @Test func `an address that has its share gets no further connection`() throws {
+        let gate = ConnectionGate(limit: 4, perAddress: 2)
+        #expect(gate.opened(from: .ipv4(1)) && gate.opened(from: .ipv4(1)))
+        #expect(!gate.opened(from: .ipv4(1)))
+        #expect(gate.opened(from: .ipv4(2)) && !gate.isShut)
+        #expect(gate.opened(from: .local) && gate.isShut)
+        gate.closed(from: .ipv4(1))
+        #expect(!gate.isShut && gate.turnedAway == 1)
+        #expect(gate.opened(from: .ipv4(1)))
+    }
+
+    @Test func `draining ends each connection with its answer`() throws {
+        let bed = try Bed()
+        bed.handler.answersLater = true
+        try bed.receive(Self.request("/1"))
+        bed.listener.startDraining()
+        bed.handler.answer()
+        bed.channel.embeddedEventLoop.run()
+        #expect(try bed.sent.contains("Connection: close\r\n"))
+        bed.pass(.seconds(2))
+        #expect(!bed.channel.isActive)
+    }
+}

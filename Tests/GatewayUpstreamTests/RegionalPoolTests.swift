@@ -1,0 +1,202 @@
+import GatewayCore
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import GatewayUpstream
+
+/// The pool of a region, its connections and its probes on testing channels: time stands until the test moves it.
+@Suite struct RegionalPoolTests {
+    private final class Message: UpstreamReceiver {
+        let owner: Int
+        let skill: Int
+        var connection: (any UpstreamConnection)?
+        var unavailable: UpstreamUnavailable?
+        var answer: UpstreamAnswer?
+        var failure: UpstreamFailure?
+
+        init(skill: Int = 0, owner: Int = 0) { (self.skill, self.owner) = (skill, owner) }
+
+        func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
+            switch result {
+            case .success(let connection): self.connection = connection
+            case .failure(let reason): unavailable = reason
+            }
+        }
+
+        func upstreamAnswered(_ answer: UpstreamAnswer) { self.answer = answer }
+        func upstreamFailed(_ failure: UpstreamFailure) { self.failure = failure }
+    }
+
+    /// Connections as the test opens them.
+    private final class Bed {
+        let loop = EmbeddedEventLoop()
+        private(set) var pool: RegionalPool!
+        /// Those that were asked for and have not been opened.
+        private(set) var opening: [(handler: any ChannelHandler, failed: (any Error) -> Void)] = []
+        private(set) var channels: [EmbeddedChannel] = []
+
+        init(_ change: (inout RegionalPool.Configuration) -> Void = { _ in }) throws {
+            var configuration = RegionalPool.Configuration()
+            change(&configuration)
+            pool = RegionalPool(
+                to: try APIEndpoint(parsing: "http://127.0.0.1:1/na"), isBehindProxy: false,
+                configuration: configuration,
+                eventLoop: loop, onConnectFailure: { _ in }, onCircuitChange: { _ in }
+            ) { [unowned self] handler, _, failed in opening.append((handler, failed)) }
+        }
+
+        /// Opens what was asked for first.
+        func open() throws {
+            let channel = EmbeddedChannel(loop: loop)
+            channels.append(channel)
+            try channel.pipeline.syncOperations.addHandler(opening.removeFirst().handler)
+            try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        }
+
+        func lease(_ message: Message) {
+            if let result = pool.lease(for: message) { message.upstreamLeased(result) }
+        }
+
+        /// Sends a message on a connection, which is opened if there is none.
+        func send(skill: Int = 0) throws -> Message {
+            let message = Message(skill: skill)
+            lease(message)
+            if message.connection == nil && !opening.isEmpty { try open() }
+            if let connection = message.connection {
+                #expect(
+                    connection.send(ByteBuffer(string: "request"), deadline: loop.now + .seconds(10), receiver: message)
+                )
+            }
+            return message
+        }
+
+        func pass(_ time: TimeAmount) { loop.advanceTime(by: time) }
+    }
+
+    private static func answer(_ status: Int) -> ByteBuffer {
+        ByteBuffer(string: "HTTP/1.1 \(status) X\r\nContent-Length: 0\r\n\r\n")
+    }
+
+    @Test func `a connection carries one message after another`() throws {
+        let bed = try Bed()
+        let first = try bed.send()
+        try bed.channels[0].writeInbound(Self.answer(202))
+        #expect(first.answer?.status == 202)
+        let second = try bed.send()
+        try bed.channels[0].writeInbound(Self.answer(404))
+        #expect(second.answer?.status == 404)
+        #expect(bed.channels.count == 1)
+    }
+
+    @Test(arguments: ["Connection: foo, close\r\n", "Connection: keep-alive\r\nConnection: close\r\n"])
+    func `a connection that is to be closed is not used again`(fields: String) throws {
+        let bed = try Bed()
+        let message = try bed.send()
+        try bed.channels[0].writeInbound(ByteBuffer(string: "HTTP/1.1 202 A\r\n\(fields)Content-Length: 0\r\n\r\n"))
+        #expect(message.answer?.status == 202)
+        #expect(!bed.channels[0].isActive)
+    }
+
+    @Test func `a status that has come is known, though the connection is lost or the deadline passes`() throws {
+        for isLost in [true, false] {
+            let bed = try Bed()
+            let message = try bed.send()
+            try bed.channels[0].writeInbound(ByteBuffer(string: "HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\nabc"))
+            if isLost { bed.channels[0].pipeline.fireChannelInactive() } else { bed.pass(.seconds(11)) }
+            #expect(message.answer == UpstreamAnswer(status: 400, content: ByteBuffer(string: "abc")))
+            #expect(message.failure == nil)
+        }
+    }
+
+    @Test func `without a status the outcome is unknown`() throws {
+        let bed = try Bed()
+        let message = try bed.send()
+        try bed.channels[0].writeInbound(ByteBuffer(string: "HTTP/1.1 202 A\r\nContent-Le"))
+        bed.pass(.seconds(11))
+        #expect(message.failure == .timeout && message.answer == nil)
+    }
+
+    @Test func `bytes that nobody asked for end a connection`() throws {
+        let bed = try Bed()
+        _ = try bed.send()
+        try bed.channels[0].writeInbound(Self.answer(202))
+        _ = try? bed.channels[0].writeInbound(Self.answer(202))
+        #expect(!bed.channels[0].isActive)
+    }
+
+    @Test func `one skill's 429s hold back that skill alone`() throws {
+        let bed = try Bed()
+        for _ in 0..<10 {
+            let message = try bed.send(skill: 1)
+            try bed.channels[0].writeInbound(Self.answer(429))
+            #expect(message.answer?.status == 429)
+        }
+        #expect(bed.pool.status.inFlightLimit == 256)
+        var connected = [0, 0]
+        for skill in [0, 1] {
+            for _ in 0..<20 where try bed.send(skill: skill).connection != nil { connected[skill] += 1 }
+        }
+        #expect(connected == [20, 4])
+        // One that waits goes on when one of its skill is answered, and fails when its time is up.
+        let (waiting, late) = (Message(skill: 1), Message(skill: 1))
+        bed.lease(waiting)
+        bed.lease(late)
+        bed.pass(.milliseconds(300))
+        #expect(waiting.unavailable == .skillThrottled && late.unavailable == .skillThrottled)
+    }
+
+    @Test func `a region that neither answers messages nor probes stays closed to messages`() throws {
+        let bed = try Bed()
+        for number in 0..<5 {
+            _ = try bed.send()
+            bed.channels[number].pipeline.fireChannelInactive()
+        }
+        #expect(bed.pool.status.circuit == .open)
+        let refused = Message()
+        bed.lease(refused)
+        guard case .circuitOpen = refused.unavailable else { return #expect(Bool(false), "the circuit is open") }
+        // The first probe connects, and gets no answer.
+        bed.pass(.milliseconds(1100))
+        #expect(bed.opening.count == 1 && bed.pool.status.circuit == .halfOpen)
+        try bed.open()
+        #expect(bed.pool.status.circuit == .halfOpen)
+        let probe = try bed.channels[5].readOutbound(as: ByteBuffer.self).map { String(buffer: $0) }
+        #expect(probe?.hasPrefix("GET /na/ HTTP/1.1\r\nHost: 127.0.0.1:1\r\n") == true)
+        bed.pass(.seconds(5))
+        #expect(bed.pool.status.circuit == .halfOpen || bed.pool.status.circuit == .open)
+        // The next one does.
+        while bed.opening.isEmpty { bed.pass(.seconds(1)) }
+        try bed.open()
+        try bed.channels[6].writeInbound(ByteBuffer(string: "HTTP/1.1 503 Unavailable\r\nContent-Length: 5\r\n\r\n"))
+        #expect(bed.pool.status.circuit == .closed)
+        #expect(bed.pool.status.inFlightLimit == 4)
+        let message = try bed.send()
+        try bed.channels[7].writeInbound(Self.answer(202))
+        #expect(message.answer?.status == 202)
+    }
+
+    @Test func `a message that waits too long is told for what`() throws {
+        let busy = try Bed { $0.pool.maximumConnections = 1 }
+        _ = try busy.send()
+        let second = Message()
+        busy.lease(second)
+        busy.pass(.milliseconds(300))
+        #expect(second.unavailable == .noFreeConnection)
+        let cold = try Bed()
+        let first = Message()
+        cold.lease(first)
+        cold.pass(.seconds(3))
+        #expect(first.unavailable == .connectTimeout)
+    }
+
+    @Test func `after shutting down nothing is opened`() throws {
+        let bed = try Bed()
+        let inFlight = try bed.send()
+        bed.pool.shutDown()
+        #expect(inFlight.failure == .connectionLost)
+        let message = Message()
+        bed.lease(message)
+        #expect(message.unavailable == .connectionLost && bed.opening.isEmpty)
+    }
+}
