@@ -16,8 +16,8 @@ public final class MessageForwarder: RequestHandler {
     var requestBuffer = ByteBuffer()
     public internal(set) var instruments = ForwardingInstruments()
     let logs: Logs
-    /// Of each skill, by its label, a token that Amazon has accepted a message with: which one of whose.
-    private var provenTokens: [(cache: TokenCache, generation: UInt64)?] = []
+    /// Of each skill, by its label, the generation of a token that Amazon has accepted a message with.
+    private var provenGenerations: [UInt64?] = []
     private let failedAttempts: FailedAttempts
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onProblem: @Sendable (Refusal, Region?) -> Void
@@ -157,13 +157,12 @@ public final class MessageForwarder: RequestHandler {
 
     func proven(_ token: AccessToken, of skill: Skill) {
         if isProven(token, of: skill) { return }
-        while provenTokens.count <= skill.label { provenTokens.append(nil) }
-        provenTokens[skill.label] = (skill.tokens, token.generation)
+        while provenGenerations.count <= skill.label { provenGenerations.append(nil) }
+        provenGenerations[skill.label] = token.generation
     }
 
     func isProven(_ token: AccessToken, of skill: Skill) -> Bool {
-        guard skill.label < provenTokens.count, let proven = provenTokens[skill.label] else { return false }
-        return proven.generation == token.generation && proven.cache === skill.tokens
+        skill.label < provenGenerations.count && provenGenerations[skill.label] == token.generation
     }
 
     func unixTime() -> Int { wallClock().seconds }

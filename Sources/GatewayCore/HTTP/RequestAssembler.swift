@@ -108,9 +108,9 @@ public struct RequestAssembler: Sendable {
         if scanned == 0 {
             skipEmptyLines()
             // A carriage return alone says no more than nothing.
-            if buffer.readableBytes == 0 || buffer.readableBytesView.elementsEqual([UInt8(ascii: "\r")]) {
-                return .needsMoreBytes(.idle)
-            }
+            let isLoneReturn =
+                buffer.readableBytes == 1 && buffer.getInteger(at: buffer.readerIndex) == UInt8(ascii: "\r")
+            if buffer.readableBytes == 0 || isLoneReturn { return .needsMoreBytes(.idle) }
         }
         let end = try FieldLines.end(
             of: buffer.readableBytesUInt8Span, scanned: &scanned, limit: limits.headBytes)

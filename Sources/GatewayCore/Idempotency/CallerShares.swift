@@ -39,16 +39,18 @@ final class CallerShares: Sendable {
         }
     }
 
-    func added(_ records: Records, isHeld: Bool) {
-        total.add(1, ordering: .relaxed)
-        records.all.add(1, ordering: .relaxed)
-        if isHeld { records.held.add(1, ordering: .relaxed) }
-    }
-
-    func removed(_ records: Records, isHeld: Bool) {
-        total.subtract(1, ordering: .relaxed)
-        records.all.subtract(1, ordering: .relaxed)
-        if isHeld { records.held.subtract(1, ordering: .relaxed) }
+    /// A record of this caller became another.
+    ///
+    /// - Parameters:
+    ///   - wasHeld, isHeld: nil where there was none, or is none any more.
+    func changed(_ records: Records, wasHeld: Bool?, isHeld: Bool?) {
+        let all = (isHeld == nil ? 0 : 1) - (wasHeld == nil ? 0 : 1)
+        if all != 0 {
+            total.add(all, ordering: .relaxed)
+            records.all.add(all, ordering: .relaxed)
+        }
+        let held = (isHeld == true ? 1 : 0) - (wasHeld == true ? 1 : 0)
+        if held != 0 { records.held.add(held, ordering: .relaxed) }
     }
 
     /// The caller that has most of all; nil if nobody has more than its share.

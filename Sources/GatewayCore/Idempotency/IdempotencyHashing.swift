@@ -5,9 +5,16 @@ package import NIOCore
 /// caller can reach another's.
 public struct IdempotencyScope: Hashable, Sendable {
     public let words: (UInt64, UInt64, UInt64, UInt64)
+    /// Where a record is put in memory: SipHash under a key of this process, so that nobody can find keys that meet in one
+    /// place. Anybody can compute the words.
+    let placement: UInt64
 
     public init(words: (UInt64, UInt64, UInt64, UInt64)) {
         self.words = words
+        var hasher = Hasher()
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+        placement = UInt64(bitPattern: Int64(hasher.finalize()))
     }
 
     public static func == (one: IdempotencyScope, other: IdempotencyScope) -> Bool {
@@ -18,15 +25,6 @@ public struct IdempotencyScope: Hashable, Sendable {
     public func hash(into hasher: inout Hasher) {
         // The words already are a hash; one of them tells records apart as well as four.
         hasher.combine(words.0)
-    }
-
-    /// Where a record is put in memory: SipHash under a key of this process, so that nobody can find keys that meet in one place.
-    /// Anybody can compute the words.
-    var placement: UInt64 {
-        var hasher = Hasher()
-        hasher.combine(words.0)
-        hasher.combine(words.1)
-        return UInt64(bitPattern: Int64(hasher.finalize()))
     }
 }
 

@@ -12,7 +12,8 @@ struct IdempotencyRecordTable {
     private struct PackedRecord {
         enum Kind: UInt8 { case free, sending, resending, unknown, acceptedUUID, acceptedText, acceptedWithoutID }
 
-        var scope: IdempotencyScope
+        /// Of the scope.
+        var words: (UInt64, UInt64, UInt64, UInt64)
         var fingerprint: RequestFingerprint
         /// The owner while sending, the request id once accepted.
         var identity: (UInt64, UInt64)
@@ -26,6 +27,13 @@ struct IdempotencyRecordTable {
         var caller: UInt16
         var region: UInt8
         var kind: Kind
+
+        var scope: IdempotencyScope { IdempotencyScope(words: words) }
+
+        func isOf(_ scope: IdempotencyScope) -> Bool {
+            words.0 == scope.words.0 && words.1 == scope.words.1 && words.2 == scope.words.2
+                && words.3 == scope.words.3
+        }
 
         var isHeld: Bool { kind == .sending || kind == .resending || kind == .unknown }
     }
@@ -101,7 +109,7 @@ struct IdempotencyRecordTable {
             let slot = newSlot()
             pack(record, scope, of: caller, into: slot)
             link(slot)
-            insertIntoIndex(slot)
+            insertIntoIndex(slot, scope)
         }
     }
 
@@ -148,7 +156,7 @@ struct IdempotencyRecordTable {
         if let slot = freeSlots.popLast() { return slot }
         let first = chunks.count * Self.chunkLength
         let empty = PackedRecord(
-            scope: IdempotencyScope(words: (0, 0, 0, 0)), fingerprint: RequestFingerprint(words: (0, 0)),
+            words: (0, 0, 0, 0), fingerprint: RequestFingerprint(words: (0, 0)),
             identity: (0, 0), expires: .uptimeNanoseconds(0), leaseEnds: .uptimeNanoseconds(0), previous: Self.none,
             next: Self.none, status: 0, caller: 0, region: 0, kind: .free)
         chunks.append(ContiguousArray(repeating: empty, count: Self.chunkLength))
@@ -189,7 +197,7 @@ struct IdempotencyRecordTable {
             }
         }
         if text != nil || !texts.isEmpty { texts[slot] = text }
-        self[slot].scope = scope
+        self[slot].words = scope.words
         self[slot].fingerprint = record.fingerprint
         self[slot].expires = record.expires
     }
@@ -281,15 +289,15 @@ struct IdempotencyRecordTable {
     private func position(of scope: IdempotencyScope) -> Int? {
         var position = home(scope)
         while index[position] != 0 {
-            if self[slot(at: position)].scope == scope { return position }
+            if self[slot(at: position)].isOf(scope) { return position }
             position = (position + 1) & (index.count - 1)
         }
         return nil
     }
 
-    private mutating func insertIntoIndex(_ slot: Slot) {
+    private mutating func insertIntoIndex(_ slot: Slot, _ scope: IdempotencyScope) {
         if counts.all * 4 > index.count * 3 { growIndex() }
-        var position = home(self[slot].scope)
+        var position = home(scope)
         while index[position] != 0 { position = (position + 1) & (index.count - 1) }
         index[position] = slot + 1
     }

@@ -142,11 +142,13 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     /// Two for each that may be added: expiry keeps up with any load, without a pause or a timer.
     private func removeExpired(_ state: inout ShardState, _ caller: Int, now: NIODeadline) {
-        for removed in [state.table.removeExpired(of: caller, now: now), state.table.removeExpiredInTurn(now: now)] {
-            guard let removed else { continue }
-            state.expired += 1
-            shares.removed(records(of: removed.caller, &state), isHeld: removed.isHeld)
-        }
+        if let removed = state.table.removeExpired(of: caller, now: now) { expired(removed, &state) }
+        if let removed = state.table.removeExpiredInTurn(now: now) { expired(removed, &state) }
+    }
+
+    private func expired(_ removed: IdempotencyRecordTable.Removed, _ state: inout ShardState) {
+        state.expired += 1
+        shares.changed(records(of: removed.caller, &state), wasHeld: removed.isHeld, isHeld: nil)
     }
 
     private func evictAnywhere(of victim: Int, now: NIODeadline) -> Bool {
@@ -156,7 +158,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     private func evict(of victim: Int, _ state: inout ShardState, now: NIODeadline) -> Bool {
         guard let removed = state.table.evictOldestSettled(of: victim) else { return false }
         let records = records(of: victim, &state)
-        shares.removed(records, isHeld: removed.isHeld)
+        shares.changed(records, wasHeld: removed.isHeld, isHeld: nil)
         records.evicted.add(1, ordering: .relaxed)
         state.evicted += 1
         state.lastEviction = (now, Duration(from: now, to: removed.expires))
@@ -172,10 +174,9 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     private func account(
         _ caller: Int, _ before: IdempotencyRecord?, _ after: IdempotencyRecord?, _ state: inout ShardState
     ) {
-        guard before?.isHeld != after?.isHeld else { return }
-        let records = records(of: caller, &state)
-        if let before { shares.removed(records, isHeld: before.isHeld) }
-        if let after { shares.added(records, isHeld: after.isHeld) }
+        let (wasHeld, isHeld) = (before?.isHeld, after?.isHeld)
+        guard wasHeld != isHeld else { return }
+        shares.changed(records(of: caller, &state), wasHeld: wasHeld, isHeld: isHeld)
     }
 
     public func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {

@@ -19,7 +19,9 @@ public final class SkillUsers: Sendable {
         var young: [UInt64: Region] = [:]
         var old: [UInt64: Region] = [:]
 
-        subscript(user: UInt64) -> Region? { young[user] ?? old[user] }
+        var isEmpty: Bool { young.isEmpty && old.isEmpty }
+
+        subscript(user: UInt64) -> Region? { young[user] ?? (old.isEmpty ? nil : old[user]) }
 
         mutating func put(_ user: UInt64, _ region: Region, limit: Int) {
             if young.count >= limit { (old, young) = (young, [:]) }
@@ -34,6 +36,8 @@ public final class SkillUsers: Sendable {
         }
 
         mutating func remove(_ user: UInt64) {
+            // Nearly always nobody has said anything.
+            guard !isEmpty else { return }
             young[user] = nil
             old[user] = nil
         }

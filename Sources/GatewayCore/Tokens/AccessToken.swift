@@ -4,7 +4,7 @@ public import NIOCore
 public struct AccessToken: Equatable, Sendable {
     /// The whole field line, `Authorization: Bearer …` and CR LF.
     public let fieldLine: ByteBuffer
-    /// Counts the tokens of one skill: tells whether a refused token is still the current one.
+    /// Counts the tokens of one cache, and is no other's: tells whether a refused token is still the current one.
     public let generation: UInt64
     /// Not used from here on, a margin before Amazon stops taking it.
     public let expires: NIODeadline

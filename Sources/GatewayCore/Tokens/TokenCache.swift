@@ -48,9 +48,12 @@ public final class TokenCache: Sendable {
     private let onFailure: @Sendable (TokenFetchFailure) -> Void
     private let state: Mutex<State>
 
-    /// - Parameter random: from 0 up to 1, for jitter.
+    /// - Parameters:
+    ///   - firstGeneration: its tokens count up from here; different for each cache that a skill may have in turn.
+    ///   - random: from 0 up to 1, for jitter.
     public init(
         _ credentials: ClientCredentials, endpoint: any TokenEndpoint, eventLoop: any EventLoop,
+        firstGeneration: UInt64 = 0,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
         onFailure: @escaping @Sendable (TokenFetchFailure) -> Void = { _ in }
     ) {
@@ -58,7 +61,9 @@ public final class TokenCache: Sendable {
         self.eventLoop = eventLoop
         self.random = random
         self.onFailure = onFailure
-        let machine = TokenStateMachine(hasNextSecret: credentials.nextClientSecret != nil, now: eventLoop.now)
+        let machine = TokenStateMachine(
+            hasNextSecret: credentials.nextClientSecret != nil, now: eventLoop.now,
+            firstGeneration: firstGeneration)
         state = Mutex(State(credentials: credentials, machine: machine))
     }
 
@@ -96,6 +101,7 @@ public final class TokenCache: Sendable {
     }
 
     func token(on eventLoop: any EventLoop, now: NIODeadline) -> Eventual<Obtained> {
+        if case .token(let token) = state.withLock({ $0.machine.use(now: now) }) { return .now(.success(token)) }
         let (obtained, isHurried): (Eventual<Obtained>, Bool) = state.withLock { state in
             switch state.machine.use(now: now) {
             case .token(let token): return (.now(.success(token)), false)

@@ -62,14 +62,18 @@ public struct TokenStateMachine: Sendable {
     private var fetch: Fetch
     private var hasNextSecret: Bool
     private var secret = ClientCredentials.Secret.current
-    private var generation: UInt64 = 0
+    private let firstGeneration: UInt64
+    private var generation: UInt64
     private var failuresInARow = 0
     private var lastFailure: TokenFetchFailure?
     private var forcedFetchesAgain: NIODeadline
     /// Not before this may a message hurry a fetch that is due later.
     private var hurriesAgain: NIODeadline
 
-    public init(hasNextSecret: Bool, now: NIODeadline) {
+    /// - Parameter firstGeneration: tokens count up from here.
+    public init(hasNextSecret: Bool, now: NIODeadline, firstGeneration: UInt64 = 0) {
+        self.firstGeneration = firstGeneration
+        generation = firstGeneration
         self.hasNextSecret = hasNextSecret
         fetch = .due(now)
         forcedFetchesAgain = now
@@ -77,7 +81,7 @@ public struct TokenStateMachine: Sendable {
     }
 
     /// Whether a token was ever there: what readiness asks.
-    public var hasHadToken: Bool { generation > 0 }
+    public var hasHadToken: Bool { generation > firstGeneration }
 
     /// When the token at hand stops being used; nil if there is none.
     public var expires: NIODeadline? {

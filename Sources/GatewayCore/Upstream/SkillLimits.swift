@@ -3,23 +3,36 @@ public import NIOCore
 /// The messages of each skill that are in flight to one region, and how many may be: without a limit, until Amazon answers 429, which
 /// says something of the skill that drew it and of no other. Those above the limit wait, each skill's by themselves.
 ///
-/// Pure: time is passed in.
+/// Pure: time is passed in. Inlinable: each message passes it, and generic code of another module is slow.
 public struct SkillLimits<Waiter> {
-    private struct Entry {
+    @usableFromInline
+    struct Entry {
+        @usableFromInline
         var inFlight = 0
         /// Nil until there was a 429.
+        @usableFromInline
         var limit: InFlightLimit?
+        @usableFromInline
         var waiters = FairQueue<Waiter>()
 
+        @inlinable
+        init() {}
+
+        @inlinable
         var isAtLimit: Bool { limit.map { inFlight >= $0.current } ?? false }
     }
 
     private let maximum: Int
     private let configuration: InFlightLimit.Configuration
     /// By the skill's label.
-    private var entries: [Entry] = []
-    /// Those of all skills.
-    public private(set) var waiting = 0
+    @usableFromInline
+    var entries: [Entry] = []
+    @usableFromInline
+    var stored = 0
+
+    /// Those that wait, of all skills.
+    @inlinable
+    public var waiting: Int { stored }
 
     /// - Parameter maximum: the limit of a skill that has recovered.
     public init(maximum: Int, _ configuration: InFlightLimit.Configuration) {
@@ -28,6 +41,7 @@ public struct SkillLimits<Waiter> {
     }
 
     /// Counts one more message in flight; false if the skill is at its limit.
+    @inlinable
     public mutating func enter(_ skill: Int) -> Bool {
         while entries.count <= skill { entries.append(Entry()) }
         guard !entries[skill].isAtLimit else { return false }
@@ -38,6 +52,7 @@ public struct SkillLimits<Waiter> {
     /// A message is no longer in flight.
     ///
     /// - Returns: the one that waits and is in flight instead.
+    @inlinable
     public mutating func leave(_ skill: Int) -> Waiter? {
         entries[skill].inFlight -= 1
         guard waiting > 0 else { return nil }
@@ -45,28 +60,32 @@ public struct SkillLimits<Waiter> {
     }
 
     /// One more that may be in flight, since the limit has grown.
+    @inlinable
     public mutating func nextWaiter(of skill: Int) -> Waiter? {
         guard !entries[skill].isAtLimit, let waiter = entries[skill].waiters.popFirst() else { return nil }
-        waiting -= 1
+        stored -= 1
         entries[skill].inFlight += 1
         return waiter
     }
 
+    @inlinable
     public mutating func wait(_ waiter: Waiter, skill: Int, owner: Int) {
         entries[skill].waiters.append(waiter, of: owner)
-        waiting += 1
+        stored += 1
     }
 
     /// Takes out those for which `isOver` is true.
+    @inlinable
     public mutating func removeWaiters(where isOver: (Waiter) -> Bool) -> [Waiter] {
         guard waiting > 0 else { return [] }
         var removed: [Waiter] = []
         for skill in entries.indices { removed += entries[skill].waiters.removeAll(where: isOver) }
-        waiting -= removed.count
+        stored -= removed.count
         return removed
     }
 
     /// Those that wait, in no particular order.
+    @inlinable
     public var waiters: some Sequence<Waiter> { entries.lazy.flatMap { $0.waiters.elements } }
 
     /// Amazon answered 429 to a message of the skill.
@@ -77,6 +96,7 @@ public struct SkillLimits<Waiter> {
     }
 
     /// Whether `answered` has to be told of the skill's answers.
+    @inlinable
     public func isWatching(_ skill: Int) -> Bool { entries[skill].limit != nil }
 
     /// Amazon answered something else.

@@ -73,6 +73,8 @@ final class RedisConnection: ChannelInboundHandler {
     private var received: UInt64 = 0
 
     private static let grace = TimeAmount.milliseconds(5)
+    /// Commands without a reply, at most: a server that reads nothing takes no more memory here than these.
+    private static let maximumOutstanding = 16_384
 
     init(
         _ configuration: RedisConfiguration, handshake: RedisHandshake, isSecure: Bool, eventLoop: any EventLoop,
@@ -89,7 +91,9 @@ final class RedisConnection: ChannelInboundHandler {
     // MARK: Commands
 
     func send(_ request: RedisRequest, _ completion: @escaping Completion) {
-        guard case .ready = state else { return completion(.failure(.notSent)) }
+        guard case .ready = state, pending.count + unsent.count < Self.maximumOutstanding else {
+            return completion(.failure(.notSent))
+        }
         if request.isAsking {
             outgoing.writeRESPCommand(["ASKING"])
             unsent.append(.asking)

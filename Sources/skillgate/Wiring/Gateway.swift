@@ -133,6 +133,7 @@ final class Gateway: Service {
     ) -> TokenCache {
         TokenCache(
             skill.credentials, endpoint: endpoint, eventLoop: controlLoop,
+            firstGeneration: UInt64(UInt32.random(in: 0...UInt32.max)) << 32,
             onFailure: { failure in
                 logger.warning(
                     "no access token was fetched",
