@@ -29,6 +29,9 @@ let leftOut: [SwiftSetting] = (Context.environment["SKILLGATE_WITHOUT"] ?? "").s
     .define("SKILLGATE_WITHOUT_\($0.uppercased())")
 }
 
+/// With coverage and AddressSanitizer, for `Tests/fuzz`.
+let isFuzzed = Context.environment["SKILLGATE_FUZZ"] != nil
+
 /// Benchmarks of the pure parts need a package that nothing else does.
 let withBenchmarks = Context.environment["SKILLGATE_BENCHMARKS"] != nil
 
@@ -191,6 +194,21 @@ let package = Package(
             path: "Tests/SimulationCommand",
             swiftSettings: settings
         ),
+        // What strangers' bytes are thrown at, by a fuzzer or by a test.
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "skillgate",
+                "GatewayCore",
+                "GatewayRedis",
+                "TokenEndpointClient",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/Fuzz/Targets",
+            swiftSettings: settings
+        ),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),
         .testTarget(name: "AlexaSimulatorTests", dependencies: ["AlexaSimulator"], swiftSettings: settings),
         .testTarget(
             name: "GatewayAdminTests", dependencies: ["GatewayAdmin", "GatewayCore"], swiftSettings: settings),
@@ -233,6 +251,7 @@ let package = Package(
                 "GatewayRedis",
                 "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings
@@ -270,6 +289,23 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if isFuzzed {
+    let fuzzed = ["GatewayCore", "GatewayRedis", "TokenEndpointClient", "skillgate", "FuzzTargets"]
+    for target in package.targets where fuzzed.contains(target.name) {
+        // Coverage without the fuzzer's own main, which `fuzz` alone has.
+        target.swiftSettings =
+            (target.swiftSettings ?? []) + [
+                .unsafeFlags(["-sanitize=address", "-sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp"])
+            ]
+    }
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Entry",
+            swiftSettings: settings + [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+    package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
+}
 
 if withBenchmarks {
     // Without its traits: they bring an allocator and hooks of their own.

@@ -1,0 +1,36 @@
+/// What strangers' bytes are thrown at. Each takes any bytes and traps where a promise is broken, which a fuzzer and a test see alike.
+package enum FuzzTarget: String, CaseIterable {
+    /// Request heads, framing, chunks: the same wherever the bytes are cut.
+    case request
+    /// What an upstream answers, likewise.
+    case response
+    /// `Idempotency-Key`.
+    case key
+    /// The message scanner and the canonical form.
+    case message
+    /// The reply of a token endpoint.
+    case token
+    case resp
+    /// What a store holds under the key of a record.
+    case record
+    /// YAML, to the whole configuration.
+    case configuration
+
+    package func run(_ bytes: [UInt8]) {
+        switch self {
+        case .request: HTTPFuzzing.request(bytes)
+        case .response: HTTPFuzzing.response(bytes)
+        case .key: MessageFuzzing.key(bytes)
+        case .message: MessageFuzzing.message(bytes)
+        case .token: MessageFuzzing.token(bytes)
+        case .resp: StoreFuzzing.resp(bytes)
+        case .record: StoreFuzzing.record(bytes)
+        case .configuration: ConfigurationFuzzing.configuration(bytes)
+        }
+    }
+}
+
+/// A promise that was broken.
+func promise(_ isKept: Bool, _ text: @autoclosure () -> String) {
+    if !isKept { fatalError("broken: \(text())") }
+}

@@ -1,0 +1,71 @@
+import GatewayCore
+import NIOCore
+
+/// Decoders of both sides. The first byte says where the rest is cut in two.
+enum HTTPFuzzing {
+    static func request(_ bytes: [UInt8]) {
+        guard let cut = bytes.first else { return }
+        let rest = bytes.dropFirst()
+        let whole = requests([rest])
+        let at = rest.startIndex + Int(cut) * rest.count / 256
+        let parts = requests([rest[..<at], rest[at...]])
+        promise(whole == parts, "a request depends on where it is cut")
+    }
+
+    private static func requests(_ parts: [ArraySlice<UInt8>]) -> [String] {
+        var limits = RequestAssembler.Limits()
+        limits.headBytes = 512
+        limits.contentBytes = 512
+        var assembler = RequestAssembler(limits: limits)
+        var events: [String] = []
+        for part in parts {
+            assembler.receive(ByteBuffer(bytes: part))
+            reading: while true {
+                switch assembler.next() {
+                case .needsMoreBytes: break reading
+                case .continueExpected: continue  // whether it is said depends on what is there
+                case .refused(let problem, _):
+                    events.append(problem.rawValue)
+                    break reading
+                case .request(let request):
+                    promise(request.content.readableBytes <= limits.contentBytes, "content above the limit")
+                    promise(request.head.path.upperBound <= request.headBytes.readableBytes, "a path beyond its head")
+                    events.append(
+                        "\(request.head.method) \(request.path) \(request.content.readableBytesView.hashValue)")
+                }
+            }
+        }
+        return events
+    }
+
+    static func response(_ bytes: [UInt8]) {
+        guard let cut = bytes.first else { return }
+        let rest = bytes.dropFirst()
+        let whole = answer([rest])
+        let at = rest.startIndex + Int(cut) * rest.count / 256
+        let parts = answer([rest[..<at], rest[at...]])
+        promise(whole?.status == parts?.status, "a status depends on where the answer is cut")
+        promise(whole?.requestID == parts?.requestID, "a request id depends on where the answer is cut")
+    }
+
+    private static func answer(_ parts: [ArraySlice<UInt8>]) -> UpstreamAnswer? {
+        var assembler = ResponseAssembler()
+        for part in parts {
+            do {
+                guard case .answer(let answer, _) = try assembler.receive(ByteBuffer(bytes: part)) else { continue }
+                promise(isPassable(answer), "an answer that cannot be passed on")
+                return answer
+            } catch {
+                return nil
+            }
+        }
+        return assembler.answerSoFar()
+    }
+
+    /// Whatever is passed on can become no field of its own.
+    private static func isPassable(_ answer: UpstreamAnswer) -> Bool {
+        let texts = [answer.retryAfter, answer.contentType, answer.requestID?.description].compactMap { $0 }
+        return answer.content.readableBytes <= ResponseAssembler.contentLimitBytes
+            && texts.allSatisfy { $0.utf8.allSatisfy { (0x20...0x7E).contains($0) } }
+    }
+}
