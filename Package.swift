@@ -298,6 +298,8 @@ if isFuzzed {
             (target.swiftSettings ?? []) + [
                 .unsafeFlags(["-sanitize=address", "-sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp"])
             ]
+        // An executable is linked by itself, too, where another needs what is in it.
+        if target.type == .executable { target.linkerSettings = [.unsafeFlags(["-sanitize=address"])] }
     }
     package.targets.append(
         .executableTarget(

@@ -144,7 +144,28 @@ import TokenEndpointClient
         }
     }
 
+    @Test(arguments: ["NA-1%2Fx", "NA-1%2fx", "NA-1%5Cx", "NA-1%5cx", "NA-1\\x"])
+    func `a userId that some servers would read as a path is refused`(user: String) async throws {
+        try await TestBed.run { bed in
+            let answer = try await RawConnection.with(port: bed.port) { try await $0.exchange(bed.request(user: user)) }
+            #expect(answer?.status == 400 && answer?.content.contains("user-id-invalid") == true)
+            #expect(try await bed.counters().received == 0)
+        }
+    }
+
     // MARK: Token endpoints
+
+    @Test func `no variable makes a secret go to a proxy in clear`() async throws {
+        let proxy = try CuttingServer()
+        defer { proxy.stop() }
+        let url = "http://127.0.0.1:\(proxy.port)"
+        let environment = ["http_proxy": url, "HTTP_PROXY": url, "ALL_PROXY": url, "all_proxy": url]
+        try await TestBed.run(environment: environment) { bed in
+            let answer = try await bed.send("NA-1")
+            #expect(answer.status == 202)
+            #expect(proxy.requests == 0)
+        }
+    }
 
     @Test func `a token endpoint that hangs for forty skills holds up nothing else`() async throws {
         let server = try CuttingServer()
@@ -227,6 +248,21 @@ import TokenEndpointClient
             let check = try RunningProcess(
                 RunningProcess.skillgate, ["check", "--config", bed.folder.path + "/skillgate.yaml"])
             #expect(await check.exitStatus() == 64)
+        }
+    }
+
+    @Test func `of many changes, however quick, the last is in force in the end`() async throws {
+        try await TestBed.run { bed in
+            for number in 0..<40 {
+                try bed.replace("key", with: "rapid-canary-0123456789-\(number)")
+                if number % 5 == 0 { bed.gateway.signal(SIGHUP) }
+                _ = try await TestBed.transfer("GET", bed.adminURL + "/readyz")
+            }
+            var status = 0
+            for _ in 0..<5_000 where status != 202 {
+                status = try await bed.send("NA-1", key: "rapid-canary-0123456789-39").status
+            }
+            #expect(status == 202)
         }
     }
 
