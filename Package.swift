@@ -198,7 +198,6 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "skillgate",
                 "GatewayCore",
                 "GatewayRedis",
                 "TokenEndpointClient",
@@ -208,7 +207,8 @@ let package = Package(
             path: "Tests/Fuzz/Targets",
             swiftSettings: settings
         ),
-        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["skillgate", "FuzzTargets", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "AlexaSimulatorTests", dependencies: ["AlexaSimulator"], swiftSettings: settings),
         .testTarget(
             name: "GatewayAdminTests", dependencies: ["GatewayAdmin", "GatewayCore"], swiftSettings: settings),
@@ -291,21 +291,19 @@ let package = Package(
 )
 
 if isFuzzed {
-    let fuzzed = ["GatewayCore", "GatewayRedis", "TokenEndpointClient", "skillgate", "FuzzTargets"]
+    let fuzzed = ["GatewayCore", "GatewayRedis", "TokenEndpointClient", "FuzzTargets"]
     for target in package.targets where fuzzed.contains(target.name) {
         // Coverage without the fuzzer's own main, which `fuzz` alone has.
         target.swiftSettings =
             (target.swiftSettings ?? []) + [
                 .unsafeFlags(["-sanitize=address", "-sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp"])
             ]
-        // An executable is linked by itself, too, where another needs what is in it.
-        if target.type == .executable { target.linkerSettings = [.unsafeFlags(["-sanitize=address"])] }
     }
     package.targets.append(
         .executableTarget(
             name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Entry",
             swiftSettings: settings + [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
     package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
 }
 

@@ -2,18 +2,25 @@ import Foundation
 import FuzzTargets
 import Testing
 
-/// What fuzzing found once, and what it begins with, as plain tests. `Tests/fuzz` looks for more.
-struct CorpusTests {
+/// Inputs as files, by what they are thrown at.
+enum Corpus {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("Fuzz/Corpora")
 
+    static func files(of name: String) throws -> [[UInt8]] {
+        try FileManager.default.contentsOfDirectory(
+            at: folder.appendingPathComponent(name), includingPropertiesForKeys: nil
+        ).sorted { $0.path < $1.path }.map { Array(try Data(contentsOf: $0)) }
+    }
+}
+
+/// What fuzzing found once, and what it begins with, as plain tests. `Tests/fuzz` looks for more.
+struct CorpusTests {
     @Test(arguments: FuzzTarget.allCases)
     func `no input of the corpus breaks a promise`(target: FuzzTarget) throws {
-        let folder = Self.folder.appendingPathComponent(target.rawValue)
-        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        let files = try Corpus.files(of: target.rawValue)
         #expect(!files.isEmpty)
-        for file in files {
-            let bytes = Array(try Data(contentsOf: file))
+        for bytes in files {
             target.run(bytes)
             // And what is near it.
             for length in stride(from: 0, to: bytes.count, by: max(1, bytes.count / 64)) {

@@ -13,8 +13,6 @@ package enum FuzzTarget: String, CaseIterable {
     case resp
     /// What a store holds under the key of a record.
     case record
-    /// YAML, to the whole configuration.
-    case configuration
 
     package func run(_ bytes: [UInt8]) {
         switch self {
@@ -25,7 +23,6 @@ package enum FuzzTarget: String, CaseIterable {
         case .token: MessageFuzzing.token(bytes)
         case .resp: StoreFuzzing.resp(bytes)
         case .record: StoreFuzzing.record(bytes)
-        case .configuration: ConfigurationFuzzing.configuration(bytes)
         }
     }
 }
