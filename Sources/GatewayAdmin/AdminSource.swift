@@ -1,6 +1,6 @@
 public import GatewayCore
 
-/// What the admin server shows. Each is asked for anew by every request.
+/// What the admin server shows. Every request asks for it again.
 public struct AdminSource: Sendable {
     public var metrics: @Sendable () async throws -> MetricsSnapshot
     public var readiness: @Sendable () async throws -> Readiness

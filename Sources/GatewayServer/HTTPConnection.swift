@@ -62,9 +62,7 @@ final class HTTPConnection: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         peer = Peer(address: context.remoteAddress)
-        // Whoever connects has something to say: a handshake and the first byte have as long as a head.
-        enter(.head, now: context.eventLoop.now)
-        phase = .idle
+        awaitFirstByte(now: context.eventLoop.now)
         if !loop.opened(self) { close() }
     }
 
@@ -111,9 +109,16 @@ final class HTTPConnection: ChannelInboundHandler {
             peer = Peer(address: peer.address, certificateNames: certificate.callerNames)
         }
         state = .reading
+        awaitFirstByte(now: context.eventLoop.now)
     }
 
     // MARK: Time
+
+    /// Whoever connects has something to say: a handshake, and then the first byte, have as long as a head each.
+    private func awaitFirstByte(now: NIODeadline) {
+        enter(.head, now: now)
+        phase = .idle
+    }
 
     /// Called by the sweep of the loop.
     func checkDeadlines(now: NIODeadline) {
