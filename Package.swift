@@ -194,21 +194,6 @@ let package = Package(
             path: "Tests/SimulationCommand",
             swiftSettings: settings
         ),
-        // What strangers' bytes are thrown at, by a fuzzer or by a test.
-        .target(
-            name: "FuzzTargets",
-            dependencies: [
-                "GatewayCore",
-                "GatewayRedis",
-                "TokenEndpointClient",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
-            path: "Tests/Fuzz/Targets",
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "FuzzTests", dependencies: ["skillgate", "FuzzTargets", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "AlexaSimulatorTests", dependencies: ["AlexaSimulator"], swiftSettings: settings),
         .testTarget(
             name: "GatewayAdminTests", dependencies: ["GatewayAdmin", "GatewayCore"], swiftSettings: settings),
@@ -290,7 +275,18 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
+// What strangers' bytes are thrown at: part of a test as a rule, since it sees what others do not, and a library for the fuzzer.
+let fuzzedTargets: [Target.Dependency] = [
+    "GatewayCore",
+    "GatewayRedis",
+    "TokenEndpointClient",
+    .product(name: "Crypto", package: "swift-crypto"),
+    .product(name: "NIOCore", package: "swift-nio"),
+]
 if isFuzzed {
+    package.targets.append(
+        .target(
+            name: "FuzzTargets", dependencies: fuzzedTargets, path: "Tests/FuzzTests/Targets", swiftSettings: settings))
     let fuzzed = ["GatewayCore", "GatewayRedis", "TokenEndpointClient", "FuzzTargets"]
     for target in package.targets where fuzzed.contains(target.name) {
         // Coverage without the fuzzer's own main, which `fuzz` alone has.
@@ -305,6 +301,10 @@ if isFuzzed {
             swiftSettings: settings + [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])],
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
     package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
+} else {
+    package.targets.append(
+        .testTarget(
+            name: "FuzzTests", dependencies: ["skillgate", "TestSupport"] + fuzzedTargets, swiftSettings: settings))
 }
 
 if withBenchmarks {
