@@ -237,18 +237,13 @@ final class HTTPConnection: ChannelInboundHandler {
         deadline = .distantFuture
         context.close(mode: .output, promise: nil)
         loop.lingers(context.channel)
-        if hasPendingRead { resumeReading() }
+        if hasPendingRead { read(context: context) }
     }
 
     func close() {
         flush()
         state = .closing
         context?.close(promise: nil)
-    }
-
-    private func resumeReading() {
-        hasPendingRead = false
-        context?.read()
     }
 }
 

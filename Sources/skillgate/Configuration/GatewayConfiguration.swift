@@ -51,23 +51,21 @@ struct GatewayConfiguration: Sendable {
 
         /// The proxy for a host.
         func forwardProxy(for host: String) -> ForwardProxy? {
-            switch self {
-            case .environment(let url?, let except) where !ForwardProxy.isExcepted(host, by: except):
-                ForwardProxy(url: url)
-            case .url(let url): ForwardProxy(url: url)
-            case .environment, .none: nil
-            }
+            url(forHost: host).flatMap { ForwardProxy(url: $0) }
         }
 
         /// The URL of the proxy that a request of the control plane goes through; nil: none. What is not encrypted goes to this
         /// machine only, and straight.
         func url(for url: String) -> String? {
             guard let endpoint = try? APIEndpoint(parsing: url), endpoint.isSecure else { return nil }
+            return self.url(forHost: endpoint.host)
+        }
+
+        private func url(forHost host: String) -> String? {
             switch self {
-            case .environment(let proxy?, let except):
-                return ForwardProxy.isExcepted(endpoint.host, by: except) ? nil : proxy
-            case .url(let proxy): return proxy
-            case .environment, .none: return nil
+            case .environment(let proxy?, let except): ForwardProxy.isExcepted(host, by: except) ? nil : proxy
+            case .url(let proxy): proxy
+            case .environment, .none: nil
             }
         }
 
