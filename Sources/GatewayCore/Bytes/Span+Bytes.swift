@@ -1,14 +1,21 @@
 /// Looking at bytes in place. Ranges come from our own parsers; every access is bounds-checked.
 extension Span where Element == UInt8 {
     /// Whether `range` holds `lowercase`, an ASCII literal in lower case, without regard to case.
-    @inlinable
     func isEqualIgnoringCase(_ range: Range<Int>, to lowercase: StaticString) -> Bool {
         guard range.count == lowercase.utf8CodeUnitCount else { return false }
-        let literal = lowercase.utf8Start
-        for offset in 0..<range.count {
+        let literal = UnsafeRawPointer(lowercase.utf8Start)
+        var offset = 0
+        while offset + 8 <= range.count {
+            let word = Marks.lowercased(
+                bytes.unsafeLoadUnaligned(fromByteOffset: range.lowerBound + offset, as: UInt64.self))
+            guard word == literal.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
+            offset += 8
+        }
+        while offset < range.count {
             var byte = self[range.lowerBound + offset]
             if byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") { byte |= 0x20 }
-            if byte != literal[offset] { return false }
+            if byte != literal.load(fromByteOffset: offset, as: UInt8.self) { return false }
+            offset += 1
         }
         return true
     }

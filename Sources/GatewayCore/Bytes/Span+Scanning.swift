@@ -44,6 +44,32 @@ extension Span where Element == UInt8 {
         }
     }
 
+    /// The first byte in `range` that is not unreserved in a URI (RFC 3986 section 2.3); its end if there is none.
+    func endOfUnreserved(in range: Range<Int>) -> Int {
+        endOfRun(from: range.lowerBound, until: range.upperBound) { word in
+            ~(Marks.alphanumeric(word) | Marks.within(word, UInt8(ascii: "-")...UInt8(ascii: "."))
+                | Marks.within(word, UInt8(ascii: "_")...UInt8(ascii: "_"))
+                | Marks.within(word, UInt8(ascii: "~")...UInt8(ascii: "~"))) & Marks.highBits
+        } isEnd: { byte in
+            !PercentEncoding.isUnreserved(byte)
+        }
+    }
+
+    /// The first byte from `start` on that cannot stand in a token (RFC 9110 section 5.6.2); `count` if there is none.
+    func endOfToken(from start: Int) -> Int {
+        var index = start
+        while true {
+            // Names of fields hold little else.
+            index = endOfRun(from: index) { word in
+                ~(Marks.alphanumeric(word) | Marks.within(word, UInt8(ascii: "-")...UInt8(ascii: "-"))) & Marks.highBits
+            } isEnd: { byte in
+                !FieldLines.isTokenCharacter(byte)
+            }
+            guard index < count && FieldLines.isTokenCharacter(self[index]) else { return index }
+            index += 1
+        }
+    }
+
     /// The first `byte` from `start` on; `count` if there is none.
     func first(_ byte: UInt8, from start: Int) -> Int {
         first(byte, in: start..<count)
@@ -79,7 +105,8 @@ extension Span where Element == UInt8 {
     }
 }
 
-private enum Marks {
+/// Eight bytes at a time.
+enum Marks {
     static let highBits: UInt64 = 0x8080_8080_8080_8080
     static let ones: UInt64 = 0x0101_0101_0101_0101
 
@@ -90,5 +117,27 @@ private enum Marks {
     static func equal(_ word: UInt64, to byte: UInt8) -> UInt64 {
         let difference = word ^ (ones &* UInt64(byte))
         return (difference &- ones) & ~difference & highBits
+    }
+
+    /// Marks exactly the bytes within `range`, which is of ASCII characters: nothing carries.
+    @inline(__always)
+    static func within(_ word: UInt64, _ range: ClosedRange<UInt8>) -> UInt64 {
+        let low = word & ~highBits
+        let reachesLower = low &+ UInt64(0x80 &- range.lowerBound) &* ones
+        let exceedsUpper = low &+ UInt64(0x7F &- range.upperBound) &* ones
+        return reachesLower & ~exceedsUpper & ~word & highBits
+    }
+
+    /// Marks exactly the ASCII letters and digits.
+    @inline(__always)
+    static func alphanumeric(_ word: UInt64) -> UInt64 {
+        within(word | 0x20 &* ones, UInt8(ascii: "a")...UInt8(ascii: "z"))
+            | within(word, UInt8(ascii: "0")...UInt8(ascii: "9"))
+    }
+
+    /// The same bytes, with each ASCII capital in lower case.
+    @inline(__always)
+    static func lowercased(_ word: UInt64) -> UInt64 {
+        word | within(word, UInt8(ascii: "A")...UInt8(ascii: "Z")) &>> 2
     }
 }

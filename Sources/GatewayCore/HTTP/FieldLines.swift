@@ -77,8 +77,7 @@ enum FieldLines {
 
     /// The name at the start of a field line; behind it stands a colon.
     private static func name(of bytes: Span<UInt8>, from start: Int) throws(FramingError) -> Range<Int> {
-        var colon = start
-        while colon < bytes.count && isTokenCharacter(bytes[colon]) { colon += 1 }
+        let colon = bytes.endOfToken(from: start)
         guard colon < bytes.count && bytes[colon] == UInt8(ascii: ":") && colon > start else {
             if start < bytes.count && isBlank(bytes[start]) {
                 throw FramingError("a field line starts with white space (obsolete line folding is not accepted)")

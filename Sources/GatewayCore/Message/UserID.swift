@@ -13,9 +13,7 @@ public struct UserID: Equatable, Sendable {
     package init(parsing segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
         let bytes = head.readableBytesUInt8Span
         guard !segment.isEmpty else { throw Refusal(.userIDInvalid, "the path has no userId behind `users/`") }
-        var isPlain = true
-        for index in segment where !PercentEncoding.isUnreserved(bytes[index]) { isPlain = false }
-        if isPlain {
+        if bytes.endOfUnreserved(in: segment) == segment.upperBound {
             canonical = head.getSlice(at: head.readerIndex + segment.lowerBound, length: segment.count) ?? ByteBuffer()
         } else {
             guard let decoded = PercentEncoding.decode(bytes, segment) else {

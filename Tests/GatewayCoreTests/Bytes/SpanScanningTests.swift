@@ -39,6 +39,22 @@ import Testing
         }
     }
 
+    @Test func `the case of ASCII letters does not count, and any other difference does`() {
+        let literal: StaticString = "idempotency-key[{@`"
+        let text = Array("idempotency-key[{@`".utf8)
+        for place in text.indices {
+            for byte in UInt8.min...UInt8.max {
+                var bytes = [0x20] + text
+                bytes[place + 1] = byte
+                let isSame = String(UnicodeScalar(byte)).lowercased() == String(UnicodeScalar(text[place]))
+                let isEqual = bytes.span.isEqualIgnoringCase(1..<bytes.count, to: literal)
+                #expect(isEqual == (isSame && byte < 0x80), "\(bytes)")
+            }
+        }
+        let isShorter = text.span.isEqualIgnoringCase(0..<text.count - 1, to: literal)
+        #expect(!isShorter)
+    }
+
     private func check(_ bytes: [UInt8], from start: Int) {
         let span = bytes.span
         let plain = span.endOfPlainJSON(from: start)
@@ -55,6 +71,13 @@ import Testing
         let end = (start + bytes.count + 1) / 2
         let bounded = span.first(0x0A, in: start..<end)
         #expect(bounded == min(end, Self.first(bytes, from: start) { $0 == 0x0A }), "\(bytes) from \(start)")
+        let unreserved = span.endOfUnreserved(in: start..<end)
+        #expect(
+            unreserved == min(end, Self.first(bytes, from: start) { !PercentEncoding.isUnreserved($0) }),
+            "\(bytes) from \(start)")
+        let token = span.endOfToken(from: start)
+        #expect(
+            token == Self.first(bytes, from: start) { !FieldLines.isTokenCharacter($0) }, "\(bytes) from \(start)")
         #expect(lineFeed == Self.first(bytes, from: start) { $0 == 0x0A }, "\(bytes) from \(start)")
     }
 }
