@@ -279,6 +279,7 @@ let package = Package(
 let fuzzedTargets: [Target.Dependency] = [
     "GatewayCore",
     "GatewayRedis",
+    "GatewayServer",
     "TokenEndpointClient",
     .product(name: "Crypto", package: "swift-crypto"),
     .product(name: "NIOCore", package: "swift-nio"),
@@ -287,7 +288,7 @@ if isFuzzed {
     package.targets.append(
         .target(
             name: "FuzzTargets", dependencies: fuzzedTargets, path: "Tests/FuzzTests/Targets", swiftSettings: settings))
-    let fuzzed = ["GatewayCore", "GatewayRedis", "TokenEndpointClient", "FuzzTargets"]
+    let fuzzed = ["GatewayCore", "GatewayRedis", "GatewayServer", "TokenEndpointClient", "FuzzTargets"]
     for target in package.targets where fuzzed.contains(target.name) {
         // Coverage without the fuzzer's own main, which `fuzz` alone has.
         target.swiftSettings =

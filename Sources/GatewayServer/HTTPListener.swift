@@ -58,7 +58,10 @@ public struct HTTPListener: Sendable {
                         throw ChannelError.operationUnsupported
                     }
                     let pipeline = channel.pipeline.syncOperations
-                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.context)) }
+                    if let tls {
+                        try pipeline.addHandler(ProtocolCheck(spoken: ListenerTLS.applicationProtocols))
+                        try pipeline.addHandler(NIOSSLServerHandler(context: tls.context))
+                    }
                     try pipeline.addHandler(HTTPConnection(loop: loop.value, isSecure: tls != nil))
                 }
             }

@@ -11,6 +11,9 @@ public final class ListenerTLS: Sendable {
         public var description: String
     }
 
+    /// What clients can choose from (RFC 7301).
+    static let applicationProtocols = ["http/1.1"]
+
     private let files: ListenerConfiguration.TLS
     private let current: Mutex<Renewal>
     private let changesOfAuthorities = Atomic<Int>(0)
@@ -54,7 +57,7 @@ public final class ListenerTLS: Sendable {
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         // With TLS 1.2 only what keeps recorded traffic secret when the key gets known, and no CBC.
         configuration.cipherSuites = "ECDHE+AESGCM:ECDHE+CHACHA20"
-        configuration.applicationProtocols = ["http/1.1"]
+        configuration.applicationProtocols = applicationProtocols
         let authorities: [NIOSSLCertificate] =
             try files.clientCAFile.map { file throws(Unusable) in
                 try reading(file, "client CA") { try NIOSSLCertificate.fromPEMFile($0) }

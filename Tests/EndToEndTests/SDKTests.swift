@@ -105,6 +105,31 @@ import Testing
         }
     }
 
+    @Test func `a client that speaks HTTP/2 alone is refused by TLS itself`() async throws {
+        let python = try #require(ProcessInfo.processInfo.environment["TEST_PYTHON"])
+        try await Self.run { bed, tls in
+            let script = """
+                import socket, ssl, sys
+                context = ssl.create_default_context(cafile=sys.argv[2])
+                context.set_alpn_protocols(sys.argv[3:])
+                try:
+                    with context.wrap_socket(
+                        socket.create_connection(("localhost", int(sys.argv[1]))), server_hostname="localhost") as client:
+                        print(client.selected_alpn_protocol())
+                except ssl.SSLError as error:
+                    print(error)
+                """
+            for (offer, outcome) in [
+                (["h2"], "no application protocol"), (["h2", "http/1.1"], "http/1.1"), ([], "None"),
+            ] {
+                let client = try RunningProcess(
+                    python, ["-c", script, "\(tls)", bed.folder.path + "/ca.pem"] + offer)
+                let output = await client.output()
+                #expect(output.contains(outcome), "\(offer): \(output)")
+            }
+        }
+    }
+
     @Test func `an examination of the TLS listener finds nothing`() async throws {
         let python = try #require(ProcessInfo.processInfo.environment["TEST_PYTHON"])
         try await Self.run { bed, tls in

@@ -13,6 +13,8 @@ package enum FuzzTarget: String, CaseIterable {
     case resp
     /// What a store holds under the key of a record.
     case record
+    /// The first message of a TLS client.
+    case hello
 
     package func run(_ bytes: [UInt8]) {
         switch self {
@@ -23,6 +25,7 @@ package enum FuzzTarget: String, CaseIterable {
         case .token: MessageFuzzing.token(bytes)
         case .resp: StoreFuzzing.resp(bytes)
         case .record: StoreFuzzing.record(bytes)
+        case .hello: TLSFuzzing.hello(bytes)
         }
     }
 }
