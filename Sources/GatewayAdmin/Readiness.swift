@@ -17,10 +17,14 @@ public struct Readiness: Encodable, Sendable {
         /// `memory` or `redis`.
         public var kind: String
         public var up: Bool
+        /// What keeps it from holding what it promises: a setting under which it may lose records, a loss that has been noticed, no
+        /// room.
+        public var problems: [String]
 
-        public init(kind: String, up: Bool) {
+        public init(kind: String, up: Bool, problems: [String] = []) {
             self.kind = kind
             self.up = up
+            self.problems = problems
         }
     }
 
@@ -38,7 +42,7 @@ public struct Readiness: Encodable, Sendable {
 
     /// Whether messages of any skill can be sent.
     public var ready: Bool
-    /// Whether those of some skill cannot be, for want of a token.
+    /// Whether those of some skill cannot be, for want of a token, or the store is not what it should be.
     public var degraded: Bool
     public var draining: Bool
     public var skills: [SkillState]

@@ -6,12 +6,15 @@ public final class RedisHealth: Sendable {
     public enum Setting: String, CaseIterable, Sendable {
         /// `noeviction`: a server that is full must refuse, not forget.
         case maxmemoryPolicy = "maxmemory-policy"
-        /// The append-only file, or snapshots.
+        /// The append-only file: snapshots hold what was true minutes ago.
         case persistence
-        /// `always`: a server that is killed has on disk what it has confirmed. Not looked at with `waitReplicas`.
+        /// `always`: a server that is killed has on disk what it has confirmed. With replicas, too: a master that comes back
+        /// before a failover takes them back to what it has.
         case appendfsync
         /// As many replicas as are waited for.
         case replicas
+        /// Every replica that can become the master is waited for.
+        case waitReplicas
     }
 
     public struct State: Equatable, Sendable {
@@ -19,13 +22,24 @@ public final class RedisHealth: Sendable {
         public var settings: [Setting: Bool] = [:]
         /// Times the records were found to be gone.
         public var wipes = 0
+        /// Times the server's clock went another way than time does.
+        public var clockJumps = 0
+        /// Nothing is sent under new keys, since the store may have forgotten that it was.
+        public var isHeld = false
     }
+
+    /// What is known of the epochs of the store.
+    let epochs = StoreEpochs()
 
     private let state = Mutex(State())
 
     public init() {}
 
-    public var current: State { state.withLock { $0 } }
+    public var current: State {
+        var state = state.withLock { $0 }
+        state.isHeld = !epochs.isSound
+        return state
+    }
 
     /// True if this is news.
     func note(_ setting: Setting, isSafe: Bool) -> Bool {
@@ -34,6 +48,8 @@ public final class RedisHealth: Sendable {
             return state.settings[setting] != isSafe
         }
     }
+
+    func noteClockJump() { state.withLock { $0.clockJumps += 1 } }
 
     func noteWipe() { state.withLock { $0.wipes += 1 } }
 }

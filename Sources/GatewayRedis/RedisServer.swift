@@ -15,6 +15,12 @@ public final class RedisServer: IdempotencyServer {
         case unsafe(RedisHealth.Setting, value: String)
         /// The records of before are gone.
         case wiped
+        /// Nothing is sent under new keys: the store does not say that it has kept the records of before, as on a first start.
+        case notAdopted
+        /// What was wiped is in use again.
+        case adopted
+        /// The server's clock went another way than time does.
+        case clockJumped(by: Duration)
     }
 
     private static let redirectionLimit = 5
@@ -29,12 +35,23 @@ public final class RedisServer: IdempotencyServer {
     public var onAvailable: (() -> Void)?
     /// Looks at the server's own settings, if anybody does.
     var watch: RedisWatch?
+    /// Shared by the event loops of a process.
+    let health: RedisHealth
+    private var ticks: RepeatedTask?
 
-    /// - Parameter clientName: shown by `CLIENT LIST`.
+    /// What is known of servers is looked at this often.
+    private static let lookInterval = TimeAmount.seconds(1)
+
+    /// - Parameters:
+    ///   - clientName: shown by `CLIENT LIST`.
+    ///   - health: what is found out about the store; one for all event loops.
+    ///   - unixMilliseconds: the time of day.
     public init(
         _ configuration: RedisConfiguration, clientName: String, eventLoop: any EventLoop,
+        health: RedisHealth = RedisHealth(), unixMilliseconds: @escaping () -> Int,
         onEvent: @escaping @Sendable (Event) -> Void = { _ in }
     ) throws {
+        self.health = health
         self.configuration = configuration
         self.eventLoop = eventLoop
         self.onEvent = onEvent
@@ -42,27 +59,53 @@ public final class RedisServer: IdempotencyServer {
         let connector = RedisConnector(
             configuration: configuration, tls: try configuration.tls.map(RedisTLS.init), clientName: clientName,
             eventLoop: eventLoop)
+        let epochs = EpochKeeper(
+            configuration, health: health, unixMilliseconds: unixMilliseconds, onEvent: { onEvent($0) })
         let onReady: (RedisNode) -> Void = { [weak self] _ in self?.available() }
         let onLost: (RedisNode, String) -> Void = { _, reason in onEvent(.lost(reason: reason)) }
         switch configuration.topology {
         case .standalone:
-            let addresses = FixedAddresses(configuration.addresses)
-            topology = SingleServer(connector, resolve: addresses.resolve, onReady: onReady, onLost: onLost)
+            topology = SingleServer(connector, epochs: epochs, keys: keys, onReady: onReady, onLost: onLost)
         case .sentinel(let master, _):
-            let sentinels = SentinelResolver(connector, master: master)
-            topology = SingleServer(connector, resolve: sentinels.resolve, onReady: onReady, onLost: onLost)
+            topology = SentinelServer(
+                connector, master: master, epochs: epochs, keys: keys, onReady: onReady, onLost: onLost)
         case .cluster:
-            topology = RedisCluster(connector, onReady: onReady, onLost: onLost)
+            topology = RedisCluster(connector, epochs: epochs, keys: keys, onReady: onReady, onLost: onLost)
         }
     }
 
     /// Connects, and goes on doing so whenever the connection is lost.
-    public func start() { topology?.start() }
+    public func start() {
+        topology?.start()
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        ticks = eventLoop.scheduleRepeatedTask(initialDelay: Self.lookInterval, delay: Self.lookInterval) { _ in
+            bound.value.look()
+        }
+    }
 
-    public func shutDown() { topology?.shutDown() }
+    public func shutDown() {
+        ticks?.cancel()
+        ticks = nil
+        topology?.shutDown()
+    }
+
+    private func look() {
+        topology?.look()
+        // One event loop looks for all, unless something is amiss.
+        if watch != nil || health.current.isHeld { for node in topology?.nodes ?? [] { node.lookAtEpoch() } }
+        watch?.lookAtClocks()
+    }
 
     /// Whether every record can be reached.
     public var isUp: Bool { topology?.isUp == true }
+
+    /// Whether every server is reached and vouches for its records.
+    public var isSound: Bool {
+        isUp
+            && topology?.nodes.allSatisfy { node in
+                node.epochKey.flatMap { health.epochs.known($0) }?.isSound ?? keys.shareOneSlot
+            } == true
+    }
 
     private func available() {
         onEvent(.available)
@@ -97,6 +140,7 @@ public final class RedisServer: IdempotencyServer {
         switch ClaimReading(reply, to: claim) {
         case .outcome(let outcome): completion(.success(outcome))
         case .askByScript: claimByScript(claim, completion)
+        case .replace(let recorded): claimByScript(claim, replacing: recorded, completion)
         case .unreadable:
             onEvent(.refused("what is under the key of a record is no record"))
             completion(.failure(.notDone))
@@ -104,9 +148,10 @@ public final class RedisServer: IdempotencyServer {
     }
 
     private func claimByScript(
-        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+        _ claim: IdempotencyClaim, replacing recorded: RequestFingerprint? = nil,
+        _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
     ) {
-        run(.claimByScript(claim)) { [self] result in
+        run(.claimByScript(claim, replacing: recorded)) { [self] result in
             switch result {
             case .failure(let failure): completion(.failure(failure.forRecord))
             case .success(let reply): claimed(claim, reply, completion)
@@ -169,6 +214,7 @@ public final class RedisServer: IdempotencyServer {
             case .failure(.notSent): completion(.failure(.failed(.notDone)))
             case .failure(.undecided): completion(.failure(.failed(.undecided)))
             case .failure(.notReplicated): completion(.failure(.failed(.notReplicated)))
+            case .failure(.forgotten): completion(.failure(.failed(.forgotten)))
             case .success(.error(let text)):
                 refused(text, request, at: node, until: deadline, hops: hops, completion)
             case .success(let reply): completion(.success(reply))

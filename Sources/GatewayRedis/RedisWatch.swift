@@ -1,16 +1,18 @@
 import GatewayCore
 import NIOCore
 
-/// Looks at a server whenever it has become available and every minute: do its settings keep records, and does it still
-/// have those of before? Bound to its event loop.
+/// Looks at the servers whenever one has become available and every minute: do their settings keep records? And every second: does
+/// their clock go as time does? Bound to its event loop.
 final class RedisWatch {
     private static let pause = Duration.seconds(60)
+    /// A clock that differs from ours by so much more or less than before has jumped.
+    private static let tolerance = Duration.seconds(2)
 
     private weak var server: RedisServer?
     private let health: RedisHealth
     private var timer: Scheduled<Void>?
-    /// The value of the epoch key, as last seen. It has no expiry, so only a wipe takes it away.
-    private var epoch: String?
+    /// Of each address, how far its clock is ahead of ours, which never jumps.
+    private var offsets: [RedisConfiguration.Address: Duration] = [:]
 
     init(_ server: RedisServer, health: RedisHealth) {
         self.server = server
@@ -23,54 +25,58 @@ final class RedisWatch {
         timer = server.eventLoop.assumeIsolated().scheduleTask(deadline: server.eventLoop.now + Self.pause) {
             self.look()
         }
-        lookForEpoch(server)
         for node in server.topology?.nodes ?? [] { lookAtSettings(of: node, server) }
     }
 
-    // MARK: Epoch
+    // MARK: Clocks
 
-    private func lookForEpoch(_ server: RedisServer) {
-        let key = server.keys.epoch
-        let fresh = String(UInt64.random(in: .min ... .max), radix: 16)
-        server.run(.plain(["SET", key, fresh, "NX"], key: key)) { [self] result in
-            guard case .success = result else { return }
-            server.run(.plain(["GET", key], key: key)) { [self] result in
-                guard case .success(let reply) = result, let found = reply.text else { return }
-                if let epoch, epoch != found {
-                    health.noteWipe()
-                    server.onEvent(.wiped)
-                }
-                epoch = found
+    func lookAtClocks() {
+        guard let server else { return }
+        for node in server.topology?.nodes ?? [] {
+            let asked = server.eventLoop.now
+            node.send(RedisRequest(.plain(["TIME"]))) { [self] result in
+                guard case .success(.array(let elements)) = result, elements.count == 2,
+                    let seconds = elements[0].text.flatMap({ Int64($0) }),
+                    let microseconds = elements[1].text.flatMap({ Int64($0) })
+                else { return }
+                let now = Duration.seconds(seconds) + .microseconds(microseconds)
+                note(now - Duration(from: .uptimeNanoseconds(0), to: asked), of: node, server)
             }
         }
+    }
+
+    private func note(_ offset: Duration, of node: RedisNode, _ server: RedisServer) {
+        let before = node.address.flatMap { offsets.updateValue(offset, forKey: $0) }
+        guard let before else { return }
+        let jump = offset - before
+        guard jump > Self.tolerance || jump < .zero - Self.tolerance else { return }
+        health.noteClockJump()
+        server.onEvent(.clockJumped(by: jump))
     }
 
     // MARK: Settings
 
     private func lookAtSettings(of node: RedisNode, _ server: RedisServer) {
-        let waitReplicas = server.configuration.waitReplicas
+        let wanted = node.waitReplicas
+        if case .count(let count) = server.configuration.waitReplicas, let known = server.topology?.replicas {
+            note(.waitReplicas, isSafe: count >= known, value: "\(count) of \(known)")
+        }
         node.send(RedisRequest(.plain(["INFO"]))) { [self] result in
             guard case .success(let reply) = result, let text = reply.text else { return }
             let information = ServerInformation(text)
             if let policy = information["maxmemory_policy"] {
                 note(.maxmemoryPolicy, isSafe: policy == "noeviction", value: policy)
             }
-            if waitReplicas > 0, let replicas = information["connected_slaves"] {
-                note(.replicas, isSafe: Int(replicas) ?? 0 >= waitReplicas, value: replicas)
+            if wanted > 0, let replicas = information["connected_slaves"] {
+                note(.replicas, isSafe: Int(replicas) ?? 0 >= wanted, value: replicas)
             }
-            lookAtPersistence(
-                of: node, hasAppendOnlyFile: information["aof_enabled"] == "1", isReplicated: waitReplicas > 0)
-        }
-    }
-
-    private func lookAtPersistence(of node: RedisNode, hasAppendOnlyFile: Bool, isReplicated: Bool) {
-        guard !hasAppendOnlyFile else {
-            note(.persistence, isSafe: true, value: "appendonly")
-            guard !isReplicated else { return }
-            return read("appendfsync", of: node) { self.note(.appendfsync, isSafe: $0 == "always", value: $0) }
-        }
-        read("save", of: node) {
-            self.note(.persistence, isSafe: !$0.isEmpty, value: $0.isEmpty ? "neither appendonly nor save" : $0)
+            let hasAppendOnlyFile = information["aof_enabled"] == "1"
+            note(
+                .persistence, isSafe: hasAppendOnlyFile, value: hasAppendOnlyFile ? "appendonly" : "no append-only file"
+            )
+            if hasAppendOnlyFile {
+                read("appendfsync", of: node) { self.note(.appendfsync, isSafe: $0 == "always", value: $0) }
+            }
         }
     }
 
@@ -89,7 +95,7 @@ final class RedisWatch {
 
 extension RedisServer {
     /// Has this server's settings looked at from now on. One event loop of a gateway does it for all.
-    public func watch(_ health: RedisHealth) {
+    public func startWatching() {
         watch = RedisWatch(self, health: health)
     }
 }

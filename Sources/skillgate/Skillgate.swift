@@ -6,7 +6,9 @@ struct Skillgate: AsyncParsableCommand {
         commandName: "skillgate",
         abstract: "A stateless multi-region gateway for the Alexa Skill Messaging API.",
         version: "\(Build.version) (\(Build.revision), Swift \(Build.swift))",
-        subcommands: [Serve.self, Check.self, Key.self, DoctorCommand.self, Send.self, Simulate.self, Demo.self]
+        subcommands: [
+            Serve.self, Check.self, Key.self, DoctorCommand.self, Records.self, Send.self, Simulate.self, Demo.self,
+        ]
     )
 
     static func main() async {

@@ -100,6 +100,107 @@ import Testing
         }
     }
 
+    @Test func `a wipe that nobody restarted for is noticed within a second or two`() async throws {
+        let server = try RedisProcess.plain()
+        let health = RedisHealth()
+        try await with(server, health: health) { store in
+            try server.command("FLUSHALL")
+            try await until { health.current.wipes == 1 }
+            // By another event loop's claim, too, and still once.
+            try server.command("FLUSHALL")
+            #expect(try await store.claim(claim(1)) == .owned)
+            try await until { health.current.wipes == 2 }
+        }
+    }
+
+    @Test func `told to hold, nothing is sent that a wiped store may have forgotten`() async throws {
+        let server = try RedisProcess.plain()
+        let health = RedisHealth()
+        let hold: (inout RedisConfiguration) -> Void = {
+            $0.onStoreWiped = .hold
+            $0.retention = .seconds(3600)
+        }
+        try await RedisShape.with(server) { server in
+            // What has made an epoch before is no first start.
+            try server.command("SET", "skillgate:epoch", "made")
+            var configuration = RedisConfiguration(addresses: [.init(host: "127.0.0.1", port: server.port)])
+            hold(&configuration)
+            try await with(configuration, health: health) { store in
+                #expect(try await store.claim(claim(1)) == .owned)
+                try await store.settle(claim(1), .accepted(Self.accepted))
+                try server.command("FLUSHALL")
+                #expect(try await store.claim(claim(1, owner: 2)) == .storeUnavailable)
+                #expect(try await store.claim(claim(2)) == .storeUnavailable)
+                try await until { health.current.wipes == 1 && health.current.isHeld }
+                // What is known since then is answered, and nobody's claim stays behind.
+                try await store.settle(claim(3), .accepted(Self.accepted))
+                #expect(try await store.claim(claim(3, owner: 2)) == .accepted(Self.accepted))
+                try await until { try await store.statistics.backlog == 0 }
+                #expect(try await store.report(claim(2).scope) == KeyReport(.absent))
+                // Every other gateway holds, too, for as long.
+                let other = RedisHealth()
+                try await with(configuration, health: other) { (store: StoreOnLoop) async throws in
+                    #expect(try await store.claim(claim(2)) == .storeUnavailable)
+                    #expect(other.current.isHeld)
+                }
+                try server.command("SET", "skillgate:epoch", "an operator's word")
+                try await until { try await store.claim(claim(2)) == .owned }
+                try await until { !health.current.isHeld }
+                #expect(health.current.wipes == 1)
+            }
+        }
+    }
+
+    @Test func `told to hold, a store that is found empty is not trusted before somebody says so`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server, change: { $0.onStoreWiped = .hold }) { (store: StoreOnLoop) async throws in
+            #expect(try await store.claim(claim(1)) == .storeUnavailable)
+            #expect(store.events.all.contains { if case .notAdopted = $0 { true } else { false } })
+        }
+    }
+
+    @Test func `a node of a cluster that is wiped is noticed, whichever it is`() async throws {
+        try await RedisClusterBed.run { bed in
+            let health = RedisHealth()
+            try await with(bed.configuration, health: health) { store in
+                for (number, node) in bed.nodes.enumerated() {
+                    // Each node has a key of its own that tells.
+                    try await until { try node.command("KEYS", "skillgate:*epoch").contains("epoch") }
+                    try node.command("FLUSHALL")
+                    try await until { health.current.wipes == number + 1 }
+                }
+            }
+        }
+    }
+
+    @Test func `a server's clock that jumps is noticed, and its replies do not become waits of hours`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server) { store in
+            let key = "skillgate:AAAAAAAAAAEAAAAAAAAAAgAAAAAAAAADAAAAAAAAAAQ"
+            #expect(try await store.claim(claim(1)) == .owned)
+            // As if the clock had gone back by two hours since.
+            try server.command("PEXPIRE", key, "7800000")
+            guard case .inFlight(let left) = try await store.claim(claim(1, owner: 2)) else {
+                Issue.record("it was given away")
+                return
+            }
+            #expect(left <= .seconds(60))
+        }
+    }
+
+    @Test func `a slow server is waited for: a late reply ends nothing`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server, change: { $0.commandTimeout = .milliseconds(200) }) { store in
+            let before = store.events.all.count
+            // No command is answered for longer than one may take, and less than a dead connection does.
+            try server.command("CLIENT", "PAUSE", "300")
+            #expect(try await store.claim(claim(1)) == .storeUnavailable)
+            try await until { try await store.statistics.backlog == 0 }
+            #expect(try await store.claim(claim(1, owner: 2)) == .owned)
+            #expect(store.events.all.count == before, "\(store.events.all)")
+        }
+    }
+
     @Test func `the server's settings are looked at`() async throws {
         let careless = RedisHealth()
         try await with(
@@ -125,6 +226,45 @@ import Testing
                 Issue.record("a record was forgotten")
                 return
             }
+            // What became of a message finds room.
+            #expect(try await store.settle(claim(1), .accepted(Self.accepted)) == .confirmed)
+            #expect(try await store.claim(claim(1, owner: 2)) == .accepted(Self.accepted))
+        }
+    }
+
+    @Test func `full: an outcome that is unknown is kept, too`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server) { store in
+            #expect(try await store.claim(claim(1)) == .owned)
+            try server.command("CONFIG", "SET", "maxmemory", "1")
+            #expect(try await store.settle(claim(1), .unknown) == .confirmed)
+            #expect(try await store.claim(claim(1, owner: 2)) == .unknown)
+        }
+    }
+
+    @Test func `what a resend was refused with is told to those who wait on other replicas`() async throws {
+        let server = try RedisProcess.plain()
+        try await with(server) { store in
+            let other = try await StoreOnLoop(
+                RedisConfiguration(addresses: [.init(host: "127.0.0.1", port: server.port)]),
+                on: MultiThreadedEventLoopGroup.singleton.next())
+            try await other.untilUp()
+            #expect(try await store.claim(claim(1)) == .owned)
+            try await store.settle(claim(1), .unknown)
+            var resend = claim(1, owner: 2)
+            resend.consent = true
+            #expect(try await store.claim(resend) == .owned)
+            var second = claim(1, owner: 3)
+            second.consent = true
+            guard case .inFlight = try await other.claim(second) else {
+                Issue.record("two resends at once")
+                return
+            }
+            async let answer = other.answer(second)
+            try await store.settle(resend, .refused(status: 429))
+            #expect(try await answer?.status == 429)
+            #expect(try await other.claim(claim(1, owner: 4)) == .unknown)
+            try await other.close()
         }
     }
 
@@ -207,10 +347,40 @@ import Testing
         }
     }
 
+    @Test func `a master that the Sentinels have left is left, though it answers`() async throws {
+        try await SentinelBed.run { bed in
+            try await with(bed.configuration) { store in
+                try await until { try await store.claim(claim(1)) == .owned }
+                // Two of three watch another master from now on; the old one knows nothing of it.
+                let other = try RedisProcess.plain()
+                try await RedisShape.with(other) { other in
+                    for sentinel in bed.sentinels.prefix(2) {
+                        try sentinel.command("SENTINEL", "REMOVE", "records")
+                        try sentinel.command("SENTINEL", "MONITOR", "records", "127.0.0.1", String(other.port), "2")
+                    }
+                    try await until { try other.command("KEYS", "*").contains("skillgate:epoch") }
+                    try await until { try await store.claim(claim(2)) == .owned }
+                    #expect(store.events.all.contains { "\($0)".contains("name another master") })
+                }
+            }
+        }
+    }
+
+    @Test func `a master that no majority of the Sentinels confirms is not written to`() async throws {
+        try await SentinelBed.run { bed in
+            try await with(bed.configuration) { store in
+                try await until { try await store.claim(claim(1)) == .owned }
+                for sentinel in bed.sentinels.prefix(2) { await sentinel.kill() }
+                try await until { try await store.claim(claim(2)) == .storeUnavailable }
+                #expect(store.events.all.contains { "\($0)".contains("no majority of the Sentinels") })
+            }
+        }
+    }
+
     @Test func `failed over by Sentinel, records and service go on at the new master`() async throws {
         try await SentinelBed.run { bed in
             var configuration = bed.configuration
-            configuration.waitReplicas = 1
+            configuration.waitReplicas = .all
             try await with(configuration) { store in
                 try await until { try await store.claim(claim(1)) == .owned }
                 try await until {

@@ -29,6 +29,7 @@ struct StoreContract {
         try await finalAnswers()
         try await releaseAndDoubt()
         try await leaseAndConsent()
+        try await replacedKey()
         try await retention()
         try await waiting()
         try await manyAtOnce()
@@ -47,9 +48,34 @@ struct StoreContract {
             }
             #expect(left > .seconds(10) && left <= .seconds(20))
         }
+        // The same message, and another one, under a fingerprint key that was replaced meanwhile, and one that is not known.
+        let replaced: UInt64 = 7 << 48
+        var same = claim(scope, owner: 4, fingerprint: RequestFingerprint(words: (replaced | 9, 9)))
+        #expect(try await other.claim(same) == .indistinct)
+        same.otherFingerprints = [Self.fingerprint]
+        guard case .inFlight = try await other.claim(same) else {
+            Issue.record("a message is not known again under another key")
+            return
+        }
+        same.otherFingerprints = [RequestFingerprint(words: (8, 9))]
+        #expect(try await other.claim(same) == .mismatched)
         let foreign = RequestFingerprint(words: (11, 13))
         #expect(try await other.claim(claim(scope, owner: 4, fingerprint: foreign)) == .mismatched)
         #expect(try await other.claim(claim(scope, owner: 4, fingerprint: foreign, consent: true)) == .mismatched)
+    }
+
+    /// With consent, what was in doubt under one fingerprint key is sent under another, and settled.
+    private func replacedKey() async throws {
+        let scope = scope()
+        #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
+        try await one.settle(claim(scope, owner: 1), .unknown)
+        var resend = claim(scope, owner: 2, fingerprint: .init(words: (7 << 48, 9)), consent: true)
+        resend.otherFingerprints = [Self.fingerprint]
+        #expect(try await other.claim(resend) == .owned)
+        let answer = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(1, 2))
+        try await other.settle(resend, .accepted(answer))
+        resend.owner.number = 3
+        #expect(try await one.claim(resend) == .accepted(answer))
     }
 
     private func finalAnswers() async throws {

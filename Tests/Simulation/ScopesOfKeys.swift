@@ -43,7 +43,7 @@ final class ScopesOfKeys: Sendable {
 
         func settle(
             _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
-        ) -> Eventual<Void> { .now(()) }
+        ) -> Eventual<SettlementReply> { .now(.confirmed) }
 
         func answerOfAttemptInFlight(
             _ claim: IdempotencyClaim, on eventLoop: any EventLoop

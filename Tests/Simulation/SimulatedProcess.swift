@@ -63,7 +63,8 @@ final class SimulatedProcess {
         configuration.limits.deadline = deadline
         configuration.discovery = .probe
         return MessageForwarder(
-            configuration, store: store, pools: ByRegion { _ in pool }, fingerprintKey: fingerprintKey,
+            configuration, store: store, pools: ByRegion { _ in pool },
+            fingerprintKeys: FingerprintKeys(fingerprintKey),
             eventLoop: loop, origin: origin,
             wallClock: { UnixTimestamp(seconds: 1_795_497_192, nanoseconds: 0) })
     }

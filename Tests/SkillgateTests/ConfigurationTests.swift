@@ -66,10 +66,63 @@ import Testing
         #expect(redis.topology == .sentinel(master: "m", .init(password: "orders-0123456789abcdef")))
         #expect(redis.tls != nil && redis.keyPrefix == "{g}" && redis.waitReplicas == 2)
         #expect(configuration.idempotency.onStoreUnavailable == .forward)
-        #expect(configuration.idempotency.fingerprintKey == "s")
+        #expect(configuration.idempotency.fingerprintKeys == ["s"])
+        #expect(configuration.warnings.map(\.description).contains { $0.contains("`waitReplicas` is a number") })
         let database = try read(Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h/7'}}")
         #expect(database.idempotency.redis?.database == 7 && database.idempotency.redis?.tls == nil)
         #expect(try read(Self.minimal + "idempotency: {redis: {url: 'redis://h'}}").idempotency.redis == nil)
+    }
+
+    @Test func `behind a failover every replica is waited for, unless somebody says otherwise`() throws {
+        func redis(_ members: String) throws -> RedisConfiguration? {
+            let configuration = try read(
+                Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h'\(members)}}")
+            #expect(configuration.warnings.isEmpty)
+            return configuration.idempotency.redis
+        }
+        #expect(try redis("")?.waitReplicas == 0 && redis("")?.onStoreWiped == .serve)
+        #expect(try redis(", waitReplicas: all, onStoreWiped: hold")?.waitReplicas == .all)
+        #expect(try redis(", waitReplicas: 1")?.waitReplicas == 1)
+        #expect(try redis(", cluster: true")?.waitReplicas == .all)
+        #expect(try redis(", sentinel: {master: m}")?.waitReplicas == .all)
+        #expect(
+            problems(Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h', waitReplicas: most}}")[0]
+                .contains("is `most`; expected `all`, or an integer from 0 to 10"))
+    }
+
+    @Test func `fingerprint keys that replace one another are a list, the one in use first`() throws {
+        let keys = "idempotency: {fingerprintKeys: [{env: KEY}, {env: SECRET}]}"
+        #expect(try read(Self.minimal + keys).idempotency.fingerprintKeys == ["orders-0123456789abcdef", "s"])
+        #expect(
+            problems(Self.minimal + "idempotency: {fingerprintKey: {env: SECRET}, fingerprintKeys: [{env: KEY}]}")
+                .contains { $0.contains("both given") })
+    }
+
+    @Test func `an id outlives a name, and belongs to one`() throws {
+        let renamed = Self.minimal.replacingOccurrences(of: "name: orders", with: "name: shop")
+            .replacingOccurrences(of: "name: weather", with: "name: forecast")
+            .replacingOccurrences(of: "[weather]", with: "[forecast]")
+        let (old, forgetful) = (try read(Self.minimal), try read(renamed))
+        #expect(forgetful.renamings(since: old).count == 2)
+        #expect(forgetful.renamings(since: old)[0].contains("expected `id: orders`"))
+        let mindful = try read(
+            renamed.replacingOccurrences(of: "name: shop", with: "name: shop, id: orders")
+                .replacingOccurrences(of: "name: forecast", with: "name: forecast, id: weather"))
+        #expect(mindful.renamings(since: old).isEmpty)
+        #expect(mindful.callers[0].recordID == "orders" && mindful.skills[0].recordID == "weather")
+        #expect(
+            problems(
+                Self.minimal.replacingOccurrences(
+                    of: "callers: [",
+                    with: "callers: [{name: a, id: orders, apiKeys: [{env: OTHER}], skills: [weather]}, "),
+                ["OTHER": "another-0123456789abcdef"]
+            ).contains { $0.contains("the id `orders` is taken") })
+        #expect(
+            problems(
+                Self.minimal.replacingOccurrences(
+                    of: "skills: [{",
+                    with: "skills: [{name: a, id: weather, clientID: c, clientSecret: {env: SECRET}}, {")
+            ).contains { $0.contains("the id `weather` is taken") })
     }
 
     @Test(arguments: [

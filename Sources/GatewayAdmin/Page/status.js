@@ -163,14 +163,15 @@ function show(report) {
   ]));
 }
 
-function store({kind, up, records, retention, backlog}) {
+function store({kind, up, records, retention, backlog, problems}) {
   const parts = [kind === 'redis' ? 'Redis' : 'Memory of this process', up ? 'reachable' : 'NOT reachable'];
   if (records !== undefined && records !== null) parts.push(`${decimal(records)} records here`);
   parts.push(`accepted messages remembered for ${duration(retention)}`);
   if (backlog) parts.push(`${decimal(backlog)} outcomes not confirmed yet`);
+  parts.push(...problems);
   const text = element('store');
   text.textContent = parts.join(', ');
-  text.className = up ? '' : 'bad';
+  text.className = !up ? 'bad' : problems.length > 0 ? 'warn' : '';
 }
 
 // MARK: Time

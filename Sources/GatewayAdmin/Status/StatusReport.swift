@@ -72,8 +72,11 @@ public struct StatusReport: Encodable, Sendable {
         public var retention: Double
         /// Outcomes that Redis has not confirmed.
         public var backlog: Int?
+        /// What keeps it from holding what it promises.
+        public var problems: [String]
 
-        public init(kind: String, up: Bool, records: Int?, retention: Double, backlog: Int?) {
+        public init(kind: String, up: Bool, records: Int?, retention: Double, backlog: Int?, problems: [String] = []) {
+            self.problems = problems
             self.kind = kind
             self.up = up
             self.records = records

@@ -12,6 +12,8 @@ public final class Caller: Sendable {
     /// Its place among the names that metrics are labelled with, which outlive a configuration.
     public let label: Int
     public let name: String
+    /// What idempotency records know it by: renamed, it keeps its keys.
+    public let recordID: String
     /// The skills it may send for, by their place in the configuration.
     public let skills: [Int]
     public let regions: Set<Region>
@@ -22,13 +24,15 @@ public final class Caller: Sendable {
     let usage: CallerUsage
 
     public init(
-        index: Int, label: Int? = nil, name: String, skills: [Int], regions: Set<Region> = Set(Region.allCases),
+        index: Int, label: Int? = nil, name: String, recordID: String? = nil, skills: [Int],
+        regions: Set<Region> = Set(Region.allCases),
         requiresIdempotencyKey: Bool = false, unknownOutcome: UnknownOutcome = .hold,
         limits: CallerLimits = CallerLimits(), usage: CallerUsage = CallerUsage()
     ) {
         self.index = index
         self.label = label ?? index
         self.name = name
+        self.recordID = recordID ?? name
         self.skills = skills
         self.regions = regions
         self.requiresIdempotencyKey = requiresIdempotencyKey
@@ -45,19 +49,23 @@ public final class Skill: Sendable {
     /// Its place among the names that metrics are labelled with, which outlive a configuration.
     public let label: Int
     public let name: String
+    /// What idempotency records know it by: renamed, it keeps its keys.
+    public let recordID: String
     public let defaultRegion: Region?
     public let tokens: TokenCache
     /// Shared with the same skill of the configurations before and after this one.
     let users: SkillUsers
 
     public init(
-        index: Int, label: Int? = nil, name: String, defaultRegion: Region?, tokens: TokenCache,
+        index: Int, label: Int? = nil, name: String, recordID: String? = nil, defaultRegion: Region?,
+        tokens: TokenCache,
         users: SkillUsers? = nil
     ) {
         self.users = users ?? UserRegions().users(of: name)
         self.index = index
         self.label = label ?? index
         self.name = name
+        self.recordID = recordID ?? name
         self.defaultRegion = defaultRegion
         self.tokens = tokens
     }

@@ -14,13 +14,22 @@ public struct Answer: Equatable, Sendable {
     /// Who said it; a label of the metrics.
     public enum Source: String, CaseIterable, Sendable { case upstream, gateway, replay }
 
+    /// What became of the record of a message's key, where it is not as it should be.
+    public enum Deduplication: String, Sendable {
+        /// Other replicas do not know of this message: their shared store could not be reached.
+        case replica
+        /// The shared store has not confirmed yet that the message was accepted; until it does, a retry may be answered as one
+        /// whose outcome is unknown. It is not sent in any case.
+        case pending
+    }
+
     public var content: Content
     /// The region the message was for, once that was settled.
     public var region: Region?
     /// The answer of an earlier or concurrent request with the same idempotency key.
     public var isReplay: Bool
-    /// Other replicas do not know of this message: their shared store could not be reached.
-    public var isDeduplicatedLocally = false
+    /// What a caller should know of the record of its key; nil: it is where it should be.
+    public var deduplication: Deduplication?
 
     public init(_ content: Content, region: Region?, isReplay: Bool = false) {
         self.content = content

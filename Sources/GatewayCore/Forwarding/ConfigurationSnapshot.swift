@@ -27,7 +27,7 @@ final class ConfigurationSnapshot {
         self.configuration = configuration
         times = Times(configuration)
         scopePrefixes = configuration.callers.callers.map { caller in
-            configuration.skills.map { Self.scopePrefix(caller: caller.name, skill: $0.name) }
+            configuration.skills.map { Self.scopePrefix(caller: caller.recordID, skill: $0.recordID) }
         }
     }
 
@@ -36,12 +36,12 @@ final class ConfigurationSnapshot {
         scopePrefixes[caller.index][skill.index]
     }
 
-    /// Lengths first, so that no two pairs of names share a prefix.
+    /// Lengths first, so that no two pairs share a prefix.
     private static func scopePrefix(caller: String, skill: String) -> [UInt8] {
         var prefix: [UInt8] = []
-        for name in [caller, skill] {
-            withUnsafeBytes(of: UInt32(clamping: name.utf8.count).bigEndian) { prefix.append(contentsOf: $0) }
-            prefix.append(contentsOf: name.utf8)
+        for id in [caller, skill] {
+            withUnsafeBytes(of: UInt32(clamping: id.utf8.count).bigEndian) { prefix.append(contentsOf: $0) }
+            prefix.append(contentsOf: id.utf8)
         }
         return prefix
     }

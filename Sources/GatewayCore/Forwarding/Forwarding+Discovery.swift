@@ -38,7 +38,7 @@ extension Forwarding {
                 message.skill.users.leave(message.user, now: forwarder.eventLoop.now)
             }
         }
-        settle(.released, .upstream(answer))
+        settle(.refused(status: answer.status), .upstream(answer))
     }
 
     /// Amazon accepted the message: the user lives there, and the token is good.

@@ -27,7 +27,7 @@ final class Forwarding {
     private var claimedAt: NIODeadline?
     private(set) var token: AccessToken?
     /// The shared store cannot be reached, and the configuration says to send all the same.
-    private var isDeduplicatedLocally = false
+    private var deduplication: Answer.Deduplication?
     /// Once a message.
     private var isTokenRenewed = false
     /// Times this message was written to a socket.
@@ -203,14 +203,17 @@ final class Forwarding {
     /// The same for every try of this request.
     private func claim(_ message: Message, _ key: IdempotencyKey) -> IdempotencyClaim {
         if let claim { return claim }
+        let (fingerprint, others) = forwarder.hasher.fingerprints(
+            key: key, user: message.user, content: request.content)
         let claim = IdempotencyClaim(
             scope: forwarder.hasher.scope(prefix: snapshot.scopePrefix(message.caller, message.skill), key: key),
-            fingerprint: forwarder.hasher.fingerprint(key: key, user: message.user, content: request.content),
+            fingerprint: fingerprint,
             owner: forwarder.nextAttempt(),
             lease: snapshot.times.lease,
             retention: snapshot.times.retention,
             consent: message.consent,
-            caller: message.caller.label
+            caller: message.caller.label,
+            otherFingerprints: others
         )
         self.claim = claim
         return claim
@@ -218,7 +221,7 @@ final class Forwarding {
 
     private func claimed(_ reply: ClaimReply, at time: NIODeadline, holding connection: any UpstreamConnection) {
         forwarder.instruments.claimed(reply)
-        isDeduplicatedLocally = reply.store != forwarder.store.kind
+        deduplication = reply.store == forwarder.store.kind ? nil : .replica
         if reply.outcome == .owned {
             claimedAt = time
             return send(on: connection)
@@ -230,6 +233,7 @@ final class Forwarding {
         case .inFlight(let leaseLeft): awaitConcurrent(leaseLeft: leaseLeft)
         case .unknown: finish(.refusal(.outcomeUnknownEarlier), isReplay: true)
         case .mismatched: finish(.refusal(.idempotencyKeyReused))
+        case .indistinct: finish(.refusal(.idempotencyKeyIndistinct))
         case .storeFull: finish(.refusal(.storeFull))
         case .storeUnavailable: finish(.refusal(.storeUnavailable))
         }
@@ -237,9 +241,11 @@ final class Forwarding {
 
     /// Another request with the same key is being sent: its answer is this one's, too.
     private func awaitConcurrent(leaseLeft: Duration) {
+        // No lease is longer than this, whatever a store's clock has been made to say.
+        let patience = min(leaseLeft, Duration(snapshot.times.lease))
         let inUse = Refusal(
             .idempotencyKeyInUse, "a message with this idempotency key is in flight",
-            retryAfterSeconds: leaseLeft.asRetryAfterSeconds)
+            retryAfterSeconds: patience.asRetryAfterSeconds)
         guard snapshot.configuration.concurrentDuplicates == .wait, let claim else { return finish(.refusal(inUse)) }
         switch forwarder.store.answerOfAttemptInFlight(claim, on: forwarder.eventLoop) {
         case .now(let answer): concurrentEnded(answer)
@@ -320,11 +326,11 @@ final class Forwarding {
         guard let message, let token else { return }
         guard !isTokenRenewed else {
             message.skill.tokens.refusedAgain(on: forwarder.eventLoop)
-            return settle(.released, .upstream(answer))
+            return settle(.refused(status: answer.status), .upstream(answer))
         }
         firstRefusal = answer
         switch message.skill.tokens.renewed(refused: token.generation, on: forwarder.eventLoop) {
-        case nil: settle(.released, .upstream(answer))
+        case nil: settle(.refused(status: answer.status), .upstream(answer))
         case .now(let result): tokenRenewed(result, answer)
         case .later(let future):
             forwarder.eventLoop.wait(for: future, atMost: tokenTimeout) { self.tokenRenewed($0, answer) }
@@ -334,7 +340,7 @@ final class Forwarding {
     private func tokenRenewed(_ result: TokenCache.Obtained?, _ answer: UpstreamAnswer) {
         let now = forwarder.eventLoop.now
         guard let message, case .success(let renewed) = result, renewed.generation != token?.generation, now < deadline
-        else { return settle(.released, .upstream(answer)) }
+        else { return settle(.refused(status: answer.status), .upstream(answer)) }
         token = renewed
         isTokenRenewed = true
         message.startOver()
@@ -345,7 +351,7 @@ final class Forwarding {
 
     /// Nothing of this attempt was sent: the record, if there is one, is free again.
     private func refuseUnsent(_ refusal: Refusal) {
-        if let firstRefusal { return settle(.released, .upstream(firstRefusal)) }
+        if let firstRefusal { return settle(.refused(status: firstRefusal.status), .upstream(firstRefusal)) }
         guard claimedAt == nil else { return settle(.released, .refusal(refusal)) }
         guard let message, let key = message.key else { return finish(.refusal(refusal)) }
         // What cannot be sent now may have been accepted before, or be on its way; its retry is owed that answer.
@@ -358,7 +364,9 @@ final class Forwarding {
     }
 
     private func refuse(_ refusal: Refusal, unless report: KeyReport?, of claim: IdempotencyClaim) {
-        guard let report, report.fingerprint == claim.fingerprint else { return finish(.refusal(refusal)) }
+        guard let report, let recorded = report.fingerprint, claim.difference(from: recorded) == nil else {
+            return finish(.refusal(refusal))
+        }
         switch report.state {
         case .accepted(let answer): finish(.upstream(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
         case .inFlight(let left) where snapshot.configuration.concurrentDuplicates == .wait:
@@ -372,14 +380,19 @@ final class Forwarding {
         guard let claim, claimedAt != nil else { return finish(content) }
         let answer = Answer(content, region: message?.region)
         switch forwarder.store.settle(claim, settlement, answer: answer, on: forwarder.eventLoop) {
-        case .now: finish(content)
-        case .later(let future): future.assumeIsolated().whenComplete { _ in self.finish(content) }
+        case .now(let settled): finish(settled, settlement, content)
+        case .later(let future): future.assumeIsolated().whenSuccess { self.finish($0, settlement, content) }
         }
+    }
+
+    private func finish(_ settled: SettlementReply, _ settlement: Settlement, _ content: Answer.Content) {
+        if settled == .pending, case .accepted = settlement { deduplication = deduplication ?? .pending }
+        finish(content)
     }
 
     private func finish(_ content: Answer.Content, region: Region? = nil, isReplay: Bool = false) {
         var answer = Answer(content, region: region ?? message?.region, isReplay: isReplay)
-        answer.isDeduplicatedLocally = isDeduplicatedLocally
+        answer.deduplication = deduplication
         let duration = forwarder.eventLoop.now - started
         labels.region = answer.region ?? labels.region
         forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)

@@ -1,4 +1,4 @@
-public import Crypto
+import Crypto
 public import NIOCore
 
 /// Forwards the messages of one event loop: what they share while they are under way.
@@ -38,14 +38,14 @@ public final class MessageForwarder: RequestHandler {
     }
 
     /// - Parameters:
-    ///   - fingerprintKey: the same on every replica that shares the store.
+    ///   - fingerprintKeys: the same on every replica that shares the store.
     ///   - origin: of the attempts made here; no other event loop of any replica has the same, ever.
     ///   - failedAttempts: the same for all event loops.
     ///   - wallClock: says when access tokens of callers expire.
     ///   - onProblem: told of each refusal that an operator may want to know of.
     public init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
-        fingerprintKey: SymmetricKey, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
+        fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
         failedAttempts: FailedAttempts = FailedAttempts(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
@@ -64,7 +64,7 @@ public final class MessageForwarder: RequestHandler {
             UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
         }
         sends = TurnQueue(on: eventLoop) { $0.perform() }
-        hasher = IdempotencyHasher(fingerprintKey: fingerprintKey)
+        hasher = IdempotencyHasher(fingerprintKeys)
     }
 
     /// Messages that come from here on are forwarded by `configuration`: other callers, other skills. Endpoints stay.

@@ -31,6 +31,7 @@ public enum Problem: String, CaseIterable, Sendable {
     case idempotencyKeyRequired = "idempotency-key-required"
     case idempotencyKeyReused = "idempotency-key-reused"
     case idempotencyKeyInUse = "idempotency-key-in-use"
+    case idempotencyKeyIndistinct = "idempotency-key-indistinct"
     // The gateway cannot send now; nothing was sent.
     case tokenUnavailable = "token-unavailable"
     case tooManyInFlight = "too-many-in-flight"
@@ -105,6 +106,11 @@ public enum Problem: String, CaseIterable, Sendable {
         case .idempotencyKeyInvalid: malformed(400, "The idempotency key is not valid")
         case .idempotencyKeyRequired: malformed(400, "An idempotency key is required")
         case .idempotencyKeyReused: malformed(422, "The idempotency key was used for another message")
+        case .idempotencyKeyIndistinct:
+            Row(
+                status: 409, type: rawValue,
+                title: "Whether the idempotency key was used for this message is not known",
+                proxyStatusError: "proxy_configuration_error", severity: .warning, resend: .safe)
         case .idempotencyKeyInUse:
             Row(
                 status: 409, type: rawValue, title: "A message with this idempotency key is in flight",

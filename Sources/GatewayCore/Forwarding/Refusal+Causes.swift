@@ -91,6 +91,14 @@ extension Refusal {
             "this idempotency key was used for another message or another user; use a new key")
     }
 
+    static var idempotencyKeyIndistinct: Refusal {
+        Refusal(
+            .idempotencyKeyIndistinct,
+            "this key was used before, and the gateway cannot tell whether for this message: its replicas have different "
+                + "fingerprint keys; nothing was sent, and a new key might send the message twice",
+            retryAfterSeconds: 10)
+    }
+
     static var storeFull: Refusal {
         Refusal(.storeFull, "no further idempotency key can be remembered now", retryAfterSeconds: 1)
     }

@@ -183,7 +183,9 @@ public final class AnswerEncoder: Sendable {
 
     private static func writeIdempotencyFields(_ answer: Answer, to buffer: inout ByteBuffer) {
         if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
-        if answer.isDeduplicatedLocally { buffer.writeStaticString("Gateway-Deduplication: replica\r\n") }
+        if let deduplication = answer.deduplication {
+            writeField("Gateway-Deduplication", deduplication.rawValue, to: &buffer)
+        }
     }
 
     private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {

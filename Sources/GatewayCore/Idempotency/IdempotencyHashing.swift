@@ -1,4 +1,4 @@
-package import Crypto
+import Crypto
 package import NIOCore
 
 /// What a record is found by: SHA-256 over caller, skill and key, so that it has one length, names nobody, and no
@@ -28,7 +28,7 @@ public struct IdempotencyScope: Hashable, Sendable {
     }
 }
 
-/// 16 bytes of HMAC-SHA-256 over idempotency key, userId and canonical message: tells whether a duplicate is the same
+/// Two bytes that name the key, and 14 of HMAC-SHA-256 over idempotency key, userId and canonical message: tells whether a duplicate is the same
 /// message. Keyed, so that a store that leaks does not let anybody test guesses of what was sent.
 public struct RequestFingerprint: Hashable, Sendable {
     public let words: (UInt64, UInt64)
@@ -36,6 +36,9 @@ public struct RequestFingerprint: Hashable, Sendable {
     public init(words: (UInt64, UInt64)) {
         self.words = words
     }
+
+    /// Which key it was made with: fingerprints of two keys say nothing about each other.
+    var key: UInt16 { UInt16(truncatingIfNeeded: words.0 >> 48) }
 
     public static func == (one: RequestFingerprint, other: RequestFingerprint) -> Bool {
         one.words.0 == other.words.0 && one.words.1 == other.words.1
@@ -50,11 +53,14 @@ public struct RequestFingerprint: Hashable, Sendable {
 /// Makes scopes and fingerprints; one an event loop, since it keeps its buffers.
 package struct IdempotencyHasher {
     private let keyed: KeyedHash
+    /// Of keys that were used before, or will be.
+    private let others: [KeyedHash]
     private var canonical = CanonicalMessage()
     private var scopeInput: [UInt8] = []
 
-    package init(fingerprintKey: SymmetricKey) {
-        keyed = KeyedHash(key: fingerprintKey)
+    package init(_ keys: FingerprintKeys) {
+        keyed = KeyedHash(key: keys.first)
+        others = keys.others.map { KeyedHash(key: $0) }
     }
 
     /// - Parameter prefix: caller and skill, length-prefixed (`Skill.scopePrefix`).
@@ -78,7 +84,10 @@ package struct IdempotencyHasher {
     /// - Parameters:
     ///   - key: no store holds it, so that it keys the fingerprint even where no secret does.
     ///   - content: a message that `MessageValidator` has accepted.
-    package mutating func fingerprint(key: IdempotencyKey, user: UserID, content: ByteBuffer) -> RequestFingerprint {
+    /// - Returns: with the first key, and with each of the others.
+    package mutating func fingerprints(
+        key: IdempotencyKey, user: UserID, content: ByteBuffer
+    ) -> (RequestFingerprint, others: [RequestFingerprint]) {
         canonical.removeAll()
         let keyBytes = key.characters.readableBytesUInt8Span
         canonical.append(keyBytes, 0..<keyBytes.count)
@@ -86,10 +95,20 @@ package struct IdempotencyHasher {
         canonical.append(userBytes, 0..<userBytes.count)
         let bytes = content.readableBytesUInt8Span
         _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
-        return canonical.form.withUnsafeBytes { keyed.authenticationCode(for: $0) }.withUnsafeBytes { digest in
-            RequestFingerprint(
+        return canonical.form.withUnsafeBytes { form in
+            // An empty list takes no memory.
+            (RequestFingerprint(of: form, keyed), others.map { RequestFingerprint(of: form, $0) })
+        }
+    }
+}
+
+extension RequestFingerprint {
+    fileprivate init(of form: UnsafeRawBufferPointer, _ keyed: KeyedHash) {
+        self = keyed.authenticationCode(for: form).withUnsafeBytes { digest in
+            let code = digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self)
+            return RequestFingerprint(
                 words: (
-                    digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
+                    code & 0x0000_FFFF_FFFF_FFFF | UInt64(keyed.identifier) << 48,
                     digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
                 ))
         }

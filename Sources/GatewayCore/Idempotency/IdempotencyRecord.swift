@@ -37,13 +37,16 @@ public struct IdempotencyClaim: Equatable, Sendable {
     public var retention: TimeAmount
     /// The caller accepts a possible double (`Idempotency-Resend: ?1`, or `unknownOutcome: resend`).
     public var consent: Bool
+    /// The same with keys that were used before, or will be: a record that was made with one of them is recognised.
+    public var otherFingerprints: [RequestFingerprint]
     /// Whose share of a store the record counts in: the caller's label.
     public var caller: Int
 
     public init(
         scope: IdempotencyScope, fingerprint: RequestFingerprint, owner: AttemptID, lease: TimeAmount,
-        retention: TimeAmount, consent: Bool, caller: Int = 0
+        retention: TimeAmount, consent: Bool, caller: Int = 0, otherFingerprints: [RequestFingerprint] = []
     ) {
+        self.otherFingerprints = otherFingerprints
         self.scope = scope
         self.fingerprint = fingerprint
         self.owner = owner
@@ -51,6 +54,15 @@ public struct IdempotencyClaim: Equatable, Sendable {
         self.retention = retention
         self.consent = consent
         self.caller = caller
+    }
+}
+
+extension IdempotencyClaim {
+    /// Why a record of this fingerprint is not one of the same message; nil if it is.
+    public func difference(from recorded: RequestFingerprint) -> ClaimOutcome? {
+        if recorded == fingerprint || otherFingerprints.contains(recorded) { return nil }
+        let isKnown = recorded.key == fingerprint.key || otherFingerprints.contains { $0.key == recorded.key }
+        return isKnown ? .mismatched : .indistinct
     }
 }
 
@@ -65,6 +77,8 @@ public enum ClaimOutcome: Equatable, Sendable {
     case unknown
     /// The key belongs to another message.
     case mismatched
+    /// Whether it does cannot be told: the record was made with a fingerprint key that is not known here.
+    case indistinct
     /// No room for another record, and the configuration says not to make any.
     case storeFull
     /// The store was not reached, or not in time. Nothing is to be sent.
@@ -84,8 +98,11 @@ public struct KeyReport: Equatable, Sendable {
     public var state: State
     /// Of the message the key belongs to; nil for an absent key.
     public var fingerprint: RequestFingerprint?
+    /// Of an unknown outcome: what the last attempt that was made with consent was answered.
+    public var refusedResend: Int?
 
-    public init(_ state: State, _ fingerprint: RequestFingerprint? = nil) {
+    public init(_ state: State, _ fingerprint: RequestFingerprint? = nil, refusedResend: Int? = nil) {
+        self.refusedResend = refusedResend
         self.state = state
         self.fingerprint = fingerprint
     }
@@ -95,8 +112,10 @@ public struct KeyReport: Equatable, Sendable {
 public enum Settlement: Equatable, Sendable {
     case accepted(AcceptedAnswer)
     case unknown
-    /// Proven not accepted: a retry may be sent anew.
+    /// Nothing was sent: a retry may be.
     case released
+    /// Sent, and proven not accepted by an answer of this status: a retry may be sent anew.
+    case refused(status: Int)
 }
 
 /// The record of one idempotency key, and all the rules of what may happen to it.
@@ -145,7 +164,7 @@ public struct IdempotencyRecord: Equatable, Sendable {
             record = held(isResend: false)
             return .owned
         }
-        guard current.fingerprint == claim.fingerprint else { return .mismatched }
+        if let difference = claim.difference(from: current.fingerprint) { return difference }
         switch current.state {
         case .accepted(let answer):
             return .accepted(answer)
@@ -165,7 +184,10 @@ public struct IdempotencyRecord: Equatable, Sendable {
         _ claim: IdempotencyClaim, _ settlement: Settlement, on record: inout IdempotencyRecord?, now: NIODeadline
     ) {
         if let current = record, current.expires > now {
-            guard current.fingerprint == claim.fingerprint else { return }
+            // Whoever holds a record may have found it under another key.
+            var isOwner = false
+            if case .sending(claim.owner, _, _) = current.state { isOwner = true }
+            guard isOwner || current.fingerprint == claim.fingerprint else { return }
         } else {
             record = nil
         }
@@ -178,7 +200,7 @@ public struct IdempotencyRecord: Equatable, Sendable {
         case .unknown:
             guard case .sending(claim.owner, _, _) = record?.state else { return }
             record?.state = .unknown
-        case .released:
+        case .released, .refused:
             guard case .sending(claim.owner, _, let isResend) = record?.state else { return }
             if isResend { record?.state = .unknown } else { record = nil }
         }

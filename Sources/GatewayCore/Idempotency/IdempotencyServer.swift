@@ -8,12 +8,14 @@ public enum IdempotencyServerFailure: Error, Equatable, Sendable {
     case undecided
     /// Done, and not known to as many replicas as it takes to survive a failover.
     case notReplicated
+    /// Done, by a server that has lost the records of before: another attempt may have been made under this key.
+    case forgotten
 
     /// Whether there may be a record now that nobody answers for.
     var mayBeDone: Bool {
         switch self {
         case .notDone, .full: false
-        case .undecided, .notReplicated: true
+        case .undecided, .notReplicated, .forgotten: true
         }
     }
 }

@@ -26,6 +26,13 @@ public struct ClaimReply: Equatable, Sendable {
     }
 }
 
+/// Whether a store has what became of an attempt.
+public enum SettlementReply: Equatable, Sendable {
+    case confirmed
+    /// It could not be reached, and is told again and again in the background.
+    case pending
+}
+
 /// Where idempotency records live, as one event loop sees it.
 ///
 /// `claim` and `settle` are atomic for one record and follow `IdempotencyRecord` to the letter. A record, once made,
@@ -45,7 +52,7 @@ public protocol IdempotencyStore: AnyObject {
     /// - Parameter answer: what the caller of this attempt gets; those who wait for it get the same.
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
-    ) -> Eventual<Void>
+    ) -> Eventual<SettlementReply>
 
     /// For a claim that found another attempt in flight: that attempt's answer, once there is one, or nil once claiming
     /// anew says what became of it. The waiter bounds the wait; an answer after that is dropped.

@@ -7,6 +7,8 @@ import Crypto
 struct KeyedHash {
     private let inner: SHA256
     private let outer: SHA256
+    /// Names the key among others, and tells nothing else of it.
+    private(set) var identifier: UInt16 = 0
 
     init(key: SymmetricKey) {
         let blockBytes = SHA256.blockByteCount
@@ -15,6 +17,9 @@ struct KeyedHash {
         block += Array(repeating: 0, count: blockBytes - block.count)
         inner = Self.hash(startingWith: block.map { $0 ^ 0x36 })
         outer = Self.hash(startingWith: block.map { $0 ^ 0x5C })
+        identifier = Array("which key".utf8).withUnsafeBytes { text in
+            authenticationCode(for: text).withUnsafeBytes { $0.loadUnaligned(as: UInt16.self) }
+        }
     }
 
     private static func hash(startingWith block: [UInt8]) -> SHA256 {

@@ -192,7 +192,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     public func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
-    ) -> Eventual<Void> {
+    ) -> Eventual<SettlementReply> {
         let now = eventLoop.now
         let waiters: [EventLoopPromise<Answer?>]? = shard(claim.scope).state.withLock { state in
             let place = state.table.place(of: claim.scope)
@@ -207,7 +207,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             return state.waiters.isEmpty ? nil : state.waiters.removeValue(forKey: claim.scope)
         }
         for waiter in waiters ?? [] { waiter.succeed(answer) }
-        return .now(())
+        return .now(.confirmed)
     }
 
     public func answerOfAttemptInFlight(

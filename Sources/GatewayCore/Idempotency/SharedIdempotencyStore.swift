@@ -29,6 +29,8 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         public var failures: [Operation: Int] = [:]
         /// Settlements that the server has not confirmed yet.
         public var backlog = 0
+        /// Whether it had no room for a record a short time ago.
+        public var isFull = false
 
         public init() {}
 
@@ -36,6 +38,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         public mutating func add(_ other: Statistics) {
             failures.merge(other.failures, uniquingKeysWith: +)
             backlog += other.backlog
+            isFull = isFull || other.isFull
         }
     }
 
@@ -58,6 +61,8 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     private static let firstPause = Duration.milliseconds(20)
     private static let longestPause = Duration.milliseconds(250)
+    /// A server that had no room is called full for so long.
+    private static let fullFor = TimeAmount.seconds(30)
 
     public let kind: StoreKind
     private let server: any IdempotencyServer
@@ -69,6 +74,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     /// Attempts that the process alone deduplicates, by their number.
     private var ownedLocally: Set<UInt64> = []
     private var failures: [Operation: Int] = [:]
+    private var fullUntil = NIODeadline.distantPast
 
     /// - Parameter random: from 0 up to 1, for jitter.
     public init(
@@ -90,6 +96,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         statistics.failures[.settleAgain] = backlog.failures
         statistics.failures[.settleGivenUp] = backlog.givenUp
         statistics.backlog = backlog.count
+        statistics.isFull = fullUntil > eventLoop.now
         return statistics
     }
 
@@ -108,7 +115,10 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     private func claimFailed(_ claim: IdempotencyClaim, _ failure: IdempotencyServerFailure) -> ClaimReply {
         failures[.claim, default: 0] += 1
-        if failure == .full { return ClaimReply(.storeFull, kind) }
+        if failure == .full {
+            fullUntil = eventLoop.now + Self.fullFor
+            return ClaimReply(.storeFull, kind)
+        }
         if case .forward(let local) = whenUnavailable, case .now(let reply) = local.claim(claim, on: eventLoop) {
             if reply.outcome == .owned {
                 ownedLocally.insert(claim.owner.number)
@@ -130,7 +140,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     public func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
-    ) -> Eventual<Void> {
+    ) -> Eventual<SettlementReply> {
         if !waiting.isEmpty, let waiting = waiting.removeValue(forKey: WaitedFor(claim)) {
             for promise in waiting.promises { promise.succeed(answer) }
         }
@@ -141,13 +151,19 @@ public final class SharedIdempotencyStore: IdempotencyStore {
                 return local.settle(claim, settlement, answer: answer, on: eventLoop)
             }
         }
-        let promise = eventLoop.makePromise(of: Void.self)
+        if case .forward(let local) = whenUnavailable, case .accepted = settlement {
+            // What this process knows it does not forget when the server is away.
+            _ = local.settle(claim, settlement, answer: answer, on: eventLoop)
+        }
+        let promise = eventLoop.makePromise(of: SettlementReply.self)
         server.settle(claim, settlement) { result in
-            if case .failure = result {
+            switch result {
+            case .success: promise.succeed(.confirmed)
+            case .failure:
                 self.failures[.settle, default: 0] += 1
                 self.backlog.add(claim, settlement)
+                promise.succeed(.pending)
             }
-            promise.succeed(())
         }
         return .later(promise.futureResult)
     }
@@ -188,13 +204,20 @@ public final class SharedIdempotencyStore: IdempotencyStore {
                 return self.askLater(key)
             }
             self.waiting[key] = nil
-            var answer: Answer?
-            if case .success(let report) = result, case .accepted(let accepted) = report.state,
-                report.fingerprint == key.fingerprint
-            {
-                answer = Answer(.upstream(UpstreamAnswer(accepted)), region: accepted.region)
-            }
+            let answer = (try? result.get()).flatMap { Self.answer($0, to: key) }
             for promise in waiting.promises { promise.succeed(answer) }
+        }
+    }
+
+    /// What those are told who waited for an attempt that has ended; nil: claiming anew says it.
+    private static func answer(_ report: KeyReport, to key: WaitedFor) -> Answer? {
+        guard report.fingerprint == key.fingerprint else { return nil }
+        switch report.state {
+        case .accepted(let accepted): return Answer(.upstream(UpstreamAnswer(accepted)), region: accepted.region)
+        case .unknown:
+            // It was sent with consent, and refused: one consent is one attempt, however many asked for it at once.
+            return report.refusedResend.map { Answer(.upstream(UpstreamAnswer(status: $0)), region: nil) }
+        case .absent, .inFlight: return nil
         }
     }
 

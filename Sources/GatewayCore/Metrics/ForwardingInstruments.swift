@@ -62,6 +62,7 @@ public struct ForwardingInstruments: Sendable {
         case accepted
         case unknown
         case mismatched
+        case indistinct
         case storeFull = "store_full"
         case storeUnavailable = "store_unavailable"
 
@@ -74,6 +75,7 @@ public struct ForwardingInstruments: Sendable {
             case .mismatched: 4
             case .storeFull: 5
             case .storeUnavailable: 6
+            case .indistinct: 7
             }
         }
 
@@ -85,6 +87,7 @@ public struct ForwardingInstruments: Sendable {
                 case .accepted: .accepted
                 case .unknown: .unknown
                 case .mismatched: .mismatched
+                case .indistinct: .indistinct
                 case .storeFull: .storeFull
                 case .storeUnavailable: .storeUnavailable
                 }

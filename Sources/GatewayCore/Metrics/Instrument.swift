@@ -26,6 +26,8 @@ public enum Instrument: String, CaseIterable, Sendable {
     case idempotencyStoreUp = "skillgate_idempotency_store_up"
     case idempotencyStoreSettingOK = "skillgate_idempotency_store_setting_ok"
     case idempotencyStoreWipes = "skillgate_idempotency_store_wipes_total"
+    case idempotencyStoreHeld = "skillgate_idempotency_store_held"
+    case idempotencyStoreClockJumps = "skillgate_idempotency_store_clock_jumps_total"
     case idempotencyBacklog = "skillgate_idempotency_settlement_backlog"
     case outcomeUnknown = "skillgate_outcome_unknown_total"
     case rejected = "skillgate_rejected_total"
@@ -47,13 +49,14 @@ public enum Instrument: String, CaseIterable, Sendable {
         switch self {
         case .messages, .upstreamAttempts, .regionsLearned, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
             .idempotencyEvictions, .idempotencyCallerEvictions, .connectionsTurnedAway, .idempotencyStoreFailures,
-            .idempotencyStoreWipes, .outcomeUnknown, .rejected,
+            .idempotencyStoreWipes, .idempotencyStoreClockJumps, .outcomeUnknown, .rejected,
             .logLinesDropped, .configurationReloads, .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
         case .messagesInFlight, .upstreamConnections, .upstreamInFlightLimit, .circuitState, .usersGone, .tokenExpiry,
             .idempotencyRecords,
-            .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyBacklog,
+            .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyStoreHeld,
+            .idempotencyBacklog,
             .buildInfo, .configurationLastReloadSuccess, .processResidentMemory, .processVirtualMemory,
             .processOpenFiles, .processMaximumFiles,
             .processStart:
@@ -89,6 +92,10 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyStoreUp: "Whether the shared store can be reached from every event loop."
         case .idempotencyStoreSettingOK: "Whether a setting of the store's server keeps records safe."
         case .idempotencyStoreWipes: "Times the shared store was found to have lost its records."
+        case .idempotencyStoreHeld:
+            "Whether nothing is sent under new keys, since the shared store may have forgotten older ones."
+        case .idempotencyStoreClockJumps:
+            "Times the clock of the shared store's server went another way than time does."
         case .idempotencyBacklog: "Settlements that the shared store has not confirmed yet."
         case .outcomeUnknown: "Messages that were sent and of which nobody knows whether they were accepted."
         case .rejected: "Requests the gateway answered itself, by problem."

@@ -46,6 +46,16 @@ public struct MetricsSnapshot: Sendable {
         /// By name; those that are known.
         public var settings: [(name: String, isSafe: Bool)] = []
         public var wipes = 0
+        public var isHeld = false
+        public var clockJumps = 0
+
+        /// What keeps it from holding what it promises, for people.
+        public var problems: [String] {
+            var problems = settings.filter { !$0.isSafe }.map { "the setting \($0.name) may lose records" }
+            if isHeld { problems.append("it has lost records: nothing is sent under new keys") }
+            if statistics.isFull { problems.append("it is full") }
+            return problems
+        }
 
         public init(isUp: Bool) {
             self.isUp = isUp
@@ -250,6 +260,10 @@ public struct MetricsSnapshot: Sendable {
         }
         page.family(.idempotencyStoreWipes)
         page.sample(.idempotencyStoreWipes, [], store.wipes)
+        page.family(.idempotencyStoreHeld)
+        page.sample(.idempotencyStoreHeld, [], store.isHeld ? 1 : 0)
+        page.family(.idempotencyStoreClockJumps)
+        page.sample(.idempotencyStoreClockJumps, [], store.clockJumps)
         page.family(.idempotencyBacklog)
         page.sample(.idempotencyBacklog, [], store.statistics.backlog)
     }

@@ -10,12 +10,14 @@ enum RedisFailure: Error, Equatable {
     case undecided
     /// Done, and too few replicas have confirmed it.
     case notReplicated
+    /// Done, in a store that has lost the records of before.
+    case forgotten
 }
 
 /// One connection to one server: commands in, replies out in the same order. Bound to its event loop.
 ///
-/// What one turn of the event loop asks goes out in one write. A server that leaves a command without reply for too
-/// long is taken to have stalled: the connection ends, and everything on it with it.
+/// What one turn of the event loop asks goes out in one write. A server from which nothing comes for too long is taken to have
+/// stalled: the connection ends, and everything on it with it.
 final class RedisConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -23,6 +25,8 @@ final class RedisConnection: ChannelInboundHandler {
 
     enum Event {
         case ready(RedisIdentity)
+        /// The key that is looked at behind claims holds something else than it should; nil: nothing.
+        case epochChanged(found: String?)
         /// - Parameter leftUndecided: commands may still be done by the server.
         case closed(reason: String, leftUndecided: Bool)
     }
@@ -35,22 +39,6 @@ final class RedisConnection: ChannelInboundHandler {
         case closed
     }
 
-    private enum Command {
-        case handshake
-        /// Nobody wants its reply: the one to the command behind it says all.
-        case asking
-        case single(Completion)
-        /// Its reply counts once the next `wait` has confirmed it.
-        case replicated(Completion)
-        /// For the first so many of those that are held.
-        case wait(confirms: Int)
-    }
-
-    private struct Pending {
-        var command: Command
-        var deadline: NIODeadline
-    }
-
     private let configuration: RedisConfiguration
     private let keys: RecordKeys
     private let isSecure: Bool
@@ -60,21 +48,23 @@ final class RedisConnection: ChannelInboundHandler {
     private var state = State.connecting
     private var context: ChannelHandlerContext?
     private var incoming = ByteBuffer()
-    /// Written by commands of this turn of the loop, and how many they are.
+    /// Written by commands of this turn of the loop.
     private var outgoing = ByteBuffer()
-    private var unsent: [Command] = []
-    private var pending = CircularBuffer<Pending>()
-    /// Replies that replicas have not confirmed yet.
-    private var held = CircularBuffer<(reply: RESPValue, completion: Completion)>()
-    private var isWaiting = false
+    /// What the commands of this turn need at their end.
+    private var unsentHoldsClaim = false
+    private var unsentHoldsWrite = false
+    private var pipeline: RedisPipeline
     private var flushIsScheduled = false
     private var timer: Scheduled<Void>?
     /// How many replies have come.
     private var received: UInt64 = 0
 
+    /// Replicas that have to confirm a write before it counts.
+    var waitReplicas = 0
+    /// What is looked at behind claims; nil: nothing.
+    var epoch: EpochCheck?
+
     private static let grace = TimeAmount.milliseconds(5)
-    /// Commands without a reply, at most: a server that reads nothing takes no more memory here than these.
-    private static let maximumOutstanding = 16_384
 
     init(
         _ configuration: RedisConfiguration, handshake: RedisHandshake, isSecure: Bool, eventLoop: any EventLoop,
@@ -82,6 +72,7 @@ final class RedisConnection: ChannelInboundHandler {
     ) {
         self.configuration = configuration
         keys = RecordKeys(prefix: configuration.keyPrefix)
+        pipeline = RedisPipeline(timeout: configuration.commandTimeout)
         self.handshake = handshake
         self.isSecure = isSecure
         self.eventLoop = eventLoop
@@ -91,22 +82,26 @@ final class RedisConnection: ChannelInboundHandler {
     // MARK: Commands
 
     func send(_ request: RedisRequest, _ completion: @escaping Completion) {
-        guard case .ready = state, pending.count + unsent.count < Self.maximumOutstanding else {
-            return completion(.failure(.notSent))
-        }
+        guard case .ready = state, pipeline.count < RedisPipeline.limit else { return completion(.failure(.notSent)) }
+        let now = eventLoop.now
         if request.isAsking {
             outgoing.writeRESPCommand(["ASKING"])
-            unsent.append(.asking)
+            pipeline.append(.asking, now: now)
         }
         request.command.write(to: &outgoing, keys: keys, withSource: request.withSource)
-        let isReplicated = request.command.isWrite && configuration.waitReplicas > 0
-        unsent.append(isReplicated ? .replicated(completion) : .single(completion))
+        let isWrite = request.command.isWrite && waitReplicas > 0
+        let isClaim = request.command.isClaim && epoch != nil
+        if isWrite { unsentHoldsWrite = true }
+        if isClaim { unsentHoldsClaim = true }
+        pipeline.append(isWrite || isClaim ? .confirmed(isClaim: isClaim) : .single, completion, now: now)
+        setTimer(pipeline.nextDeadline)
         scheduleFlush()
     }
 
     private func scheduleFlush() {
-        // While replicas are waited for, the server reads nothing more from this connection.
-        guard !flushIsScheduled, !isWaiting else { return }
+        // While replicas are waited for, the server reads nothing more from this connection: what is asked meanwhile goes out
+        // together, and waits for them once.
+        guard !flushIsScheduled, !pipeline.isWaiting else { return }
         flushIsScheduled = true
         eventLoop.assumeIsolated().execute {
             self.flushIsScheduled = false
@@ -115,30 +110,28 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     private func flush() {
-        guard let context, !unsent.isEmpty else { return }
-        let deadline = eventLoop.now + configuration.commandTimeout
-        var replicated = 0
-        for command in unsent {
-            if case .replicated = command { replicated += 1 }
-            pending.append(Pending(command: command, deadline: deadline))
+        guard let context, pipeline.hasUnsent else { return }
+        let now = eventLoop.now
+        if unsentHoldsClaim, let epoch {
+            outgoing.writeRESPCommand(["GET", epoch.key])
+            pipeline.append(.epoch(isLast: !unsentHoldsWrite), now: now)
         }
-        unsent.removeAll(keepingCapacity: true)
-        if replicated > 0 {
+        if unsentHoldsWrite {
             // One for all before it. It gives up in time for its own reply to be in time.
             let patience = max(1, configuration.commandTimeout.inMilliseconds * 4 / 5)
-            outgoing.writeRESPCommand(["WAIT", String(configuration.waitReplicas), String(patience)])
-            pending.append(Pending(command: .wait(confirms: replicated), deadline: deadline))
-            isWaiting = true
+            outgoing.writeRESPCommand(["WAIT", String(waitReplicas), String(patience)])
+            pipeline.append(.wait(replicas: waitReplicas), now: now)
         }
+        (unsentHoldsClaim, unsentHoldsWrite) = (false, false)
+        pipeline.sent()
         context.writeAndFlush(wrapOutboundOut(outgoing), promise: nil)
         outgoing = context.channel.allocator.buffer(capacity: 1024)
-        setTimer(deadline)
     }
 
     // MARK: Time
 
-    private func setTimer(_ deadline: NIODeadline) {
-        guard timer == nil else { return }
+    private func setTimer(_ deadline: NIODeadline?) {
+        guard timer == nil, let deadline else { return }
         timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
             self.timer = nil
             self.checkDeadline()
@@ -146,19 +139,23 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     private func checkDeadline() {
-        guard let oldest = pending.first else { return }
-        guard oldest.deadline <= eventLoop.now else { return setTimer(oldest.deadline) }
+        guard let deadline = pipeline.nextDeadline else { return }
+        guard deadline <= eventLoop.now else { return setTimer(deadline) }
         // An event loop that was held up, by a burst or since the process stood still, sees its timers before the
         // replies that lie in the socket. Only what is still missing once they have been read has not come.
         let received = received
-        eventLoop.assumeIsolated().scheduleTask(in: Self.grace) {
-            let limit = self.pending.first.map { $0.deadline + self.configuration.commandTimeout } ?? .distantFuture
-            if self.received == received || limit <= self.eventLoop.now {
-                self.close("no reply came in time")
-            } else {
-                self.checkDeadline()
-            }
+        let limit = deadline + configuration.commandTimeout
+        timer = eventLoop.assumeIsolated().scheduleTask(in: Self.grace) {
+            self.timer = nil
+            guard self.received == received || limit <= self.eventLoop.now else { return self.checkDeadline() }
+            self.expire()
         }
+    }
+
+    private func expire() {
+        let (outcomes, isStalled) = pipeline.expire(now: eventLoop.now)
+        for outcome in outcomes { outcome.tell() }
+        if isStalled { close("no reply came in time") } else { setTimer(pipeline.nextDeadline) }
     }
 
     // MARK: Channel
@@ -204,7 +201,7 @@ final class RedisConnection: ChannelInboundHandler {
     // MARK: Replies
 
     private func startHandshake() {
-        guard case .connecting = state, pending.isEmpty else { return }
+        guard case .connecting = state, pipeline.count == 0 else { return }
         sendHandshake(handshake.start())
     }
 
@@ -212,21 +209,22 @@ final class RedisConnection: ChannelInboundHandler {
         guard let context else { return }
         var buffer = ByteBuffer()
         buffer.writeRESPCommand(words)
-        // The time to connect bounds the handshake as a whole.
-        pending.append(Pending(command: .handshake, deadline: .distantFuture))
+        pipeline.append(.handshake, now: eventLoop.now)
+        pipeline.sent()
         context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     }
 
     private func received(_ reply: RESPValue) {
         received &+= 1
-        guard let first = pending.popFirst() else { return close("a reply came to nothing that was asked") }
-        switch first.command {
-        case .handshake: shookHands(reply)
-        case .asking: break
-        case .single(let completion): completion(.success(reply))
-        case .replicated(let completion): held.append((reply, completion))
-        case .wait(let confirms): confirmed(confirms, by: reply)
+        switch pipeline.received(reply, now: eventLoop.now, isForgotten: { epoch?.isForgotten($0) ?? false }) {
+        case .outcomes(let outcomes): for outcome in outcomes { outcome.tell() }
+        case .handshake(let reply): shookHands(reply)
+        case .epoch(let reply, let outcomes):
+            for outcome in outcomes { outcome.tell() }
+            if let epoch, epoch.isChanged(reply) { onEvent(.epochChanged(found: reply.text)) }
+        case .unexpected: close("a reply came to nothing that was asked")
         }
+        if pipeline.hasUnsent { scheduleFlush() }
     }
 
     private func shookHands(_ reply: RESPValue) {
@@ -237,22 +235,6 @@ final class RedisConnection: ChannelInboundHandler {
             state = .ready
             onEvent(.ready(identity))
         }
-    }
-
-    private func confirmed(_ count: Int, by reply: RESPValue) {
-        isWaiting = false
-        var isEnough = false
-        if case .integer(let replicas) = reply { isEnough = replicas >= configuration.waitReplicas }
-        for _ in 0..<count {
-            guard let (reply, completion) = held.popFirst() else { break }
-            // A refusal was not written and needs no replica.
-            if case .error = reply {
-                completion(.success(reply))
-            } else {
-                completion(isEnough ? .success(reply) : .failure(.notReplicated))
-            }
-        }
-        if !unsent.isEmpty { scheduleFlush() }
     }
 
     // MARK: End
@@ -268,28 +250,10 @@ final class RedisConnection: ChannelInboundHandler {
         state = .closed
         timer?.cancel()
         timer = nil
-        let (sent, heldReplies, waiting) = (pending, held, unsent)
-        pending.removeAll()
-        held.removeAll()
-        unsent.removeAll()
+        let (outcomes, leftUndecided) = pipeline.end()
         context?.close(promise: nil)
         context = nil
-        var leftUndecided = false
-        for (_, completion) in heldReplies { completion(.failure(.notReplicated)) }
-        for command in sent {
-            switch command.command {
-            case .single(let completion), .replicated(let completion):
-                leftUndecided = true
-                completion(.failure(.undecided))
-            case .handshake, .asking, .wait: break
-            }
-        }
-        for command in waiting {
-            switch command {
-            case .single(let completion), .replicated(let completion): completion(.failure(.notSent))
-            case .handshake, .asking, .wait: break
-            }
-        }
+        for outcome in outcomes { outcome.tell() }
         let tell = onEvent
         onEvent = { _ in }
         tell(.closed(reason: reason, leftUndecided: leftUndecided))

@@ -33,6 +33,9 @@ final class RedisNode {
     private let resolve: Resolve
     private let onReady: (RedisNode) -> Void
     private let onLost: (RedisNode, String) -> Void
+    /// Nil for servers that keep no records.
+    private let epochs: EpochKeeper?
+    private var isLookingAtEpoch = false
     private var state = State.pausing
     private var pause = ReconnectPause()
     /// Whether the last try failed: then commands fail at once instead of waiting for the next one.
@@ -48,9 +51,11 @@ final class RedisNode {
 
     /// - Parameter resolve: finds the server's address, anew for each connection.
     init(
-        _ connector: RedisConnector, as role: RedisHandshake.Role, resolve: @escaping Resolve,
-        onReady: @escaping (RedisNode) -> Void, onLost: @escaping (RedisNode, String) -> Void
+        _ connector: RedisConnector, as role: RedisHandshake.Role, epochs: EpochKeeper? = nil,
+        resolve: @escaping Resolve, onReady: @escaping (RedisNode) -> Void = { _ in },
+        onLost: @escaping (RedisNode, String) -> Void = { _, _ in }
     ) {
+        self.epochs = epochs
         self.connector = connector
         self.role = role
         self.resolve = resolve
@@ -59,6 +64,23 @@ final class RedisNode {
     }
 
     var isReady: Bool { if case .ready = state { true } else { false } }
+
+    /// Replicas that have to confirm a write before it counts.
+    var waitReplicas = 0 {
+        didSet { connection?.waitReplicas = waitReplicas }
+    }
+
+    /// The key by which the loss of this server's records shows; nil while it is not known which of them it keeps.
+    var epochKey: String? {
+        didSet { if epochKey != oldValue { lookAtEpoch() } }
+    }
+
+    /// Whether the records of before are still there.
+    func lookAtEpoch() {
+        guard case .ready(let connection) = state, let epochs, let epochKey, !isLookingAtEpoch else { return }
+        isLookingAtEpoch = true
+        epochs.look(at: epochKey, on: connection) { self.isLookingAtEpoch = false }
+    }
 
     func send(_ request: RedisRequest, _ completion: @escaping RedisConnection.Completion) {
         switch state {
@@ -109,12 +131,27 @@ final class RedisNode {
             switch event {
             case .ready(let ready):
                 identity = ready
-                self.connected()
+                self.prepare()
+            case .epochChanged: self.lookAtEpoch()
             case .closed(let reason, let leftUndecided):
                 self.connection = nil
                 if leftUndecided { self.predecessor = identity }
                 self.lost("\(address): \(reason)")
             }
+        }
+    }
+
+    /// Nothing is asked of a server before it is known what it has kept.
+    private func prepare() {
+        guard let connection else { return }
+        connection.waitReplicas = waitReplicas
+        guard let epochs else { return connected() }
+        guard let epochKey else {
+            epochs.guardUnknown(connection)
+            return connected()
+        }
+        epochs.look(at: epochKey, on: connection) { [weak connection] in
+            if let connection, self.connection === connection { self.connected() }
         }
     }
 

@@ -1,10 +1,13 @@
 import GatewayCore
+import NIOCore
 
 /// What the reply to a claim means.
 enum ClaimReading: Equatable {
     case outcome(ClaimOutcome)
     /// The record is held by another attempt, or doubtful and there is consent: only the script can say more.
     case askByScript
+    /// The record is doubtful and was made with another key: with consent, the script may replace it.
+    case replace(RequestFingerprint)
     /// What is under the key is no record of ours.
     case unreadable
 
@@ -28,8 +31,8 @@ enum ClaimReading: Equatable {
             self = .unreadable
             return
         }
-        guard record.fingerprint == claim.fingerprint else {
-            self = .outcome(.mismatched)
+        if let difference = claim.difference(from: record.fingerprint) {
+            self = .outcome(difference)
             return
         }
         switch record {
@@ -41,8 +44,14 @@ enum ClaimReading: Equatable {
                 self = .askByScript
                 return
             }
+            // The script replaces what has the very fingerprint it was given.
+            if claim.consent, record.fingerprint != claim.fingerprint, record.isDoubtful(remaining: remaining) {
+                self = .replace(record.fingerprint)
+                return
+            }
             switch record.report(remaining: remaining).state {
-            case .inFlight(let left): self = .outcome(.inFlight(left: left))
+            // No lease is longer, whatever the server's clock has been made to say.
+            case .inFlight(let left): self = .outcome(.inFlight(left: min(left, Duration(claim.lease))))
             case .absent, .accepted, .unknown: self = .outcome(.unknown)
             }
         }

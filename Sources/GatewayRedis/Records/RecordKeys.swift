@@ -11,6 +11,12 @@ struct RecordKeys {
     /// The key that tells whether the records of all were lost. It cannot be taken for a record: it is shorter.
     var epoch: String { prefix + ":epoch" }
 
+    /// For a node of a cluster: one of a series, each in a slot of its own.
+    func epoch(_ number: Int) -> String { "\(prefix):{\(number)}:epoch" }
+
+    /// Whether all keys are in one slot, by the part of the prefix in braces.
+    var shareOneSlot: Bool { prefix.contains("{") }
+
     var lengthOfRecordKey: Int { prefix.utf8.count + 1 + Self.scopeCharacters }
 
     func writeRecordKey(_ scope: IdempotencyScope, to buffer: inout ByteBuffer) {

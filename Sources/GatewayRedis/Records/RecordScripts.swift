@@ -38,21 +38,30 @@ enum RecordScripts {
         """)
 
     /// KEYS: record. ARGV: `accepted`, `unknown` or `released`, fingerprint, owner, what to set, retention in ms.
-    /// A resend that is released leaves the doubt that was there before it.
+    /// A resend that is released leaves the doubt that was there before it. A server that is full takes no more data; the
+    /// record at hand makes room for what became of it.
     static let settle = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
-        if v and string.sub(v, 2, 17) ~= ARGV[2] then return 0 end
         local state = v and string.sub(v, 1, 1)
-        if ARGV[1] == 'accepted' then
-          if state == 'a' then return 0 end
-          redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5])
+        local owned = (state == 's' or state == 'r') and string.sub(v, 18, 33) == ARGV[3]
+        if v and not owned and string.sub(v, 2, 17) ~= ARGV[2] then return 0 end
+        local function set(value, ttl)
+          local reply = redis.pcall('SET', KEYS[1], value, 'PX', ttl)
+          if type(reply) ~= 'table' or not reply.err then return 1 end
+          if not string.find(reply.err, 'OOM') then return reply end
+          redis.call('DEL', KEYS[1])
+          redis.call('SET', KEYS[1], value, 'PX', ttl)
           return 1
         end
-        if state ~= 's' and state ~= 'r' then return 0 end
-        if string.sub(v, 18, 33) ~= ARGV[3] then return 0 end
+        if ARGV[1] == 'accepted' then
+          if state == 'a' then return 0 end
+          return set(ARGV[4], ARGV[5])
+        end
+        if not owned then return 0 end
         if ARGV[1] == 'unknown' or state == 'r' then
-          redis.call('SET', KEYS[1], 'u' .. ARGV[2], 'KEEPTTL')
+          local value = 'u' .. string.sub(v, 2, 17) .. string.sub(ARGV[4], 18)
+          return set(value, math.max(1, redis.call('PTTL', KEYS[1])))
         else
           redis.call('DEL', KEYS[1])
         end

@@ -5,7 +5,7 @@ import NIOCore
 ///
 ///     s  fingerprint (16)  owner (16)  remaining milliseconds at which the lease ends, in decimal
 ///     r  the same, for a resend: sent with consent after an attempt whose outcome is unknown
-///     u  fingerprint (16)
+///     u  fingerprint (16)  status of the refused resend, three digits, where there was one
 ///     a  fingerprint (16)  status, three digits  region, one digit  request id
 ///
 /// The request id is `u` and 16 bytes for a UUID, `t` and the text for anything else, and empty where there is none.
@@ -13,12 +13,13 @@ import NIOCore
 /// of it remains. Clocks of gateways play no part.
 enum RecordValue: Equatable {
     case sending(RequestFingerprint, owner: AttemptID, leaseEndsAtRemaining: Int, isResend: Bool = false)
-    case unknown(RequestFingerprint)
+    case unknown(RequestFingerprint, refusedResend: Int? = nil)
     case accepted(RequestFingerprint, AcceptedAnswer)
 
     var fingerprint: RequestFingerprint {
         switch self {
-        case .sending(let fingerprint, _, _, _), .unknown(let fingerprint), .accepted(let fingerprint, _): fingerprint
+        case .sending(let fingerprint, _, _, _), .unknown(let fingerprint, _), .accepted(let fingerprint, _):
+            fingerprint
         }
     }
 
@@ -36,9 +37,10 @@ enum RecordValue: Equatable {
             buffer.write(fingerprint)
             buffer.write(owner)
             buffer.writeDecimal(leaseEnds)
-        case .unknown(let fingerprint):
+        case .unknown(let fingerprint, let refusedResend):
             buffer.writeStaticString("u")
             buffer.write(fingerprint)
+            if let refusedResend { buffer.writeDecimal(min(999, max(100, refusedResend))) }
         case .accepted(let fingerprint, let answer):
             buffer.writeStaticString("a")
             buffer.write(fingerprint)
@@ -68,8 +70,10 @@ enum RecordValue: Equatable {
             self = .sending(
                 fingerprint, owner: owner, leaseEndsAtRemaining: leaseEnds, isResend: state == UInt8(ascii: "r"))
         case UInt8(ascii: "u"):
-            guard rest.readableBytes == 0 else { return nil }
-            self = .unknown(fingerprint)
+            let digits = rest.readableBytesUInt8Span
+            let status = digits.count == 3 ? digits.decimal(0..<3) : nil
+            guard digits.isEmpty || (300...599).contains(status ?? 0) else { return nil }
+            self = .unknown(fingerprint, refusedResend: status)
         case UInt8(ascii: "a"):
             guard let answer = rest.readAcceptedAnswer() else { return nil }
             self = .accepted(fingerprint, answer)
@@ -78,12 +82,16 @@ enum RecordValue: Equatable {
         }
     }
 
+    func isDoubtful(remaining: Int) -> Bool { report(remaining: remaining).state == .unknown }
+
     /// What the record says with `remaining` milliseconds of its time to live.
     func report(remaining: Int) -> KeyReport {
         switch self {
         case .sending(let fingerprint, _, let leaseEnds, _) where remaining > leaseEnds:
             KeyReport(.inFlight(left: .milliseconds(remaining - leaseEnds)), fingerprint)
-        case .sending(let fingerprint, _, _, _), .unknown(let fingerprint): KeyReport(.unknown, fingerprint)
+        case .sending(let fingerprint, _, _, _): KeyReport(.unknown, fingerprint)
+        case .unknown(let fingerprint, let refusedResend):
+            KeyReport(.unknown, fingerprint, refusedResend: refusedResend)
         case .accepted(let fingerprint, let answer): KeyReport(.accepted(answer), fingerprint)
         }
     }

@@ -6,7 +6,9 @@ enum RedisCommand {
     /// By `SET … NX GET`, which is the whole of a first claim and finds what is there otherwise. Redis 7.0 and later.
     case claim(IdempotencyClaim)
     /// The same by script: also replaces what is doubtful, with consent, and says how much of a lease remains.
-    case claimByScript(IdempotencyClaim)
+    ///
+    /// - Parameter replacing: the fingerprint of what is doubtful; nil: the claim's own.
+    case claimByScript(IdempotencyClaim, replacing: RequestFingerprint? = nil)
     case settle(IdempotencyClaim, Settlement)
     case report(IdempotencyScope)
     /// - Parameter key: what decides which node of a cluster is asked; nil: any.
@@ -20,10 +22,17 @@ enum RedisCommand {
         }
     }
 
+    var isClaim: Bool {
+        switch self {
+        case .claim, .claimByScript: true
+        case .settle, .report, .plain: false
+        }
+    }
+
     /// The bytes that decide which node of a cluster is asked.
     func routingKey(_ keys: RecordKeys) -> ByteBuffer? {
         switch self {
-        case .claim(let claim), .claimByScript(let claim), .settle(let claim, _): keys.recordKey(claim.scope)
+        case .claim(let claim), .claimByScript(let claim, _), .settle(let claim, _): keys.recordKey(claim.scope)
         case .report(let scope): keys.recordKey(scope)
         case .plain(_, let key): key.map(ByteBuffer.init(string:))
         }
@@ -38,12 +47,12 @@ enum RedisCommand {
             Self.writeValue(RecordValue(claim), to: &buffer)
             buffer.writeStaticString("$2\r\nNX\r\n$3\r\nGET\r\n$2\r\nPX\r\n")
             buffer.writeRESPInteger(claim.retention.inMilliseconds)
-        case .claimByScript(let claim):
+        case .claimByScript(let claim, let recorded):
             Self.writeScript(RecordScripts.claim, arguments: 4, withSource: withSource, to: &buffer)
             Self.writeKey(claim.scope, keys, to: &buffer)
             Self.writeValue(RecordValue(claim), to: &buffer)
             buffer.writeRESPInteger(claim.retention.inMilliseconds)
-            Self.writeFingerprint(claim, to: &buffer)
+            Self.write(recorded ?? claim.fingerprint, to: &buffer)
             buffer.writeRESPInteger(claim.consent ? 1 : 0)
         case .settle(let claim, let settlement):
             Self.writeSettle(claim, settlement, keys: keys, withSource: withSource, to: &buffer)
@@ -64,15 +73,16 @@ enum RedisCommand {
         switch settlement {
         case .accepted: buffer.writeStaticString("$8\r\naccepted\r\n")
         case .unknown: buffer.writeStaticString("$7\r\nunknown\r\n")
-        case .released: buffer.writeStaticString("$8\r\nreleased\r\n")
+        case .released, .refused: buffer.writeStaticString("$8\r\nreleased\r\n")
         }
-        writeFingerprint(claim, to: &buffer)
+        write(claim.fingerprint, to: &buffer)
         buffer.writeStaticString("$16\r\n")
         buffer.write(claim.owner)
         buffer.writeStaticString("\r\n")
         switch settlement {
         case .accepted(let answer): writeValue(.accepted(claim.fingerprint, answer), to: &buffer)
-        case .unknown, .released: buffer.writeStaticString("$0\r\n\r\n")
+        case .refused(let status): writeValue(.unknown(claim.fingerprint, refusedResend: status), to: &buffer)
+        case .unknown, .released: writeValue(.unknown(claim.fingerprint), to: &buffer)
         }
         buffer.writeRESPInteger(claim.retention.inMilliseconds)
     }
@@ -92,9 +102,9 @@ enum RedisCommand {
         buffer.writeStaticString("\r\n")
     }
 
-    private static func writeFingerprint(_ claim: IdempotencyClaim, to buffer: inout ByteBuffer) {
+    private static func write(_ fingerprint: RequestFingerprint, to buffer: inout ByteBuffer) {
         buffer.writeStaticString("$16\r\n")
-        buffer.write(claim.fingerprint)
+        buffer.write(fingerprint)
         buffer.writeStaticString("\r\n")
     }
 

@@ -5,6 +5,8 @@ struct ClusterSlots {
     static let count = 16_384
 
     private var addresses: [RedisConfiguration.Address] = []
+    /// Of each address, how many replicas it has that have not failed.
+    private var replicas: [Int] = []
     /// By slot, the place in `addresses`.
     private var places: [UInt16?] = Array(repeating: nil, count: count)
 
@@ -32,8 +34,44 @@ struct ClusterSlots {
             let name = master[0].text ?? ""
             let address = RedisConfiguration.Address(host: name.isEmpty || name == "?" ? host : name, port: port)
             guard let place = place(of: address) else { return nil }
+            replicas[Int(place)] = max(replicas[Int(place)], members.count - 3)
             for slot in first...last { places[slot] = place }
         }
+    }
+
+    /// What more than half of the nodes that keep records say of each slot, and otherwise what was known before.
+    ///
+    /// - Parameter views: of nodes that were asked, one of each.
+    func agreement(of views: [ClusterSlots]) -> ClusterSlots {
+        guard !views.isEmpty else { return self }
+        var agreed = self
+        if !views.allSatisfy({ $0.isSameMap(as: self) }) {
+            agreed = ClusterSlots()
+            for slot in 0..<Self.count {
+                let candidates = views.compactMap { $0.address(of: slot) }
+                let elected = candidates.first { candidate in
+                    candidates.count { $0 == candidate } * 2 > nodes.count
+                }
+                if let address = elected ?? address(of: slot) { agreed.set(slot, to: address) }
+            }
+        }
+        for (place, address) in agreed.addresses.enumerated() {
+            // The most cautious view: a replica that one of them still counts may be promoted.
+            agreed.replicas[place] = views.map { $0.replicas(of: address) }.max() ?? 0
+        }
+        return agreed
+    }
+
+    func isSameMap(as other: ClusterSlots) -> Bool { addresses == other.addresses && places == other.places }
+
+    /// How many replicas it has that have not failed.
+    func replicas(of address: RedisConfiguration.Address) -> Int {
+        addresses.firstIndex(of: address).map { replicas[$0] } ?? 0
+    }
+
+    /// Whether the key's slot is that node's.
+    func keeps(_ key: String, at address: RedisConfiguration.Address) -> Bool {
+        self.address(of: Self.slot(of: ByteBuffer(string: key))) == address
     }
 
     /// A cluster has a thousand nodes at most (Redis Cluster specification).
@@ -43,6 +81,7 @@ struct ClusterSlots {
         if let place = addresses.firstIndex(of: address) { return UInt16(clamping: place) }
         guard addresses.count < Self.maximumNodes else { return nil }
         addresses.append(address)
+        replicas.append(0)
         return UInt16(clamping: addresses.count - 1)
     }
 

@@ -7,6 +7,8 @@ final class RedisCluster: RedisTopology {
     private static let refreshPause = Duration.milliseconds(250)
 
     private let connector: RedisConnector
+    private let epochs: EpochKeeper
+    private let keys: RecordKeys
     private let onReady: (RedisNode) -> Void
     private let onLost: (RedisNode, String) -> Void
     private var slots = ClusterSlots()
@@ -16,10 +18,12 @@ final class RedisCluster: RedisTopology {
     private var isShutDown = false
 
     init(
-        _ connector: RedisConnector, onReady: @escaping (RedisNode) -> Void,
+        _ connector: RedisConnector, epochs: EpochKeeper, keys: RecordKeys, onReady: @escaping (RedisNode) -> Void,
         onLost: @escaping (RedisNode, String) -> Void
     ) {
         self.connector = connector
+        self.epochs = epochs
+        self.keys = keys
         self.onReady = onReady
         self.onLost = onLost
     }
@@ -65,9 +69,10 @@ final class RedisCluster: RedisTopology {
         if let node = nodesByAddress[address] { return node }
         guard !isShutDown else { return nil }
         let node = RedisNode(
-            connector, as: .clusterNode, resolve: { $0(.success(address)) },
+            connector, as: .clusterNode, epochs: epochs, resolve: { $0(.success(address)) },
             onReady: { [weak self] node in self?.nodeReady(node) },
             onLost: { [weak self] node, reason in self?.nodeLost(node, reason) })
+        if case .count(let count) = connector.configuration.waitReplicas { node.waitReplicas = count }
         nodesByAddress[address] = node
         node.connect()
         return node
@@ -75,7 +80,7 @@ final class RedisCluster: RedisTopology {
 
     private func nodeReady(_ node: RedisNode) {
         // A node that was away may have lost its slots to another.
-        refresh(by: node)
+        look()
         onReady(node)
     }
 
@@ -91,34 +96,65 @@ final class RedisCluster: RedisTopology {
         refreshIsDue = true
         connector.eventLoop.assumeIsolated().scheduleTask(deadline: connector.eventLoop.now + Self.refreshPause) {
             self.refreshIsDue = false
-            self.refresh(by: self.node(for: nil))
+            self.look()
         }
     }
 
-    private func refresh(by node: RedisNode?) {
+    /// Every node is asked, and the majority counts: one that was cut off from the others believes for a while that nothing has
+    /// changed.
+    func look() {
         guard !isRefreshing, !isShutDown else { return }
-        guard let node, let address = nodesByAddress.first(where: { $0.value === node })?.key else {
+        let ready = nodesByAddress.filter { $0.value.isReady }
+        guard !ready.isEmpty else {
             for seed in connector.configuration.addresses { _ = open(seed) }
             return refreshSoon()
         }
         isRefreshing = true
-        node.send(RedisRequest(.plain(["CLUSTER", "SLOTS"]))) { result in
-            self.isRefreshing = false
-            if case .success(let reply) = result, let slots = ClusterSlots(reply, from: address.host) {
-                self.replace(slots)
+        var views: [ClusterSlots] = []
+        var missing = ready.count
+        for (address, node) in ready {
+            node.send(RedisRequest(.plain(["CLUSTER", "SLOTS"]))) { result in
+                if case .success(let reply) = result, let slots = ClusterSlots(reply, from: address.host) {
+                    views.append(slots)
+                }
+                missing -= 1
+                if missing == 0 { self.looked(views) }
             }
-            if !self.isUp { self.refreshSoon() }
         }
     }
 
+    private func looked(_ views: [ClusterSlots]) {
+        isRefreshing = false
+        if !views.isEmpty { replace(slots.agreement(of: views)) }
+        if !isUp { refreshSoon() }
+    }
+
     private func replace(_ newer: ClusterSlots) {
+        let isChanged = !newer.isSameMap(as: slots)
         slots = newer
         let used = Set(slots.nodes)
-        for address in used { _ = open(address) }
+        for address in used {
+            guard let node = open(address) else { continue }
+            if connector.configuration.waitReplicas == .all { node.waitReplicas = slots.replicas(of: address) }
+            if isChanged { node.epochKey = epochKey(of: address) }
+        }
         guard !used.isEmpty else { return }
         for (address, node) in nodesByAddress where !used.contains(address) {
             nodesByAddress[address] = nil
             node.shutDown()
         }
+    }
+
+    var replicas: Int? { slots.nodes.map { slots.replicas(of: $0) }.max() }
+
+    /// The first of the series that the node keeps, which every gateway finds.
+    private func epochKey(of address: RedisConfiguration.Address) -> String? {
+        if keys.shareOneSlot { return slots.keeps(keys.epoch, at: address) ? keys.epoch : nil }
+        // A node with one slot in n is found after about n tries.
+        for number in 0..<ClusterSlots.count {
+            let key = keys.epoch(number)
+            if slots.keeps(key, at: address) { return key }
+        }
+        return nil
     }
 }

@@ -6,6 +6,8 @@ protocol RedisTopology: AnyObject {
     var isUp: Bool { get }
 
     func start()
+    /// Called once a second: is what is known of servers still so?
+    func look()
     func shutDown()
 
     /// The node that keeps `key`, or any for nil; nil while that is not known.
@@ -13,6 +15,9 @@ protocol RedisTopology: AnyObject {
 
     /// Every node that keeps records and is connected.
     var nodes: [RedisNode] { get }
+
+    /// How many replicas a server has that could become the master, at most; nil where nobody says.
+    var replicas: Int? { get }
 
     /// The node that a redirection names; nil where there are none to be followed.
     func node(for refusal: RedisRefusal) -> RedisNode?

@@ -7,11 +7,18 @@ struct Check: AsyncParsableCommand {
     @Option(help: "The configuration, a YAML file.")
     var config: String
 
+    @Option(help: "The configuration that is in force: says which idempotency keys this one would forget.")
+    var against: String?
+
     @Flag(help: "Shows what is in force, defaults and overrides included, without secrets.")
     var print = false
 
     func run() async throws {
         let configuration = try await ConfigurationFile.read(config)
+        if let against {
+            let renamings = configuration.renamings(since: try await ConfigurationFile.read(against))
+            for renaming in renamings { StandardError.write("warning: \(renaming)\n") }
+        }
         if print { return Swift.print(try configuration.printed(), terminator: "") }
         Swift.print(
             "\(config): good; \(configuration.skills.count) skill(s), \(configuration.callers.count) caller(s), "

@@ -1,4 +1,5 @@
 import GatewayCore
+import GatewayRedis
 
 /// How the text of a scalar becomes a value, and what to tell who wrote something else.
 struct ConfigurationValue<Value> {
@@ -68,6 +69,15 @@ extension ConfigurationValue where Value == Int {
                 return !overflows && range.contains(bytes) ? bytes : nil
             }
             return nil
+        }
+    }
+}
+
+extension ConfigurationValue where Value == RedisConfiguration.Replicas {
+    static var replicas: Self {
+        Self(expected: "`all`, or an integer from 0 to 10", isShown: true) { text in
+            if text == "all" { return .all }
+            return Int(text).flatMap { (0...10).contains($0) ? .count($0) : nil }
         }
     }
 }

@@ -20,6 +20,7 @@ extension GatewayConfiguration {
         readCallerTokens(root, secrets)
         var names: Set<String> = ["anonymous", "none"]
         var owners = Owners()
+        var ids: Set<String> = ["anonymous"]
         callers = root.sections("callers") { section in
             let name = section.required("name", .name)
             if let name, !names.insert(name).inserted {
@@ -27,6 +28,8 @@ extension GatewayConfiguration {
             }
             var caller = CallerConfiguration(
                 name: name ?? "", keys: readKeys(section, secrets), skills: readSkillNames(section))
+            caller.id = section.value("id", .name)
+            Self.report(caller.recordID, of: section, in: &ids)
             caller.client = readClient(section, secrets)
             caller.certificateName = readCertificateName(section)
             reportShared(caller, in: section, &owners)
@@ -47,6 +50,14 @@ extension GatewayConfiguration {
         if callers.isEmpty && !root.has("callers") {
             root.report("`callers` is missing; expected a list of at least one caller, or `anonymousCaller`")
         }
+    }
+
+    /// Two of one id would share their idempotency keys.
+    static func report(_ id: String, of section: ConfigurationSection, in ids: inout Set<String>) {
+        guard !ids.insert(id).inserted, section.has("id") || section.has("name") else { return }
+        section.report(
+            "the id `\(id)` is taken, by the `id` or the `name` of another; records would be theirs, too",
+            at: section.has("id") ? "id" : "name")
     }
 
     private func reportShared(_ caller: CallerConfiguration, in section: ConfigurationSection, _ owners: inout Owners) {

@@ -10,7 +10,7 @@ extension GatewayConfiguration {
                 "retention", .duration(.seconds(60) ... .seconds(30 * 86_400)), default: idempotency.retention)
             idempotency.concurrentDuplicates = section.value(
                 "concurrentDuplicates", .choice, default: idempotency.concurrentDuplicates)
-            idempotency.fingerprintKey = secrets.optional("fingerprintKey", in: section)
+            idempotency.fingerprintKeys = readFingerprintKeys(section, secrets)
             section.section("memory") { section in
                 let memory = idempotency.memory
                 idempotency.memory.maximumRecords = section.value(
@@ -20,7 +20,8 @@ extension GatewayConfiguration {
                 idempotency.memory.whenFull = section.value("whenFull", .choice, default: memory.whenFull)
             }
             section.section("redis") { section in
-                let redis = readRedis(section, secrets, isRequired: store == .redis)
+                var redis = readRedis(section, secrets, isRequired: store == .redis)
+                redis?.retention = idempotency.retention
                 if store == .redis { idempotency.redis = redis }
             }
             if idempotency.retention <= upstream.limits.lease {
@@ -31,6 +32,16 @@ extension GatewayConfiguration {
         }
     }
 
+    /// The first is used; what was made with one of the others is known.
+    private func readFingerprintKeys(_ section: ConfigurationSection, _ secrets: SecretReader) -> [String] {
+        let one = secrets.optional("fingerprintKey", in: section)
+        guard section.has("fingerprintKeys") else { return one.map { [$0] } ?? [] }
+        if section.has("fingerprintKey") {
+            section.report("`fingerprintKey` and `fingerprintKeys` are both given; expected one", at: "fingerprintKey")
+        }
+        return section.sections("fingerprintKeys") { secrets.read($0) }
+    }
+
     private mutating func readRedis(
         _ section: ConfigurationSection, _ secrets: SecretReader, isRequired: Bool
     ) -> RedisConfiguration? {
@@ -39,7 +50,6 @@ extension GatewayConfiguration {
         redis.database = url?.database ?? 0
         redis.credentials = readCredentials(section, secrets)
         redis.keyPrefix = section.value("keyPrefix", .keyPrefix, default: redis.keyPrefix)
-        redis.waitReplicas = section.value("waitReplicas", .integer(0...10), default: redis.waitReplicas)
         redis.commandTimeout = section.value(
             "commandTimeout", .duration(.milliseconds(5) ... .seconds(5)), default: redis.commandTimeout)
         redis.stepTimeout = redis.commandTimeout * 2
@@ -47,6 +57,15 @@ extension GatewayConfiguration {
             "onStoreUnavailable", .choice, default: idempotency.onStoreUnavailable)
         if section.value("cluster", .boolean, default: false) { redis.topology = .cluster }
         readSentinel(section, secrets, into: &redis)
+        // Behind a failover stands whatever the new master has.
+        let hasFailover = redis.topology != .standalone
+        redis.waitReplicas = section.value("waitReplicas", .replicas, default: hasFailover ? .all : .count(0))
+        if hasFailover && redis.waitReplicas != .all {
+            section.reader.warn(
+                "`waitReplicas` is a number: a failover to a replica that has not confirmed forgets records, and messages are "
+                    + "doubled; expected `all`", at: section.mark(of: "waitReplicas"))
+        }
+        redis.onStoreWiped = section.value("onStoreWiped", .choice, default: redis.onStoreWiped)
         readTLS(section, secrets, isSecure: url?.isSecure, into: &redis)
         let isElsewhere = redis.addresses.contains { !APIEndpoint.isLoopback(host: $0.host) }
         if redis.credentials != nil && url?.isSecure == false && isElsewhere {

@@ -119,7 +119,8 @@ extension GatewayConfiguration {
 
     private static func node(_ skill: SkillConfiguration) -> Node {
         .mapping([
-            ("name", Node(skill.name)), ("clientID", Node(skill.credentials.clientID)),
+            ("name", Node(skill.name)), ("id", skill.id.map { Node($0) }),
+            ("clientID", Node(skill.credentials.clientID)),
             ("clientSecret", .redacted),
             ("nextClientSecret", skill.credentials.nextClientSecret.map { _ in .redacted }),
             ("defaultRegion", skill.defaultRegion.map { Node($0.name) }),
@@ -131,7 +132,8 @@ extension GatewayConfiguration {
         if !isAnonymous {
             let keys = caller.keys.map { Node.mapping([("sha256", Node($0.hexadecimal.prefix(8) + "…"))]) }
             members = [
-                ("name", Node(caller.name)), ("apiKeys", keys.isEmpty ? nil : .list(keys)),
+                ("name", Node(caller.name)), ("id", caller.id.map { Node($0) }),
+                ("apiKeys", keys.isEmpty ? nil : .list(keys)),
                 ("clientID", caller.client.map { Node($0.clientID) }),
                 ("clientSecret", caller.client.map { _ in .redacted }),
                 ("nextClientSecret", caller.client.flatMap { $0.secrets.count > 1 ? .redacted : nil }),
@@ -164,7 +166,10 @@ extension GatewayConfiguration {
     private var idempotencyNode: Node {
         .mapping([
             ("store", Node(idempotency.redis == nil ? "memory" : "redis")),
-            ("fingerprintKey", idempotency.fingerprintKey.map { _ in .redacted }),
+            (
+                "fingerprintKeys",
+                idempotency.fingerprintKeys.isEmpty ? nil : .list(idempotency.fingerprintKeys.map { _ in .redacted })
+            ),
             ("retention", Node(idempotency.retention.text)),
             ("concurrentDuplicates", Node(idempotency.concurrentDuplicates.rawValue)),
             (
@@ -205,8 +210,9 @@ extension GatewayConfiguration {
                     ])
                 }
             ),
-            ("waitReplicas", Node("\(redis.waitReplicas)")), ("commandTimeout", Node(redis.commandTimeout.text)),
+            ("waitReplicas", Node(redis.waitReplicas.text)), ("commandTimeout", Node(redis.commandTimeout.text)),
             ("onStoreUnavailable", Node(idempotency.onStoreUnavailable.rawValue)),
+            ("onStoreWiped", Node(redis.onStoreWiped.rawValue)),
         ])
     }
 }
@@ -219,6 +225,15 @@ extension Node {
     /// Members without a value are left out.
     fileprivate static func mapping(_ members: [(String, Node?)]) -> Node {
         .mapping(.init(members.compactMap { name, value in value.map { (Node(name), $0) } }))
+    }
+}
+
+extension RedisConfiguration.Replicas {
+    fileprivate var text: String {
+        switch self {
+        case .all: "all"
+        case .count(let count): "\(count)"
+        }
     }
 }
 

@@ -178,6 +178,7 @@ extension GatewayConfiguration {
 
     private mutating func readSkills(_ root: ConfigurationSection, _ secrets: SecretReader) {
         var names: Set<String> = []
+        var ids: Set<String> = []
         skills = root.sections("skills") { section in
             let name = section.required("name", .name)
             if name == "none" {
@@ -190,11 +191,13 @@ extension GatewayConfiguration {
             let secret = secrets.required("clientSecret", in: section)
             let next = secrets.optional("nextClientSecret", in: section)
             let region = section.value("defaultRegion", .region)
+            let id = section.value("id", .name)
             guard let name else { return nil }
+            Self.report(id ?? name, of: section, in: &ids)
             // A skill whose credentials are wrong is a skill all the same: callers that name it make no mistake.
             let credentials = ClientCredentials(
                 clientID: clientID ?? "", clientSecret: secret ?? "", nextClientSecret: next)
-            return SkillConfiguration(name: name, credentials: credentials, defaultRegion: region)
+            return SkillConfiguration(name: name, id: id, credentials: credentials, defaultRegion: region)
         }
         if !root.has("skills") { root.report("`skills` is missing; expected a list of at least one skill") }
     }

@@ -7,12 +7,18 @@ import GatewayUpstream
 struct GatewayConfiguration: Sendable {
     struct SkillConfiguration: Sendable {
         var name: String
+        /// What idempotency records know it by; nil: its name.
+        var id: String?
+        var recordID: String { id ?? name }
         var credentials: ClientCredentials
         var defaultRegion: Region?
     }
 
     struct CallerConfiguration: Sendable {
         var name: String
+        /// What idempotency records know it by; nil: its name.
+        var id: String?
+        var recordID: String { id ?? name }
         var keys: [APIKeyDigest]
         /// By their place in `skills`.
         var skills: [Int]
@@ -86,8 +92,8 @@ struct GatewayConfiguration: Sendable {
         /// Nil: records are in memory.
         var redis: RedisConfiguration?
         var onStoreUnavailable = OnStoreUnavailable.refuse
-        /// Shared by all replicas; nil where there is none.
-        var fingerprintKey: String?
+        /// Shared by all replicas; the first is used, and what was made with another is known. Empty where there is none.
+        var fingerprintKeys: [String] = []
     }
 
     enum OnStoreUnavailable: String, CaseIterable {

@@ -190,14 +190,21 @@ struct Doctor {
         let promise = eventLoop.makePromise(of: String?.self)
         let reasons = StoreReasons()
         let server = try? await eventLoop.submit {
-            let server = try RedisServer(redis, clientName: "skillgate-doctor", eventLoop: eventLoop) { event in
+            let server = try RedisServer(
+                redis, clientName: "skillgate-doctor", eventLoop: eventLoop, unixMilliseconds: UnixTime.milliseconds
+            ) { event in
                 switch event {
-                case .available: promise.succeed(nil)
+                case .available:
+                    // Its settings come with the next replies.
+                    eventLoop.scheduleTask(in: TimeAmount(redis.commandTimeout)) { promise.succeed(nil) }
                 case .lost(let reason): reasons.note(reason)
                 case .refused(let text): promise.succeed(text)
-                case .unsafe, .wiped: break
+                case .unsafe(let setting, let value): reasons.note(unsafe: "\(setting.rawValue) is \(value)")
+                case .notAdopted: reasons.note(unsafe: "it does not say that it has kept its records")
+                case .wiped, .adopted, .clockJumped: break
                 }
             }
+            server.startWatching()
             server.start()
             return NIOLoopBound(server, eventLoop: eventLoop)
         }.get()
@@ -208,6 +215,15 @@ struct Doctor {
         diagnosis.add(
             "store", problem: problem.map { "Redis at \(addresses) cannot be used: \($0)" },
             "Redis at \(addresses) answers")
+        if problem == nil {
+            diagnosis.add(
+                "store settings",
+                problem: reasons.unsafe.isEmpty
+                    ? nil
+                    : "records may be lost, and messages doubled: " + reasons.unsafe.sorted().joined(separator: "; ")
+                        + " (Docs/Configuration.md, Redis)",
+                reasons.unsafe.isEmpty ? "those that could be read keep records safe" : "looked at once")
+        }
         if let server { try? await eventLoop.submit { server.value.shutDown() }.get() }
         try? await group.shutdownGracefully()
     }

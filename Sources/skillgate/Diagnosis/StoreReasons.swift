@@ -1,10 +1,19 @@
 import Synchronization
 
-/// Why the store could not be reached, as it is tried again and again.
+/// What a store says of itself while it is looked at.
 final class StoreReasons: Sendable {
-    private let reason = Mutex<String?>(nil)
+    private struct State {
+        var last: String?
+        var unsafe: [String] = []
+    }
 
-    var last: String? { reason.withLock { $0 } }
+    private let state = Mutex(State())
 
-    func note(_ text: String) { reason.withLock { $0 = text } }
+    /// Why it could not be reached, as it is tried again and again.
+    var last: String? { state.withLock { $0.last } }
+    /// Under which settings it may lose records.
+    var unsafe: [String] { state.withLock { $0.unsafe } }
+
+    func note(_ text: String) { state.withLock { $0.last = text } }
+    func note(unsafe text: String) { state.withLock { $0.unsafe.append(text) } }
 }

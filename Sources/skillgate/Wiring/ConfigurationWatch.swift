@@ -96,8 +96,14 @@ struct ConfigurationWatch: Service {
             refused(error.problems.map(\.description))
             return error.watchedFiles.adding(gateway.watchedFiles)
         case .success(let configuration):
+            let renamings = configuration.renamings(since: gateway.runningConfiguration)
             do throws(ReloadRefused) {
                 try await gateway.reload(configuration)
+                for renaming in renamings {
+                    logger.warning(
+                        "idempotency keys may have been forgotten",
+                        metadata: ["gateway.configuration.problem": "\(renaming)"])
+                }
                 logger.notice("configuration reloaded", metadata: ["gateway.configuration": "\(file)"])
             } catch {
                 refused(error.reasons)

@@ -17,6 +17,8 @@ extension Gateway {
     /// Files that make another configuration of the one in force when they change.
     var watchedFiles: WatchedFiles { current.withLock { $0.configuration.watchedFiles } }
 
+    var runningConfiguration: GatewayConfiguration { current.withLock { $0.configuration } }
+
     /// Takes over another configuration: callers, skills, secrets and certificates. Messages in flight end as they began.
     ///
     /// Whatever can fail comes first, so that it is taken over whole or not at all. Called by one task alone.

@@ -57,6 +57,6 @@ extension Gateway {
         let records = snapshot.records.map { $0.sending + $0.unknown + $0.accepted }
         return StatusReport.Store(
             kind: store.kind, up: store.up, records: records, retention: snapshot.retentionKept / .seconds(1),
-            backlog: snapshot.sharedStore?.statistics.backlog)
+            backlog: snapshot.sharedStore?.statistics.backlog, problems: store.problems)
     }
 }

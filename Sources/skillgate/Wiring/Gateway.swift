@@ -90,7 +90,7 @@ final class Gateway: Service {
                 let shared = try records.connect(on: eventLoop, watches: index == 0)
                 let forwarder = MessageForwarder(
                     forwarding, store: shared?.store ?? records.local, pools: ByRegion { pools[$0] },
-                    fingerprintKey: records.fingerprintKey, eventLoop: eventLoop, failedAttempts: failedAttempts,
+                    fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onProblem: { problems.report($0, $1) })
@@ -310,10 +310,13 @@ final class Gateway: Service {
         return Readiness(
             // Ready for those who can be served; a skill without a token is refused by itself.
             ready: !draining && states.contains { $0.token != "none" },
-            degraded: states.contains { $0.token != "valid" }, draining: draining, skills: states,
+            degraded: states.contains { $0.token != "valid" }
+                || store.map { !$0.isUp || !$0.problems.isEmpty } ?? false,
+            draining: draining, skills: states,
             regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
             store: Readiness.StoreState(
-                kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true))
+                kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true,
+                problems: store?.problems ?? []))
     }
 
     private func regionStatuses() async throws -> ByRegion<UpstreamStatus> {
@@ -341,6 +344,8 @@ final class Gateway: Service {
         }
         let health = records.health.current
         sum.wipes = health.wipes
+        sum.isHeld = health.isHeld
+        sum.clockJumps = health.clockJumps
         sum.settings = RedisHealth.Setting.allCases.compactMap { setting in
             health.settings[setting].map { (setting.rawValue, $0) }
         }

@@ -25,20 +25,21 @@ struct IdempotencyRecords: Sendable {
     private let log: StoreLog
     /// The store itself, or what stands in for a shared one.
     let local: MemoryIdempotencyStore
-    let fingerprintKey: SymmetricKey
+    let fingerprintKeys: FingerprintKeys
     let health = RedisHealth()
 
     init(_ configuration: GatewayConfiguration.Idempotency, logger: Logger) {
         self.configuration = configuration
         log = StoreLog(logger)
         local = MemoryIdempotencyStore(configuration.memory)
-        if let secret = configuration.fingerprintKey {
-            fingerprintKey = SymmetricKey(data: SHA256.hash(data: Array(secret.utf8)))
+        func key(_ secret: String) -> SymmetricKey { SymmetricKey(data: SHA256.hash(data: Array(secret.utf8))) }
+        if let first = configuration.fingerprintKeys.first {
+            fingerprintKeys = FingerprintKeys(key(first), others: configuration.fingerprintKeys.dropFirst().map(key))
         } else if configuration.redis == nil {
-            fingerprintKey = SymmetricKey(size: .bits256)
+            fingerprintKeys = FingerprintKeys(SymmetricKey(size: .bits256))
         } else {
             // All replicas need the same one. Without a secret, fingerprints are keyed by the idempotency keys alone.
-            fingerprintKey = SymmetricKey(data: SHA256.hash(data: Array("skillgate fingerprint".utf8)))
+            fingerprintKeys = FingerprintKeys(key("skillgate fingerprint"))
             logger.notice("no `idempotency.fingerprintKey`: fingerprints are keyed by the idempotency keys alone")
         }
     }
@@ -53,7 +54,8 @@ struct IdempotencyRecords: Sendable {
         guard let redis = configuration.redis else { return nil }
         let log = log
         let server = try RedisServer(
-            redis, clientName: "skillgate", eventLoop: eventLoop, onEvent: { log.report($0) })
+            redis, clientName: "skillgate", eventLoop: eventLoop, health: health,
+            unixMilliseconds: UnixTime.milliseconds, onEvent: { log.report($0) })
         let whenUnavailable: SharedIdempotencyStore.WhenUnavailable =
             switch configuration.onStoreUnavailable {
             case .refuse: .refuse
@@ -61,7 +63,7 @@ struct IdempotencyRecords: Sendable {
             }
         let store = SharedIdempotencyStore(
             .redis, on: server, whenUnavailable: whenUnavailable, eventLoop: eventLoop)
-        if watches { server.watch(health) }
+        if watches { server.startWatching() }
         server.start()
         return SharedStore(store: store, server: server)
     }

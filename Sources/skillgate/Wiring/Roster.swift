@@ -51,7 +51,8 @@ struct Roster: Sendable {
             known[skill.name] = KnownSkill(credentials: skill.credentials, tokens: tokens)
             return Skill(
                 index: index, label: Self.label(skill.name, in: &skillNames), name: skill.name,
-                defaultRegion: skill.defaultRegion, tokens: tokens, users: users.users(of: skill.name))
+                recordID: skill.recordID, defaultRegion: skill.defaultRegion, tokens: tokens,
+                users: users.users(of: skill.name))
         }
         changes.removed = left.values.map(\.tokens)
         return changes
@@ -65,7 +66,8 @@ struct Roster: Sendable {
             let label = Self.label(caller.name, in: &callerNames)
             while usages.count < callerNames.count { usages.append(CallerUsage()) }
             let value = Caller(
-                index: index, label: label, name: caller.name, skills: caller.skills, regions: caller.regions,
+                index: index, label: label, name: caller.name, recordID: caller.recordID, skills: caller.skills,
+                regions: caller.regions,
                 requiresIdempotencyKey: caller.requiresIdempotencyKey, unknownOutcome: caller.unknownOutcome,
                 limits: caller.limits, usage: usages[label])
             return CallerDirectory.Entry(

@@ -44,7 +44,23 @@ final class StoreLog: Sendable {
                 "a setting of the idempotency store's server may lose records",
                 metadata: ["gateway.store.setting": "\(setting.rawValue)", "gateway.store.value": "\(value)"])
         case .wiped:
-            logger.error("the idempotency store has lost its records: messages sent before may be sent again")
+            logger.error(
+                "the idempotency store has lost its records: which messages were sent before is not known any more")
+        case .notAdopted:
+            guard isDue("not adopted") else { return }
+            logger.error(
+                """
+                the idempotency store does not say that it has kept its records: nothing is sent under new keys; \
+                `skillgate records adopt` says that this is a first start
+                """)
+        case .adopted:
+            guard isDue("adopted") else { return }
+            logger.notice("the idempotency store is in use again")
+        case .clockJumped(let jump):
+            guard isDue("clock") else { return }
+            logger.error(
+                "the clock of the idempotency store's server has jumped: leases and retention of records are off by as much",
+                metadata: ["gateway.store.jump_s": "\(jump / .seconds(1))"])
         }
     }
 

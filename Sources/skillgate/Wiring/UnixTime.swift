@@ -9,6 +9,11 @@ enum UnixTime {
         return Double(now.seconds) + Double(now.nanoseconds) * 1e-9
     }
 
+    static func milliseconds() -> Int {
+        let now = timestamp()
+        return now.seconds * 1000 + now.nanoseconds / 1_000_000
+    }
+
     static func timestamp() -> UnixTimestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)

@@ -36,7 +36,7 @@ final class AcceptingFlow {
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "benchmark")
         forwarder = MessageForwarder(
             configuration, store: MemoryIdempotencyStore(), pools: ByRegion { _ in pool },
-            fingerprintKey: SymmetricKey(size: .bits256), eventLoop: loop,
+            fingerprintKeys: FingerprintKeys(SymmetricKey(size: .bits256)), eventLoop: loop,
             wallClock: { UnixTimestamp(seconds: 1_795_497_192, nanoseconds: 0) })
         loop.run()
     }

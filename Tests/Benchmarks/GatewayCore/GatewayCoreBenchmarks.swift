@@ -51,7 +51,7 @@ let benchmarks: @Sendable () -> Void = {
     }
 
     Benchmark("scope-and-fingerprint-of-a-message") { benchmark in
-        var hasher = IdempotencyHasher(fingerprintKey: SymmetricKey(size: .bits256))
+        var hasher = IdempotencyHasher(FingerprintKeys(SymmetricKey(size: .bits256)))
         let prefix = Array("orders/weather".utf8)
         let (name, id) = (ByteBuffer(string: "order-1"), ByteBuffer(string: SampleRequest.userID))
         guard let key = try? IdempotencyKey(parsing: 0..<name.readableBytes, of: name),
@@ -59,7 +59,7 @@ let benchmarks: @Sendable () -> Void = {
         else { return benchmark.error("the key or the userId is not valid") }
         count(benchmark) { _ in
             blackHole(hasher.scope(prefix: prefix, key: key))
-            blackHole(hasher.fingerprint(key: key, user: user, content: SampleRequest.content))
+            blackHole(hasher.fingerprints(key: key, user: user, content: SampleRequest.content).0)
         }
     }
 

@@ -39,8 +39,8 @@ enum MessageFuzzing {
         let text = ByteBuffer(string: "k")
         guard let key = try? IdempotencyKey(parsing: 0..<1, of: text), let user = try? UserID(parsing: 0..<1, of: text)
         else { return nil }
-        var hasher = IdempotencyHasher(fingerprintKey: SymmetricKey(data: Array(repeating: UInt8(7), count: 32)))
-        return hasher.fingerprint(key: key, user: user, content: content)
+        var hasher = IdempotencyHasher(FingerprintKeys(SymmetricKey(data: Array(repeating: UInt8(7), count: 32))))
+        return hasher.fingerprints(key: key, user: user, content: content).0
     }
 
     static func token(_ bytes: [UInt8]) {

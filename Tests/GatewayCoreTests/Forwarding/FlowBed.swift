@@ -33,7 +33,8 @@ final class FlowBed {
         store = SlowStore(loop)
         forwarder = MessageForwarder(
             configuration, store: store, pools: ByRegion { [pool] _ in pool },
-            fingerprintKey: SymmetricKey(data: Array(repeating: UInt8(7), count: 32)), eventLoop: loop,
+            fingerprintKeys: FingerprintKeys(SymmetricKey(data: Array(repeating: UInt8(7), count: 32))),
+            eventLoop: loop,
             wallClock: { [wallClock] in UnixTimestamp(seconds: wallClock.value, nanoseconds: 0) })
         tokens.start()
     }
@@ -226,7 +227,7 @@ final class SlowStore: IdempotencyStore {
 
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
-    ) -> Eventual<Void> {
+    ) -> Eventual<SettlementReply> {
         reply(memory.settle(claim, settlement, answer: answer, on: eventLoop))
     }
 

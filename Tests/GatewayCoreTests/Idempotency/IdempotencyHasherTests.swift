@@ -5,13 +5,38 @@ import Testing
 @testable import GatewayCore
 
 @Suite struct IdempotencyHasherTests {
-    private func fingerprint(_ content: String, user: String = "u", key: String = "k") throws -> RequestFingerprint {
+    private static func key(_ number: UInt8) -> SymmetricKey {
+        SymmetricKey(data: Array(repeating: number, count: 32))
+    }
+
+    private func claim(
+        _ content: String, user: String = "u", key: String = "k", keys: FingerprintKeys = FingerprintKeys(Self.key(1))
+    ) throws -> IdempotencyClaim {
         let head = ByteBuffer(string: user)
         let keyHead = ByteBuffer(string: key)
-        var hasher = IdempotencyHasher(fingerprintKey: SymmetricKey(data: Array(repeating: UInt8(1), count: 32)))
-        return hasher.fingerprint(
+        var hasher = IdempotencyHasher(keys)
+        let (fingerprint, others) = hasher.fingerprints(
             key: try IdempotencyKey(parsing: 0..<keyHead.readableBytes, of: keyHead),
             user: try UserID(parsing: 0..<head.readableBytes, of: head), content: ByteBuffer(string: content))
+        return IdempotencyClaim(
+            scope: .init(words: (1, 2, 3, 4)), fingerprint: fingerprint, owner: .init(origin: 1, number: 1),
+            lease: .seconds(1), retention: .seconds(9), consent: false, otherFingerprints: others)
+    }
+
+    private func fingerprint(_ content: String, user: String = "u", key: String = "k") throws -> RequestFingerprint {
+        try claim(content, user: user, key: key).fingerprint
+    }
+
+    @Test func `a record of a key that was replaced is recognised, and one of an unknown key is not judged`() throws {
+        let (message, other) = (#"{"data":{"a":"b"}}"#, #"{"data":{"a":"c"}}"#)
+        let old = try claim(message).fingerprint
+        let replaced = FingerprintKeys(Self.key(2), others: [Self.key(1)])
+        #expect(try claim(message, keys: replaced).difference(from: old) == nil)
+        #expect(try claim(other, keys: replaced).difference(from: old) == .mismatched)
+        for content in [message, other] {
+            #expect(try claim(content, keys: FingerprintKeys(Self.key(3))).difference(from: old) == .indistinct)
+        }
+        #expect(try claim(other).difference(from: old) == .mismatched)
     }
 
     @Test(arguments: [

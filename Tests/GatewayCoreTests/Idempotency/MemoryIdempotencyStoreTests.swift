@@ -34,6 +34,7 @@ import Testing
         }
     }
 
+    @discardableResult
     private func now<Value>(_ eventual: Eventual<Value>) throws -> Value {
         guard case .now(let value) = eventual else { throw TestError.notAtOnce }
         return value

@@ -12,6 +12,7 @@ import Testing
         private final class Events {
             var closed: [String] = []
             var isReady = false
+            var epochs: [String?] = []
         }
         private let events = Events()
         private(set) var results: [Result<RESPValue, RedisFailure>] = []
@@ -20,8 +21,7 @@ import Testing
         var isReady: Bool { events.isReady }
 
         init(waitReplicas: Int = 0) throws {
-            var configuration = RedisConfiguration(addresses: [.init(host: "h", port: 1)])
-            configuration.waitReplicas = waitReplicas
+            let configuration = RedisConfiguration(addresses: [.init(host: "h", port: 1)])
             let handshake = RedisHandshake(
                 .clusterNode, credentials: nil, database: 0, clientName: "gw", predecessor: nil)
             connection = RedisConnection(
@@ -29,9 +29,11 @@ import Testing
             ) { [events] event in
                 switch event {
                 case .ready: events.isReady = true
+                case .epochChanged(let found): events.epochs.append(found)
                 case .closed(let reason, _): events.closed.append(reason)
                 }
             }
+            connection.waitReplicas = waitReplicas
             try channel.pipeline.syncOperations.addHandler(connection)
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
             for _ in 0..<4 where !isReady { try receive("%1\r\n$2\r\nid\r\n:7\r\n") }

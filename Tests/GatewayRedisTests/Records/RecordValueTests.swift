@@ -109,7 +109,8 @@ import Testing
         #expect(reading(foreign, remaining: -1) == .outcome(.unknown))
         #expect(reading(.unknown(Self.fingerprint)) == .outcome(.unknown))
         #expect(reading(.unknown(Self.fingerprint), consent: true) == .askByScript)
-        #expect(reading(.unknown(.init(words: (1, 1)))) == .outcome(.mismatched))
+        #expect(reading(.unknown(.init(words: (Self.fingerprint.words.0, 1)))) == .outcome(.mismatched))
+        #expect(reading(.unknown(.init(words: (~Self.fingerprint.words.0, 1)))) == .outcome(.indistinct))
         for reply in [RESPValue.integer(1), .boolean(true), .array([]), .error("ERR"), .push([])] {
             #expect(ClaimReading(reply, to: claim()) == .unreadable)
             #expect(KeyReport(reply) == nil)

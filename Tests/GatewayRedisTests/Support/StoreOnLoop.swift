@@ -1,3 +1,4 @@
+import Foundation
 import GatewayCore
 import NIOCore
 import NIOPosix
@@ -27,11 +28,12 @@ struct StoreOnLoop: Sendable {
         let events = events
         let (store, server) = try await eventLoop.submit {
             let server = try RedisServer(
-                configuration, clientName: "test", eventLoop: eventLoop, onEvent: { events.add($0) })
+                configuration, clientName: "test", eventLoop: eventLoop, health: health ?? RedisHealth(),
+                unixMilliseconds: { Int(Date().timeIntervalSince1970 * 1000) }, onEvent: { events.add($0) })
             if claimsByScript { server.claimsBySet = false }
             let store = SharedIdempotencyStore(
                 .redis, on: server, whenUnavailable: whenUnavailable, eventLoop: eventLoop)
-            if let health { server.watch(health) }
+            if health != nil { server.startWatching() }
             server.start()
             let bound: NIOLoopBound<any IdempotencyStore> = NIOLoopBound(store, eventLoop: eventLoop)
             return (bound, NIOLoopBound(server, eventLoop: eventLoop))
@@ -61,10 +63,11 @@ struct StoreOnLoop: Sendable {
 
     func claim(_ claim: IdempotencyClaim) async throws -> ClaimOutcome { try await reply(claim).outcome }
 
+    @discardableResult
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
         answer: Answer = Answer(.upstream(.init(status: 202)), region: nil)
-    ) async throws {
+    ) async throws -> SettlementReply {
         try await ask { [eventLoop] in $0.settle(claim, settlement, answer: answer, on: eventLoop) }
     }
 

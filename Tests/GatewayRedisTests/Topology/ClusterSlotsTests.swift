@@ -31,6 +31,36 @@ import Testing
         #expect(slots.address(of: 16_384) == nil && slots.address(of: -1) == nil)
     }
 
+    /// What a node says: thirds of the slots, and how many replicas each has.
+    private func view(_ hosts: [String], replicas: Int = 1) throws -> ClusterSlots {
+        let thirds = [(0, 5460), (5461, 10_922), (10_923, 16_383)]
+        let ranges = zip(thirds, hosts).map { slots, host in
+            RESPValue.array(
+                [.integer(slots.0), .integer(slots.1), node(host, 1)] + (0..<replicas).map { node("r\($0)", 1) })
+        }
+        return try #require(ClusterSlots(.array(ranges), from: "h"))
+    }
+
+    @Test func `a node that was cut off from the others is outvoted`() throws {
+        let before = try view(["a", "b", "c"])
+        let after = try view(["new", "b", "c"], replicas: 0)
+        #expect(before.agreement(of: [before, after, after]).address(of: 0)?.host == "new")
+        #expect(before.agreement(of: [after, after]).address(of: 0)?.host == "new")
+        // One of three is no majority, whatever it says; neither is nobody.
+        #expect(before.agreement(of: [after]).address(of: 0)?.host == "a")
+        #expect(before.agreement(of: [before, after]).address(of: 0)?.host == "a")
+        #expect(before.agreement(of: []).isSameMap(as: before))
+        // At first, whoever answers is believed.
+        #expect(ClusterSlots().agreement(of: [after]).isSameMap(as: after))
+    }
+
+    @Test func `a replica counts while one node still counts it`() throws {
+        let both = try view(["a", "b", "c"], replicas: 2)
+        let one = try view(["a", "b", "c"], replicas: 1)
+        #expect(both.agreement(of: [one, both, one]).replicas(of: .init(host: "b", port: 1)) == 2)
+        #expect(both.agreement(of: [one, one, one]).replicas(of: .init(host: "b", port: 1)) == 1)
+    }
+
     @Test func `a reply that is no map is none`() {
         for ranges: [RESPValue] in [
             [.integer(1)], [.array([.integer(0), .integer(16_384), node("a", 1)])],
