@@ -62,7 +62,7 @@ final class EpochKeeper {
     /// Whether the same server's records were there a moment ago, under another key: slots of a cluster have moved.
     private func isMoved(_ key: String, _ connection: RedisConnection) -> Bool {
         guard let epoch = connection.epoch, epoch.key != key else { return false }
-        return StoreEpoch(epoch.expected)?.isSound == true
+        return epoch.expected?.isSound == true
     }
 
     private func write(
@@ -93,7 +93,7 @@ final class EpochKeeper {
     }
 
     private func expect(_ epoch: StoreEpoch?, at key: String, _ connection: RedisConnection) {
-        connection.epoch = EpochCheck(key: key, expected: epoch?.text, holds: onStoreWiped == .hold)
+        connection.epoch = EpochCheck(key: key, expected: epoch, holds: onStoreWiped == .hold)
     }
 
     private enum Reading {

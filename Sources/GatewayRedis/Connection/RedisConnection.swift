@@ -58,6 +58,8 @@ final class RedisConnection: ChannelInboundHandler {
     private var timer: Scheduled<Void>?
     /// How many replies have come.
     private var received: UInt64 = 0
+    /// As of this turn.
+    private var now = NIODeadline.distantPast
 
     /// Replicas that have to confirm a write before it counts.
     var waitReplicas = 0
@@ -83,7 +85,8 @@ final class RedisConnection: ChannelInboundHandler {
 
     func send(_ request: RedisRequest, _ completion: @escaping Completion) {
         guard case .ready = state, pipeline.count < RedisPipeline.limit else { return completion(.failure(.notSent)) }
-        let now = eventLoop.now
+        // The time is asked for once a turn.
+        if !flushIsScheduled { now = eventLoop.now }
         if request.isAsking {
             outgoing.writeRESPCommand(["ASKING"])
             pipeline.append(.asking, now: now)
@@ -94,7 +97,7 @@ final class RedisConnection: ChannelInboundHandler {
         if isWrite { unsentHoldsWrite = true }
         if isClaim { unsentHoldsClaim = true }
         pipeline.append(isWrite || isClaim ? .confirmed(isClaim: isClaim) : .single, completion, now: now)
-        setTimer(pipeline.nextDeadline)
+        if timer == nil { setTimer(pipeline.nextDeadline) }
         scheduleFlush()
     }
 
@@ -111,9 +114,9 @@ final class RedisConnection: ChannelInboundHandler {
 
     private func flush() {
         guard let context, pipeline.hasUnsent else { return }
-        let now = eventLoop.now
+        now = eventLoop.now
         if unsentHoldsClaim, let epoch {
-            outgoing.writeRESPCommand(["GET", epoch.key])
+            outgoing.writeImmutableBuffer(epoch.question)
             pipeline.append(.epoch(isLast: !unsentHoldsWrite), now: now)
         }
         if unsentHoldsWrite {
@@ -177,6 +180,7 @@ final class RedisConnection: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
+        now = eventLoop.now
         if incoming.readableBytes == 0 { incoming = bytes } else { incoming.writeBuffer(&bytes) }
         do {
             while let reply = try RESPParser.next(&incoming) {
@@ -216,7 +220,9 @@ final class RedisConnection: ChannelInboundHandler {
 
     private func received(_ reply: RESPValue) {
         received &+= 1
-        switch pipeline.received(reply, now: eventLoop.now, isForgotten: { epoch?.isForgotten($0) ?? false }) {
+        switch pipeline.received(reply, now: now, isForgotten: { epoch?.isForgotten($0) ?? false }) {
+        case .nothing: break
+        case .outcome(let outcome): outcome.tell()
         case .outcomes(let outcomes): for outcome in outcomes { outcome.tell() }
         case .handshake(let reply): shookHands(reply)
         case .epoch(let reply, let outcomes):

@@ -31,6 +31,9 @@ struct RedisPipeline {
 
     /// What a reply brings about.
     enum Event {
+        case nothing
+        case outcome(Outcome)
+        /// Of a whole batch.
         case outcomes([Outcome])
         case handshake(RESPValue)
         /// Of the key that is looked at behind each batch.
@@ -98,12 +101,13 @@ struct RedisPipeline {
         guard let first = pending.popFirst() else { return .unexpected }
         switch first.kind {
         case .handshake: return .handshake(reply)
-        case .asking: return .outcomes([])
+        case .asking: return .nothing
         case .single:
-            return .outcomes(first.completion.map { [Outcome(completion: $0, result: .success(reply))] } ?? [])
+            guard let completion = first.completion else { return .nothing }
+            return .outcome(Outcome(completion: completion, result: .success(reply)))
         case .confirmed(let isClaim):
             held.append(Held(reply: reply, isClaim: isClaim, completion: first.completion, deadline: first.deadline))
-            return .outcomes([])
+            return .nothing
         case .epoch(let isLast):
             self.isForgotten = isForgotten(reply)
             return .epoch(reply, isLast ? endBatch(isReplicated: true) : [])

@@ -28,8 +28,9 @@ import Testing
         _ reply: RESPValue, _ pipeline: inout RedisPipeline, at time: Int64 = 0, isForgotten: Bool = false
     ) {
         switch pipeline.received(reply, now: at(time), isForgotten: { _ in isForgotten }) {
+        case .outcome(let outcome): outcome.tell()
         case .outcomes(let outcomes), .epoch(_, let outcomes): for outcome in outcomes { outcome.tell() }
-        case .handshake, .unexpected: break
+        case .nothing, .handshake, .unexpected: break
         }
     }
 
