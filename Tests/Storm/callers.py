@@ -7,6 +7,7 @@ import random
 import threading
 import time
 
+from history import History
 from parts import PAUSE, Gateway
 
 FINAL_UNKNOWN = 3  # so many answers in a row that the outcome is unknown, and the caller believes it
@@ -20,12 +21,14 @@ class Book:
         self.statuses = collections.Counter()
         self.outcomes = {}  # by message: accepted, unknown, or the status that ended it
         self.request_ids = collections.defaultdict(set)
+        self.history = History()
         self.recent = collections.deque(maxlen=200)
         self.outage = None
 
     def answered(self, message, status, request_id, started, took):
         with self.lock:
             self.statuses[status] += 1
+            self.history.add(message, started, started + took, status, request_id)
             if status == 202:
                 self.request_ids[message].add(request_id)
             if self.outage:

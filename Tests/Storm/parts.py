@@ -1,8 +1,10 @@
 """The parts of a storm: processes that are started, killed and paused, and how they are talked to."""
 
+import collections
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -69,9 +71,9 @@ class RedisError(Exception):
     pass
 
 
-def redis(port, *words, timeout=2):
+def redis(place, *words, timeout=2):
     """One command on a connection of its own; the reply as text, arrays as lists."""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+    with socket.create_connection(place, timeout=timeout) as connection:
         encoded = [str(word).encode() for word in words]
         request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
         connection.sendall(request)
@@ -93,86 +95,238 @@ def read_reply(replies):
     return rest
 
 
-class Redis:
-    """One durable server: what it confirms is on disk."""
+DURABILITY = {
+    # What it confirms is on disk.
+    "always": ["--save", "", "--appendonly", "yes", "--appendfsync", "always"],
+    "everysec": ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"],
+    # Redis's own defaults.
+    "snapshots": ["--appendonly", "no"],
+}
 
-    def __init__(self, folder, *arguments):
-        self.port = free_port()
-        data = folder / f"redis-{self.port}"
-        data.mkdir()
-        self.server = Server(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(data), "--save", "",
-             "--appendonly", "yes", "--appendfsync", "always", *arguments],
-            folder / f"redis-{self.port}.log",
-        )
+
+class Redis:
+    """One server, on this machine or on a host of its own."""
+
+    def __init__(self, folder, options, *arguments, host=None):
+        self.host = host
+        self.port = 6379 if host else free_port()
+        self.address = host.address if host else "127.0.0.1"
+        self.place = (self.address, self.port)
+        self.data = folder / f"redis-{self.address}-{self.port}"
+        self.data.mkdir()
+        command = ["redis-server", "--port", str(self.port), "--bind", "0.0.0.0" if host else "127.0.0.1",
+                   "--protected-mode", "no", "--dir", str(self.data), *DURABILITY[options.durability],
+                   "--maxmemory-policy", options.policy, "--maxmemory", options.maxmemory, *arguments]
+        self.server = Server(host.command(*command) if host else command, folder / f"{self.data.name}.log")
 
     def start(self):
         self.server.start()
-        wait_until(lambda: redis(self.port, "PING") == "PONG", 20, "Redis")
-
-    @property
-    def configuration(self):
-        return f"url: redis://127.0.0.1:{self.port}"
+        wait_until(lambda: redis(self.place, "PING") == "PONG", 20, "Redis")
 
     def stop(self):
         self.server.stop()
 
 
-class SentinelRedis:
-    """A master, two replicas and three Sentinels."""
+class SingleRedis:
+    """One server, whatever becomes of it."""
 
-    def __init__(self, folder):
-        self.servers = [Redis(folder)]
-        for _ in range(2):
-            self.servers.append(Redis(folder, "--replicaof", "127.0.0.1", str(self.servers[0].port)))
+    kind = "single"
+
+    def __init__(self, folder, options, network=None):
+        self.servers = [Redis(folder, options)]
+        self.configuration = f"url: redis://127.0.0.1:{self.servers[0].port}"
+
+    def start(self):
+        self.servers[0].start()
+
+    def stop(self):
+        self.servers[0].stop()
+
+    def masters(self):
+        return self.servers
+
+
+class SentinelRedis:
+    """A master, two replicas and three Sentinels; the Sentinels share a host."""
+
+    kind = "sentinel"
+
+    def __init__(self, folder, options, network=None):
+        hosts = [network.host() if network else None for _ in range(3)]
+        self.servers = [Redis(folder, options, host=hosts[0])]
+        first = self.servers[0]
+        for host in hosts[1:]:
+            self.servers.append(Redis(folder, options, "--replicaof", first.address, str(first.port), host=host))
         self.sentinels = []
-        for _ in range(3):
-            port = free_port()
-            file = folder / f"sentinel-{port}.conf"
+        self.observers = network.host() if network else None
+        for number in range(3):
+            host = self.observers
+            port = 26379 + number if host else free_port()
+            address = host.address if host else "127.0.0.1"
+            file = folder / f"sentinel-{address}-{port}.conf"
             file.write_text(
-                f"port {port}\nbind 127.0.0.1\nsentinel monitor records 127.0.0.1 {self.servers[0].port} 2\n"
+                f"port {port}\nprotected-mode no\nsentinel monitor records {first.address} {first.port} 2\n"
                 "sentinel down-after-milliseconds records 1500\nsentinel failover-timeout records 6000\n"
                 "sentinel parallel-syncs records 2\n"
             )
-            server = Server(["redis-server", str(file), "--sentinel"], folder / f"sentinel-{port}.log")
-            self.sentinels.append((port, server))
+            command = ["redis-server", str(file), "--sentinel"]
+            server = Server(host.command(*command) if host else command, file.with_suffix(".log"))
+            self.sentinels.append(((address, port), server))
+        places = ",".join(f"{address}:{port}" for (address, port), _ in self.sentinels)
+        self.configuration = f"url: 'redis://{places}', sentinel: {{master: records}}"
 
     def start(self):
         for server in self.servers:
             server.start()
-        wait_until(lambda: self.replicates(self.servers[0].port), 30, "replication")
+        wait_until(lambda: self.replicates(self.servers[0].place), 30, "replication")
         for _, server in self.sentinels:
             server.start()
         wait_until(self.is_complete, 60, "the Sentinels' view of all")
 
     def is_complete(self):
-        for port, _ in self.sentinels:
-            words = redis(port, "SENTINEL", "MASTER", "records")
+        for place, _ in self.sentinels:
+            words = redis(place, "SENTINEL", "MASTER", "records")
             state = dict(zip(words[::2], words[1::2]))
             if state["num-slaves"] != "2" or state["num-other-sentinels"] != "2" or state["flags"] != "master":
                 return False
-        return True
+            for words in redis(place, "SENTINEL", "REPLICAS", "records"):
+                if dict(zip(words[::2], words[1::2]))["flags"] != "slave":
+                    return False
+        # Two faults at once are one too many: a replica that has not caught up yet may be promoted.
+        return self.replicates(self.master().place, 2)
 
-    def master_port(self):
-        return int(redis(self.sentinels[0][0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "records")[1])
+    def master(self):
+        """As most Sentinels see it."""
+        views = []
+        for place, _ in self.sentinels:
+            address, port = redis(place, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "records")
+            views.append((address, int(port)))
+        place = max(views, key=views.count)
+        return next(server for server in self.servers if server.place == place)
+
+    def masters(self):
+        return [self.master()]
 
     @staticmethod
-    def replicates(port):
-        with socket.create_connection(("127.0.0.1", port), timeout=3) as connection:
-            connection.sendall(b"*3\r\n$3\r\nSET\r\n$4\r\nsync\r\n$1\r\n1\r\n*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$3\r\n500\r\n")
+    def replicates(place, replicas=1):
+        with socket.create_connection(place, timeout=3) as connection:
+            connection.sendall(b"*3\r\n$3\r\nSET\r\n$4\r\nsync\r\n$1\r\n1\r\n*3\r\n$4\r\nWAIT\r\n$1\r\n%d\r\n$3\r\n500\r\n" % replicas)
             with connection.makefile("rb") as replies:
-                return read_reply(replies) == "OK" and int(read_reply(replies)) >= 1
-
-    @property
-    def configuration(self):
-        hosts = ",".join(f"127.0.0.1:{port}" for port, _ in self.sentinels)
-        return f"url: 'redis://{hosts}', sentinel: {{master: records}}, waitReplicas: 1"
+                return read_reply(replies) == "OK" and int(read_reply(replies)) >= replicas
 
     def stop(self):
         for _, server in self.sentinels:
             server.stop()
         for server in self.servers:
             server.stop()
+
+
+class ClusterRedis:
+    """Three masters with a replica each."""
+
+    kind = "cluster"
+
+    def __init__(self, folder, options, network=None):
+        self.servers = []
+        for _ in range(6):
+            host = network.host() if network else None
+            # On one machine the bus needs a port that is free, too.
+            bus = [] if host else ["--cluster-port", str(free_port())]
+            self.servers.append(
+                Redis(folder, options, "--cluster-enabled", "yes", "--cluster-node-timeout", "1500", *bus, host=host))
+        self.configuration = f"url: 'redis://{self.servers[0].address}:{self.servers[0].port}', cluster: true"
+
+    def start(self):
+        for server in self.servers:
+            server.start()
+        places = [f"{server.address}:{server.port}" for server in self.servers]
+        made = subprocess.run(
+            ["redis-cli", "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes"],
+            capture_output=True, text=True)
+        if made.returncode:
+            raise SystemExit(f"storm: no cluster: {made.stdout[-500:]}{made.stderr[-500:]}")
+        wait_until(self.is_complete, 60, "the cluster")
+
+    def nodes(self, server):
+        """By address, what one node takes the others for."""
+        lines = redis(server.place, "CLUSTER", "NODES").splitlines()
+        return {line.split()[1].split("@")[0]: line.split()[2].replace("myself,", "") for line in lines}
+
+    def is_complete(self):
+        for server in self.servers:
+            if "cluster_state:ok" not in redis(server.place, "CLUSTER", "INFO"):
+                return False
+            views = self.nodes(server)
+            if sorted(views.values()) != ["master"] * 3 + ["slave"] * 3:
+                return False
+        return all(
+            "master_link_status:up" in redis(server.place, "INFO", "replication")
+            for server in self.servers if server not in self.masters())
+
+    def masters(self):
+        """As most nodes see it."""
+        views = [self.nodes(server) for server in self.servers]
+        return [server for server in self.servers
+                if sum(view.get(f"{server.address}:{server.port}") == "master" for view in views) * 2 > len(views)]
+
+    def stop(self):
+        for server in self.servers:
+            server.stop()
+
+
+class Slow:
+    """Hands bytes on between gateways and one server, each `delay` seconds late, and now and then stands still for longer: TCP over
+    a network that is far and loses something."""
+
+    def __init__(self, target, delay, share, stall):
+        self.target, self.delay, self.share, self.stall = target, delay, share, stall
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self.target)
+            for source, sink in ((client, server), (server, client)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                queue = collections.deque()
+                ready = threading.Semaphore(0)
+                threading.Thread(target=self.read, args=(source, queue, ready), daemon=True).start()
+                threading.Thread(target=self.write, args=(sink, queue, ready), daemon=True).start()
+
+    def read(self, source, queue, ready):
+        last = 0.0
+        while True:
+            try:
+                data = source.recv(65536)
+            except OSError:
+                data = b""
+            due = time.monotonic() + self.delay + (self.stall if random.random() < self.share else 0)
+            # In order: what comes behind something that is late is late, too.
+            last = max(last, due)
+            queue.append((last, data))
+            ready.release()
+            if not data:
+                return
+
+    def write(self, sink, queue, ready):
+        while True:
+            ready.acquire()
+            due, data = queue.popleft()
+            PAUSE.wait(max(0, due - time.monotonic()))
+            try:
+                if not data:
+                    return sink.shutdown(socket.SHUT_WR)
+                sink.sendall(data)
+            except OSError:
+                return
+
+    def stop(self):
+        self.listener.close()
 
 
 class Simulator:

@@ -1,8 +1,12 @@
 """Kills, pauses and cuts off everything that a message passes, and counts at Amazon's side what was lost or doubled.
 
 Callers send messages through several gateways that share a Redis, each until it has a final answer: 202, or that the outcome is
-unknown. Meanwhile gateways are killed (SIGKILL) and paused (SIGSTOP) for longer than a lease, and Redis is killed, stalled and
-failed over, at random. Each message carries an id of its own; the simulator knows which it accepted, and how often.
+unknown. Meanwhile gateways are killed (SIGKILL) and paused (SIGSTOP) for longer than a lease, and Redis is killed, stalled,
+failed over, cut off, restarted and emptied, at random. Each message carries an id of its own; the simulator knows which it accepted, and how
+often. What callers were told is checked against itself, too.
+
+The store is one server; with --store sentinel, and whenever there are failovers, a master, two replicas and three Sentinels; with
+--store cluster three masters with a replica each. --redis passes settings on to the gateways, to see what a careless one does.
 """
 
 import argparse
@@ -13,7 +17,8 @@ import threading
 import time
 
 from callers import Book, Caller, Outage, until_served
-from parts import PAUSE, Folder, Gateway, Redis, SentinelRedis, Simulator, wait_until
+from network import Network
+from parts import PAUSE, ClusterRedis, Folder, Gateway, SentinelRedis, SingleRedis, Simulator, Slow, redis, wait_until
 
 # The deadline of a message is 1 s here, so its lease is 2 s.
 LONGER_THAN_A_LEASE = (2.2, 3.5)
@@ -24,7 +29,10 @@ class Storm:
         self.options = options
         self.random = random.Random(options.seed)
         self.simulator = Simulator(options.binary, folder)
-        self.store = SentinelRedis(folder) if options.failovers else Redis(folder)
+        self.network = Network() if options.partitions else None
+        kinds = {"single": SingleRedis, "sentinel": SentinelRedis, "cluster": ClusterRedis}
+        self.store = kinds[options.store](folder, options, self.network)
+        self.slow = None
         self.folder = folder
         self.gateways = []
         self.book = Book()
@@ -47,8 +55,9 @@ class Storm:
             self.calm()
             return self.report()
         finally:
-            for part in [*self.gateways, self.store, self.simulator]:
-                part.stop()
+            for part in [*self.gateways, self.store, self.simulator, self.slow, self.network]:
+                if part:
+                    part.stop()
 
     def start(self):
         self.simulator.start()
@@ -59,8 +68,15 @@ class Storm:
                 '{"NA": {"status": 500, "probability": 0.03}, "EU": {"connection": "resetAfterRead", "accept": true,'
                 ' "probability": 0.01}, "FE": {"status": 429, "probability": 0.03}}',
             )
+        settings = self.store.configuration
+        if self.options.delay:
+            server = self.store.servers[0]
+            self.slow = Slow(server.place, self.options.delay / 1000, self.options.delay_stalls, 0.2)
+            settings = f"url: redis://127.0.0.1:{self.slow.port}"
+        if self.options.redis:
+            settings += f", {self.options.redis}"
         for number in range(self.options.replicas):
-            gateway = Gateway(self.options.binary, self.folder, number, self.simulator, self.store.configuration)
+            gateway = Gateway(self.options.binary, self.folder, number, self.simulator, settings)
             gateway.start()
             self.gateways.append(gateway)
         for gateway in self.gateways:
@@ -99,31 +115,65 @@ class Storm:
             ["kill"] * self.options.store_kills
             + ["stall"] * self.options.store_stalls
             + ["failover"] * self.options.failovers
+            + ["partition"] * self.options.partitions
+            + ["restart"] * self.options.restarts
         )
         self.random.shuffle(strikes)
+        # Last: with `onStoreWiped: hold` nothing new is sent after it.
+        strikes += ["flush"] * self.options.flushes
         for strike in strikes:
             PAUSE.wait(self.random.uniform(1, 3))
             getattr(self, strike)()
 
     def kill(self):
-        server = self.store.server
+        server = self.store.servers[0].server
         self.outage(server.kill, lambda: PAUSE.wait(self.random.uniform(1, 3)), self.store.start)
 
     def stall(self):
-        server = self.store.server
+        server = self.store.servers[0].server
         self.outage(server.pause, lambda: PAUSE.wait(self.options.stall_seconds), server.resume)
 
     def failover(self):
-        master = self.store.master_port()
-        victim = next(server for server in self.store.servers if server.port == master)
+        victim = self.store.master()
         self.outage(
             victim.server.kill,
-            lambda: wait_until(lambda: self.store.master_port() != master, 60, "a new master"),
-            lambda: wait_until(lambda: self.store.replicates(self.store.master_port()), 60, "its replica"),
+            lambda: wait_until(lambda: self.store.master() is not victim, 60, "a new master"),
+            lambda: wait_until(lambda: self.store.replicates(self.store.master().place), 60, "its replica"),
         )
         victim.start()
-        wait_until(self.store.is_complete, 90, "all servers after a failover")
-        wait_until(lambda: self.store.replicates(self.store.master_port()), 60, "replication after a failover")
+        self.settle_down()
+
+    def partition(self):
+        """A master is cut off, with Sentinels a replica with it: gateways reach all of them, and the others choose another one."""
+        victim = self.random.choice(self.store.masters())
+        hosts = [victim.host]
+        if self.store.kind == "sentinel":
+            hosts.append(next(server.host for server in self.store.servers if server is not victim))
+        others = [host for host in self.network.hosts if host not in hosts]
+        self.outage(
+            lambda: self.network.cut(hosts, others),
+            lambda: wait_until(lambda: victim not in self.store.masters(), 60, "a new master"),
+            lambda: None,
+        )
+        # Both sides go on for a while.
+        PAUSE.wait(self.random.uniform(2, 4))
+        self.network.heal()
+        self.settle_down()
+
+    def restart(self):
+        """A master is killed and is back before anybody has noticed."""
+        victim = self.random.choice(self.store.masters())
+        victim.server.kill()
+        victim.start()
+        PAUSE.wait(2)
+        self.settle_down()
+
+    def flush(self):
+        redis(self.random.choice(self.store.masters()).place, "FLUSHALL")
+
+    def settle_down(self):
+        if self.store.kind != "single":
+            wait_until(self.store.is_complete, 90, "all servers of the store")
 
     def outage(self, strike, last, end):
         """From `strike` until `last` returns, nothing with a key may be sent. With `end`, the store is back."""
@@ -135,7 +185,9 @@ class Storm:
         PAUSE.wait(1.2)
         before = self.simulator.received()
         last()
-        self.sent_in_outages += self.simulator.received() - before
+        # The other masters of a cluster go on.
+        if self.store.kind != "cluster":
+            self.sent_in_outages += self.simulator.received() - before
         with self.book.lock:
             self.book.outage = None
         self.outages.append(outage)
@@ -171,29 +223,39 @@ class Storm:
             for message, ids in self.book.request_ids.items()
             if ids != {request_ids.get(message)} and message not in doubled
         ]
+        other_ids, forgotten = self.book.history.broken()
         ends = collections.Counter(outcomes.values())
-        unexpected = {outcome: count for outcome, count in ends.items() if outcome not in ("accepted", "unknown")}
+        ended = {"accepted", "unknown"} | ({"open"} if self.options.flushes else set())
+        unexpected = {outcome: count for outcome, count in ends.items() if outcome not in ended}
         print(f"{len(outcomes)} messages in {self.took:.0f} s through {self.options.replicas} gateways: {dict(ends)}")
         print(f"answers: {dict(self.book.statuses)}")
         print(f"gateways: {self.kills} kills, {self.pauses} pauses longer than a lease")
-        ok = not (lost or doubled or wrong or unexpected)
+        ok = not (lost or doubled or wrong or unexpected or other_ids or forgotten)
         if self.outages:
             statuses = sum((outage.statuses for outage in self.outages), collections.Counter())
             slowest = max(outage.slowest for outage in self.outages)
             print(
                 f"store: {self.options.store_kills} kills, {self.options.store_stalls} stalls of "
-                f"{self.options.stall_seconds:.0f} s, {self.options.failovers} failovers; meanwhile "
+                f"{self.options.stall_seconds:.0f} s, {self.options.failovers} failovers, {self.options.partitions} "
+                f"partitions; meanwhile "
                 f"{self.sent_in_outages} messages sent, answers {dict(statuses)}, the slowest after {slowest * 1000:.0f} ms"
             )
             ok = ok and self.sent_in_outages == 0
             if self.options.times and self.recoveries:
-                ok = ok and slowest < 0.4
+                # Two commands in a row, each given its time.
+                ok = ok and slowest < 0.9
         if self.recoveries:
             print(f"service after the store's return within {max(self.recoveries) * 1000:.0f} ms")
             if self.options.times:
                 ok = ok and max(self.recoveries) < 2
-        print(f"lost {len(lost)}, doubled {len(doubled)}, answered with another's request id {len(wrong)}")
-        for name, messages in (("lost", lost), ("doubled", doubled), ("wrong", wrong)):
+        print(
+            f"lost {len(lost)}, doubled {len(doubled)}, answered with another's request id {len(wrong)}; after a 202 another "
+            f"request id {len(other_ids)}, unknown {len(forgotten)}")
+        answers = sum(self.book.statuses.values())
+        refused = answers - self.book.statuses[202] - self.book.statuses[504]
+        print(f"unknown {self.book.statuses[504] / max(1, answers):.4f}, neither accepted nor unknown "
+              f"{refused / max(1, answers):.4f} of all answers")
+        for name, messages in (("lost", lost), ("doubled", doubled), ("wrong", wrong), ("after a 202", other_ids + forgotten)):
             if messages:
                 print(f"  {name}: {messages[:10]}")
         return ok
@@ -211,14 +273,32 @@ def main():
     parser.add_argument("--store-kills", type=int, default=0)
     parser.add_argument("--store-stalls", type=int, default=0)
     parser.add_argument("--stall-seconds", type=float, default=20)
-    parser.add_argument("--failovers", type=int, default=0, help="by Sentinel, with waitReplicas: 1")
+    parser.add_argument("--store", choices=["single", "sentinel", "cluster"], default=None)
+    parser.add_argument("--failovers", type=int, default=0, help="by Sentinel")
+    parser.add_argument("--partitions", type=int, default=0, help="a master is cut off, and a replica with it")
+    parser.add_argument("--restarts", type=int, default=0, help="of a master, before anybody notices")
+    parser.add_argument("--flushes", type=int, default=0, help="FLUSHALL of one master")
+    parser.add_argument("--delay", type=float, default=0, help="of the network to the store, in ms each way")
+    parser.add_argument("--delay-stalls", type=float, default=0.01, help="share of packets that are 200 ms late")
+    parser.add_argument("--durability", choices=["always", "everysec", "snapshots"], default="always")
+    parser.add_argument("--policy", default="noeviction", help="of servers that are full")
+    parser.add_argument("--maxmemory", default="0")
+    parser.add_argument("--redis", default="", help="settings of `idempotency.redis`, such as 'waitReplicas: 1'")
     parser.add_argument(
-        "--times", action="store_true", help="fails, too, if a refusal takes 400 ms, or service 2 s to be back")
+        "--times", action="store_true", help="fails, too, if a refusal takes 0.9 s, or service 2 s to be back")
     parser.add_argument("--fair", action="store_true", help="Amazon makes no trouble of its own")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
-    if options.failovers and (options.store_kills or options.store_stalls):
-        parser.error("--failovers goes without --store-kills and --store-stalls")
+    options.store = options.store or ("sentinel" if options.failovers or options.partitions else "single")
+    if options.store != "single" and (options.store_kills or options.store_stalls or options.delay):
+        parser.error("--store-kills, --store-stalls and --delay are for a single server")
+    if options.failovers and options.store != "sentinel":
+        parser.error("--failovers needs --store sentinel")
+    reason = Network.reason() if options.partitions else None
+    if reason:
+        # Not a failure: whoever may not make networks still has all the rest.
+        print(f"storm: --partitions left out, since no network namespace can be made here: {reason}")
+        options.partitions = 0
     print(f"storm: seed {options.seed}", flush=True)
     with Folder() as folder:
         if not Storm(options, folder).run():

@@ -4,6 +4,8 @@ struct RedisIdentity: Equatable {
     var runID = ""
     /// Of this connection, among those of one `runID`.
     var clientID: Int?
+    /// Those that are connected to it; nil where it does not tell.
+    var replicas: Set<RedisConfiguration.Address>?
 }
 
 /// The first exchange on a connection: one command at a time, the next one by the reply. Pure.
@@ -132,6 +134,7 @@ struct RedisHandshake {
         if let text = reply.text {
             let information = ServerInformation(text)
             identity.runID = information["run_id"] ?? ""
+            identity.replicas = information.replicas
             if information["loading"] == "1" { return .failed("it is loading its data") }
             if role == .records, information["role"] == "slave" { return .failed("it is a replica") }
         }

@@ -75,6 +75,9 @@ final class RedisNode {
         didSet { if epochKey != oldValue { lookAtEpoch() } }
     }
 
+    /// Those that were connected to it when this connection was made; nil where it does not tell.
+    private(set) var replicasAtFirst: Set<RedisConfiguration.Address>?
+
     /// Whether the records of before are still there.
     func lookAtEpoch() {
         guard case .ready(let connection) = state, let epochs, let epochKey, !isLookingAtEpoch else { return }
@@ -131,6 +134,7 @@ final class RedisNode {
             switch event {
             case .ready(let ready):
                 identity = ready
+                self.replicasAtFirst = ready.replicas
                 self.prepare()
             case .epochChanged: self.lookAtEpoch()
             case .closed(let reason, let leftUndecided):

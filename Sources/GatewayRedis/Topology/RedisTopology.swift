@@ -16,7 +16,7 @@ protocol RedisTopology: AnyObject {
     /// Every node that keeps records and is connected.
     var nodes: [RedisNode] { get }
 
-    /// How many replicas a server has that could become the master, at most; nil where nobody says.
+    /// How many replicas a server has, at most, whether or not they can be reached; nil where nobody says.
     var replicas: Int? { get }
 
     /// The node that a redirection names; nil where there are none to be followed.

@@ -30,7 +30,9 @@ final class SentinelServer: RedisTopology {
                 }
             },
             onReady: { node in
-                if waitReplicas == .all { node.waitReplicas = sentinels.agreed?.report.replicas ?? 0 }
+                if waitReplicas == .all, let report = sentinels.agreed?.report {
+                    node.waitReplicas = report.confirmations(connected: node.replicasAtFirst)
+                }
                 onReady(node)
             }, onLost: onLost)
         node.epochKey = keys.epoch
@@ -51,7 +53,7 @@ final class SentinelServer: RedisTopology {
 
     func node(for key: ByteBuffer?) -> RedisNode? { node }
     var nodes: [RedisNode] { node.isReady ? [node] : [] }
-    var replicas: Int? { sentinels.agreed?.report.replicas }
+    var replicas: Int? { sentinels.agreed?.report.replicas.count }
     func node(for refusal: RedisRefusal) -> RedisNode? { nil }
 
     func look() {
@@ -62,11 +64,21 @@ final class SentinelServer: RedisTopology {
                 guard report.address == node.address else {
                     return node.reconnect(because: "the Sentinels name another master, \(report.address)")
                 }
-                if waitReplicas == .all { node.waitReplicas = report.replicas }
+                if waitReplicas == .all { waitForAll(of: report) }
             } else if let agreed = sentinels.agreed, eventLoop.now - agreed.at > TimeAmount(agreed.report.downAfter) {
                 node.reconnect(
                     because: "no majority of the Sentinels has named this master for \(agreed.report.downAfter)")
             }
+        }
+    }
+
+    private func waitForAll(of report: SentinelReport) {
+        node.send(RedisRequest(.plain(["INFO", "replication"]))) { [node] result in
+            var connected: Set<RedisConfiguration.Address>?
+            if case .success(let reply) = result, let text = reply.text {
+                connected = ServerInformation(text).replicas
+            }
+            node.waitReplicas = report.confirmations(connected: connected)
         }
     }
 }

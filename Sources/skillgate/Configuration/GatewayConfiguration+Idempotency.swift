@@ -60,10 +60,10 @@ extension GatewayConfiguration {
         // Behind a failover stands whatever the new master has.
         let hasFailover = redis.topology != .standalone
         redis.waitReplicas = section.value("waitReplicas", .replicas, default: hasFailover ? .all : .count(0))
-        if hasFailover && redis.waitReplicas != .all {
+        if hasFailover && redis.waitReplicas == .count(0) {
             section.reader.warn(
-                "`waitReplicas` is a number: a failover to a replica that has not confirmed forgets records, and messages are "
-                    + "doubled; expected `all`", at: section.mark(of: "waitReplicas"))
+                "with `waitReplicas: 0` a failover forgets records, and messages are doubled; expected `all`",
+                at: section.mark(of: "waitReplicas"))
         }
         redis.onStoreWiped = section.value("onStoreWiped", .choice, default: redis.onStoreWiped)
         readTLS(section, secrets, isSecure: url?.isSecure, into: &redis)
