@@ -29,7 +29,13 @@ import Testing
             let arguments = ["--user", "amzn1.ask.account.NA-1", "--data", #"{"a":"canary-value"}"#, "--region", "NA"]
             let accepted = try send(bed, arguments)
             #expect(await accepted.exitStatus() == 0)
-            #expect(await accepted.output().hasPrefix("202  request id "))
+            let output = await accepted.output()
+            #expect(output.hasPrefix("202  request id ") && output.contains("\nkey send-"))
+            // Run again, by a script or in doubt, it sends nothing twice; told so, it does.
+            let again = try send(bed, arguments)
+            #expect(await again.exitStatus() == 0)
+            #expect(await again.output().contains("not sent again"))
+            #expect(try await bed.counters().accepted == 1)
             let gone = try send(bed, ["--user", "amzn1.ask.account.GONE-1", "--region", "NA"])
             #expect(await gone.exitStatus() == 65)
             #expect(await gone.output().hasPrefix("404"))
@@ -80,6 +86,44 @@ import Testing
         }
     }
 
+    @Test func `lines that are put before, taken out or written twice change nothing for the others`() async throws {
+        try await TestBed.run(skills: 1) { bed in
+            func line(_ number: Int) -> String {
+                #"{"userId":"amzn1.ask.account.NA-\#(number)","data":{"n":"\#(number)"},"region":"NA"}"#
+            }
+            func run(_ lines: [String], is status: Int32 = 0, results: String? = nil) async throws -> String {
+                try bed.replace("messages", with: lines.joined(separator: "\n") + "\n")
+                let command = try send(
+                    bed, ["--file", bed.folder.path + "/messages"] + (results.map { ["--results", $0] } ?? []))
+                #expect(await command.exitStatus() == status)
+                return await command.output()
+            }
+            _ = try await run([line(1), line(2), line(2)])
+            #expect(try await bed.counters().accepted == 3, "a line that is written twice is meant twice")
+            #expect(try await run([line(3), line(1), line(2), line(2)]).contains("3 of 4 messages are done already"))
+            #expect(try await bed.counters().accepted == 4)
+            // Without the results, too: the gateway knows the keys.
+            _ = try await run([line(2), line(4), line(1), line(2)], results: bed.folder.path + "/others")
+            #expect(try await bed.counters().accepted == 5)
+            let output = try await run([line(8), line(9)], is: 64)
+            #expect(output.contains("messages.results holds the results of other messages than those of"))
+            #expect(try await bed.counters().accepted == 5)
+        }
+    }
+
+    @Test func `with consent, what is in doubt is sent again`() async throws {
+        try await TestBed.run { bed in
+            let arguments = ["--user", "amzn1.ask.account.NA-1", "--region", "NA"]
+            try await bed.setFaults(#"{"NA": {"connection": "resetAfterRead", "accept": true}}"#)
+            #expect(await (try send(bed, arguments)).exitStatus() == 75)
+            try await bed.setFaults("{}")
+            #expect(await (try send(bed, arguments)).exitStatus() == 75)
+            #expect(try await bed.counters().accepted == 1)
+            #expect(await (try send(bed, arguments + ["--resend"])).exitStatus() == 0)
+            #expect(try await bed.counters().accepted == 2)
+        }
+    }
+
     @Test func `mistakes are named by line before anything is sent`() async throws {
         try await TestBed.run { bed in
             try bed.replace(
@@ -117,10 +161,11 @@ import Testing
 
             try bed.replace("messages", with: #"{"userId":"amzn1.ask.account.NA-2","data":{},"region":"NA"}"#)
             try await bed.setFaults(#"{"NA": {"connection": "resetAfterRead", "accept": true}}"#)
-            let unknown = try send(bed, arguments)
+            let others = arguments + ["--results", bed.folder.path + "/others"]
+            let unknown = try send(bed, others)
             #expect(await unknown.exitStatus() == 75, "what became of it is not known")
             try await bed.setFaults("{}")
-            let again = try send(bed, arguments)
+            let again = try send(bed, others)
             #expect(await again.exitStatus() == 75)
             #expect(try await bed.counters().accepted == 2, "and it is not sent again")
         }

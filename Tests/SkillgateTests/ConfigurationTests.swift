@@ -67,7 +67,6 @@ import Testing
         #expect(redis.tls != nil && redis.keyPrefix == "{g}" && redis.waitReplicas == 2)
         #expect(configuration.idempotency.onStoreUnavailable == .forward)
         #expect(configuration.idempotency.fingerprintKeys == ["s"])
-        #expect(configuration.warnings.map(\.description).contains { $0.contains("`waitReplicas` is a number") })
         let database = try read(Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h/7'}}")
         #expect(database.idempotency.redis?.database == 7 && database.idempotency.redis?.tls == nil)
         #expect(try read(Self.minimal + "idempotency: {redis: {url: 'redis://h'}}").idempotency.redis == nil)
@@ -85,6 +84,10 @@ import Testing
         #expect(try redis(", waitReplicas: 1")?.waitReplicas == 1)
         #expect(try redis(", cluster: true")?.waitReplicas == .all)
         #expect(try redis(", sentinel: {master: m}")?.waitReplicas == .all)
+        let careless = try read(
+            Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h', cluster: true, waitReplicas: 0}}")
+        #expect(
+            careless.warnings.map(\.description).contains { $0.contains("with `waitReplicas: 0` a failover forgets") })
         #expect(
             problems(Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h', waitReplicas: most}}")[0]
                 .contains("is `most`; expected `all`, or an integer from 0 to 10"))
@@ -267,6 +270,10 @@ import Testing
             problems("- a") == ["f:1:1: the document is not a mapping; expected members such as `skills` and `callers`"]
         )
         #expect(problems("{}").count == 2)
+    }
+
+    @Test func `the variable that send reads is no mistake`() {
+        #expect(problems(Self.minimal, ["SKILLGATE_API_KEY": "sgk_canary"]).isEmpty)
     }
 
     @Test func `a variable that overrides nothing is a mistake, too`() {

@@ -2,15 +2,18 @@ import ArgumentParser
 import GatewayCore
 
 struct Send: AsyncParsableCommand {
+    /// Whoever has it exported for this command runs the others with it, too.
+    static let apiKeyVariable = "SKILLGATE_API_KEY"
+
     static let configuration = CommandConfiguration(
         abstract: "Sends one message, or one for each line of a file, through a gateway.",
         discussion: """
             A line of the file is {"userId": "…", "data": {"order": "1234"}}, with "expiresAfterSeconds", "idempotencyKey", "region" or \
-            "apiEndpoint", and "skill" where they are wanted. Each message has an idempotency key, its own or one made of its \
-            line, so that sending the same file again sends nothing twice. What became of each goes to the results file; an interrupted \
-            run goes on from there when it is started again.
+            "apiEndpoint", and "skill" where they are wanted. Each message has an idempotency key, its own or one made of what it \
+            says, so that sending the same again sends nothing twice; to send the same message anew, give it another key. What became of \
+            each line goes to the results file; an interrupted run goes on from there when it is started again.
 
-            The API key is read from --key-file or from SKILLGATE_API_KEY. Exits with 0 if every message was accepted, with 65 if some \
+            The API key is read from --key-file or from \(apiKeyVariable). Exits with 0 if every message was accepted, with 65 if some \
             were refused for good, and with 75 if it makes sense to run it again.
             """)
 
@@ -40,6 +43,8 @@ struct Send: AsyncParsableCommand {
     var concurrency = 16
     @Option(help: "How often each message is tried.")
     var attempts = 6
+    @Flag(help: "Sends messages again whose outcome is unknown, though they may have been accepted.")
+    var resend = false
 
     func validate() throws {
         guard (user == nil) != (file == nil) else { throw ValidationError("expected one of --user and --file") }
@@ -56,7 +61,7 @@ struct Send: AsyncParsableCommand {
             gateway: gateway.hasSuffix("/") ? String(gateway.dropLast()) : gateway, apiKey: try apiKey(),
             caFile: caFile,
             proxy: GatewayConfiguration.Proxy.environment(Environment.variables()).url(for: gateway),
-            maximumAttempts: attempts)
+            maximumAttempts: attempts, consentsToDoubles: resend)
         if let file {
             try await BulkSend(
                 file: file, resultsPath: results ?? file + ".results", concurrency: concurrency, sender: sender
@@ -67,7 +72,7 @@ struct Send: AsyncParsableCommand {
     }
 
     private func apiKey() throws -> String? {
-        guard let keyFile else { return Environment.variables()["SKILLGATE_API_KEY"] }
+        guard let keyFile else { return Environment.variables()[Self.apiKeyVariable] }
         return try StandardError.orExit { try TextFile.readSecret(keyFile, mayWait: true) }
     }
 
@@ -76,15 +81,17 @@ struct Send: AsyncParsableCommand {
         if let expiresAfter { members.append(("expiresAfterSeconds", "\(expiresAfter)")) }
         if let region { members.append(("region", JSONText.string(region))) }
         if let skill { members.append(("skill", JSONText.string(skill))) }
-        // One message sent by hand twice is meant twice, unless it is given a name.
-        let key = idempotencyKey ?? "send-\(UInt64.random(in: .min ... .max))"
-        members.append(("idempotencyKey", JSONText.string(key)))
+        if let idempotencyKey { members.append(("idempotencyKey", JSONText.string(idempotencyKey))) }
         let json = "{" + members.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}"
         let message = try StandardError.orExit { try OutgoingMessage(line: 1, json: Array(json.utf8)) }
         let result = await sender.send(message)
         print(
             "\(result.label)\(result.requestID.map { "  request id \($0)" } ?? "")\(result.detail.map { "  \($0)" } ?? "")"
         )
+        print("key \(result.idempotencyKey)")
+        if result.isReplay == true {
+            print("answered before under this key, and not sent again; another --idempotency-key sends it anew")
+        }
         guard !result.isAccepted else { return }
         throw ExitCode(result.isFinal ? ExitStatus.data : ExitStatus.tryAgain)
     }

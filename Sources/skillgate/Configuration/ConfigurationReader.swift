@@ -150,7 +150,9 @@ final class ConfigurationReader {
             let isServiceLink =
                 ["_PORT", "_SERVICE_HOST", "_PROTO", "_ADDR"].contains { name.hasSuffix($0) }
                 || name.contains("_PORT_") || name.hasPrefix("SKILLGATE_PORT") || name.contains("_SERVICE_PORT")
-            if overrides.contains(name) || references.contains(name) || isServiceLink { continue }
+            if overrides.contains(name) || references.contains(name) || isServiceLink || name == Send.apiKeyVariable {
+                continue
+            }
             report("overrides nothing\(Self.hint(name, overrides.sorted()))", at: .environment(name))
         }
     }

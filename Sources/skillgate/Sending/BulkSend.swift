@@ -13,10 +13,7 @@ struct BulkSend {
         let results = try StandardError.orExit { try ResultsFile(appendingTo: resultsPath) }
         var counts: [String: Int] = [:]
         var left = messages.filter { message in
-            guard let result = before[message.line], result.idempotencyKey == message.idempotencyKey, result.isFinal
-            else {
-                return true
-            }
+            guard let result = before[message.idempotencyKey], result.isFinal else { return true }
             counts[result.label, default: 0] += 1
             return false
         }
@@ -69,10 +66,19 @@ struct BulkSend {
 
     // MARK: Files
 
-    private func read() throws -> (messages: [OutgoingMessage], before: [Int: SendResult]) {
+    private func read() throws -> (messages: [OutgoingMessage], before: [String: SendResult]) {
         try StandardError.orExit {
             let text = try TextFile.read(file, limitBytes: 1 << 30, mayWait: true)
-            return (try messages(in: text), try ResultsFile.read(resultsPath))
+            let (messages, before) = (try messages(in: text), try ResultsFile.read(resultsPath))
+            // Lines may have been added, mended and taken out since; but not all of them.
+            guard before.isEmpty || messages.isEmpty || messages.contains(where: { before[$0.idempotencyKey] != nil })
+            else {
+                throw TextFile.Unreadable(
+                    description:
+                        "\(resultsPath) holds the results of other messages than those of \(file); expected another "
+                        + "file for the results (--results)")
+            }
+            return (messages, before)
         }
     }
 
@@ -80,10 +86,14 @@ struct BulkSend {
     private func messages(in text: String) throws(TextFile.Unreadable) -> [OutgoingMessage] {
         var messages: [OutgoingMessage] = []
         var mistakes: [String] = []
+        var occurrences: [Substring: Int] = [:]
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             if line.allSatisfy(\.isWhitespace) { continue }
             do throws(OutgoingMessage.Mistake) {
-                messages.append(try OutgoingMessage(line: index + 1, json: Array(line.utf8)))
+                let occurrence = occurrences[line, default: 0]
+                messages.append(
+                    try OutgoingMessage(line: index + 1, json: Array(line.utf8), occurrence: occurrence))
+                occurrences[line] = occurrence + 1
             } catch {
                 mistakes.append("\(file):\(index + 1): \(error)")
             }

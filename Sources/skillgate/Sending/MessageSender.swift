@@ -14,6 +14,8 @@ struct MessageSender: Sendable {
     let proxy: String?
     /// For each message.
     let maximumAttempts: Int
+    /// Whether what may have been accepted before is sent all the same.
+    var consentsToDoubles = false
 
     func send(_ message: OutgoingMessage) async -> SendResult {
         var result = SendResult(line: message.line, idempotencyKey: message.idempotencyKey, attempts: 0)
@@ -54,6 +56,7 @@ struct MessageSender: Sendable {
             ("Content-Type", "application/json"), ("Idempotency-Key", Self.quoted(message.idempotencyKey)),
             ("User-Agent", Build.userAgent),
         ]
+        if consentsToDoubles { fields.append(("Idempotency-Resend", "?1")) }
         if let apiKey { fields.append(("Authorization", "Bearer \(apiKey)")) }
         if let region = message.region { fields.append(("Gateway-Region", region)) }
         if let apiEndpoint = message.apiEndpoint { fields.append(("Gateway-Api-Endpoint", apiEndpoint)) }

@@ -24,8 +24,11 @@ struct OutgoingMessage: Sendable {
     /// Reads `{"userId": "…", "data": {…}}`, with `expiresAfterSeconds`, `idempotencyKey`, `region`, `apiEndpoint` and `skill` where
     /// they are wanted.
     ///
-    /// A message without a key gets one of its own line, so that the same file sent again sends nothing twice.
-    init(line: Int, json: [UInt8]) throws(Mistake) {
+    /// A message without a key gets one made of what it says, so that the same file sent again sends nothing twice, wherever its lines
+    /// are by then.
+    ///
+    /// - Parameter occurrence: how many like it stand before it: whoever writes a line twice means it twice.
+    init(line: Int, json: [UInt8], occurrence: Int = 0) throws(Mistake) {
         let bytes = json.span
         var values: [String: Range<Int>] = [:]
         do {
@@ -69,7 +72,7 @@ struct OutgoingMessage: Sendable {
         region = try text("region")
         apiEndpoint = try text("apiEndpoint")
         skill = try text("skill")
-        let hash = SHA256.hash(data: Array("\(line) ".utf8) + json)
+        let hash = SHA256.hash(data: Array("\(occurrence) ".utf8) + json)
         idempotencyKey = try text("idempotencyKey") ?? "send-" + hash.prefix(16).map(Self.hexadecimal).joined()
     }
 

@@ -31,14 +31,14 @@ struct SendResult: Codable, Sendable {
 struct ResultsFile: ~Copyable {
     private let descriptor: CInt
 
-    /// The results that are there already, by line; later ones count.
-    static func read(_ path: String) throws(TextFile.Unreadable) -> [Int: SendResult] {
+    /// The results that are there already, by idempotency key; later ones count.
+    static func read(_ path: String) throws(TextFile.Unreadable) -> [String: SendResult] {
         guard access(path, F_OK) == 0 else { return [:] }
-        var results: [Int: SendResult] = [:]
+        var results: [String: SendResult] = [:]
         for line in try TextFile.read(path, limitBytes: 1 << 30, mayWait: true).split(separator: "\n") {
             // The last line may be half a line: of a run that was killed.
             if let result = try? JSONDecoder().decode(SendResult.self, from: Data(line.utf8)) {
-                results[result.line] = result
+                results[result.idempotencyKey] = result
             }
         }
         return results
