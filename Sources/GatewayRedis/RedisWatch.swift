@@ -5,14 +5,10 @@ import NIOCore
 /// their clock go as time does? Bound to its event loop.
 final class RedisWatch {
     private static let pause = Duration.seconds(60)
-    /// A clock that differs from ours by so much more or less than before has jumped.
-    private static let tolerance = Duration.seconds(2)
-
     private weak var server: RedisServer?
     private let health: RedisHealth
     private var timer: Scheduled<Void>?
-    /// Of each address, how far its clock is ahead of ours, which never jumps.
-    private var offsets: [RedisConfiguration.Address: Duration] = [:]
+    private var clocks = ServerClocks()
 
     init(_ server: RedisServer, health: RedisHealth) {
         self.server = server
@@ -35,23 +31,13 @@ final class RedisWatch {
         for node in server.topology?.nodes ?? [] {
             let asked = server.eventLoop.now
             node.send(RedisRequest(.plain(["TIME"]))) { [self] result in
-                guard case .success(.array(let elements)) = result, elements.count == 2,
-                    let seconds = elements[0].text.flatMap({ Int64($0) }),
-                    let microseconds = elements[1].text.flatMap({ Int64($0) })
+                guard case .success(let reply) = result, let address = node.address,
+                    let jump = clocks.note(reply, of: address, at: asked)
                 else { return }
-                let now = Duration.seconds(seconds) + .microseconds(microseconds)
-                note(now - Duration(from: .uptimeNanoseconds(0), to: asked), of: node, server)
+                health.noteClockJump()
+                server.onEvent(.clockJumped(by: jump))
             }
         }
-    }
-
-    private func note(_ offset: Duration, of node: RedisNode, _ server: RedisServer) {
-        let before = node.address.flatMap { offsets.updateValue(offset, forKey: $0) }
-        guard let before else { return }
-        let jump = offset - before
-        guard jump > Self.tolerance || jump < .zero - Self.tolerance else { return }
-        health.noteClockJump()
-        server.onEvent(.clockJumped(by: jump))
     }
 
     // MARK: Settings

@@ -225,7 +225,7 @@ class Storm:
         ]
         other_ids, forgotten = self.book.history.broken()
         ends = collections.Counter(outcomes.values())
-        ended = {"accepted", "unknown"} | ({"open"} if self.options.flushes else set())
+        ended = {"accepted", "unknown"} | ({"open"} if self.options.flushes or self.options.maxmemory != "0" else set())
         unexpected = {outcome: count for outcome, count in ends.items() if outcome not in ended}
         print(f"{len(outcomes)} messages in {self.took:.0f} s through {self.options.replicas} gateways: {dict(ends)}")
         print(f"answers: {dict(self.book.statuses)}")
