@@ -4,10 +4,13 @@ public struct Readiness: Encodable, Sendable {
         public var skill: String
         /// `valid`, `none` (never had one) or `expired`.
         public var token: String
+        /// Why the last try to fetch one failed; nil once one has succeeded, or while none has ended.
+        public var problem: String?
 
-        public init(skill: String, token: String) {
+        public init(skill: String, token: String, problem: String? = nil) {
             self.skill = skill
             self.token = token
+            self.problem = problem
         }
     }
 
@@ -40,23 +43,68 @@ public struct Readiness: Encodable, Sendable {
         }
     }
 
+    /// One word for it all, the same wherever it is shown.
+    public enum State: String, CaseIterable, Encodable, Sendable {
+        case ready
+        /// Messages are sent, and something is amiss: `reasons` says what.
+        case degraded
+        case notReady = "not ready"
+        case draining
+    }
+
+    public var state: State
+    /// A sentence for each thing that is amiss.
+    public var reasons: [String]
     /// Whether messages of any skill can be sent.
     public var ready: Bool
-    /// Whether those of some skill cannot be, for want of a token, or the store is not what it should be.
-    public var degraded: Bool
+    public var degraded: Bool { !reasons.isEmpty }
     public var draining: Bool
     public var skills: [SkillState]
     public var regions: [RegionState]
     public var store: StoreState
 
+    /// - Parameters:
+    ///   - trouble: regions to which most messages fail.
+    ///   - isReloadRefused: whether the configuration on disk is not the one in force.
     public init(
-        ready: Bool, degraded: Bool, draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState
+        draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState, trouble: [RegionTrouble] = [],
+        isReloadRefused: Bool = false
     ) {
-        self.store = store
-        self.regions = regions
-        self.ready = ready
-        self.degraded = degraded
         self.draining = draining
         self.skills = skills
+        self.regions = regions
+        self.store = store
+        // Ready for those who can be served; a skill without a token is refused by itself.
+        ready = !draining && skills.contains { $0.token != "none" }
+        var reasons: [String] = []
+        for skill in skills where skill.token != "valid" {
+            let why = skill.problem.map { ": \($0)" } ?? ""
+            reasons.append("skill \(skill.skill) has no valid token\(why)")
+        }
+        for region in regions where region.circuit != "closed" {
+            reasons.append("region \(region.region) does not answer (circuit \(region.circuit))")
+        }
+        reasons += trouble.map(\.text)
+        if !store.up { reasons.append("the idempotency store cannot be reached") }
+        reasons += store.problems.map { "the idempotency store: \($0)" }
+        if isReloadRefused { reasons.append("the configuration on disk is refused, and an older one is in force") }
+        self.reasons = reasons
+        state = draining ? .draining : !ready ? .notReady : reasons.isEmpty ? .ready : .degraded
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case state, reasons, ready, degraded, draining, skills, regions, store
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(state, forKey: .state)
+        try container.encode(reasons, forKey: .reasons)
+        try container.encode(ready, forKey: .ready)
+        try container.encode(degraded, forKey: .degraded)
+        try container.encode(draining, forKey: .draining)
+        try container.encode(skills, forKey: .skills)
+        try container.encode(regions, forKey: .regions)
+        try container.encode(store, forKey: .store)
     }
 }

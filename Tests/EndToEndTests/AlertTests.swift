@@ -18,14 +18,17 @@ import TokenEndpointClient
     private static let tokens = ["SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring"]
     private static let stores = [
         "SkillgateStoreUnsafe", "SkillgateSettlementBacklog", "SkillgateStoreDown", "SkillgateStoreWiped",
+        "SkillgateStoreHeld", "SkillgateStoreFull",
     ]
+    /// A test does not set a machine's clock: what the gateway makes of one that jumps is in `ServerClocksTests`.
+    private static let notHere = ["SkillgateStoreClockJumped"]
 
     @Test func `all alerts are made to fire here`() throws {
         let rules = try String(
             contentsOf: PrometheusProcess.shipped.appendingPathComponent("alerts.yaml"), encoding: .utf8)
         let names = rules.matches(of: /- alert: (\w+)/).map { String($0.1) }
         #expect(names.count > 20)
-        #expect(Set(names) == Set(Self.messages + Self.processes + Self.tokens + Self.stores))
+        #expect(Set(names) == Set(Self.messages + Self.processes + Self.tokens + Self.stores + Self.notHere))
     }
 
     /// A gateway in which nothing is wrong yet, and a Prometheus that has seen it.
@@ -145,6 +148,30 @@ import TokenEndpointClient
                 try await prometheus.untilFiring("SkillgateStoreDown")
                 try await redis.start()
                 try await prometheus.untilFiring("SkillgateStoreWiped")
+                try redis.command("CONFIG", "SET", "maxmemory", "1")
+                var number = 0
+                try await prometheus.untilFiring("SkillgateStoreFull") {
+                    number += 1
+                    _ = try await bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": "full-\(number)"])
+                }
+            }
+            try redis.command("CONFIG", "SET", "maxmemory", "0")
+            try redis.command("FLUSHALL")
+            // A first start that nobody has vouched for.
+            let held = configuration.replacingOccurrences(of: "redis: {", with: "redis: {onStoreWiped: hold, ")
+            try await with(held) { bed, prometheus in
+                try await prometheus.untilFiring("SkillgateStoreHeld")
+                let ready = try await TestBed.transfer("GET", bed.adminURL + "/readyz")
+                #expect(ready.text.contains(#""state":"degraded""#) && ready.text.contains("it has lost records"))
+                let refused = try await bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": "k"])
+                #expect(refused.status == 503)
+                let adopt = try RunningProcess(
+                    RunningProcess.skillgate,
+                    ["records", "adopt", "--config", bed.folder.appendingPathComponent("skillgate.yaml").path])
+                #expect(await adopt.exitStatus() == 0)
+                try await bed.untilMetric("skillgate_idempotency_store_held", is: 0)
+                let sent = try await bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": "k"])
+                #expect(sent.status == 202)
             }
         } catch {
             await redis.stop()

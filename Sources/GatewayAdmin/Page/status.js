@@ -119,11 +119,19 @@ function legend() {
 // MARK: The report
 
 function show(report) {
-  const [word, look] = report.draining ? ['Draining', 'warn'] : report.ready ? ['Ready', 'good'] : ['Not ready', 'bad'];
+  const look = {ready: 'good', degraded: 'warn', 'not ready': 'bad', draining: 'warn'}[report.state];
+  const word = report.state[0].toUpperCase() + report.state.slice(1);
   const badge = element('state');
   if (badge.textContent !== word) badge.textContent = word;
   badge.className = `badge ${look}`;
-  document.title = report.ready ? 'Skillgate' : `${word} – Skillgate`;
+  document.title = report.state === 'ready' ? 'Skillgate' : `${word} – Skillgate`;
+  const reasons = element('reasons');
+  reasons.hidden = report.reasons.length === 0;
+  reasons.replaceChildren(...report.reasons.map((reason) => {
+    const item = document.createElement('li');
+    item.textContent = reason;
+    return item;
+  }));
   element('about').textContent =
     `version ${report.version}, up for ${duration(report.time - report.startedAt)}, as of ${clock(report.time)}`;
 

@@ -49,10 +49,14 @@ public struct StatusReport: Encodable, Sendable {
         public var expiresIn: Double?
         public var fetches: Int
         public var failedFetches: Int
+        /// Why the last try to fetch a token failed.
+        public var problem: String?
 
         public init(
-            name: String, token: String, age: Double?, expiresIn: Double?, fetches: Int, failedFetches: Int
+            name: String, token: String, age: Double?, expiresIn: Double?, fetches: Int, failedFetches: Int,
+            problem: String? = nil
         ) {
+            self.problem = problem
             self.name = name
             self.token = token
             self.age = age
@@ -115,6 +119,8 @@ public struct StatusReport: Encodable, Sendable {
     public var time: Double
     public var startedAt: Double
     public var version: String
+    public var state: Readiness.State
+    public var reasons: [String]
     public var ready: Bool
     public var draining: Bool
     public var inFlight: Int
@@ -132,7 +138,7 @@ public struct StatusReport: Encodable, Sendable {
     public var history: [TrafficHistory.Point]
 
     public init(
-        time: Double, startedAt: Double, version: String, ready: Bool, draining: Bool, inFlight: Int, replayed: Int,
+        time: Double, startedAt: Double, version: String, readiness: Readiness, inFlight: Int, replayed: Int,
         refused: Int, regions: [Region], skills: [Skill], store: Store, usersGone: Int, problems: [Problem],
         history: [TrafficHistory.Point]
     ) {
@@ -140,8 +146,10 @@ public struct StatusReport: Encodable, Sendable {
         self.time = time
         self.startedAt = startedAt
         self.version = version
-        self.ready = ready
-        self.draining = draining
+        state = readiness.state
+        reasons = readiness.reasons
+        ready = readiness.ready
+        draining = readiness.draining
         self.inFlight = inFlight
         self.replayed = replayed
         self.refused = refused

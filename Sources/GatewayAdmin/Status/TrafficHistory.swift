@@ -9,6 +9,11 @@ public struct TrafficHistory: Sendable {
         public var answered: Double
         /// Of those, the ones that were not accepted.
         public var refused: Double
+        /// Messages a second that failed for no fault of their own, by the status that callers got: Amazon's 403, 429 and 5xx, and
+        /// what the gateway answered for this region with 5xx.
+        public var failed: [String: Double] = [:]
+        /// Messages a second that were answered by either.
+        public var total = 0.0
         /// In seconds, from a message to its answer; nil where there was none.
         public var median: Double?
         public var p99: Double?
@@ -29,6 +34,8 @@ public struct TrafficHistory: Sendable {
         var time: Double
         var answered = ByRegion { _ in 0 }
         var refused = ByRegion { _ in 0 }
+        var failed = ByRegion { _ in [Int: Int]() }
+        var failedHere = ByRegion { _ in 0 }
         var durations: ByRegion<Histogram>
         var refusedHere = 0
         var replayed = 0
@@ -41,8 +48,16 @@ public struct TrafficHistory: Sendable {
                 case (.upstream, let region?):
                     answered[region] += count
                     if series.status != 202 { refused[region] += count }
+                    if [403, 429].contains(series.status) || series.status >= 500 {
+                        failed[region][series.status, default: 0] += count
+                    }
                 case (.upstream, nil): break
-                case (.gateway, _): refusedHere += count
+                case (.gateway, let region):
+                    refusedHere += count
+                    if let region, series.status >= 500 {
+                        failed[region][series.status, default: 0] += count
+                        failedHere[region] += count
+                    }
                 case (.replay, _): replayed += count
                 }
             }
@@ -70,9 +85,15 @@ public struct TrafficHistory: Sendable {
         var regions: [String: Region] = [:]
         for region in GatewayCore.Region.allCases {
             let durations = now.durations[region].since(last.durations[region])
+            var failed: [String: Double] = [:]
+            for (status, count) in now.failed[region] where count > last.failed[region][status] ?? 0 {
+                failed["\(status)"] = Double(count - (last.failed[region][status] ?? 0)) / seconds
+            }
+            let failedHere = now.failedHere[region] - last.failedHere[region]
             regions[region.name] = Region(
                 answered: Double(now.answered[region] - last.answered[region]) / seconds,
-                refused: Double(now.refused[region] - last.refused[region]) / seconds,
+                refused: Double(now.refused[region] - last.refused[region]) / seconds, failed: failed,
+                total: Double(now.answered[region] - last.answered[region] + failedHere) / seconds,
                 median: durations.quantile(0.5), p99: durations.quantile(0.99))
         }
         points.append(

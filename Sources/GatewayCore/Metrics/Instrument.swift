@@ -35,6 +35,8 @@ public enum Instrument: String, CaseIterable, Sendable {
     case logLinesDropped = "skillgate_log_lines_dropped_total"
     case configurationReloads = "skillgate_configuration_reloads_total"
     case configurationLastReloadSuccess = "skillgate_configuration_last_reload_success_timestamp_seconds"
+    case configurationLastReloadSuccessful = "skillgate_configuration_last_reload_successful"
+    case state = "skillgate_state"
     case buildInfo = "skillgate_build_info"
     case processCPU = "process_cpu_seconds_total"
     case processResidentMemory = "process_resident_memory_bytes"
@@ -57,7 +59,8 @@ public enum Instrument: String, CaseIterable, Sendable {
             .idempotencyRecords,
             .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyStoreHeld,
             .idempotencyBacklog,
-            .buildInfo, .configurationLastReloadSuccess, .processResidentMemory, .processVirtualMemory,
+            .buildInfo, .configurationLastReloadSuccess, .configurationLastReloadSuccessful, .state,
+            .processResidentMemory, .processVirtualMemory,
             .processOpenFiles, .processMaximumFiles,
             .processStart:
             .gauge
@@ -103,6 +106,9 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .logLinesDropped: "Lines of the access and audit logs that could not be written in time, or at all."
         case .configurationReloads: "Attempts to load the configuration anew."
         case .configurationLastReloadSuccess: "When the configuration in force was loaded."
+        case .configurationLastReloadSuccessful: "Whether the configuration on disk is the one in force."
+        case .state:
+            "1 for the state that the gateway is in, as on the status page: ready, degraded, not ready, draining."
         case .buildInfo: "Always 1; the labels say what is running."
         case .processCPU: "User and system CPU time."
         case .processResidentMemory: "Resident memory."

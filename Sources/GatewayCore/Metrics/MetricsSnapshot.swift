@@ -33,6 +33,8 @@ public struct MetricsSnapshot: Sendable {
         public var failed = 0
         /// Unix time at which the configuration in force was loaded.
         public var lastSuccess: Double
+        /// Whether what is on disk is not what is in force.
+        public var isLastRefused = false
 
         public init(lastSuccess: Double) {
             self.lastSuccess = lastSuccess
@@ -79,6 +81,8 @@ public struct MetricsSnapshot: Sendable {
     /// By log; those that are kept.
     public var droppedLogLines: [(log: String, count: Int)] = []
     /// Connections that were closed since too many of their address were open.
+    /// The states that the gateway can be in, and whether it is.
+    public var states: [(name: String, isCurrent: Bool)] = []
     public var connectionsTurnedAway = 0
     public var reloads: Reloads?
     /// Names by their place in the configuration: what the series of messages are labelled with.
@@ -117,6 +121,8 @@ public struct MetricsSnapshot: Sendable {
         page.family(.logLinesDropped)
         for (log, count) in droppedLogLines { page.sample(.logLinesDropped, [("log", log)], count) }
         if let reloads { render(reloads, to: &page) }
+        page.family(.state)
+        for (name, isCurrent) in states { page.sample(.state, [("state", name)], isCurrent ? 1 : 0) }
         page.family(.buildInfo)
         page.sample(
             .buildInfo, [("version", build.version), ("revision", build.revision), ("swift", build.swift)], 1)
@@ -272,6 +278,8 @@ public struct MetricsSnapshot: Sendable {
         page.family(.configurationReloads)
         page.sample(.configurationReloads, [("result", "success")], reloads.succeeded)
         page.sample(.configurationReloads, [("result", "failure")], reloads.failed)
+        page.family(.configurationLastReloadSuccessful)
+        page.sample(.configurationLastReloadSuccessful, [], reloads.isLastRefused ? 0 : 1)
         page.family(.configurationLastReloadSuccess)
         page.sample(.configurationLastReloadSuccess, [], reloads.lastSuccess)
     }

@@ -6,7 +6,7 @@ extension Gateway {
     /// What the status page shows now.
     func status(history: [TrafficHistory.Point]) async throws -> StatusReport {
         let snapshot = try await metrics()
-        let readiness = readiness(snapshot.upstream, snapshot.sharedStore)
+        let readiness = readiness(snapshot.upstream, snapshot.sharedStore, history)
         let now = UnixTime.now()
         var replayed = 0
         var refused = 0
@@ -20,8 +20,8 @@ extension Gateway {
             }
         }
         return StatusReport(
-            time: now, startedAt: snapshot.process?.startedAt ?? now, version: Build.version, ready: readiness.ready,
-            draining: readiness.draining, inFlight: snapshot.forwarding.messagesInFlight, replayed: replayed,
+            time: now, startedAt: snapshot.process?.startedAt ?? now, version: Build.version, readiness: readiness,
+            inFlight: snapshot.forwarding.messagesInFlight, replayed: replayed,
             refused: refused,
             regions: Region.allCases.map { Self.report($0, snapshot, answers: answers[$0]) },
             skills: zip(readiness.skills, snapshot.tokens).map { Self.report($0, $1, now: now) },
@@ -50,7 +50,7 @@ extension Gateway {
         return StatusReport.Skill(
             name: state.skill, token: state.token, age: token.fetchedAt.map { now - $0 },
             expiresIn: token.expiresAt.map { $0 - now }, fetches: fetches,
-            failedFetches: fetches - (token.statistics.fetches[.success] ?? 0))
+            failedFetches: fetches - (token.statistics.fetches[.success] ?? 0), problem: state.problem)
     }
 
     private static func report(_ store: Readiness.StoreState, _ snapshot: MetricsSnapshot) -> StatusReport.Store {

@@ -293,30 +293,29 @@ final class Gateway: Service {
 
     // MARK: What the admin server shows
 
-    func readiness() async throws -> Readiness {
-        readiness(try await regionStatuses(), try await sharedStore())
+    func readiness(history: [TrafficHistory.Point]) async throws -> Readiness {
+        readiness(try await regionStatuses(), try await sharedStore(), history)
     }
 
-    /// As it follows from the state of the regions and of the shared store.
-    func readiness(_ regions: ByRegion<UpstreamStatus>, _ store: MetricsSnapshot.SharedStore?) -> Readiness {
+    /// As it follows from the state of the regions and of the shared store, and from the traffic of late.
+    func readiness(
+        _ regions: ByRegion<UpstreamStatus>, _ store: MetricsSnapshot.SharedStore?, _ history: [TrafficHistory.Point]
+    ) -> Readiness {
         let now = NIODeadline.now()
         let states = skills.map { skill in
             let statistics = skill.tokens.statistics()
             let isValid = statistics.expires.map { $0 > now } ?? false
             return Readiness.SkillState(
-                skill: skill.name, token: isValid ? "valid" : statistics.hasHadToken ? "expired" : "none")
+                skill: skill.name, token: isValid ? "valid" : statistics.hasHadToken ? "expired" : "none",
+                problem: isValid ? nil : statistics.lastFailure.map { "\($0.reason.rawValue), \($0.detail)" })
         }
-        let draining = isDraining.load(ordering: .relaxed)
         return Readiness(
-            // Ready for those who can be served; a skill without a token is refused by itself.
-            ready: !draining && states.contains { $0.token != "none" },
-            degraded: states.contains { $0.token != "valid" }
-                || store.map { !$0.isUp || !$0.problems.isEmpty } ?? false,
-            draining: draining, skills: states,
+            draining: isDraining.load(ordering: .relaxed), skills: states,
             regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
             store: Readiness.StoreState(
                 kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true,
-                problems: store?.problems ?? []))
+                problems: store?.problems ?? []),
+            trouble: RegionTrouble.all(in: history), isReloadRefused: reloads.snapshot.isLastRefused)
     }
 
     private func regionStatuses() async throws -> ByRegion<UpstreamStatus> {

@@ -16,10 +16,14 @@ final class ReloadStatistics: Sendable {
         current.withLock { reloads in
             reloads.succeeded += 1
             reloads.lastSuccess = now
+            reloads.isLastRefused = false
         }
     }
 
     func failed() {
-        current.withLock { $0.failed += 1 }
+        current.withLock { reloads in
+            reloads.failed += 1
+            reloads.isLastRefused = true
+        }
     }
 }

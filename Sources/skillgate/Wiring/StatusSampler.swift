@@ -7,7 +7,7 @@ import Synchronization
 extension AdminSource {
     init(_ gateway: Gateway, _ sampler: StatusSampler) {
         self.init(
-            metrics: { try await gateway.metrics() }, readiness: { try await gateway.readiness() },
+            metrics: { try await sampler.metrics() }, readiness: { try await sampler.readiness() },
             status: { try await sampler.report() }, goneUsers: { gateway.users.goneUsers(now: .now()) },
             build: Build.information)
     }
@@ -34,6 +34,18 @@ final class StatusSampler: Service {
                 try? await Task.sleep(for: Self.interval)
             }
         }
+    }
+
+    func metrics() async throws -> MetricsSnapshot {
+        var snapshot = try await gateway.metrics()
+        let points = history.withLock { $0.points }
+        let state = gateway.readiness(snapshot.upstream, snapshot.sharedStore, points).state
+        snapshot.states = Readiness.State.allCases.map { ($0.rawValue, $0 == state) }
+        return snapshot
+    }
+
+    func readiness() async throws -> Readiness {
+        try await gateway.readiness(history: history.withLock { $0.points })
     }
 
     func report() async throws -> StatusReport {

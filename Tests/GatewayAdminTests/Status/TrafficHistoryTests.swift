@@ -28,7 +28,59 @@ struct TrafficHistoryTests {
         #expect(region.answered == 3 && region.refused == 1)
         // Between the bounds of the one bucket that all of them fell into.
         #expect((0.01...0.025).contains(region.median ?? 0) && (0.01...0.025).contains(region.p99 ?? 0))
-        #expect(point.regions["NA"] == TrafficHistory.Region(answered: 0, refused: 0, median: nil, p99: nil))
+        #expect(point.regions["NA"] == TrafficHistory.Region(answered: 0, refused: 0))
+    }
+
+    @Test func `a region to which most messages fail is named, and so is what they get`() throws {
+        var history = TrafficHistory(limit: 20)
+        history.add(instruments(), time: 0)
+        history.add(instruments(accepted: 6, refused: 4), time: 2)
+        #expect(RegionTrouble.all(in: history.points).isEmpty, "most are accepted")
+        history.add(instruments(accepted: 8, refused: 40), time: 4)
+        let trouble = try #require(RegionTrouble.all(in: history.points).first)
+        #expect(trouble.region == .europe && trouble.status == "429")
+        #expect(trouble.text == "95 % of the messages to region EU fail, most with 429")
+        // Half a minute later, nothing has happened any more.
+        for time in 5...40 { history.add(instruments(accepted: 8, refused: 40), time: Double(time)) }
+        #expect(RegionTrouble.all(in: history.points).isEmpty)
+    }
+
+    @Test func `what the gateway answers for a region counts, and what is the message's own fault does not`() {
+        func trouble(_ answer: Answer) -> [RegionTrouble] {
+            var (history, instruments) = (TrafficHistory(limit: 20), ForwardingInstruments())
+            history.add(instruments, time: 0)
+            history.add(instruments, time: 1)
+            for _ in 0..<20 { instruments.count(answer, 0.01) }
+            history.add(instruments, time: 2)
+            return RegionTrouble.all(in: history.points)
+        }
+        #expect(trouble(Answer(.refusal(.outcomeUnknownEarlier), region: .europe)).map(\.status) == ["504"])
+        #expect(trouble(Answer(.upstream(.init(status: 403)), region: .europe)).map(\.status) == ["403"])
+        #expect(trouble(Answer(.upstream(.init(status: 404)), region: .europe)).isEmpty)
+        #expect(trouble(Answer(.refusal(.idempotencyKeyReused), region: .europe)).isEmpty)
+    }
+
+    @Test func `one word says how it stands, and sentences why`() {
+        func readiness(
+            token: String = "valid", draining: Bool = false, circuit: String = "closed", up: Bool = true,
+            problems: [String] = [], isReloadRefused: Bool = false
+        ) -> Readiness {
+            Readiness(
+                draining: draining, skills: [.init(skill: "s", token: token, problem: "timeout, no answer")],
+                regions: [.init(region: "NA", circuit: circuit)],
+                store: .init(kind: "redis", up: up, problems: problems), isReloadRefused: isReloadRefused)
+        }
+        #expect(readiness().state == .ready && readiness().reasons.isEmpty && !readiness().degraded)
+        #expect(readiness(token: "none").state == .notReady && !readiness(token: "none").ready)
+        #expect(readiness(token: "expired").state == .degraded && readiness(token: "expired").ready)
+        #expect(readiness(token: "expired").reasons == ["skill s has no valid token: timeout, no answer"])
+        #expect(readiness(draining: true).state == .draining && !readiness(draining: true).ready)
+        for degraded in [
+            readiness(circuit: "open"), readiness(up: false), readiness(problems: ["it is full"]),
+            readiness(isReloadRefused: true),
+        ] {
+            #expect(degraded.state == .degraded && degraded.ready && degraded.reasons.count == 1)
+        }
     }
 
     @Test func `the oldest points are forgotten`() {
