@@ -398,7 +398,7 @@ final class Forwarding {
         forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
         forwarder.logs.access?.finished(labels, answer, from: peer, sends: sends, duration: duration)
         entered?.leave()
-        if case .refusal(let refusal) = content { forwarder.report(refusal, region: answer.region) }
+        if answer.status >= 300 { forwarder.report(answer) }
         recipient.answered(answer)
     }
 

@@ -20,7 +20,7 @@ public final class MessageForwarder: RequestHandler {
     private var provenGenerations: [UInt64?] = []
     private let failedAttempts: FailedAttempts
     private let wallClock: @Sendable () -> UnixTimestamp
-    private let onProblem: @Sendable (Refusal, Region?) -> Void
+    private let onTrouble: @Sendable (Trouble, Region?) -> Void
     private let origin: UInt64
     private var attempts: UInt64 = 0
 
@@ -42,13 +42,13 @@ public final class MessageForwarder: RequestHandler {
     ///   - origin: of the attempts made here; no other event loop of any replica has the same, ever.
     ///   - failedAttempts: the same for all event loops.
     ///   - wallClock: says when access tokens of callers expire.
-    ///   - onProblem: told of each refusal that an operator may want to know of.
+    ///   - onTrouble: told of each message that came to nothing for a reason that an operator may want to know of.
     public init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
         failedAttempts: FailedAttempts = FailedAttempts(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
-        logs: Logs = Logs(), onProblem: @escaping @Sendable (Refusal, Region?) -> Void = { _, _ in }
+        logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in }
     ) {
         snapshot = ConfigurationSnapshot(configuration)
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
@@ -59,7 +59,7 @@ public final class MessageForwarder: RequestHandler {
         self.failedAttempts = failedAttempts
         self.wallClock = wallClock
         self.logs = logs
-        self.onProblem = onProblem
+        self.onTrouble = onTrouble
         requests = ByRegion {
             UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
         }
@@ -235,7 +235,7 @@ public final class MessageForwarder: RequestHandler {
         for lines in logs.all { lines.close() }
     }
 
-    func report(_ refusal: Refusal, region: Region?) {
-        if refusal.problem.row.severity == .warning { onProblem(refusal, region) }
+    func report(_ answer: Answer) {
+        if let trouble = Trouble(answer) { onTrouble(trouble, answer.region) }
     }
 }

@@ -93,7 +93,7 @@ final class Gateway: Service {
                     fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
-                    onProblem: { problems.report($0, $1) })
+                    onTrouble: { problems.report($0, $1) })
                 return Loop(
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
                     handler: NIOLoopBound(forwarder, eventLoop: eventLoop),

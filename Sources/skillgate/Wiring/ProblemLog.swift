@@ -4,11 +4,12 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Logs what goes wrong with messages, at most once a problem and region in a while: an outage is one story, not one
+/// Logs what goes wrong with messages, at most once a kind of trouble and region in a while: an outage is one story, not one
 /// line a message. Metrics count every one. Remembers how each came up last, for the status page.
 final class ProblemLog: Sendable {
     private struct Series: Hashable {
-        var problem: Problem
+        /// As in `skillgate_rejected_total{reason}`, or the status that Amazon gave.
+        var kind: String
         var region: Region?
     }
 
@@ -18,7 +19,7 @@ final class ProblemLog: Sendable {
         var count = 0
         /// Unix time.
         var lastTime: Double
-        var lastDetail: String
+        var last: Trouble
     }
 
     private static let pause = Duration.seconds(10)
@@ -30,14 +31,14 @@ final class ProblemLog: Sendable {
         self.logger = logger
     }
 
-    func report(_ refusal: Refusal, _ region: Region?) {
+    func report(_ trouble: Trouble, _ region: Region?) {
         let now = NIODeadline.now()
         let unixTime = UnixTime.now()
         let suppressed: Int? = series.withLock { series in
-            let key = Series(problem: refusal.problem, region: region)
-            var entry = series[key] ?? Entry(quietUntil: now, lastTime: unixTime, lastDetail: "")
+            let key = Series(kind: trouble.kind, region: region)
+            var entry = series[key] ?? Entry(quietUntil: now, lastTime: unixTime, last: trouble)
             entry.count += 1
-            (entry.lastTime, entry.lastDetail) = (unixTime, refusal.detail)
+            (entry.lastTime, entry.last) = (unixTime, trouble)
             defer { series[key] = entry }
             guard now >= entry.quietUntil else {
                 entry.suppressed += 1
@@ -48,23 +49,63 @@ final class ProblemLog: Sendable {
         }
         guard let suppressed else { return }
         logger.warning(
-            "a message was not forwarded",
+            trouble.message,
             metadata: [
-                "error.type": "\(refusal.problem.rawValue)", "cloud.region": "\(region?.name ?? "none")",
-                "gateway.problem.detail": "\(refusal.detail)", "gateway.problem.suppressed": "\(suppressed)",
+                "error.type": "\(trouble.kind)", "cloud.region": "\(region?.name ?? "none")",
+                "gateway.problem.detail": "\(trouble.detail)", "gateway.problem.suppressed": "\(suppressed)",
             ])
     }
 
-    /// The newest first; as many as there are problems and regions at most.
+    /// The newest first; as many as there are kinds of trouble and regions at most.
     var recent: [StatusReport.Problem] {
         let entries = series.withLock { $0 }
         return entries.map { key, entry in
             StatusReport.Problem(
-                time: entry.lastTime, problem: key.problem.rawValue, status: key.problem.row.status,
-                region: key.region?.name,
-                proxyStatus:
-                    "skillgate; error=\(key.problem.row.proxyStatusError); details=\"\(key.problem.rawValue)\"",
-                detail: entry.lastDetail, count: entry.count)
+                time: entry.lastTime, problem: key.kind, status: entry.last.status, region: key.region?.name,
+                proxyStatus: entry.last.proxyStatus, detail: entry.last.detail, count: entry.count)
         }.sorted { $0.time > $1.time }
+    }
+}
+
+extension Trouble {
+    /// The names of `error.type`: a problem, or a status (OpenTelemetry semantic conventions, HTTP).
+    fileprivate var kind: String {
+        switch self {
+        case .refusal(let refusal): refusal.problem.rawValue
+        case .answer(let status): "\(status)"
+        }
+    }
+
+    fileprivate var message: Logger.Message {
+        switch self {
+        case .refusal where isOutcomeUnknown: "a message was sent, and whether it was accepted is not known"
+        case .refusal: "a message was not sent"
+        case .answer: "Amazon did not accept a message"
+        }
+    }
+
+    fileprivate var status: Int {
+        switch self {
+        case .refusal(let refusal): refusal.problem.row.status
+        case .answer(let status): status
+        }
+    }
+
+    fileprivate var detail: String {
+        switch self {
+        case .refusal(let refusal): refusal.detail
+        case .answer(403): "a token that looks good is refused: another skill's, another region's, or without the scope"
+        case .answer(429): "too many messages are sent for this skill"
+        case .answer: "the region is out of order"
+        }
+    }
+
+    /// As in the answers, without the hop.
+    fileprivate var proxyStatus: String {
+        switch self {
+        case .refusal(let refusal):
+            "skillgate; error=\(refusal.problem.row.proxyStatusError); details=\"\(refusal.problem.rawValue)\""
+        case .answer(let status): "skillgate; received-status=\(status)"
+        }
     }
 }
