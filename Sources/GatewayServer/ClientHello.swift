@@ -28,8 +28,11 @@ struct ClientHello {
             guard let content else { return .none }
             message.writeImmutableBuffer(content)
             if message.readableBytes > Self.limitBytes { return .none }
+            // What comes behind the message is not looked at, whether or not it is there already.
+            let offer = offer()
+            if offer != .unknown { return offer }
         }
-        return offer()
+        return .unknown
     }
 
     /// RFC 8446 section 5.1. The outer nil is for bytes that are no whole record yet, the inner for those that can be none of a

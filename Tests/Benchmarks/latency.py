@@ -4,6 +4,7 @@ The gateway and its peers take turns. A message's latency counts from the moment
 free connection, or behind a slow one, shows it. Figures are medians of the rounds' quantiles.
 """
 
+import collections
 import gc
 import select
 import socket
@@ -34,7 +35,8 @@ def measure(target, rate, seconds, connections, run, make=request, expected=(b"2
 
     make: makes a request of its number and the run; expected: the statuses that answers may have.
     """
-    free = [Connection(target.port) for _ in range(connections)]
+    # In turn: one that is never used would be closed.
+    free = collections.deque(Connection(target.port) for _ in range(connections))
     poll = select.epoll()
     by_file = {}
     for connection in free:
@@ -46,7 +48,7 @@ def measure(target, rate, seconds, connections, run, make=request, expected=(b"2
     while len(latencies) < total:
         now = time.perf_counter()
         while sent < total and free and start + sent / rate <= now:
-            connection = free.pop()
+            connection = free.popleft()
             connection.due = start + sent / rate
             connection.socket.sendall(make(sent, run))
             sent += 1
