@@ -93,6 +93,7 @@ final class EpochKeeper {
     }
 
     private func expect(_ epoch: StoreEpoch?, at key: String, _ connection: RedisConnection) {
+        if let old = connection.epoch, old.key != key { health.epochs.forget(old.key) }
         connection.epoch = EpochCheck(key: key, expected: epoch, holds: onStoreWiped == .hold)
     }
 

@@ -25,5 +25,8 @@ final class StoreEpochs: Sendable {
         }
     }
 
+    /// No server is looked at by this key any more.
+    func forget(_ key: String) { known.withLock { $0[key] = nil } }
+
     var isSound: Bool { known.withLock { $0.values.allSatisfy(\.isSound) } }
 }

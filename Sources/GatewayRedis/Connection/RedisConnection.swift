@@ -81,6 +81,8 @@ final class RedisConnection: ChannelInboundHandler {
         self.onEvent = onEvent
     }
 
+    var isOpen: Bool { if case .closed = state { false } else { true } }
+
     // MARK: Commands
 
     func send(_ request: RedisRequest, _ completion: @escaping Completion) {

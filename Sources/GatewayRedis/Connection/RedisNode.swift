@@ -155,7 +155,7 @@ final class RedisNode {
             return connected()
         }
         epochs.look(at: epochKey, on: connection) { [weak connection] in
-            if let connection, self.connection === connection { self.connected() }
+            if let connection, connection.isOpen, self.connection === connection { self.connected() }
         }
     }
 
