@@ -20,8 +20,9 @@ import Testing
         #expect(handshake.start() == ["HELLO", "3", "SETNAME", "gw"])
         #expect(handshake.received(hello(id: 7)) == .send(["INFO"]))
         #expect(
-            handshake.received(string("run_id:abc\r\nrole:master\r\nloading:0\r\n"))
-                == .ready(RedisIdentity(runID: "abc", clientID: 7)))
+            handshake.received(
+                string("run_id:abc\r\nrole:master\r\nloading:0\r\nslave0:ip=10.0.0.2,port=7,state=online\r\n"))
+                == .ready(RedisIdentity(runID: "abc", clientID: 7, replicas: [.init(host: "10.0.0.2", port: 7)])))
     }
 
     @Test func `a server of the older protocol is spoken to in it`() {
@@ -47,7 +48,7 @@ import Testing
     @Test func `a node of a cluster may be a replica, and a Sentinel is not asked what it is`() {
         var node = handshake(.clusterNode, nil, database: 3)
         _ = node.received(hello(id: 1))
-        #expect(node.received(string("role:slave")) == .ready(RedisIdentity(runID: "", clientID: 1)))
+        #expect(node.received(string("role:slave")) == .ready(RedisIdentity(runID: "", clientID: 1, replicas: [])))
         var sentinel = handshake(.sentinel)
         #expect(sentinel.received(hello(id: 1)) == .ready(RedisIdentity(runID: "", clientID: 1)))
     }
@@ -64,10 +65,11 @@ import Testing
         var same = handshake(after: predecessor)
         _ = same.received(hello(id: 7))
         #expect(same.received(string("run_id:abc\r\nrole:master")) == .send(["CLIENT", "KILL", "ID", "4"]))
-        #expect(same.received(.integer(0)) == .ready(RedisIdentity(runID: "abc", clientID: 7)))
+        #expect(same.received(.integer(0)) == .ready(RedisIdentity(runID: "abc", clientID: 7, replicas: [])))
         var restarted = handshake(after: predecessor)
         _ = restarted.received(hello(id: 7))
         #expect(
-            restarted.received(string("run_id:xyz\r\nrole:master")) == .ready(RedisIdentity(runID: "xyz", clientID: 7)))
+            restarted.received(string("run_id:xyz\r\nrole:master"))
+                == .ready(RedisIdentity(runID: "xyz", clientID: 7, replicas: [])))
     }
 }
