@@ -27,6 +27,11 @@ final class EpochKeeper {
         read(key, connection) { found in
             switch found {
             case .unreadable:
+                if self.onStoreWiped == .hold && self.health.epochs.known(key) == nil {
+                    // Until it can be read, nobody vouches for the records.
+                    _ = self.health.epochs.note(key, .wiped(until: .max))
+                    self.onEvent(.notAdopted)
+                }
                 self.expect(self.health.epochs.known(key), at: key, connection)
                 then()
             case .epoch(let epoch): self.found(epoch, at: key, on: connection, then)
@@ -52,11 +57,21 @@ final class EpochKeeper {
         case .wiped(let until)? where until <= unixMilliseconds() || onStoreWiped == .serve:
             // Everything that it may have forgotten would have expired by now, or nobody minds.
             write(.fresh(), at: key, ["XX"], on: connection, then)
+        case .sound? where onStoreWiped == .hold && isReplaced(epoch, at: key):
+            // Somebody has made it anew without a word from an operator, or an older state came back.
+            let until = unixMilliseconds() + retention.inMilliseconds
+            write(.wiped(until: until), at: key, ["XX"], on: connection, then)
         case let epoch?:
             note(epoch, at: key)
             expect(epoch, at: key, connection)
             then()
         }
+    }
+
+    /// Whether what was sound when it was looked at last has given way to another.
+    private func isReplaced(_ epoch: StoreEpoch?, at key: String) -> Bool {
+        guard let known = health.epochs.known(key) else { return false }
+        return known.isSound && known != epoch
     }
 
     /// Whether the same server's records were there a moment ago, under another key: slots of a cluster have moved.
@@ -93,7 +108,6 @@ final class EpochKeeper {
     }
 
     private func expect(_ epoch: StoreEpoch?, at key: String, _ connection: RedisConnection) {
-        if let old = connection.epoch, old.key != key { health.epochs.forget(old.key) }
         connection.epoch = EpochCheck(key: key, expected: epoch, holds: onStoreWiped == .hold)
     }
 

@@ -91,8 +91,10 @@ public final class RedisServer: IdempotencyServer {
 
     private func look() {
         topology?.look()
-        // One event loop looks for all, unless something is amiss.
-        if watch != nil || health.current.isHeld { for node in topology?.nodes ?? [] { node.lookAtEpoch() } }
+        // One event loop looks for all, unless a loss has to be known to each before it sends.
+        let nodes = topology?.nodes ?? []
+        if watch != nil || configuration.onStoreWiped == .hold { for node in nodes { node.lookAtEpoch() } }
+        if watch != nil && isUp { health.epochs.keep(only: Set(nodes.compactMap(\.epochKey))) }
         watch?.lookAtClocks()
     }
 

@@ -25,8 +25,10 @@ final class StoreEpochs: Sendable {
         }
     }
 
-    /// No server is looked at by this key any more.
-    func forget(_ key: String) { known.withLock { $0[key] = nil } }
+    /// Servers are looked at by these keys alone: slots of a cluster may have moved.
+    func keep(only keys: Set<String>) {
+        known.withLock { known in known = known.filter { keys.contains($0.key) } }
+    }
 
     var isSound: Bool { known.withLock { $0.values.allSatisfy(\.isSound) } }
 }

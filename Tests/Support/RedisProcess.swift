@@ -76,7 +76,10 @@ package actor RedisProcess {
 
     /// What the server says to a command; throws for errors.
     @discardableResult
-    package nonisolated func command(_ words: String...) throws -> String {
+    package nonisolated func command(_ words: String...) throws -> String { try command(arguments: words) }
+
+    @discardableResult
+    package nonisolated func command(arguments words: [String]) throws -> String {
         try RedisControl.commands([words], port: port)
     }
 }

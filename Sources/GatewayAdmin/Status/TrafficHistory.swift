@@ -10,7 +10,7 @@ public struct TrafficHistory: Sendable {
         /// Of those, the ones that were not accepted.
         public var refused: Double
         /// Messages a second that failed for no fault of their own, by the status that callers got: Amazon's 403, 429 and 5xx, and
-        /// what the gateway answered for this region with 5xx.
+        /// what the gateway answered for this region with 502 and 504.
         public var failed: [String: Double] = [:]
         /// Messages a second that were answered by either.
         public var total = 0.0
@@ -54,7 +54,8 @@ public struct TrafficHistory: Sendable {
                 case (.upstream, nil): break
                 case (.gateway, let region):
                     refusedHere += count
-                    if let region, series.status >= 500 {
+                    // 503 is the gateway's own: no token, no room, no store.
+                    if let region, [502, 504].contains(series.status) {
                         failed[region][series.status, default: 0] += count
                         failedHere[region] += count
                     }

@@ -105,7 +105,9 @@ extension Refusal {
 
     static var storeUnavailable: Refusal {
         Refusal(
-            .storeUnavailable, "the store of idempotency keys cannot be reached; nothing was sent",
+            .storeUnavailable,
+            "the store of idempotency keys cannot be used: it does not answer, has too few replicas, or may have lost records; "
+                + "nothing was sent",
             retryAfterSeconds: 1)
     }
 }

@@ -119,7 +119,10 @@ public final class SharedIdempotencyStore: IdempotencyStore {
             fullUntil = eventLoop.now + Self.fullFor
             return ClaimReply(.storeFull, kind)
         }
-        if case .forward(let local) = whenUnavailable, case .now(let reply) = local.claim(claim, on: eventLoop) {
+        // A store that is there and may have forgotten is no store that is away.
+        if failure != .forgotten, case .forward(let local) = whenUnavailable,
+            case .now(let reply) = local.claim(claim, on: eventLoop)
+        {
             if reply.outcome == .owned {
                 ownedLocally.insert(claim.owner.number)
                 return reply

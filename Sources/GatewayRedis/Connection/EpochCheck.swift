@@ -29,6 +29,12 @@ struct EpochCheck {
     }
 
     func isForgotten(_ reply: RESPValue) -> Bool {
-        holds && (isChanged(reply) || expected?.isSound != true)
+        holds && (isChanged(reply) || isUnreadable(reply) || expected?.isSound != true)
+    }
+
+    /// Neither kept elsewhere nor there as it should be: it may have been lost as well.
+    private func isUnreadable(_ reply: RESPValue) -> Bool {
+        guard case .error(let text) = reply else { return false }
+        return !["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains { text.hasPrefix($0) }
     }
 }

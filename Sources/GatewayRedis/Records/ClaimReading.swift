@@ -13,7 +13,7 @@ enum ClaimReading: Equatable {
 
     init(_ reply: RESPValue, to claim: IdempotencyClaim) {
         switch reply {
-        case .null: self = .outcome(.owned)
+        case .null, .integer(1): self = .outcome(.owned)
         case .string(let bytes): self.init(RecordValue(bytes), remaining: nil, claim)
         case .array(let elements):
             guard elements.count == 2, case .string(let bytes) = elements[0], case .integer(let remaining) = elements[1]

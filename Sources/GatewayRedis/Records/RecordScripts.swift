@@ -18,7 +18,7 @@ struct RecordScript {
 /// The rules of `IdempotencyRecord`, each applied by the server in one step. The format is that of `RecordValue`.
 enum RecordScripts {
     /// KEYS: record. ARGV: what to set, retention in ms, fingerprint, `1` for consent.
-    /// Nil: it is set. Else what is there and the milliseconds that remain of it.
+    /// Nil: there was nothing, and it is set. 1: it has replaced what was doubtful. Else what is there and the milliseconds that remain of it.
     static let claim = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
@@ -31,7 +31,8 @@ enum RecordScripts {
           if ARGV[4] ~= '1' or not doubtful or string.sub(v, 2, 17) ~= ARGV[3] then
             return {v, left}
           end
-          new = 'r' .. string.sub(new, 2)
+          redis.call('SET', KEYS[1], 'r' .. string.sub(new, 2), 'PX', ARGV[2])
+          return 1
         end
         redis.call('SET', KEYS[1], new, 'PX', ARGV[2])
         return false

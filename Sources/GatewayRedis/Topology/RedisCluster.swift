@@ -79,6 +79,10 @@ final class RedisCluster: RedisTopology {
     }
 
     private func nodeReady(_ node: RedisNode) {
+        if connector.configuration.waitReplicas == .all {
+            // A redirection may have led here before the map does.
+            node.waitReplicas = max(node.waitReplicas, node.replicasAtFirst?.count ?? 0)
+        }
         // A node that was away may have lost its slots to another.
         look()
         onReady(node)

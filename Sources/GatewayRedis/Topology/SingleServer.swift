@@ -12,7 +12,13 @@ final class SingleServer: RedisTopology {
         waitReplicas = connector.configuration.waitReplicas
         let addresses = FixedAddresses(connector.configuration.addresses)
         node = RedisNode(
-            connector, as: .records, epochs: epochs, resolve: addresses.resolve, onReady: onReady, onLost: onLost)
+            connector, as: .records, epochs: epochs, resolve: addresses.resolve,
+            onReady: { [waitReplicas] node in
+                if waitReplicas == .all {
+                    node.waitReplicas = max(node.waitReplicas, node.replicasAtFirst?.count ?? 0)
+                }
+                onReady(node)
+            }, onLost: onLost)
         node.epochKey = keys.epoch
         if case .count(let count) = waitReplicas { node.waitReplicas = count }
     }

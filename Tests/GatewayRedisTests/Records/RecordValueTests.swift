@@ -111,7 +111,8 @@ import Testing
         #expect(reading(.unknown(Self.fingerprint), consent: true) == .askByScript)
         #expect(reading(.unknown(.init(words: (Self.fingerprint.words.0, 1)))) == .outcome(.mismatched))
         #expect(reading(.unknown(.init(words: (~Self.fingerprint.words.0, 1)))) == .outcome(.indistinct))
-        for reply in [RESPValue.integer(1), .boolean(true), .array([]), .error("ERR"), .push([])] {
+        #expect(ClaimReading(.integer(1), to: claim()) == .outcome(.owned))
+        for reply in [RESPValue.integer(0), .boolean(true), .array([]), .error("ERR"), .push([])] {
             #expect(ClaimReading(reply, to: claim()) == .unreadable)
             #expect(KeyReport(reply) == nil)
         }
