@@ -105,6 +105,9 @@ import Testing
             // Without the results, too: the gateway knows the keys.
             _ = try await run([line(2), line(4), line(1), line(2)], results: bed.folder.path + "/others")
             #expect(try await bed.counters().accepted == 5)
+            // However it is written, and wherever the user is said to live.
+            let rewritten = #"{ "region": "NA", "data": {"n": "\u0031"}, "userId": "amzn1.ask.account.NA-1" }"#
+            #expect(try await run([line(2), rewritten]).contains("2 of 2 messages are done already"))
             let output = try await run([line(8), line(9)], is: 64)
             #expect(output.contains("messages.results holds the results of other messages than those of"))
             #expect(try await bed.counters().accepted == 5)

@@ -25,6 +25,16 @@ package enum JSONMembers {
         return members
     }
 
+    /// A form of a JSON object that does not depend on how it happens to be written: the order of members, white space, escapes.
+    ///
+    /// - Throws: for what is no JSON object.
+    package static func canonicalForm(of bytes: Span<UInt8>) throws(MessageError) -> [UInt8] {
+        _ = try all(of: bytes)
+        var message = CanonicalMessage()
+        _ = message.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
+        return message.form
+    }
+
     /// The string that a value is, escapes undone; nil for a value that is none.
     package static func string(_ bytes: Span<UInt8>, _ value: Range<Int>) throws(MessageError) -> String? {
         guard bytes[value.lowerBound] == UInt8(ascii: "\"") else { return nil }

@@ -86,14 +86,16 @@ struct BulkSend {
     private func messages(in text: String) throws(TextFile.Unreadable) -> [OutgoingMessage] {
         var messages: [OutgoingMessage] = []
         var mistakes: [String] = []
-        var occurrences: [Substring: Int] = [:]
+        var occurrences: [[UInt8]: Int] = [:]
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             if line.allSatisfy(\.isWhitespace) { continue }
             do throws(OutgoingMessage.Mistake) {
-                let occurrence = occurrences[line, default: 0]
-                messages.append(
-                    try OutgoingMessage(line: index + 1, json: Array(line.utf8), occurrence: occurrence))
-                occurrences[line] = occurrence + 1
+                var message = try OutgoingMessage(line: index + 1, json: Array(line.utf8))
+                if let said = message.said {
+                    message.distinguish(occurrence: occurrences[said, default: 0])
+                    occurrences[said, default: 0] += 1
+                }
+                messages.append(message)
             } catch {
                 mistakes.append("\(file):\(index + 1): \(error)")
             }

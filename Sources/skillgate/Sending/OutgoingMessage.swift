@@ -12,7 +12,9 @@ struct OutgoingMessage: Sendable {
     let line: Int
     let userID: String
     let content: [UInt8]
-    let idempotencyKey: String
+    private(set) var idempotencyKey: String
+    /// What it says, whatever way it is written in; nil where it has a key of its own. Where the user lives is no part of it.
+    let said: [UInt8]?
     let region: String?
     let apiEndpoint: String?
     let skill: String?
@@ -25,10 +27,8 @@ struct OutgoingMessage: Sendable {
     /// they are wanted.
     ///
     /// A message without a key gets one made of what it says, so that the same file sent again sends nothing twice, wherever its lines
-    /// are by then.
-    ///
-    /// - Parameter occurrence: how many like it stand before it: whoever writes a line twice means it twice.
-    init(line: Int, json: [UInt8], occurrence: Int = 0) throws(Mistake) {
+    /// are by then and however they are written.
+    init(line: Int, json: [UInt8]) throws(Mistake) {
         let bytes = json.span
         var values: [String: Range<Int>] = [:]
         do {
@@ -72,8 +72,24 @@ struct OutgoingMessage: Sendable {
         region = try text("region")
         apiEndpoint = try text("apiEndpoint")
         skill = try text("skill")
-        let hash = SHA256.hash(data: Array("\(occurrence) ".utf8) + json)
-        idempotencyKey = try text("idempotencyKey") ?? "send-" + hash.prefix(16).map(Self.hexadecimal).joined()
+        if let key = try text("idempotencyKey") {
+            (idempotencyKey, said) = (key, nil)
+        } else {
+            let message = Array("{\"userId\":\(JSONText.string(userID)),\"message\":".utf8) + content + Array("}".utf8)
+            guard let form = try? JSONMembers.canonicalForm(of: message.span) else {
+                throw Mistake(description: "the message is not valid JSON")
+            }
+            (idempotencyKey, said) = (Self.key(form, occurrence: 0), form)
+        }
+    }
+
+    /// Gives it another key than the messages before it that say the same: whoever writes a line twice means it twice.
+    mutating func distinguish(occurrence: Int) {
+        if let said { idempotencyKey = Self.key(said, occurrence: occurrence) }
+    }
+
+    private static func key(_ form: [UInt8], occurrence: Int) -> String {
+        "send-" + SHA256.hash(data: Array("\(occurrence) ".utf8) + form).prefix(16).map(hexadecimal).joined()
     }
 
     private static func hexadecimal(_ byte: UInt8) -> String {
