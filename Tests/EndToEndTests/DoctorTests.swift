@@ -95,6 +95,41 @@ import Testing
         }
     }
 
+    @Test func `a store that answers and cannot keep a record is found out`() async throws {
+        let redis = try RedisProcess.durable()
+        try await redis.start()
+        do {
+            try await TestBed.run { bed in
+                func report(_ members: String = "") async throws -> (head: String, text: String, status: Int32) {
+                    try await examine(bed) {
+                        $0.more =
+                            "idempotency: {store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'\(members)}}"
+                    }
+                }
+                let healthy = try await report()
+                #expect(healthy.head == "healthy" && healthy.text.contains("keeps a record"), "\(healthy.text)")
+                let lonely = try await report(", waitReplicas: 1")
+                #expect(lonely.head.contains("fewer replicas confirm a record than are waited for"), "\(lonely.text)")
+                try redis.command("CONFIG", "SET", "maxmemory", "1")
+                let full = try await report()
+                #expect(full.head.contains("it has no room for another record"), "\(full.text)")
+                try redis.command("CONFIG", "SET", "maxmemory", "0")
+                try redis.command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+                let forbidden = try await report()
+                #expect(forbidden.head.contains("NOPERM"), "\(forbidden.text)")
+                try redis.command("ACL", "SETUSER", "default", "+@all")
+                try redis.command("FLUSHALL")
+                let held = try await report(", onStoreWiped: hold")
+                #expect(held.head.contains("skillgate records adopt"), "\(held.text)")
+                #expect(try redis.command("KEYS", "*").contains("epoch"))
+            }
+        } catch {
+            await redis.stop()
+            throw error
+        }
+        await redis.stop()
+    }
+
     @Test func `a certificate that is not trusted is told from a host that is not there`() async throws {
         try await TestBed.run(tls: true) { bed in
             let report = try await examine(bed)

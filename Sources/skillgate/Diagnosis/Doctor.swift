@@ -198,7 +198,9 @@ struct Doctor {
                     // Its settings come with the next replies.
                     eventLoop.scheduleTask(in: TimeAmount(redis.commandTimeout)) { promise.succeed(nil) }
                 case .lost(let reason): reasons.note(reason)
-                case .refused(let text): promise.succeed(text)
+                case .refused(let text):
+                    reasons.note(text)
+                    promise.succeed(text)
                 case .unsafe(let setting, let value): reasons.note(unsafe: "\(setting.rawValue) is \(value)")
                 case .notAdopted: reasons.note(unsafe: "it does not say that it has kept its records")
                 case .wiped, .adopted, .clockJumped: break
@@ -210,11 +212,14 @@ struct Doctor {
         }.get()
         let patience = redis.connectTimeout + .seconds(1)
         eventLoop.scheduleTask(in: TimeAmount(patience)) { promise.succeed(reasons.last ?? "no answer in time") }
-        let problem = (try? await promise.futureResult.get()) ?? nil
+        var problem = (try? await promise.futureResult.get()) ?? nil
+        if problem == nil, let server {
+            problem = await TrialRecord(server, on: eventLoop).run(refusal: { reasons.last })
+        }
         let addresses = redis.addresses.map(\.description).joined(separator: ", ")
         diagnosis.add(
             "store", problem: problem.map { "Redis at \(addresses) cannot be used: \($0)" },
-            "Redis at \(addresses) answers")
+            "Redis at \(addresses) keeps a record")
         if problem == nil {
             diagnosis.add(
                 "store settings",
