@@ -5,6 +5,8 @@ public import NIOCore
 public final class RegionalPool: UpstreamPool {
     /// Deadlines and idle connections are looked at this often.
     private static let sweepInterval = TimeAmount.milliseconds(100)
+    /// Those whose time is up are looked for once in this time, however many wait.
+    private static let waitGranularity = TimeAmount.milliseconds(1)
 
     private struct Waiter {
         var receiver: any UpstreamReceiver
@@ -77,7 +79,9 @@ public final class RegionalPool: UpstreamPool {
         self.onCircuitChange = onCircuitChange
         circuit = CircuitBreaker(configuration.circuit)
         limit = InFlightLimit(maximum: configuration.pool.maximumConnections, configuration.limit)
-        skills = SkillLimits(maximum: configuration.pool.maximumConnections, configuration.limit)
+        skills = SkillLimits(
+            maximum: configuration.pool.maximumConnections, configuration.limit,
+            standing: TimeAmount(configuration.pool.slotTimeout))
         machine = PoolStateMachine(configuration.pool)
         rests = EventLoopRests(now: eventLoop.now)
     }
@@ -105,7 +109,10 @@ public final class RegionalPool: UpstreamPool {
         _ receiver: any UpstreamReceiver
     ) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
         guard skills.waiting < machine.configuration.maximumWaiters else { return .failure(.skillThrottled) }
-        let deadline = eventLoop.now + machine.configuration.slotTimeout
+        let now = eventLoop.now
+        let isStanding = skills.joinsStandingQueue(of: receiver.skill, now: now)
+        let deadline =
+            now + (isStanding ? machine.configuration.standingSlotTimeout : machine.configuration.slotTimeout)
         skills.wait(Waiter(receiver: receiver, deadline: deadline), skill: receiver.skill, owner: receiver.owner)
         setWaitTimer(notLaterThan: deadline)
         return nil
@@ -313,7 +320,9 @@ public final class RegionalPool: UpstreamPool {
         machine.waitersTimedOut(overdue.count)
         let throttled = skills.removeWaiters { $0.deadline <= now }
         let left = [waiters.elements.lazy.map(\.deadline).min(), skills.waiters.lazy.map(\.deadline).min()]
-        if let next = left.compactMap({ $0 }).min() { setWaitTimer(notLaterThan: next) }
+        if let next = left.compactMap({ $0 }).min() {
+            setWaitTimer(notLaterThan: max(next, now + Self.waitGranularity))
+        }
         for waiter in overdue { tell(waiter, .failure(slotRanOut(waiter))) }
         for waiter in throttled { waiter.receiver.upstreamLeased(.failure(.skillThrottled)) }
     }

@@ -1,6 +1,7 @@
 """What all measurements share: the upstream, gateways, peers, and the load that is put on them."""
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -70,20 +71,20 @@ class Target:
 
 
 class Gateway(Target):
-    def __init__(self, bench, name, binary, settings, event_loops, callers):
+    def __init__(self, bench, name, binary, settings, event_loops, callers, region, upstream):
         self.admin_port = free_port()
         port = free_port()
-        base = f"https://localhost:{bench.upstream}"
+        base = region or f"https://localhost:{bench.upstream}"
         file = bench.folder / f"{name.replace(' ', '-')}.yaml"
         file.write_text(
             f"""
 eventLoops: {event_loops}
 listeners: [{{address: 127.0.0.1:{port}}}]
 admin: {{address: 127.0.0.1:{self.admin_port}}}
-regions: {{NA: {{apiEndpoint: {base}}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{apiEndpoint: {base}/fe}}}}
+regions: {{NA: {{apiEndpoint: {base}{"/na" if region else ""}}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{apiEndpoint: {base}/fe}}}}
 tokenEndpoint: {base}/auth/o2/token
-upstream: {{trust: {{caFile: cert.pem}}}}
-skills: [{{name: weather, clientID: c, clientSecret: {{file: secret}}, defaultRegion: NA}}]
+upstream: {{trust: {{caFile: cert.pem}}, {upstream}}}
+skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}, defaultRegion: NA}}]
 callers:
   - {{name: bench, apiKeys: [{{file: key}}], skills: [weather]}}
 {callers}
@@ -107,7 +108,7 @@ class Bench:
     def __init__(self, folder):
         self.folder, self.processes, self.rounds = folder, [], 0
         self.upstream = free_port()
-        (folder / "secret").write_text("secret")
+        (folder / "secret").write_text("simulator-secret")
         (folder / "key").write_text(KEY)
         (folder / "request.lua").write_text(LUA.replace("KEY", KEY))
         subprocess.run(
@@ -172,8 +173,19 @@ class Bench:
         self.wait_for(port)
         return Target(name, port, process.pid)
 
-    def gateway(self, name, binary, settings="", event_loops=1, callers=""):
-        gateway = Gateway(self, name, binary, settings, event_loops, callers)
+    def simulator(self, binary, faults):
+        """Starts an Amazon that behaves as `faults` say; returns its URL."""
+        port = free_port()
+        self.start(binary, "simulate", "--listen", f"127.0.0.1:{port}")
+        self.wait_for(port)
+        url = f"http://127.0.0.1:{port}"
+        urllib.request.urlopen(urllib.request.Request(
+            f"{url}/_simulator/faults", json.dumps(faults).encode(), {"Content-Type": "application/json"}, method="PUT"))
+        return url
+
+    def gateway(self, name, binary, settings="", event_loops=1, callers="", region=None, upstream=""):
+        """Starts a gateway. region: the URL of a simulator, None for the upstream of all; upstream: members of that section."""
+        gateway = Gateway(self, name, binary, settings, event_loops, callers, region, upstream)
         for _ in range(500):
             try:
                 if gateway.admin("readyz"):

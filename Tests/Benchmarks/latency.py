@@ -30,10 +30,11 @@ class Connection:
         self.due = 0.0
 
 
-def measure(target, rate, seconds, connections, run, make=request, expected=(b"202",)):
+def measure(target, rate, seconds, connections, run, make=request, expected=(b"202",), of=None):
     """Returns the latencies in seconds, sorted.
 
-    make: makes a request of its number and the run; expected: the statuses that answers may have.
+    make: makes a request of its number and the run; expected: the statuses that answers may have; of: the status of the answers whose
+    latencies are returned, None for all.
     """
     # In turn: one that is never used would be closed.
     free = collections.deque(Connection(target.port) for _ in range(connections))
@@ -42,10 +43,10 @@ def measure(target, rate, seconds, connections, run, make=request, expected=(b"2
     for connection in free:
         by_file[connection.socket.fileno()] = connection
         poll.register(connection.socket, select.EPOLLIN)
-    total, sent, latencies = rate * seconds, 0, []
+    total, sent, answered, latencies = rate * seconds, 0, 0, []
     start = time.perf_counter() + 0.05
     gc.disable()
-    while len(latencies) < total:
+    while answered < total:
         now = time.perf_counter()
         while sent < total and free and start + sent / rate <= now:
             connection = free.popleft()
@@ -64,7 +65,9 @@ def measure(target, rate, seconds, connections, run, make=request, expected=(b"2
         for file, _ in poll.poll(0):
             connection = by_file[file]
             answer = connection.socket.recv(65536)
-            latencies.append(time.perf_counter() - connection.due)
+            answered += 1
+            if of in (None, answer[9:12]):
+                latencies.append(time.perf_counter() - connection.due)
             # Answers are a few hundred bytes, written at once.
             if answer[9:12] not in expected or b"\r\n\r\n" not in answer:
                 raise SystemExit(f"{target.name}: {answer[:300]}")

@@ -11,6 +11,9 @@ public struct PoolStateMachine: Sendable {
         public var maximumConnecting = 32
         /// How long a message waits while all connections are busy.
         public var slotTimeout = Duration.milliseconds(250)
+        /// How long once some message has waited all the time for `slotTimeout`: waiting longer would make all of them
+        /// late, and no more of them would be sent.
+        public var standingSlotTimeout = Duration.milliseconds(25)
         public var connectTimeout = Duration.seconds(2)
         /// Below the idle limit of Amazon's front, so that ours is the side that closes.
         public var idleTimeout = Duration.seconds(30)
@@ -82,6 +85,7 @@ public struct PoolStateMachine: Sendable {
     private var idle: [ConnectionID] = []
     private var connecting = 0
     private var waiting = 0
+    private var queue: StandingQueue
     /// Connections that were given back since the last sample.
     private var releases = 0
     private var bottleneck = Bottleneck.unknown
@@ -92,6 +96,7 @@ public struct PoolStateMachine: Sendable {
         self.configuration = configuration
         idleTimeout = TimeAmount(configuration.idleTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
+        queue = StandingQueue(after: TimeAmount(configuration.slotTimeout))
     }
 
     public var idleCount: Int { idle.count }
@@ -111,10 +116,16 @@ public struct PoolStateMachine: Sendable {
     public mutating func lease(now: NIODeadline) -> LeaseAction {
         if let id = leaseIdle() { return .use(id) }
         guard waiting < configuration.maximumWaiters else { return .refuse }
+        let isStanding = queue.joined(behind: waiting, now: now)
         waiting += 1
         let connect = connectIfNeeded()
-        let timeout = connecting > 0 ? configuration.connectTimeout : configuration.slotTimeout
-        return .wait(until: now + timeout, connect: connect)
+        return .wait(until: now + waitingTime(isStanding: isStanding), connect: connect)
+    }
+
+    private func waitingTime(isStanding: Bool) -> Duration {
+        // A busy event loop serves all of them in a short time, and refusing them would keep it busy, too.
+        if isStanding && bottleneck == .region && leasedCount > connecting { return configuration.standingSlotTimeout }
+        return connecting > 0 ? configuration.connectTimeout : configuration.slotTimeout
     }
 
     /// Tells how often the event loop has rested, for want of anything to do, since the last sample.

@@ -14,9 +14,11 @@ public struct SkillLimits<Waiter> {
         var limit: InFlightLimit?
         @usableFromInline
         var waiters = FairQueue<Waiter>()
+        var queue: StandingQueue
 
-        @inlinable
-        init() {}
+        init(queue: StandingQueue) {
+            self.queue = queue
+        }
 
         @inlinable
         var isAtLimit: Bool { limit.map { inFlight >= $0.current } ?? false }
@@ -24,6 +26,7 @@ public struct SkillLimits<Waiter> {
 
     private let maximum: Int
     private let configuration: InFlightLimit.Configuration
+    private let queue: StandingQueue
     /// By the skill's label.
     @usableFromInline
     var entries: [Entry] = []
@@ -34,16 +37,19 @@ public struct SkillLimits<Waiter> {
     @inlinable
     public var waiting: Int { stored }
 
-    /// - Parameter maximum: the limit of a skill that has recovered.
-    public init(maximum: Int, _ configuration: InFlightLimit.Configuration) {
+    /// - Parameters:
+    ///   - maximum: the limit of a skill that has recovered.
+    ///   - standing: the messages of a skill wait for a short time only once some have waited all the time for so long.
+    public init(maximum: Int, _ configuration: InFlightLimit.Configuration, standing: TimeAmount) {
         self.maximum = maximum
         self.configuration = configuration
+        queue = StandingQueue(after: standing)
     }
 
     /// Counts one more message in flight; false if the skill is at its limit.
     @inlinable
     public mutating func enter(_ skill: Int) -> Bool {
-        while entries.count <= skill { entries.append(Entry()) }
+        if entries.count <= skill { addEntries(upTo: skill) }
         guard !entries[skill].isAtLimit else { return false }
         entries[skill].inFlight += 1
         return true
@@ -68,6 +74,11 @@ public struct SkillLimits<Waiter> {
         return waiter
     }
 
+    /// Whether one that waits now, for a skill at its limit, joins a queue that stands.
+    public mutating func joinsStandingQueue(of skill: Int, now: NIODeadline) -> Bool {
+        entries[skill].queue.joined(behind: entries[skill].waiters.count, now: now)
+    }
+
     @inlinable
     public mutating func wait(_ waiter: Waiter, skill: Int, owner: Int) {
         entries[skill].waiters.append(waiter, of: owner)
@@ -87,6 +98,11 @@ public struct SkillLimits<Waiter> {
     /// Those that wait, in no particular order.
     @inlinable
     public var waiters: some Sequence<Waiter> { entries.lazy.flatMap { $0.waiters.elements } }
+
+    @usableFromInline
+    mutating func addEntries(upTo skill: Int) {
+        while entries.count <= skill { entries.append(Entry(queue: queue)) }
+    }
 
     /// Amazon answered 429 to a message of the skill.
     public mutating func throttled(_ skill: Int, now: NIODeadline) {

@@ -51,6 +51,42 @@ import Testing
         #expect(pool.released(connection, wasUsed: true, now: at(0.4)) == .none)
     }
 
+    /// A pool of one connection that is leased, with one message behind it, since time 0; and what was told of the loop's rests.
+    private func poolWithQueue(eventLoopRests: Int) -> (PoolStateMachine, connection: Int) {
+        var pool = pool(maximum: 1)
+        let connection = warm(&pool, at: 0)
+        #expect(pool.lease(now: at(0)) == .use(connection))
+        pool.sampled(eventLoopRests: eventLoopRests)
+        #expect(pool.lease(now: at(0)) == .wait(until: at(0.25), connect: nil))
+        return (pool, connection)
+    }
+
+    @Test func `who joins a queue that has stood for long may wait for a short time only`() {
+        var (pool, connection) = poolWithQueue(eventLoopRests: 100)
+        #expect(pool.lease(now: at(0.2)) == .wait(until: at(0.45), connect: nil))
+        #expect(pool.released(connection, wasUsed: true, now: at(0.24)) == .handToFirstWaiter)
+        #expect(pool.lease(now: at(0.25)) == .wait(until: at(0.275), connect: nil))
+        // It empties, and the next that has to wait may do so for as long as ever.
+        pool.waitersTimedOut(2)
+        #expect(pool.lease(now: at(0.3)) == .wait(until: at(0.55), connect: nil))
+    }
+
+    @Test func `who waits for the event loop is not refused for it`() {
+        var (pool, _) = poolWithQueue(eventLoopRests: 0)
+        #expect(pool.lease(now: at(0.3)) == .wait(until: at(0.55), connect: nil))
+    }
+
+    @Test func `who waits for the first connections has the time of a handshake, however long others have waited`() {
+        var pool = pool(maximum: 3)
+        pool.sampled(eventLoopRests: 100)
+        for time in [0, 0.3, 1.9] {
+            guard case .wait(let until, _?) = pool.lease(now: at(time)) else {
+                return #expect(Bool(false), "a connection is opened for each")
+            }
+            #expect(until == at(time + 2))
+        }
+    }
+
     @Test func `a burst on a cold pool opens a bounded number of connections at once`() {
         var pool = pool(maximum: 100, connecting: 4)
         pool.sampled(eventLoopRests: 1)

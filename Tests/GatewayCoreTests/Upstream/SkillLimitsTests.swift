@@ -4,7 +4,7 @@ import Testing
 @testable import GatewayCore
 
 struct SkillLimitsTests {
-    private var limits = SkillLimits<String>(maximum: 256, InFlightLimit.Configuration())
+    private var limits = SkillLimits<String>(maximum: 256, InFlightLimit.Configuration(), standing: .seconds(1))
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 
     /// How many more of the skill's messages may be in flight.
@@ -49,6 +49,19 @@ struct SkillLimitsTests {
         #expect(limits.nextWaiter(of: 0) == "a")
         #expect(limits.nextWaiter(of: 0) == "b")
         #expect(limits.nextWaiter(of: 0) == nil)
+    }
+
+    @Test mutating func `a queue stands once it has not been empty for a while, each skill's by itself`() {
+        throttle(0, inFlight: 10)
+        throttle(1, inFlight: 10)
+        let atStart = limits.joinsStandingQueue(of: 0, now: start)
+        limits.wait("a", skill: 0, owner: 0)
+        let before = limits.joinsStandingQueue(of: 0, now: start + .milliseconds(999))
+        let then = limits.joinsStandingQueue(of: 0, now: start + .seconds(1))
+        let ofAnother = limits.joinsStandingQueue(of: 1, now: start + .seconds(1))
+        _ = limits.removeWaiters { _ in true }
+        let onceEmpty = limits.joinsStandingQueue(of: 0, now: start + .seconds(2))
+        #expect([atStart, before, then, ofAnother, onceEmpty] == [false, false, true, false, false])
     }
 
     @Test mutating func `those whose time is up are taken out`() {
