@@ -49,8 +49,10 @@ public final class AdminPages: RequestHandler {
     }
 
     /// A web page whose own name was made to lead here (DNS rebinding) sends that name, and could read what is answered. Scrapers and
-    /// probes may go by any name that is not loopback; they read nothing of users.
+    /// probes may go by any name that is not loopback; they read nothing of users. HTTP/1.0 without the field is what HAProxy's probes
+    /// speak, and no browser.
     private func isHostExpected(_ request: InboundRequest) -> Bool {
+        guard request.head.authority != nil else { return true }
         if isLoopback { return request.isForLoopback }
         return request.isForAddressOrLoopback || ["/metrics", "/livez", "/readyz", "/version"].contains(request.path)
     }

@@ -92,6 +92,8 @@ import TokenEndpointClient
             let page = try await exchange("GET /api/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             #expect(page?.status == 200 && page?.field("X-Content-Type-Options") == "nosniff")
             #expect(try await exchange("GET /api/status HTTP/1.1\r\nHost: evil.example\r\n\r\n")?.status == 403)
+            // As HAProxy's `option httpchk GET /readyz` sends it.
+            #expect(try await exchange("GET /readyz HTTP/1.0\r\n\r\n")?.status == 200)
             #expect(
                 try await exchange("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n")?.status
                     == 413)

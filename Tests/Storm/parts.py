@@ -66,6 +66,11 @@ class Server:
         if self.process and self.process.poll() is None:
             self.kill()
 
+    @staticmethod
+    def answers(port):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+
 
 class RedisError(Exception):
     pass
@@ -363,7 +368,8 @@ class Simulator:
 class Gateway:
     API_KEY = "storm-0123456789abcdef"
 
-    def __init__(self, binary, folder, number, simulator, store):
+    def __init__(self, binary, folder, number, simulator, store, drain="notice: 0s", idempotency=None):
+        idempotency = idempotency or f"{{store: redis, redis: {{{store}}}}}"
         self.port, self.admin_port = free_port(), free_port()
         configuration = folder / f"gateway-{number}.yaml"
         base = f"http://127.0.0.1:{simulator.port}"
@@ -378,8 +384,8 @@ tokenEndpoint: {base}/auth/o2/token
 upstream: {{deadline: 1s}}
 skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}}}]
 callers: [{{name: storm, apiKeys: [{{file: key}}], skills: [weather]}}]
-idempotency: {{store: redis, redis: {{{store}}}}}
-drain: {{notice: 0s}}
+idempotency: {idempotency}
+drain: {{{drain}}}
 """
         )
         self.server = Server([binary, "serve", "--config", str(configuration)], folder / f"gateway-{number}.log")
@@ -393,7 +399,7 @@ drain: {{notice: 0s}}
         answer = connection.getresponse()
         state = json.loads(answer.read())
         connection.close()
-        return answer.status == 200 and state["store"]["up"]
+        return answer.status == 200 and state.get("store", {"up": True})["up"]
 
     def stop(self):
         self.server.stop()
