@@ -16,13 +16,13 @@ FINAL_UNKNOWN = 3  # so many answers in a row that the outcome is unknown, and t
 class Book:
     """What all callers were told."""
 
-    def __init__(self):
+    def __init__(self, remembered):
         self.lock = threading.Lock()
         self.statuses = collections.Counter()
         self.outcomes = {}  # by message: accepted, unknown, or the status that ended it
         self.request_ids = collections.defaultdict(set)
         self.history = History()
-        self.recent = collections.deque(maxlen=200)
+        self.recent = collections.deque(maxlen=remembered)
         self.outage = None
 
     def answered(self, message, status, request_id, started, took):

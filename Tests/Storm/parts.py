@@ -120,7 +120,7 @@ class Redis:
         self.data = folder / f"redis-{self.address}-{self.port}"
         self.data.mkdir()
         command = ["redis-server", "--port", str(self.port), "--bind", "0.0.0.0" if host else "127.0.0.1",
-                   "--protected-mode", "no", "--dir", str(self.data), *DURABILITY[options.durability],
+                   "--protected-mode", "no", "--dir", str(self.data), *DURABILITY[options.durability], "--hz", str(options.hz),
                    "--maxmemory-policy", options.policy, "--maxmemory", options.maxmemory, *arguments]
         self.server = Server(host.command(*command) if host else command, folder / f"{self.data.name}.log")
 
@@ -277,6 +277,25 @@ class ClusterRedis:
     def stop(self):
         for server in self.servers:
             server.stop()
+
+
+class Pings:
+    """A client that keeps a server busy and hears from it all the time, so that it does not look dead."""
+
+    def __init__(self, place, rate):
+        self.place, self.rate, self.is_over = place, rate, threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        with socket.create_connection(self.place, timeout=5) as connection:
+            while not self.is_over.wait(1 / self.rate):
+                connection.sendall(b"PING\r\n")
+                connection.recv(7)
+
+    def stop(self):
+        self.is_over.set()
+        self.thread.join()
 
 
 class Slow:

@@ -35,6 +35,7 @@ def main():
     parser.add_argument("--rate", type=int, default=1000, help="messages a second")
     options = parser.parse_args()
     options.durability, options.policy, options.maxmemory = "always", "noeviction", "0"
+    options.hz = 10
     with Folder() as folder:
         started = []
 

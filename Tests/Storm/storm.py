@@ -18,7 +18,7 @@ import time
 
 from callers import Book, Caller, Outage, until_served
 from network import Network
-from parts import PAUSE, ClusterRedis, Folder, Gateway, SentinelRedis, SingleRedis, Simulator, Slow, redis, wait_until
+from parts import PAUSE, ClusterRedis, Folder, Gateway, Pings, SentinelRedis, SingleRedis, Simulator, Slow, redis, wait_until
 
 # The deadline of a message is 1 s here, so its lease is 2 s.
 LONGER_THAN_A_LEASE = (2.2, 3.5)
@@ -35,7 +35,7 @@ class Storm:
         self.slow = None
         self.folder = folder
         self.gateways = []
-        self.book = Book()
+        self.book = Book(options.remembered)
         self.kills = self.pauses = 0
         self.outages = []
         self.recoveries = []
@@ -150,11 +150,15 @@ class Storm:
         if self.store.kind == "sentinel":
             hosts.append(next(server.host for server in self.store.servers if server is not victim))
         others = [host for host in self.network.hosts if host not in hosts]
+        pings = Pings(victim.place, self.options.pings) if self.options.pings else None
         self.outage(
             lambda: self.network.cut(hosts, others),
             lambda: wait_until(lambda: victim not in self.store.masters(), 60, "a new master"),
             lambda: None,
         )
+        if pings:
+            self.recoveries.append(until_served(self.gateways, 30))
+            pings.stop()
         # Both sides go on for a while.
         PAUSE.wait(self.random.uniform(2, 4))
         self.network.heal()
@@ -192,7 +196,7 @@ class Storm:
             self.book.outage = None
         self.outages.append(outage)
         end()
-        if not self.options.kills and not self.options.pauses:
+        if not self.options.kills and not self.options.pauses and not self.options.partitions:
             self.recoveries.append(until_served(self.gateways, 30))
 
     def calm(self):
@@ -268,6 +272,7 @@ def main():
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--callers", type=int, default=24)
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between two messages of a caller, on average")
+    parser.add_argument("--remembered", type=int, default=200, help="of the last so many messages every tenth is sent again")
     parser.add_argument("--kills", type=int, default=0, help="of gateways")
     parser.add_argument("--pauses", type=int, default=0, help="of gateways, longer than a lease")
     parser.add_argument("--store-kills", type=int, default=0)
@@ -276,12 +281,16 @@ def main():
     parser.add_argument("--store", choices=["single", "sentinel", "cluster"], default=None)
     parser.add_argument("--failovers", type=int, default=0, help="by Sentinel")
     parser.add_argument("--partitions", type=int, default=0, help="a master is cut off, and a replica with it")
+    parser.add_argument(
+        "--pings", type=int, default=0, help="a second that somebody else sends to a master that is cut off; then it is "
+        "measured, too, how soon gateways have left it")
     parser.add_argument("--restarts", type=int, default=0, help="of a master, before anybody notices")
     parser.add_argument("--flushes", type=int, default=0, help="FLUSHALL of one master")
     parser.add_argument("--delay", type=float, default=0, help="of the network to the store, in ms each way")
     parser.add_argument("--delay-stalls", type=float, default=0.01, help="share of packets that are 200 ms late")
     parser.add_argument("--durability", choices=["always", "everysec", "snapshots"], default="always")
     parser.add_argument("--policy", default="noeviction", help="of servers that are full")
+    parser.add_argument("--hz", type=int, default=10, help="how often servers do what they do in the background")
     parser.add_argument("--maxmemory", default="0")
     parser.add_argument("--redis", default="", help="settings of `idempotency.redis`, such as 'waitReplicas: 1'")
     parser.add_argument(
