@@ -54,6 +54,28 @@ import TokenEndpointClient
         }
     }
 
+    @Test(arguments: [202, 429])
+    func `twenty consents at once, over three replicas, are one more attempt`(status: Int) async throws {
+        try await with(RedisProcess.plain(), ", commandTimeout: 5s") { one in
+            try await one.withReplica { two in
+                try await one.withReplica { three in
+                    for bed in [two, three] { try await bed.untilStore(isUp: true) }
+                    try await one.setFaults(#"{"NA": {"connection": "resetAfterRead", "count": 1}}"#)
+                    let first = try await sendAll([one], count: 1) { $0.request(user: "NA-1", idempotencyKey: "k") }
+                    #expect(first.map(\.status) == [504])
+                    // Long enough for all of them to come while the first is on its way.
+                    let answer = status == 202 ? "" : #""status": 429, "#
+                    try await one.setFaults(#"{"NA": {\#(answer)"latencyMilliseconds": 500}}"#)
+                    let answers = try await sendAll([one, two, three], count: 20) {
+                        $0.request(user: "NA-1", idempotencyKey: "k", fields: "Idempotency-Resend: ?1\r\n")
+                    }
+                    #expect(Set(answers.map(\.status)) == [status])
+                    #expect(try await one.counters().received == 2)
+                }
+            }
+        }
+    }
+
     private func sendAll(
         _ beds: [TestBed], count: Int, _ request: @Sendable @escaping (TestBed) -> String
     ) async throws -> [RawConnection.Answer] {
