@@ -1,7 +1,7 @@
 import CCurl
 
 /// One HTTP request of the control plane, by libcurl: the system's OpenSSL and trust store, and the proxies of the
-/// environment. Never for messages: libcurl sends a POST again by itself when a kept-alive connection turns out dead.
+/// environment. Never for messages to Amazon: libcurl sends a POST again by itself when a kept-alive connection turns out dead.
 public struct HTTPTransfer: Sendable {
     public var method: String
     public var url: String
@@ -15,6 +15,9 @@ public struct HTTPTransfer: Sendable {
     /// The URL of a proxy; nil: none. What the environment says is not for libcurl to read, which would follow `http_proxy` and
     /// `ALL_PROXY`, too, and send in clear what was meant for this machine.
     public var proxy: String?
+    /// Takes a connection of an earlier transfer, and leaves it to a later one. If that one turns out dead, libcurl sends again by
+    /// itself: only for what may come twice.
+    public var sharesConnection = false
 
     public init(
         _ method: String, _ url: String, fields: [(name: String, value: String)] = [], content: [UInt8] = []

@@ -68,9 +68,11 @@ final class RunningTransfer {
         _ = curl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, transfer.connectTimeout.inMilliseconds)
         _ = curl_easy_setopt_fields(handle, CURLOPT_HTTPHEADER, list)
         _ = curl_easy_setopt_string(handle, CURLOPT_PROXY, transfer.proxy ?? "")
-        // A connection each: a kept one that turns out dead would make libcurl send a POST again.
-        _ = curl_easy_setopt_long(handle, CURLOPT_FRESH_CONNECT, 1)
-        _ = curl_easy_setopt_long(handle, CURLOPT_FORBID_REUSE, 1)
+        if !transfer.sharesConnection {
+            // A kept one that turns out dead would make libcurl send a POST again.
+            _ = curl_easy_setopt_long(handle, CURLOPT_FRESH_CONNECT, 1)
+            _ = curl_easy_setopt_long(handle, CURLOPT_FORBID_REUSE, 1)
+        }
         if let caFile = transfer.caFile {
             // The file takes the place of the system's bundle; the system's folder of the same certificates stays.
             _ = curl_easy_setopt_string(handle, CURLOPT_CAINFO, caFile)

@@ -12,10 +12,17 @@ import Testing
         var detail: String?
     }
 
-    private func send(_ bed: TestBed, _ arguments: [String]) throws -> RunningProcess {
+    private func send(_ bed: TestBed, _ arguments: [String], keyFile: String = "key") throws -> RunningProcess {
         try RunningProcess(
             RunningProcess.skillgate,
-            ["send", "--gateway", bed.url, "--key-file", bed.folder.path + "/key"] + arguments)
+            ["send", "--gateway", bed.url, "--key-file", "\(bed.folder.path)/\(keyFile)"] + arguments)
+    }
+
+    /// With the file of messages as its standard input.
+    private func fed(_ bed: TestBed, _ arguments: [String]) throws -> RunningProcess {
+        let command = [RunningProcess.skillgate, "send", "--gateway", bed.url, "--key-file", bed.folder.path + "/key"]
+        return try RunningProcess(
+            "/bin/sh", ["-c", "exec \"$@\" < '\(bed.folder.path)/messages'", "sh"] + command + arguments)
     }
 
     private func results(_ bed: TestBed) throws -> [Result] {
@@ -127,6 +134,34 @@ import Testing
         }
     }
 
+    @Test func `messages come from standard input, too, and results go on where a killed run broke off`() async throws {
+        try await TestBed.run { bed in
+            try bed.replace("messages", with: #"{"userId":"amzn1.ask.account.NA-1","data":{},"region":"NA"}"#)
+            try bed.replace("results", with: #"{"attempts":1,"idempot"#)
+            let arguments = ["--file", "-", "--results", bed.folder.path + "/results"]
+            for _ in 1...2 {
+                let command = try fed(bed, arguments)
+                let output = await command.output()
+                #expect(await command.exitStatus() == 0, "\(output)")
+            }
+            #expect(try await bed.counters().received == 1)
+            let results = try String(contentsOfFile: bed.folder.path + "/results", encoding: .utf8)
+            #expect(results.split(separator: "\n").count == 2, "half a line and a whole one")
+            let withoutResults = try fed(bed, ["--file", "-"])
+            #expect(await withoutResults.exitStatus() == 64)
+        }
+    }
+
+    @Test func `an API key that is none is not sent`() async throws {
+        try await TestBed.run { bed in
+            for (key, isTaken) in [("a b", false), ("a\r\nX: y", false), ("", false), ("wrong", true)] {
+                try bed.replace("odd", with: key)
+                let command = try send(bed, ["--user", "x"], keyFile: "odd")
+                #expect(await command.exitStatus() == (isTaken ? 65 : 64), "\(key)")
+            }
+        }
+    }
+
     @Test func `mistakes are named by line before anything is sent`() async throws {
         try await TestBed.run { bed in
             try bed.replace(
@@ -137,6 +172,10 @@ import Testing
                     {"userId":"x"}
                     {"userId":"x","data":{},"data":{}}
                     not json
+                    {"userId":"x","data":{},"region":"US"}
+                    {"userId":"x","data":{},"expiresAfterSeconds":59}
+                    {"userId":"a/b","data":{}}
+                    {"userId":"x","data":{},"apiEndpoint":"ftp://x"}
                     """)
             let command = try send(bed, ["--file", bed.folder.path + "/messages"])
             #expect(await command.exitStatus() == 64)
@@ -147,6 +186,10 @@ import Testing
                     messages:3: member `data` is missing; expected an object of strings
                     messages:4: member `data` is given twice
                     messages:5: the content is not a JSON object; expected {"data": {…}, "expiresAfterSeconds": …}
+                    messages:6: member `region` is "US"; expected NA, EU or FE
+                    messages:7: member `expiresAfterSeconds` is 59; expected an integer from 60 to 86400
+                    messages:8: the userId holds a slash or a backslash, percent-encoded or not
+                    messages:9: member `apiEndpoint` is "ftp://x"; expected a URL as a skill's request names it
 
                     """)
             #expect(try await bed.counters().received == 0)

@@ -35,9 +35,9 @@ struct Send: AsyncParsableCommand {
     var skill: String?
     @Option(help: "What one message is called, so that it is not sent twice.")
     var idempotencyKey: String?
-    @Option(help: "A file with a message a line (NDJSON).")
+    @Option(help: "A file with a message a line (NDJSON); - for standard input.")
     var file: String?
-    @Option(help: "Where results go; FILE.results if not given.")
+    @Option(help: "Where results go; FILE.results if not given. Needed with --file -.")
     var results: String?
     @Option(help: "Messages at once.")
     var concurrency = 16
@@ -48,6 +48,9 @@ struct Send: AsyncParsableCommand {
 
     func validate() throws {
         guard (user == nil) != (file == nil) else { throw ValidationError("expected one of --user and --file") }
+        guard file != "-" || results != nil else {
+            throw ValidationError("--file - needs --results, a file to go on from after an interruption")
+        }
         guard (1...256).contains(concurrency) else {
             throw ValidationError("--concurrency is \(concurrency); expected 1 to 256")
         }
@@ -72,8 +75,18 @@ struct Send: AsyncParsableCommand {
     }
 
     private func apiKey() throws -> String? {
-        guard let keyFile else { return Environment.variables()[Self.apiKeyVariable] }
-        return try StandardError.orExit { try TextFile.readSecret(keyFile, mayWait: true) }
+        try StandardError.orExit {
+            let (key, source) =
+                try keyFile.map { (try TextFile.readSecret($0, mayWait: true), $0) }
+                ?? (Environment.variables()[Self.apiKeyVariable], Self.apiKeyVariable)
+            // It becomes a line of the head.
+            guard let key else { return nil }
+            if !key.isEmpty && key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) { return key }
+            throw TextFile.Unreadable(
+                description:
+                    "the API key in \(source) is empty or holds spaces or control characters; expected a key as "
+                    + "`skillgate key` makes it")
+        }
     }
 
     private func sendOne(by sender: MessageSender) async throws {

@@ -47,7 +47,7 @@ struct BulkSend {
                     try results.append(result)
                     counts[result.label, default: 0] += 1
                     if result.isFinal { unfinished -= 1 }
-                    progress.advanced(now: clock.now)
+                    progress.advanced(isAccepted: result.isAccepted, now: clock.now)
                     startNext()
                 }
             }
@@ -68,7 +68,7 @@ struct BulkSend {
 
     private func read() throws -> (messages: [OutgoingMessage], before: [String: SendResult]) {
         try StandardError.orExit {
-            let text = try TextFile.read(file, limitBytes: 1 << 30, mayWait: true)
+            let text = try TextFile.read(file == "-" ? "/dev/stdin" : file, limitBytes: 1 << 30, mayWait: true)
             let (messages, before) = (try messages(in: text), try ResultsFile.read(resultsPath))
             // Lines may have been added, mended and taken out since; but not all of them.
             guard before.isEmpty || messages.isEmpty || messages.contains(where: { before[$0.idempotencyKey] != nil })

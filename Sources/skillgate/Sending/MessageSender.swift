@@ -65,6 +65,8 @@ struct MessageSender: Sendable {
             "POST", "\(gateway)/v1/skillmessages/users/\(PercentEncoding.segment(message.userID))", fields: fields,
             content: message.content)
         transfer.timeout = .seconds(60)
+        // Each message has a key.
+        transfer.sharesConnection = true
         transfer.caFile = caFile
         transfer.proxy = proxy
         return transfer

@@ -1,5 +1,6 @@
 import Crypto
 import GatewayCore
+import NIOCore
 
 /// One message that `skillgate send` sends: a line of its file, or what its options say.
 struct OutgoingMessage: Sendable {
@@ -72,6 +73,7 @@ struct OutgoingMessage: Sendable {
         region = try text("region")
         apiEndpoint = try text("apiEndpoint")
         skill = try text("skill")
+        try Self.check(userID: userID, content: content, region: region, apiEndpoint: apiEndpoint)
         if let key = try text("idempotencyKey") {
             (idempotencyKey, said) = (key, nil)
         } else {
@@ -80,6 +82,32 @@ struct OutgoingMessage: Sendable {
                 throw Mistake(description: "the message is not valid JSON")
             }
             (idempotencyKey, said) = (Self.key(form, occurrence: 0), form)
+        }
+    }
+
+    /// What the gateway would refuse, too.
+    private static func check(
+        userID: String, content: [UInt8], region: String?, apiEndpoint: String?
+    ) throws(Mistake) {
+        do throws(MessageError) {
+            try MessageValidator.validate(content.span)
+        } catch {
+            throw Mistake(description: error.detail)
+        }
+        do throws(Refusal) {
+            let segment = ByteBuffer(string: PercentEncoding.segment(userID))
+            _ = try UserID(parsing: 0..<segment.readableBytes, of: segment)
+        } catch {
+            throw Mistake(description: error.detail)
+        }
+        if let region, Region(name: region) == nil {
+            throw Mistake(description: "member `region` is \(JSONText.string(region)); expected NA, EU or FE")
+        }
+        if let apiEndpoint, (try? APIEndpoint(parsing: apiEndpoint)) == nil {
+            throw Mistake(
+                description:
+                    "member `apiEndpoint` is \(JSONText.string(apiEndpoint)); expected a URL as a skill's request names it"
+            )
         }
     }
 

@@ -45,10 +45,19 @@ struct ResultsFile: ~Copyable {
     }
 
     init(appendingTo path: String) throws(TextFile.Unreadable) {
-        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+        descriptor = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
             throw TextFile.Unreadable(description: "cannot write \(path): \(String(cString: strerror(errno)))")
         }
+        // A run that was killed may have left half a line.
+        if !endsWithLine { _ = write(descriptor, "\n", 1) }
+    }
+
+    private var endsWithLine: Bool {
+        var last: UInt8 = 0
+        let size = lseek(descriptor, 0, SEEK_END)
+        guard size > 0, pread(descriptor, &last, 1, size - 1) == 1 else { return true }
+        return last == UInt8(ascii: "\n")
     }
 
     /// In one write, so that a line is there whole or not at all.
