@@ -88,10 +88,14 @@ public final class RegionalPool: UpstreamPool {
 
     /// For metrics.
     public var status: UpstreamStatus {
-        UpstreamStatus(
-            connections: UpstreamConnectionCounts(
-                idle: machine.idleCount, leased: machine.leasedCount, connecting: machine.connectingCount),
-            circuit: circuit.state, inFlightLimit: limit.current)
+        var status = UpstreamStatus()
+        status.connections = UpstreamConnectionCounts(
+            idle: machine.idleCount, leased: machine.leasedCount, connecting: machine.connectingCount)
+        status.circuit = circuit.state
+        status.inFlightLimit = limit.current
+        status.inFlightMaximum = machine.configuration.maximumConnections
+        status.skillLimits = skills.reducedLimits
+        return status
     }
 
     public func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {

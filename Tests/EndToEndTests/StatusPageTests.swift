@@ -47,6 +47,8 @@ import TokenEndpointClient
             var circuit: String
             var answers: [String: Int]
             var median: Double?
+            var inFlightLimit: Int
+            var inFlightMaximum: Int
         }
         struct Skill: Decodable {
             var name: String
@@ -67,11 +69,17 @@ import TokenEndpointClient
             var region: String?
         }
         struct Point: Decodable { var time: Double }
+        struct Caller: Decodable {
+            var name: String
+            var inFlight: Int?
+            var maximumInFlight: Int?
+        }
 
         var ready: Bool
         var replayed: Int
         var refused: Int
         var regions: [Region]
+        var callers: [Caller]
         var skills: [Skill]
         var store: Store
         var problems: [Problem]
@@ -95,6 +103,8 @@ import TokenEndpointClient
             #expect(status.regions.map(\.name) == ["NA", "EU", "FE"])
             #expect(status.regions.map(\.answers) == [["202": 1, "404": 1], [:], [:]])
             #expect(status.regions[0].circuit == "closed" && (status.regions[0].median ?? 0) > 0)
+            #expect(status.regions.allSatisfy { $0.inFlightLimit == 512 && $0.inFlightMaximum == 512 })
+            #expect(status.callers.map(\.name) == ["orders"] && status.callers[0].inFlight == nil)
             #expect(status.skills.map(\.name) == ["weather"] && status.skills[0].token == "valid")
             #expect(status.skills[0].fetches == 1 && (status.skills[0].age ?? -1) >= 0)
             #expect((3000...3600).contains(status.skills[0].expiresIn ?? 0))

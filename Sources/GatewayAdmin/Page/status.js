@@ -7,7 +7,8 @@ const element = (id) => document.getElementById(id);
 // MARK: Words
 
 const number = new Intl.NumberFormat('en', {maximumFractionDigits: 1});
-const decimal = (value) => number.format(value);
+const fraction = new Intl.NumberFormat('en', {maximumFractionDigits: 2});
+const decimal = (value) => (Math.abs(value) < 1 ? fraction : number).format(value);
 
 function seconds(value) {
   if (value === null || value === undefined) return '–';
@@ -25,7 +26,8 @@ function duration(value) {
   return `${whole} ${unit} ${Math.trunc((value - whole * size) / smallerSize)} ${smaller}`;
 }
 
-const clock = (unixTime) => new Date(unixTime * 1000).toLocaleTimeString();
+const clock = (unixTime) => new Date(unixTime * 1000).toLocaleTimeString([], {hour12: false});
+const zone = new Date().toLocaleTimeString('en', {timeZoneName: 'short'}).split(' ').at(-1);
 const circuits = {closed: {text: 'closed', look: 'good'}, halfOpen: {text: 'half-open', look: 'warn'}, open: {text: 'open', look: 'bad'}};
 const tokens = {valid: {text: 'valid', look: 'good'}, none: {text: 'never had one', look: 'bad'}, expired: {text: 'expired', look: 'bad'}};
 
@@ -89,31 +91,111 @@ function line(region, points) {
 
 // MARK: Plots
 
-/// Draws one line a region; `value` takes it from a point of the history, null where there is none.
-function plot(id, report, value, text) {
-  const [width, height, span] = [600, 180, 300];
-  const series = regions.map((region) => report.history.map((point) => [point.time, value(point.regions[region])]));
-  const highest = Math.max(0, ...series.flat().map(([, y]) => y ?? 0));
-  const top = (highest || 1) * 1.1;
-  element(id).replaceChildren(...series.map((points, index) => line(regions[index], points.map(([time, y]) => [
-    width - (report.time - time) / span * width, y === null || y === undefined ? null : height - 2 - y / top * height,
-  ]).filter(([x]) => x >= -10))));
-  element(`${id}-top`).textContent = highest > 0 ? `highest ${text(highest)}` : '';
-  const last = report.history.at(-1);
-  element(`${id}-summary`).textContent = last
-    ? regions.map((region) => `${region} ${text(value(last.regions[region]))}`).join(' · ') : 'nothing to show yet';
+const [width, height, span] = [600, 180, 300];
+const sum = (point, value) => regions.reduce((total, region) => total + value(point.regions[region]), 0);
+const byRegion = (value) => regions.map((name) => ({name, look: name, value: (point) => value(point.regions[name]) ?? null}));
+
+/// Each draws a line for each of its series; `value` takes it from a point of the history, null where there is none.
+const plots = {
+  outcomes: {
+    unit: '/s', text: (value) => decimal(value),
+    series: [
+      {name: 'accepted', look: 'accepted', value: (point) => sum(point, (region) => region.answered - region.refused)},
+      {name: 'answered again', look: 'again', value: (point) => point.replayed},
+      {name: 'not accepted by Amazon', look: 'amazon', value: (point) => sum(point, (region) => region.refused)},
+      {name: 'refused here, 4xx', look: 'refused', value: (point) => point.refusedHere - point.failedHere},
+      {name: 'failed here, 5xx', look: 'failed', value: (point) => point.failedHere},
+    ],
+  },
+  rate: {unit: '/s', text: (value) => decimal(value), series: byRegion((region) => region.answered)},
+  latency: {unit: '', text: seconds, series: byRegion((region) => region.p99)},
+};
+
+/// The least of 1, 2 and 5 times a power of ten that is not below the value: where an axis ends.
+function axisEnd(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((end) => end >= value * 0.999);
 }
 
-function legend() {
-  element('legend').replaceChildren(...regions.map((region) => {
-    const item = document.createElement('li');
-    const sample = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-    sample.setAttribute('viewBox', '0 0 32 10');
-    sample.setAttribute('aria-hidden', 'true');
-    sample.append(line(region, [[0, 5], [32, 5]]));
-    item.append(sample, region);
+/// Unix time at which somebody looks, by pointer or keyboard; null: the latest.
+let cursor = null;
+let shown = null;
+
+function draw() {
+  for (const [id, plot] of Object.entries(plots)) drawPlot(id, plot, shown);
+}
+
+function drawPlot(id, {unit, text, series}, {history, time: now}) {
+  const points = history.filter(({time}) => now - time <= span);
+  const values = series.map(({value}) => points.map(value));
+  const highest = Math.max(0, ...values.flat().map((value) => value ?? 0));
+  const top = highest > 0 ? axisEnd(highest) : 1;
+  const x = (time) => width - (now - time) / span * width;
+  const lines = series.map(({look}, index) => line(look, points.map(({time}, place) => {
+    const value = values[index][place];
+    return [x(time), value === null ? null : height - 2 - value / top * (height - 4)];
+  })));
+  const at = cursor === null ? points.length - 1 : nearest(points, cursor);
+  if (cursor !== null && at >= 0) lines.push(line('cursor', [[x(points[at].time), 0], [x(points[at].time), height]]));
+  element(id).replaceChildren(...lines);
+  list(`${id}-ticks`, [top, top / 2, 0].map((value) => `${text(value)}${unit}`), 'li');
+  list(`${id}-times`, [now - span, now - span / 2, now].map(clock), 'span');
+  const legend = element(`${id}-values`);
+  legend.replaceChildren(...series.map(({name, look}, index) => {
+    const item = document.createElement('span');
+    const value = at >= 0 ? values[index][at] : null;
+    item.append(sample(look), `${name} ${value === null ? '–' : text(value) + unit}`);
     return item;
   }));
+  const when = document.createElement('span');
+  when.textContent = at < 0 ? 'nothing to show yet' : `at ${clock(points[at].time)}`;
+  legend.append(when);
+  // A screen reader hears the values that somebody has asked for, and not each second those of now.
+  legend.setAttribute('aria-live', cursor === null ? 'off' : 'polite');
+}
+
+function nearest(points, time) {
+  const distance = (index) => Math.abs(points[index].time - time);
+  return points.reduce((best, _, index) => (best < 0 || distance(index) < distance(best) ? index : best), -1);
+}
+
+function list(id, texts, tag) {
+  element(id).replaceChildren(...texts.map((text) => {
+    const item = document.createElement(tag);
+    item.textContent = text;
+    return item;
+  }));
+}
+
+function sample(look) {
+  const image = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  image.setAttribute('viewBox', '0 0 32 10');
+  image.setAttribute('aria-hidden', 'true');
+  image.append(line(look, [[0, 5], [32, 5]]));
+  return image;
+}
+
+/// By pointer, or step by step by the keyboard; Escape, and leaving, go back to the latest values.
+function makeReadable(image) {
+  const look = (time) => {
+    cursor = time;
+    if (shown) draw();
+  };
+  image.addEventListener('pointermove', ({clientX}) => {
+    const {left, width: wide} = image.getBoundingClientRect();
+    if (shown) look(shown.time - span + (clientX - left) / wide * span);
+  });
+  image.addEventListener('pointerleave', () => look(null));
+  image.addEventListener('blur', () => look(null));
+  image.addEventListener('keydown', (event) => {
+    const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    if (event.key === 'Escape') return look(null);
+    if (!step || !shown?.history.length) return undefined;
+    event.preventDefault();
+    const last = shown.history.length - 1;
+    const place = cursor === null ? last : nearest(shown.history, cursor);
+    return look(shown.history[Math.min(last, Math.max(0, place + step))].time);
+  });
 }
 
 // MARK: The report
@@ -133,14 +215,13 @@ function show(report) {
     return item;
   }));
   element('about').textContent =
-    `version ${report.version}, up for ${duration(report.time - report.startedAt)}, as of ${clock(report.time)}`;
+    `${report.host}, version ${report.version}, up for ${duration(report.time - report.startedAt)}, as of ${clock(report.time)} ${zone}`;
 
   const last = report.history.at(-1);
-  const perSecond = last ? regions.reduce((sum, region) => sum + last.regions[region].answered, 0) : 0;
   const answers = report.regions.flatMap((region) => Object.entries(region.answers));
-  const count = (wanted) => answers.reduce((sum, [status, n]) => sum + (wanted(status) ? n : 0), 0);
+  const count = (wanted) => answers.reduce((total, [status, n]) => total + (wanted(status) ? n : 0), 0);
   figures([
-    ['Messages a second', decimal(perSecond)],
+    ['Answers a second', decimal(last ? sum(last, (region) => region.answered) + last.refusedHere + last.replayed : 0)],
     ['In flight', decimal(report.inFlight)],
     ['Accepted by Amazon', decimal(count((status) => status === '202'))],
     ['Not accepted', decimal(count((status) => status !== '202'))],
@@ -148,14 +229,21 @@ function show(report) {
     ['Refused here', decimal(report.refused)],
     ['Users gone', decimal(report.usersGone)],
   ]);
-  plot('rate', report, (region) => region.answered, decimal);
-  plot('latency', report, (region) => region.p99 ?? null, seconds);
-  plot('refused', report, (region) => region.refused, decimal);
+  shown = report;
+  draw();
 
   rows('region-rows', report.regions.map((region) => [
-    region.name, circuits[region.circuit], statuses(region.answers), seconds(region.median), seconds(region.p99),
+    region.name, circuits[region.circuit],
+    {text: statuses(region.lastMinute.answers), below: statuses(region.answers)},
+    {text: seconds(region.lastMinute.median), below: seconds(region.median)},
+    {text: seconds(region.lastMinute.p99), below: seconds(region.p99)},
     `${region.connections.busy} busy, ${region.connections.idle} idle, ${region.connections.connecting} opening`,
-    decimal(region.inFlightLimit), region.outcomeUnknown > 0 ? {text: decimal(region.outcomeUnknown), look: 'warn'} : '0',
+    limit(region), region.outcomeUnknown > 0 ? {text: decimal(region.outcomeUnknown), look: 'warn'} : '0',
+  ]));
+  rows('caller-rows', report.callers.map((caller) => [
+    caller.name, decimal(caller.perSecond), counted(caller.refused), counted(caller.refusedByAmazon), decimal(caller.replayed),
+    caller.maximumInFlight === undefined ? 'not limited' : `${caller.inFlight} of ${caller.maximumInFlight}`,
+    caller.lastSeen === undefined ? 'not since the start' : clock(caller.lastSeen),
   ]));
   rows('token-rows', report.skills.map((skill) => [
     skill.name, tokens[skill.token], seconds(skill.age),
@@ -169,6 +257,17 @@ function show(report) {
     clock(problem.time), decimal(problem.count), problem.region ?? '–', String(problem.status),
     {text: problem.problem, below: problem.detail}, problem.proxyStatus,
   ]));
+}
+
+const counted = (count) => (count > 0 ? {text: decimal(count), look: 'warn'} : '0');
+
+/// The limit of a region beside its maximum, and those of skills that have one of their own.
+function limit({inFlightLimit, inFlightMaximum, skillLimits}) {
+  const skills = Object.entries(skillLimits).map(([skill, value]) => `${skill}: ${value}, since Amazon answered it 429`);
+  return {
+    text: `${decimal(inFlightLimit)} of ${decimal(inFlightMaximum)}`,
+    look: inFlightLimit < inFlightMaximum || skills.length > 0 ? 'warn' : undefined, below: skills.join('; ') || undefined,
+  };
 }
 
 function store({kind, up, records, retention, backlog, problems}) {
@@ -214,5 +313,5 @@ element('pause').addEventListener('click', ({currentTarget}) => {
   currentTarget.textContent = isPaused ? 'Go on' : 'Pause';
 });
 
-legend();
+for (const id of Object.keys(plots)) makeReadable(element(id));
 run();

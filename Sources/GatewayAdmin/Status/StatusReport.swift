@@ -1,3 +1,5 @@
+public import GatewayCore
+
 /// What the status page shows: `GET /api/status`.
 public struct StatusReport: Encodable, Sendable {
     public struct Region: Encodable, Sendable {
@@ -5,6 +7,10 @@ public struct StatusReport: Encodable, Sendable {
         /// `closed`, `halfOpen` or `open`.
         public var circuit: String
         public var inFlightLimit: Int
+        /// What the limit is while nobody complains.
+        public var inFlightMaximum: Int
+        /// By skill: messages that it may have in flight, where Amazon has answered it 429.
+        public var skillLimits: [String: Int]
         public var connections: Connections
         /// Amazon's answers since the start, by status in decimal.
         public var answers: [String: Int]
@@ -12,15 +18,21 @@ public struct StatusReport: Encodable, Sendable {
         public var median: Double?
         public var p99: Double?
         public var outcomeUnknown: Int
+        public var lastMinute: Minute
 
         public init(
-            name: String, circuit: String, inFlightLimit: Int, connections: Connections, answers: [String: Int],
-            median: Double?, p99: Double?, outcomeUnknown: Int
+            name: String, status: UpstreamStatus, skillLimits: [String: Int], answers: [String: Int],
+            median: Double?, p99: Double?, outcomeUnknown: Int, lastMinute: Minute
         ) {
             self.name = name
-            self.circuit = circuit
-            self.inFlightLimit = inFlightLimit
-            self.connections = connections
+            circuit = "\(status.circuit)"
+            inFlightLimit = status.inFlightLimit
+            inFlightMaximum = status.inFlightMaximum
+            self.skillLimits = skillLimits
+            connections = Connections(
+                idle: status.connections.idle, busy: status.connections.leased,
+                connecting: status.connections.connecting)
+            self.lastMinute = lastMinute
             self.answers = answers
             self.median = median
             self.p99 = p99
@@ -28,16 +40,56 @@ public struct StatusReport: Encodable, Sendable {
         }
     }
 
+    /// Amazon's answers in the last minute, or since the start.
+    public struct Minute: Encodable, Sendable {
+        /// By status in decimal.
+        public var answers: [String: Int]
+        /// In seconds; nil where there was no answer.
+        public var median: Double?
+        public var p99: Double?
+
+        public init(_ region: RecentTraffic.Region) {
+            answers = Dictionary(uniqueKeysWithValues: region.answers.map { (String($0), $1) })
+            median = region.median
+            p99 = region.p99
+        }
+    }
+
+    public struct Caller: Encodable, Sendable {
+        public var name: String
+        /// In the last minute: requests a second that had an answer.
+        public var perSecond: Double
+        /// In the last minute: of those, the ones that the gateway refused, that Amazon did not accept, and that were answered again.
+        public var refused: Int
+        public var refusedByAmazon: Int
+        public var replayed: Int
+        /// Messages; nil where it may have as many as it likes.
+        public var inFlight: Int?
+        public var maximumInFlight: Int?
+        /// Unix time, to a few seconds; nil: not since the start.
+        public var lastSeen: Double?
+
+        /// - Parameters:
+        ///   - traffic: of the last so many seconds.
+        public init(
+            name: String, traffic: RecentTraffic.Caller, seconds: Double, inFlight: Int?, maximumInFlight: Int?,
+            lastSeen: Double?
+        ) {
+            self.name = name
+            perSecond = seconds > 0 ? Double(traffic.answered) / seconds : 0
+            refused = traffic.refusedHere
+            refusedByAmazon = traffic.refusedByAmazon
+            replayed = traffic.replayed
+            self.inFlight = inFlight
+            self.maximumInFlight = maximumInFlight
+            self.lastSeen = lastSeen
+        }
+    }
+
     public struct Connections: Encodable, Sendable {
         public var idle: Int
         public var busy: Int
         public var connecting: Int
-
-        public init(idle: Int, busy: Int, connecting: Int) {
-            self.idle = idle
-            self.busy = busy
-            self.connecting = connecting
-        }
     }
 
     public struct Skill: Encodable, Sendable {
@@ -119,6 +171,8 @@ public struct StatusReport: Encodable, Sendable {
     public var time: Double
     public var startedAt: Double
     public var version: String
+    /// The name of the machine, or of the container.
+    public var host: String
     public var state: Readiness.State
     public var reasons: [String]
     public var ready: Bool
@@ -128,6 +182,8 @@ public struct StatusReport: Encodable, Sendable {
     public var replayed: Int
     public var refused: Int
     public var regions: [Region]
+    /// By name.
+    public var callers: [Caller]
     public var skills: [Skill]
     public var store: Store
     /// Users that no region knew; who they are is at `/api/gone-users`.
@@ -138,14 +194,17 @@ public struct StatusReport: Encodable, Sendable {
     public var history: [TrafficHistory.Point]
 
     public init(
-        time: Double, startedAt: Double, version: String, readiness: Readiness, inFlight: Int, replayed: Int,
-        refused: Int, regions: [Region], skills: [Skill], store: Store, usersGone: Int, problems: [Problem],
+        time: Double, startedAt: Double, version: String, host: String, readiness: Readiness, inFlight: Int,
+        replayed: Int,
+        refused: Int, regions: [Region], callers: [Caller], skills: [Skill], store: Store, usersGone: Int,
+        problems: [Problem],
         history: [TrafficHistory.Point]
     ) {
         self.usersGone = usersGone
         self.time = time
         self.startedAt = startedAt
         self.version = version
+        self.host = host
         state = readiness.state
         reasons = readiness.reasons
         ready = readiness.ready
@@ -154,6 +213,7 @@ public struct StatusReport: Encodable, Sendable {
         self.replayed = replayed
         self.refused = refused
         self.regions = regions
+        self.callers = callers
         self.skills = skills
         self.store = store
         self.problems = problems

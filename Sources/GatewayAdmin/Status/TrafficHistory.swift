@@ -24,8 +24,10 @@ public struct TrafficHistory: Sendable {
         public var time: Double
         /// By name.
         public var regions: [String: Region]
-        /// Messages a second that the gateway refused, and that it answered again.
+        /// Messages a second that the gateway refused, and of those the ones that it refused with 5xx: for no fault of the caller's.
         public var refusedHere: Double
+        public var failedHere: Double
+        /// Messages a second that it answered again.
         public var replayed: Double
     }
 
@@ -38,6 +40,7 @@ public struct TrafficHistory: Sendable {
         var failedHere = ByRegion { _ in 0 }
         var durations: ByRegion<Histogram>
         var refusedHere = 0
+        var serverErrorsHere = 0
         var replayed = 0
 
         init(_ instruments: ForwardingInstruments, time: Double) {
@@ -54,6 +57,7 @@ public struct TrafficHistory: Sendable {
                 case (.upstream, nil): break
                 case (.gateway, let region):
                     refusedHere += count
+                    if series.status >= 500 { serverErrorsHere += count }
                     // 503 is the gateway's own: no token, no room, no store.
                     if let region, [502, 504].contains(series.status) {
                         failed[region][series.status, default: 0] += count
@@ -100,6 +104,7 @@ public struct TrafficHistory: Sendable {
         points.append(
             Point(
                 time: time, regions: regions, refusedHere: Double(now.refusedHere - last.refusedHere) / seconds,
+                failedHere: Double(now.serverErrorsHere - last.serverErrorsHere) / seconds,
                 replayed: Double(now.replayed - last.replayed) / seconds))
         if points.count > limit { points.removeFirst(points.count - limit) }
     }

@@ -50,6 +50,9 @@ public final class CallerUsage: Sendable {
         }
     }
 
+    /// Messages that it has in flight now; counted only where they are limited.
+    public var current: Int { inFlight.load(ordering: .relaxed) }
+
     func leave() {
         inFlight.subtract(1, ordering: .relaxed)
     }

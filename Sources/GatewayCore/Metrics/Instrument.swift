@@ -9,6 +9,8 @@ public enum Instrument: String, CaseIterable, Sendable {
     case upstreamQueue = "skillgate_upstream_queue_seconds"
     case upstreamConnections = "skillgate_upstream_connections"
     case upstreamInFlightLimit = "skillgate_upstream_in_flight_limit"
+    case upstreamInFlightMaximum = "skillgate_upstream_in_flight_maximum"
+    case upstreamSkillInFlightLimit = "skillgate_upstream_skill_in_flight_limit"
     case circuitState = "skillgate_circuit_state"
     case upstreamAttempts = "skillgate_upstream_attempts_total"
     case tokenFetches = "skillgate_token_fetches_total"
@@ -55,7 +57,8 @@ public enum Instrument: String, CaseIterable, Sendable {
             .logLinesDropped, .configurationReloads, .processCPU:
             .counter
         case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
-        case .messagesInFlight, .upstreamConnections, .upstreamInFlightLimit, .circuitState, .usersGone, .tokenExpiry,
+        case .messagesInFlight, .upstreamConnections, .upstreamInFlightLimit, .upstreamInFlightMaximum,
+            .upstreamSkillInFlightLimit, .circuitState, .usersGone, .tokenExpiry,
             .idempotencyRecords,
             .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyStoreHeld,
             .idempotencyBacklog,
@@ -77,6 +80,9 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .upstreamConnections: "Connections to a region, by state."
         case .upstreamInFlightLimit:
             "Messages that may be in flight to a region at once; fewer after 503 and time-outs."
+        case .upstreamInFlightMaximum: "Messages that may be in flight to a region at once while nobody complains."
+        case .upstreamSkillInFlightLimit:
+            "Messages of a skill that may be in flight to a region at once; fewer than the region takes after 429."
         case .circuitState: "Whether messages are sent to a region: 0 yes, 1 a probe says whether it answers, 2 no."
         case .upstreamAttempts: "Writes of a message to a connection, by reason, and connections found dead before."
         case .tokenFetches: "Requests to the token endpoint, by result."

@@ -176,6 +176,18 @@ public struct MetricsSnapshot: Sendable {
         for region in Region.allCases {
             page.sample(.upstreamInFlightLimit, [("region", region.name)], upstream[region].inFlightLimit)
         }
+        page.family(.upstreamInFlightMaximum)
+        for region in Region.allCases {
+            page.sample(.upstreamInFlightMaximum, [("region", region.name)], upstream[region].inFlightMaximum)
+        }
+        page.family(.upstreamSkillInFlightLimit)
+        for region in Region.allCases {
+            for (label, skill) in skills.enumerated() {
+                page.sample(
+                    .upstreamSkillInFlightLimit, [("region", region.name), ("skill", skill)],
+                    upstream[region].skillLimits[label] ?? upstream[region].inFlightLimit)
+            }
+        }
         page.family(.circuitState)
         for region in Region.allCases {
             page.sample(.circuitState, [("region", region.name)], upstream[region].circuit.rawValue)

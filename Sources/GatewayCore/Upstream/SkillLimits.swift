@@ -111,6 +111,15 @@ public struct SkillLimits<Waiter> {
         entries[skill].limit = limit
     }
 
+    /// By skill, of those that may have fewer in flight than the region takes.
+    public var reducedLimits: [Int: Int] {
+        var limits: [Int: Int] = [:]
+        for (skill, entry) in entries.enumerated() {
+            if let limit = entry.limit, limit.isReduced { limits[skill] = limit.current }
+        }
+        return limits
+    }
+
     /// Whether `answered` has to be told of the skill's answers.
     @inlinable
     public func isWatching(_ skill: Int) -> Bool { entries[skill].limit != nil }

@@ -4,19 +4,23 @@ public struct UpstreamStatus: Equatable, Sendable {
     public var circuit = CircuitBreaker.State.closed
     /// Messages that may be in flight at once.
     public var inFlightLimit = 0
+    /// What the limit is while nobody complains.
+    public var inFlightMaximum = 0
+    /// By the skill's label: limits of those that Amazon has answered 429.
+    public var skillLimits: [Int: Int] = [:]
 
     public init() {}
-
-    public init(connections: UpstreamConnectionCounts, circuit: CircuitBreaker.State, inFlightLimit: Int) {
-        self.connections = connections
-        self.circuit = circuit
-        self.inFlightLimit = inFlightLimit
-    }
 
     /// Adds what another event loop sees. The worse of two circuits is the one to be shown.
     public mutating func add(_ other: Self) {
         connections = connections + other.connections
+        // A skill that has a limit of its own on one loop only has that of the region on the others.
+        for skill in Set(skillLimits.keys).union(other.skillLimits.keys) {
+            skillLimits[skill] =
+                (skillLimits[skill] ?? inFlightLimit) + (other.skillLimits[skill] ?? other.inFlightLimit)
+        }
         inFlightLimit += other.inFlightLimit
+        inFlightMaximum += other.inFlightMaximum
         if other.circuit.rawValue > circuit.rawValue { circuit = other.circuit }
     }
 }

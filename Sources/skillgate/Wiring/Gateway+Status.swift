@@ -1,10 +1,11 @@
 import GatewayAdmin
 import GatewayCore
+import Glibc
 import NIOCore
 
 extension Gateway {
     /// What the status page shows now.
-    func status(history: [TrafficHistory.Point]) async throws -> StatusReport {
+    func status(history: [TrafficHistory.Point], recent: RecentTraffic) async throws -> StatusReport {
         let snapshot = try await metrics()
         let readiness = readiness(snapshot.upstream, snapshot.sharedStore, history)
         let now = UnixTime.now()
@@ -19,29 +20,50 @@ extension Gateway {
             case .replay: replayed += count
             }
         }
+        let minutes = recent.regions()
         return StatusReport(
-            time: now, startedAt: snapshot.process?.startedAt ?? now, version: Build.version, readiness: readiness,
+            time: now, startedAt: snapshot.process?.startedAt ?? now, version: Build.version, host: Self.hostName,
+            readiness: readiness,
             inFlight: snapshot.forwarding.messagesInFlight, replayed: replayed,
             refused: refused,
-            regions: Region.allCases.map { Self.report($0, snapshot, answers: answers[$0]) },
+            regions: Region.allCases.map { Self.report($0, snapshot, answers: answers[$0], minutes[$0]) },
+            callers: callers(snapshot, recent),
             skills: zip(readiness.skills, snapshot.tokens).map { Self.report($0, $1, now: now) },
             store: Self.report(readiness.store, snapshot), usersGone: snapshot.users.gone, problems: recentProblems,
             history: history)
     }
 
     private static func report(
-        _ region: Region, _ snapshot: MetricsSnapshot, answers: [String: Int]
+        _ region: Region, _ snapshot: MetricsSnapshot, answers: [String: Int], _ minute: RecentTraffic.Region
     ) -> StatusReport.Region {
         let status = snapshot.upstream[region]
         let durations = snapshot.forwarding.messageDuration(region, .upstream)
         return StatusReport.Region(
-            name: region.name, circuit: "\(status.circuit)", inFlightLimit: status.inFlightLimit,
-            connections: .init(
-                idle: status.connections.idle, busy: status.connections.leased,
-                connecting: status.connections.connecting),
+            name: region.name, status: status,
+            skillLimits: Dictionary(uniqueKeysWithValues: status.skillLimits.map { (snapshot.skills[$0], $1) }),
             answers: answers, median: durations.quantile(0.5), p99: durations.quantile(0.99),
-            outcomeUnknown: snapshot.forwarding.outcomeUnknown[region])
+            outcomeUnknown: snapshot.forwarding.outcomeUnknown[region], lastMinute: .init(minute))
     }
+
+    /// Those that may call, and those that have been taken out of the configuration and were seen in the last minute.
+    private func callers(_ snapshot: MetricsSnapshot, _ recent: RecentTraffic) -> [StatusReport.Caller] {
+        let traffic = recent.callers()
+        let inFlight = callerMessagesInFlight
+        return snapshot.callers.enumerated().compactMap { label, name in
+            guard inFlight[label] != nil || traffic[label] != nil else { return nil }
+            let limited = inFlight[label] ?? nil
+            return StatusReport.Caller(
+                name: name, traffic: traffic[label] ?? .init(), seconds: recent.span,
+                inFlight: limited?.current, maximumInFlight: limited?.maximum,
+                lastSeen: recent.lastSeen[label])
+        }
+    }
+
+    private static let hostName: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "" }
+        return name.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+    }()
 
     private static func report(
         _ state: Readiness.SkillState, _ token: MetricsSnapshot.Token, now: Double

@@ -166,6 +166,7 @@ final class Gateway: Service {
     }
 
     private var skills: [Skill] { current.withLock { $0.roster.skills } }
+    var callerMessagesInFlight: [Int: (current: Int, maximum: Int)?] { current.withLock { $0.roster.messagesInFlight } }
 
     // MARK: Running
 

@@ -12,6 +12,8 @@ struct Roster: Sendable {
     private(set) var callerNames: [String] = []
     private(set) var skillNames: [String] = []
     private var usages: [CallerUsage] = []
+    /// By label, of the callers of the configuration in force.
+    private var limits: [Int: CallerLimits] = [:]
     /// Those of the configuration in force.
     private(set) var skills: [Skill] = []
     private var known: [String: KnownSkill] = [:]
@@ -62,8 +64,10 @@ struct Roster: Sendable {
     mutating func entries(
         _ configurations: [GatewayConfiguration.CallerConfiguration]
     ) -> [CallerDirectory.Entry] {
-        configurations.enumerated().map { index, caller in
+        limits = [:]
+        return configurations.enumerated().map { index, caller in
             let label = Self.label(caller.name, in: &callerNames)
+            limits[label] = caller.limits
             while usages.count < callerNames.count { usages.append(CallerUsage()) }
             let value = Caller(
                 index: index, label: label, name: caller.name, recordID: caller.recordID, skills: caller.skills,
@@ -74,6 +78,15 @@ struct Roster: Sendable {
                 value, keys: caller.keys, client: caller.client,
                 certificateNames: caller.certificateName.map { [$0] } ?? [])
         }
+    }
+
+    /// By label, of the callers of the configuration in force: their messages in flight, and as many as they may have; nil where that is
+    /// not limited.
+    var messagesInFlight: [Int: (current: Int, maximum: Int)?] {
+        Dictionary(
+            uniqueKeysWithValues: limits.map { label, limits in
+                (label, limits.maximumInFlight.map { (usages[label].current, $0) })
+            })
     }
 
     private static func label(_ name: String, in names: inout [String]) -> Int {

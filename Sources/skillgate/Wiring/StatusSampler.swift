@@ -19,7 +19,7 @@ final class StatusSampler: Service {
     private static let pointsKept = 150
 
     private let gateway: Gateway
-    private let history = Mutex(TrafficHistory(limit: StatusSampler.pointsKept))
+    private let traffic = Mutex((history: TrafficHistory(limit: StatusSampler.pointsKept), recent: RecentTraffic()))
 
     init(_ gateway: Gateway) {
         self.gateway = gateway
@@ -29,7 +29,11 @@ final class StatusSampler: Service {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 if let instruments = try? await self.gateway.instruments() {
-                    self.history.withLock { $0.add(instruments, time: UnixTime.now()) }
+                    let now = UnixTime.now()
+                    self.traffic.withLock { traffic in
+                        traffic.history.add(instruments, time: now)
+                        traffic.recent.add(instruments, time: now)
+                    }
                 }
                 try? await Task.sleep(for: Self.interval)
             }
@@ -38,17 +42,18 @@ final class StatusSampler: Service {
 
     func metrics() async throws -> MetricsSnapshot {
         var snapshot = try await gateway.metrics()
-        let points = history.withLock { $0.points }
+        let points = traffic.withLock { $0.history.points }
         let state = gateway.readiness(snapshot.upstream, snapshot.sharedStore, points).state
         snapshot.states = Readiness.State.allCases.map { ($0.rawValue, $0 == state) }
         return snapshot
     }
 
     func readiness() async throws -> Readiness {
-        try await gateway.readiness(history: history.withLock { $0.points })
+        try await gateway.readiness(history: traffic.withLock { $0.history.points })
     }
 
     func report() async throws -> StatusReport {
-        try await gateway.status(history: history.withLock { $0.points })
+        let (history, recent) = traffic.withLock { ($0.history.points, $0.recent) }
+        return try await gateway.status(history: history, recent: recent)
     }
 }

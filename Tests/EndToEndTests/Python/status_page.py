@@ -6,6 +6,7 @@ what is wrong.
 
 import json
 import os
+import socket
 import sys
 import time
 import urllib.request
@@ -39,6 +40,31 @@ def figure(page, name):
     return page.locator("#figures div", has_text=name).locator("dd").inner_text()
 
 
+def read_plots(page):
+    """Values at another time, by keyboard and by pointer; axes with numbers, units and times."""
+    check(page.locator("#outcomes-ticks li").last.inner_text() == "0/s", "the axis of outcomes does not begin with 0/s")
+    check(page.locator("#latency-ticks li").first.inner_text().endswith("s"), "the axis of times has no unit")
+    check(page.locator("#rate-times span").count() == 3, "the axis has no times")
+    check("failed here, 5xx" in page.locator("#outcomes-values").inner_text(), "what the gateway fails is not plotted")
+
+    def when():
+        return page.locator("#outcomes-values span").last.inner_text()
+
+    page.wait_for_function("() => document.querySelector('#rate path').getAttribute('d').split('L').length > 2")
+    page.locator("#outcomes").focus()
+    latest = when()
+    page.keyboard.press("ArrowLeft")
+    before = when()
+    check(before.startswith("at ") and before != latest, f"the arrow keys change nothing: {before}")
+    check(page.locator("#latency path.cursor").count() == 1, "the other plots do not follow")
+    page.keyboard.press("Escape")
+    check(page.locator("path.cursor").count() == 0, "Escape does not go back to now")
+    page.locator("#rate").hover(position={"x": 5, "y": 20})
+    check(page.locator("path.cursor").count() == 3, "pointing shows no values")
+    page.mouse.move(0, 0)
+    page.locator("#outcomes").blur()
+
+
 def look(browser, name, options):
     context = browser.new_context(**options)
     page = context.new_page()
@@ -64,9 +90,10 @@ def look(browser, name, options):
     moved = page.locator("#rate path").nth(1).get_attribute("d")
     page.wait_for_function("old => document.querySelectorAll('#rate path')[1].getAttribute('d') != old", arg=moved)
 
-    for text in ["NA", "EU", "FE", "closed", "weather", "valid", "Memory of this process", "upstream-connection-refused",
+    for text in ["NA", "EU", "FE", "closed", "of 512", "weather", "valid", "Memory of this process", "upstream-connection-refused",
                  "skillgate; error=connection_refused"]:
         check(text in page.locator("main").inner_text(), f"`{text}` is not there")
+    check(socket.gethostname() in page.locator("#about").inner_text(), "it does not say on which machine it is")
     for text in ["[native code]", "[object", "undefined", "NaN", "null"]:
         check(text not in page.locator("body").inner_text(), f"`{text}` is there")
     width = page.evaluate("document.documentElement.scrollWidth")
@@ -85,6 +112,8 @@ def look(browser, name, options):
     check(page.locator("#about").inner_text() == paused, "it goes on while it is paused")
     page.keyboard.press("Enter")
     page.wait_for_function("old => document.getElementById('about').innerText != old", arg=paused)
+
+    read_plots(page)
 
     check(not complaints, "the browser complains: " + json.dumps(complaints))
     strangers = [url for url in asked if not url.startswith(STATUS_URL) and not url.startswith("data:")]

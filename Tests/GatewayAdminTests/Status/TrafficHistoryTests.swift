@@ -101,8 +101,8 @@ struct TrafficHistoryTests {
 
 extension ForwardingInstruments {
     /// One message whose answer took so long.
-    fileprivate mutating func count(_ answer: Answer, _ seconds: Double) {
+    mutating func count(_ answer: Answer, _ seconds: Double, caller: Int? = nil) {
         messageBegan()
-        messageFinished(Labels(region: answer.region), answer, seconds: seconds)
+        messageFinished(Labels(caller: caller, region: answer.region), answer, seconds: seconds)
     }
 }
