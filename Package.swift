@@ -61,11 +61,18 @@ let package = Package(
             swiftSettings: settings + leftOut
         ),
 
+        .target(
+            name: "TLSFiles",
+            dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")],
+            swiftSettings: settings
+        ),
+
         // The data plane: what every message passes.
         .target(
             name: "GatewayServer",
             dependencies: [
                 "GatewayCore",
+                "TLSFiles",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -77,6 +84,7 @@ let package = Package(
             name: "GatewayUpstream",
             dependencies: [
                 "GatewayCore",
+                "TLSFiles",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -88,6 +96,7 @@ let package = Package(
             name: "GatewayRedis",
             dependencies: [
                 "GatewayCore",
+                "TLSFiles",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -156,6 +165,7 @@ let package = Package(
                 "GatewayRedis",
                 "GatewayServer",
                 "GatewayUpstream",
+                "TLSFiles",
                 "TokenEndpointClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),

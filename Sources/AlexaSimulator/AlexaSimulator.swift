@@ -20,6 +20,8 @@ public struct AlexaSimulator: Sendable {
         }
     }
 
+    /// The secrets of each client that gets tokens.
+    public let clients: [String: [String]]
     private let amazon: SimulatedAmazon
     private let tls: TLSFiles?
     private let deliverer: MessageDeliverer?
@@ -28,6 +30,7 @@ public struct AlexaSimulator: Sendable {
     public init(_ scenario: Scenario = Scenario(), tls: TLSFiles? = nil, skill: SkillEndpoint? = nil) {
         let amazon = SimulatedAmazon(scenario)
         self.amazon = amazon
+        clients = amazon.clients
         self.tls = tls
         deliverer = skill.map { MessageDeliverer(to: $0, of: amazon) }
     }

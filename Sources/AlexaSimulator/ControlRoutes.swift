@@ -10,6 +10,7 @@ struct ControlRoutes {
     func add(to router: Router<SimulatorContext>) {
         let control = router.group("_simulator")
         control.get("messages") { request, _ in
+            if let newest = Self.newest(request) { return try Self.json(amazon.newestMessages(newest)) }
             var messages = amazon.messages
             if let userId = request.uri.queryParameters.get("userId") {
                 messages = messages.filter { $0.userId == userId }
@@ -22,10 +23,8 @@ struct ControlRoutes {
         }
         control.get("deliveries") { request, _ in
             // All of them in order, or the newest few.
-            guard let newest = request.uri.queryParameters.get("newest").flatMap({ Int($0) }) else {
-                return try Self.json(amazon.deliveries.deliveries)
-            }
-            return try Self.json(amazon.deliveries.newest(min(max(0, newest), 1000)))
+            guard let newest = Self.newest(request) else { return try Self.json(amazon.deliveries.deliveries) }
+            return try Self.json(amazon.deliveries.newest(newest))
         }
         control.get("counters") { _, _ in try Self.json(amazon.counters) }
         control.get("faults") { _, _ in try Self.json(amazon.faults) }
@@ -39,7 +38,7 @@ struct ControlRoutes {
                 amazon.setFaults(try JSONDecoder().decode(Faults.self, from: content))
                 return try Self.json(amazon.faults)
             } catch let error as DecodingError {
-                return Answer(400, message: "the faults cannot be read: \(error)").response
+                return Answer(400, message: "the faults cannot be read: \(error.inWords)").response
             }
         }
         control.delete("faults") { _, _ in
@@ -66,6 +65,11 @@ struct ControlRoutes {
             amazon.setSecrets(client.secrets, of: context.parameters.get("clientID") ?? "")
             return Response(status: .noContent)
         }
+    }
+
+    /// How many are asked for, of the newest; nil: all of them.
+    private static func newest(_ request: Request) -> Int? {
+        request.uri.queryParameters.get("newest").flatMap { Int($0) }.map { min(max(0, $0), 1000) }
     }
 
     private static func json(_ value: some Encodable) throws -> Response {

@@ -53,6 +53,9 @@ final class SimulatedAmazon: Sendable {
         state = Mutex(State(secrets: secrets, users: users, faults: scenario.faults ?? Faults()))
     }
 
+    /// The secrets of each.
+    var clients: [String: [String]] { state.withLock { $0.secrets } }
+
     // MARK: Faults
 
     var faults: Faults { state.withLock { $0.faults } }
@@ -169,6 +172,9 @@ final class SimulatedAmazon: Sendable {
             state.counters.tokenAnswers[String(status), default: 0] += 1
         }
     }
+
+    /// The newest first.
+    func newestMessages(_ count: Int) -> [AcceptedMessage] { state.withLock { $0.messages.suffix(count).reversed() } }
 
     var messages: [AcceptedMessage] { state.withLock { $0.messages } }
 

@@ -14,7 +14,7 @@ public struct HTTPListener: Sendable {
 
     /// Binds the socket and starts to accept.
     ///
-    /// - Throws: `ListenerTLS.Unusable` and errors of the operating system, each with a description of what failed.
+    /// - Throws: `PEMFile.Unusable`, `UnixSocketFile.Unusable` and `ListeningError`, each with a description of what failed.
     /// - Parameters:
     ///   - handlers: one for each event loop of `group`, bound to it.
     ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
@@ -74,9 +74,12 @@ public struct HTTPListener: Sendable {
     ) async throws -> (any Channel, UnixSocketFile?) {
         switch address {
         case .tcp(let host, let port):
-            let channel = try await bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .bind(host: host, port: port).get()
-            return (channel, nil)
+            let bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            do {
+                return (try await bootstrap.bind(host: host, port: port).get(), nil)
+            } catch {
+                throw ListeningError("\(host.contains(":") ? "[\(host)]" : host):\(port)", error)
+            }
         case .unix(let path, let access):
             try UnixSocketFile.checkIsFree(path)
             let channel =

@@ -1,16 +1,10 @@
-import Glibc
-import NIOCore
 import NIOSSL
 import Synchronization
+public import TLSFiles
 
 /// The certificate of a listener and whom it trusts. Read again while it listens: connections that are made later get
 /// what the files hold then, and those of clients that were verified by other authorities end.
 public final class ListenerTLS: Sendable {
-    /// Files that cannot be used, and why.
-    public struct Unusable: Error, CustomStringConvertible {
-        public var description: String
-    }
-
     /// What clients can choose from (RFC 7301).
     static let applicationProtocols = ["http/1.1"]
 
@@ -18,12 +12,17 @@ public final class ListenerTLS: Sendable {
     private let current: Mutex<Renewal>
     private let changesOfAuthorities = Atomic<Int>(0)
 
-    public init(_ files: ListenerConfiguration.TLS) throws(Unusable) {
+    public init(_ files: ListenerConfiguration.TLS) throws(PEMFile.Unusable) {
         self.files = files
         current = Mutex(try Self.read(files))
     }
 
     var context: NIOSSLContext { current.withLock { $0.context } }
+
+    /// Unix time in seconds: until when the certificate is good, and the last of the authorities that clients' are verified with.
+    public var expiry: (certificate: Int, authorities: Int?) {
+        current.withLock { ($0.notValidAfter, $0.authorities.map(\.notValidAfter).max()) }
+    }
 
     /// How often the authorities have changed that clients' certificates are verified with.
     var authorities: Int { changesOfAuthorities.load(ordering: .relaxed) }
@@ -32,10 +31,12 @@ public final class ListenerTLS: Sendable {
     public struct Renewal: Sendable {
         fileprivate let context: NIOSSLContext
         fileprivate let authorities: [NIOSSLCertificate]
+        /// Unix time in seconds: until when the listener's own certificate is good.
+        fileprivate let notValidAfter: Int
     }
 
     /// Reads the files again, and changes nothing yet.
-    public func read() throws(Unusable) -> Renewal {
+    public func read() throws(PEMFile.Unusable) -> Renewal {
         try Self.read(files)
     }
 
@@ -47,49 +48,27 @@ public final class ListenerTLS: Sendable {
         if isChanged { changesOfAuthorities.add(1, ordering: .relaxed) }
     }
 
-    private static func read(_ files: ListenerConfiguration.TLS) throws(Unusable) -> Renewal {
-        let chain: [NIOSSLCertificate] = try reading(files.certificateChainFile, "certificate chain") {
-            try NIOSSLCertificate.fromPEMFile($0)
-        }
-        let key = try reading(files.privateKeyFile, "private key") { try NIOSSLPrivateKey(file: $0, format: .pem) }
+    private static func read(_ files: ListenerConfiguration.TLS) throws(PEMFile.Unusable) -> Renewal {
+        let chain = try PEMFile.certificates(files.certificateChainFile)
+        let key = try PEMFile.privateKey(files.privateKeyFile)
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         // With TLS 1.2 only what keeps recorded traffic secret when the key gets known, and no CBC.
         configuration.cipherSuites = "ECDHE+AESGCM:ECDHE+CHACHA20"
         configuration.applicationProtocols = applicationProtocols
-        let authorities: [NIOSSLCertificate] =
-            try files.clientCAFile.map { file throws(Unusable) in
-                try reading(file, "client CA") { try NIOSSLCertificate.fromPEMFile($0) }
-            } ?? []
+        let authorities = try files.clientCAFile.map { path throws(PEMFile.Unusable) in
+            try PEMFile.certificates(path)
+        }
         if files.clientCAFile != nil {
-            configuration.trustRoots = .certificates(authorities)
+            configuration.trustRoots = .certificates(authorities ?? [])
             configuration.certificateVerification =
                 files.requiresClientCertificate ? .noHostnameVerification : .optionalVerification
             configuration.sendCANameList = true
         }
-        do {
-            return Renewal(context: try NIOSSLContext(configuration: configuration), authorities: authorities)
-        } catch {
-            throw Unusable(
-                description: "the private key \(files.privateKeyFile) does not fit the certificate chain "
-                    + "\(files.certificateChainFile): \(error)")
-        }
-    }
-
-    private static func reading<Value>(
-        _ file: String, _ what: String, _ read: (String) throws -> Value
-    ) throws(Unusable) -> Value {
-        do {
-            // A FIFO would be waited for until somebody writes to it.
-            var status = stat()
-            guard stat(file, &status) == 0 else { throw IOError(errnoCode: errno, reason: "stat") }
-            guard status.st_mode & S_IFMT == S_IFREG else {
-                throw Unusable(description: "it is no regular file")
-            }
-            return try read(file)
-        } catch {
-            throw Unusable(description: "cannot read the \(what) \(file); expected PEM: \(error)")
-        }
+        return Renewal(
+            context: try PEMFile.context(
+                configuration, chain: files.certificateChainFile, key: files.privateKeyFile),
+            authorities: authorities ?? [], notValidAfter: chain.first?.notValidAfter ?? 0)
     }
 }

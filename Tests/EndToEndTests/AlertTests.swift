@@ -9,11 +9,12 @@ import TokenEndpointClient
     /// What the tests below make fire; the last test holds it against the file.
     private static let messages = [
         "SkillgateUpstreamErrors", "SkillgateThrottled", "SkillgateForbidden", "SkillgateTokensRefused",
-        "SkillgateTooManyInFlight", "SkillgateLatencyHigh", "SkillgateOutcomeUnknown", "SkillgateCircuitOpen",
+        "SkillgateCallersFail", "SkillgateTooManyInFlight", "SkillgateLatencyHigh", "SkillgateOutcomeUnknown", "SkillgateCircuitOpen",
     ]
     private static let processes = [
         "SkillgateCallersNotAuthenticated", "SkillgateRecordsEvicted", "SkillgateReloadFailed",
-        "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting",
+        "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting", "SkillgateAbsent",
+        "SkillgateCallerLimited", "SkillgateCertificateExpiring",
     ]
     private static let tokens = ["SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring"]
     private static let stores = [
@@ -57,6 +58,7 @@ import TokenEndpointClient
             #expect(try await prometheus.query("ALERTS").map(\.metric) == [])
 
             try await firing("SkillgateUpstreamErrors", "NA", #"{"status": 500}"#)
+            try await prometheus.untilFiring("SkillgateCallersFail")
             try await firing("SkillgateThrottled", "EU", #"{"status": 429}"#)
             try await firing("SkillgateForbidden", "FE", #"{"status": 403}"#)
             try await bed.setFaults("{}")
@@ -111,6 +113,33 @@ import TokenEndpointClient
                 try await prometheus.until("up == 0")
             }
             try await prometheus.untilFiring("SkillgateRestarting")
+        }
+    }
+
+    @Test func `what goes wrong before anything does`() async throws {
+        let tls = try FreePort.find()
+        try await TestBed.run(
+            listeners: """
+                [{address: 127.0.0.1:0}, {address: 127.0.0.1:\(tls), tls: {certificateChainFile: server.pem, privateKeyFile: server-key.pem}}]
+                """,
+            callers:
+                "  - {name: eager, apiKeys: [{file: eager-key}], skills: [weather], rate: {perSecond: 1, burst: 1}}",
+            prepare: { folder in
+                try TestBed.write("sgk_eager-0123456789abcdef", to: "eager-key", in: folder)
+                try await Certificate.makeAuthority(in: folder)
+                // Good for two days.
+                try await Certificate.issue("server", for: "DNS:localhost", in: folder)
+            }
+        ) { bed in
+            try await PrometheusProcess.run(scraping: [bed.adminAddress]) { prometheus in
+                try await prometheus.untilFiring("SkillgateCertificateExpiring")
+                try await prometheus.untilFiring("SkillgateCallerLimited") {
+                    _ = try await bed.send("NA-1", key: "sgk_eager-0123456789abcdef")
+                }
+            }
+        }
+        try await PrometheusProcess.run(scraping: []) { prometheus in
+            try await prometheus.untilFiring("SkillgateAbsent")
         }
     }
 

@@ -44,7 +44,11 @@ import TokenEndpointClient
                     idempotency:
                       store: redis
                       redis: {url: "redis://127.0.0.1:\(redis.port)", onStoreUnavailable: forward}
-                    """
+                    """,
+                listeners: """
+                    [{address: 127.0.0.1:0}, {address: 127.0.0.1:0, tls: {certificateChainFile: cert.pem, privateKeyFile: key.pem}}]
+                    """,
+                prepare: { try await Certificate.make(in: $0) }
             ) { bed in
                 try await bed.untilStore(isUp: true)
                 for region in ["NA", "EU", "FE"] {
@@ -85,8 +89,8 @@ import TokenEndpointClient
         let names = alerts.matches(of: /- alert: (\w+)/).map { String($0.1) }
         let entries = try Self.text("Docs/Operating.md").matches(of: /\n### (Skillgate\w+)/).map { String($0.1) }
         #expect(entries == names)
-        let links = alerts.matches(of: /runbook: (\S+)/).map { String($0.1) }
-        #expect(links == names.map { "Docs/Operating.md#\($0.lowercased())" })
+        let links = alerts.matches(of: /runbook_url: (\S+)/).map { String($0.1) }
+        #expect(links == names.map { "https://runbooks.example.org/skillgate/Operating.md#\($0.lowercased())" })
     }
 
     @Test func `a real Prometheus scrapes the demo, and finds what the dashboard asks for`() async throws {

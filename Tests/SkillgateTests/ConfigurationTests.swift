@@ -170,7 +170,7 @@ import Testing
         ("upstrem: {}", "f:3:1: unknown member `upstrem`; did you mean `upstream`?"),
         (
             "upstream: {deadline: 10}",
-            "f:3:22: `deadline` is `10`; expected a duration such as 250ms, 10s, 5m or 24h, from 0.1 seconds to 300.0 seconds"
+            "f:3:22: `deadline` is `10`; expected a duration such as 250ms, 10s, 5m or 24h, from 100ms to 5m"
         ),
         ("upstream: {deadline: 10s, deadline: 11s}", "f:3:12: member `deadline` is given twice"),
         (
@@ -473,6 +473,20 @@ import Testing
     func `what this machine lacks is found where it is to run`(listener: String, problem: String) throws {
         let configuration = try read(Self.minimal + "listeners: [{\(listener)}]")
         #expect(configuration.checks.compactMap { $0()?.description } == [problem])
+    }
+
+    @Test(arguments: [
+        ("idempotency: {redis: {url: 'redis://h'}}", "f:3:22: `redis` is given and not used"),
+        ("upstream: {deadline: 1s}", "f:3:22: `connectTimeout` is longer than `deadline`"),
+        ("upstream: {deadline: 1s, connectTimeout: 1s}", nil),
+        ("listeners: [{address: 0.0.0.0:9090}]", "f:3:12: a listener and the admin listener are both on port 9090"),
+        ("listeners: [{address: 10.1.1.1:9090}]", nil),
+        ("listeners: [{address: 127.0.0.1:0}]\nadmin: {address: 127.0.0.1:0}", nil),
+    ])
+    func `what works, and is hardly meant, is warned of`(yaml: String, warning: String?) throws {
+        let warnings = try read(Self.minimal + yaml).warnings.map(\.description)
+        #expect(warnings.count == (warning == nil ? 0 : 1))
+        #expect(warnings.allSatisfy { $0.hasPrefix(warning ?? "") })
     }
 
     @Test func `a password that goes out in clear is warned of`() throws {

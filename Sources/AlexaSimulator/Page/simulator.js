@@ -15,7 +15,16 @@ const statuses = (counts) =>
 
 const attempt = ({dueSeconds, status}) => `${dueSeconds} s: ${status ?? 'no answer'}`;
 
-function show(counters, deliveries) {
+const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
+
+function show(counters, deliveries, messages, faults) {
+  rows(element('accepted'), messages.map(({userId, region, data, expiresAfterSeconds, requestId}) =>
+    [userId, region, text(data), `${expiresAfterSeconds} s`, requestId]));
+  const set = Object.entries(faults).filter(([, fault]) => fault !== null);
+  element('no-faults').hidden = set.length > 0;
+  element('fault-table').hidden = set.length === 0;
+  rows(element('faults'), set.map(([target, fault]) => [target, text(fault)]));
+
   rows(element('messages'), ['NA', 'EU', 'FE'].map((region) => {
     const {received, accepted, refused} = counters.messages[region];
     return [region, received, accepted, statuses(refused)];
@@ -36,7 +45,8 @@ async function json(path) {
 
 async function look() {
   try {
-    show(...await Promise.all([json('/_simulator/counters'), json('/_simulator/deliveries?newest=50')]));
+    show(...await Promise.all([json('/_simulator/counters'), json('/_simulator/deliveries?newest=50'),
+      json('/_simulator/messages?newest=50'), json('/_simulator/faults')]));
     element('state').textContent = 'Live, looked at every second';
   } catch (error) {
     element('state').textContent = `The simulator does not answer: ${error.message}`;

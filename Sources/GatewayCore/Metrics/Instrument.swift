@@ -37,6 +37,7 @@ public enum Instrument: String, CaseIterable, Sendable {
     case logLinesDropped = "skillgate_log_lines_dropped_total"
     case configurationReloads = "skillgate_configuration_reloads_total"
     case configurationLastReloadSuccess = "skillgate_configuration_last_reload_success_timestamp_seconds"
+    case certificateExpiry = "skillgate_tls_certificate_expiry_timestamp_seconds"
     case configurationLastReloadSuccessful = "skillgate_configuration_last_reload_successful"
     case state = "skillgate_state"
     case buildInfo = "skillgate_build_info"
@@ -62,7 +63,7 @@ public enum Instrument: String, CaseIterable, Sendable {
             .idempotencyRecords,
             .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyStoreHeld,
             .idempotencyBacklog,
-            .buildInfo, .configurationLastReloadSuccess, .configurationLastReloadSuccessful, .state,
+            .buildInfo, .configurationLastReloadSuccess, .configurationLastReloadSuccessful, .certificateExpiry, .state,
             .processResidentMemory, .processVirtualMemory,
             .processOpenFiles, .processMaximumFiles,
             .processStart:
@@ -112,6 +113,7 @@ public enum Instrument: String, CaseIterable, Sendable {
         case .logLinesDropped: "Lines of the access and audit logs that could not be written in time, or at all."
         case .configurationReloads: "Attempts to load the configuration anew."
         case .configurationLastReloadSuccess: "When the configuration in force was loaded."
+        case .certificateExpiry: "When a certificate that is in use ends (Unix time)."
         case .configurationLastReloadSuccessful: "Whether the configuration on disk is the one in force."
         case .state:
             "1 for the state that the gateway is in, as on the status page: ready, degraded, not ready, draining."

@@ -88,6 +88,8 @@ public struct MetricsSnapshot: Sendable {
     /// Names by their place in the configuration: what the series of messages are labelled with.
     public var callers: [String]
     public var skills: [String]
+    /// Unix times, by what the certificate is for; those that there are.
+    public var certificateExpiries: [(use: String, time: Int)] = []
     public var build: Build
     public var process: ProcessStatistics?
 
@@ -121,6 +123,8 @@ public struct MetricsSnapshot: Sendable {
         page.family(.logLinesDropped)
         for (log, count) in droppedLogLines { page.sample(.logLinesDropped, [("log", log)], count) }
         if let reloads { render(reloads, to: &page) }
+        page.family(.certificateExpiry)
+        for (use, time) in certificateExpiries { page.sample(.certificateExpiry, [("use", use)], time) }
         page.family(.state)
         for (name, isCurrent) in states { page.sample(.state, [("state", name)], isCurrent ? 1 : 0) }
         page.family(.buildInfo)

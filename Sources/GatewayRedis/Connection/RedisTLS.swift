@@ -1,27 +1,24 @@
 import NIOSSL
+public import TLSFiles
 
 /// TLS trust roots and client certificate of `rediss://`.
 public struct RedisTLS: Sendable {
     let context: NIOSSLContext
+    /// Unix time in seconds: until when the client certificate is good; nil if there is none.
+    public let certificateExpiry: Int?
 
-    init(_ files: RedisConfiguration.TLS) throws {
+    public init(_ files: RedisConfiguration.TLS) throws(PEMFile.Unusable) {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         configuration.certificateVerification = .fullVerification
         if let caFile = files.caFile {
-            configuration.additionalTrustRoots = [.certificates(try NIOSSLCertificate.fromPEMFile(caFile))]
+            configuration.additionalTrustRoots = [.certificates(try PEMFile.certificates(caFile))]
         }
-        if let chain = files.certificateChainFile {
-            configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(chain).map { .certificate($0) }
-        }
-        if let key = files.privateKeyFile {
-            configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
-        }
-        context = try NIOSSLContext(configuration: configuration)
-    }
-
-    /// - Throws: what is wrong with the files.
-    public static func check(_ files: RedisConfiguration.TLS) throws {
-        _ = try RedisTLS(files)
+        var chain: [NIOSSLCertificate] = []
+        if let file = files.certificateChainFile { chain = try PEMFile.certificates(file) }
+        configuration.certificateChain = chain.map { .certificate($0) }
+        if let key = files.privateKeyFile { configuration.privateKey = .privateKey(try PEMFile.privateKey(key)) }
+        context = try PEMFile.context(configuration, chain: files.certificateChainFile, key: files.privateKeyFile)
+        certificateExpiry = chain.first?.notValidAfter
     }
 }

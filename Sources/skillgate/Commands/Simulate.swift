@@ -1,8 +1,11 @@
 import AlexaSimulator
 import ArgumentParser
+import GatewayServer
+import Glibc
 import Hummingbird
 import Logging
 import ServiceLifecycle
+import TLSFiles
 import TokenEndpointClient
 import UnixSignals
 
@@ -62,32 +65,65 @@ struct Simulate: AsyncParsableCommand {
         let logger = Logger(label: "skillgate.simulator")
         var quiet = logger
         quiet.logLevel = .warning
-        let simulator: any Service
+        let service: any Service
         do {
             let scenario = try scenario.map {
                 try Scenario(yaml: TextFile.read($0, limitBytes: 4 << 20, mayWait: true))
             }
             var tls: AlexaSimulator.TLSFiles?
             if let tlsCert, let tlsKey { tls = .init(certificateChain: tlsCert, privateKey: tlsKey) }
-            simulator = try AlexaSimulator(scenario ?? Scenario(), tls: tls, skill: skill).application(
-                host: host, port: port, logger: quiet
-            ) { port in
+            if let tls { try checkFiles(tls) }
+            let simulator = AlexaSimulator(scenario ?? Scenario(), tls: tls, skill: skill)
+            service = try simulator.application(host: host, port: port, logger: quiet) { port in
+                StandardError.write(welcome(port: port, clients: simulator.clients))
                 logger.notice("listening", metadata: ["simulator.listener": "\(host):\(port)"])
             }
         } catch {
-            StandardError.write("the simulator cannot start: \(error)\n")
+            StandardError.write("the simulator cannot start: \((error as? DecodingError)?.inWords ?? "\(error)")\n")
             throw ExitCode(ExitStatus.usage)
         }
         if let skillEndpoint { logger.notice("delivering", metadata: ["simulator.skill": "\(skillEndpoint)"]) }
-        let services = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: simulator)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        let services = ServiceGroup(configuration: .init(services: [.init(service: service)], logger: quiet))
         do {
-            try await services.run()
+            try await withThrowingTaskGroup { tasks in
+                tasks.addTask { try await services.run() }
+                tasks.addTask {
+                    for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+                        // There is nothing to be kept, and a message that it was told to leave hanging would be waited for.
+                        Glibc.exit(0)
+                    }
+                }
+                _ = try await tasks.next()
+                tasks.cancelAll()
+            }
         } catch {
-            logger.critical("stopped", metadata: ["error": "\(error)"])
+            let reason = ListeningError(listen, error)
+            StandardError.write("\(reason.description)\n")
             throw ExitCode(ExitStatus.unavailable)
         }
+    }
+
+    private func checkFiles(_ files: AlexaSimulator.TLSFiles) throws {
+        _ = try PEMFile.certificates(files.certificateChain)
+        _ = try PEMFile.privateKey(files.privateKey)
+    }
+
+    /// What a gateway has to be told, as lines of its configuration.
+    private func welcome(port: Int, clients: [String: [String]]) -> String {
+        let host = listen.hasPrefix("[") ? "[::1]" : listen.split(separator: ":").first.map(String.init) ?? "127.0.0.1"
+        let url = "\(tlsCert == nil ? "http" : "https")://\(host):\(port)"
+        let secrets = clients.sorted { $0.key < $1.key }.map { "  \($0): \($1.joined(separator: ", "))\n" }
+        return """
+            A simulated Amazon. In the configuration of a gateway:
+
+            regions: {NA: {apiEndpoint: \(url)/na}, EU: {apiEndpoint: \(url)/eu}, FE: {apiEndpoint: \(url)/fe}}
+            tokenEndpoint: \(url)/auth/o2/token
+
+            Clients and their secrets:
+            \(secrets.joined())
+            What it receives: \(url)/_simulator
+
+            """
     }
 
     private var skill: SkillEndpoint? {

@@ -89,9 +89,20 @@ extension ConfigurationValue where Value == Bool {
 }
 
 extension ConfigurationValue where Value == Duration {
+    /// As people write it: `100ms`, `5m`.
+    private static func text(_ duration: Duration) -> String {
+        let milliseconds = Int(duration / .milliseconds(1))
+        for (suffix, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
+        where milliseconds >= size && milliseconds.isMultiple(of: size) {
+            return "\(milliseconds / size)\(suffix)"
+        }
+        return "\(milliseconds)ms"
+    }
+
     static func duration(_ range: ClosedRange<Duration>) -> Self {
         Self(
-            expected: "a duration such as 250ms, 10s, 5m or 24h, from \(range.lowerBound) to \(range.upperBound)",
+            expected:
+                "a duration such as 250ms, 10s, 5m or 24h, from \(text(range.lowerBound)) to \(text(range.upperBound))",
             isShown: true
         ) { text in
             let units: [(String, Duration)] = [

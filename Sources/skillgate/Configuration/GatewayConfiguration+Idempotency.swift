@@ -19,6 +19,11 @@ extension GatewayConfiguration {
                     "maximumBytes", .size(1024...(1 << 40)), default: memory.maximumBytes)
                 idempotency.memory.whenFull = section.value("whenFull", .choice, default: memory.whenFull)
             }
+            if store == .memory && section.has("redis") {
+                section.reader.warn(
+                    "`redis` is given and not used, since `store` is `memory`: every replica deduplicates by itself; "
+                        + "expected `store: redis`, or no `redis`", at: section.mark(of: "redis"))
+            }
             section.section("redis") { section in
                 var redis = readRedis(section, secrets, isRequired: store == .redis)
                 redis?.retention = idempotency.retention
@@ -119,7 +124,7 @@ extension GatewayConfiguration {
             }
             if isSecure == false { tls.report("`tls` is given and `url` begins with redis://; expected rediss://") }
             do {
-                if tls.reader.problems.isEmpty { try RedisTLS.check(files) }
+                if tls.reader.problems.isEmpty { _ = try RedisTLS(files) }
             } catch {
                 tls.report("`tls`: \(error)")
             }

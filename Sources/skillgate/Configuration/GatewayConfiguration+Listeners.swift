@@ -19,6 +19,19 @@ extension GatewayConfiguration {
         }
     }
 
+    /// Only one of them can listen there, unless they are on different addresses of the machine.
+    func warnOfSharedPort(_ root: ConfigurationSection) {
+        let wildcards = ["0.0.0.0", "::"]
+        for case .tcp(let host, let port) in listeners.map(\.address)
+        where port != 0 && port == admin.port
+            && (host == admin.host || wildcards.contains(host) || wildcards.contains(admin.host))
+        {
+            root.reader.warn(
+                "a listener and the admin listener are both on port \(port); expected a port of its own for each",
+                at: root.mark(of: root.has("admin") ? "admin" : "listeners"))
+        }
+    }
+
     private func readLimits(_ section: ConfigurationSection, of listener: inout ListenerConfiguration) {
         let count = ConfigurationValue<Int>.integer(1...1_000_000)
         listener.writeTimeout = section.value(

@@ -73,6 +73,7 @@ extension GatewayConfiguration {
         eventLoops = root.value("eventLoops", .integer(1...256))
         readListeners(root, secrets)
         admin = root.section("admin") { $0.value("address", .address, default: admin) }
+        warnOfSharedPort(root)
         readRegions(root)
         readUpstream(root, secrets)
         discovery = root.value("discovery", .choice, default: discovery)
@@ -157,6 +158,11 @@ extension GatewayConfiguration {
                 "circuitBreaker", .boolean, default: upstream.region.circuit.isEnabled)
             upstream.region.limit.isAdaptive = section.value(
                 "adaptiveInFlightLimit", .boolean, default: upstream.region.limit.isAdaptive)
+            if upstream.region.pool.connectTimeout > upstream.limits.deadline {
+                section.reader.warn(
+                    "`connectTimeout` is longer than `deadline`: a message has failed before a connection could come about",
+                    at: section.mark(of: section.has("connectTimeout") ? "connectTimeout" : "deadline"))
+            }
             upstream.proxy = readProxy(section)
             upstream.strict5xx = section.value("strict5xx", .boolean, default: upstream.strict5xx)
         }

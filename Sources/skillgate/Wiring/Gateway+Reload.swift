@@ -2,6 +2,7 @@ import GatewayCore
 import GatewayServer
 import NIOCore
 import Synchronization
+import TLSFiles
 
 extension TokenUnavailable {
     /// What the operator is told.
@@ -57,7 +58,7 @@ extension Gateway {
     private func read(
         _ listeners: [HTTPListener]
     ) throws(ReloadRefused) -> [(ListenerTLS, ListenerTLS.Renewal)] {
-        do throws(ListenerTLS.Unusable) {
+        do throws(PEMFile.Unusable) {
             var renewals: [(ListenerTLS, ListenerTLS.Renewal)] = []
             for listener in listeners {
                 if let tls = listener.tls { renewals.append((tls, try tls.read())) }

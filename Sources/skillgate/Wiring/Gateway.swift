@@ -40,6 +40,8 @@ final class Gateway: Service {
     private let problems: ProblemLog
     private let acceptFailures: AcceptFailureLog
     let users = UserRegions()
+    /// Unix time until which the client certificate for Redis is good; nil if there is none. It is read at the start only.
+    private let redisCertificateExpiry: Int?
     let loops: [Loop]
     private let isDraining = Atomic<Bool>(false)
     private let onListening: @Sendable ([Int]) async -> Void
@@ -60,6 +62,7 @@ final class Gateway: Service {
         acceptFailures = AcceptFailureLog(logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         records = IdempotencyRecords(configuration.idempotency, logger: logger)
+        redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap { try RedisTLS($0).certificateExpiry }
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
         var roster = Roster()
         let endpoint = Self.tokenEndpoint(configuration)
@@ -364,6 +367,15 @@ final class Gateway: Service {
     /// The newest first.
     var recentProblems: [StatusReport.Problem] { problems.recent }
 
+    private var certificateExpiries: [(use: String, time: Int)] {
+        let listeners = current.withLock { $0.listeners }.compactMap { $0.tls?.expiry }
+        let expiries = [
+            ("listener", listeners.map(\.certificate).min()),
+            ("client-authorities", listeners.compactMap(\.authorities).min()), ("redis-client", redisCertificateExpiry),
+        ]
+        return expiries.compactMap { use, time in time.map { (use, $0) } }
+    }
+
     func metrics() async throws -> MetricsSnapshot {
         let roster = current.withLock { $0.roster }
         var snapshot = MetricsSnapshot(
@@ -389,6 +401,7 @@ final class Gateway: Service {
         snapshot.droppedLogLines = logs.droppedLines
         snapshot.connectionsTurnedAway = current.withLock { $0.listeners }.reduce(0) { $0 + $1.turnedAway }
         snapshot.reloads = reloads.snapshot
+        snapshot.certificateExpiries = certificateExpiries
         snapshot.process = ProcessStatistics.current()
         return snapshot
     }

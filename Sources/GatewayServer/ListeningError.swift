@@ -1,0 +1,23 @@
+import Glibc
+import NIOCore
+
+/// Why nobody can listen at an address, in words.
+public struct ListeningError: Error, CustomStringConvertible {
+    public var description: String
+
+    /// - Parameters:
+    ///   - address: as people write it.
+    ///   - error: what binding a socket there threw.
+    public init(_ address: String, _ error: any Error) {
+        let reason =
+            switch (error as? IOError)?.errnoCode {
+            case EADDRINUSE: "it is in use"
+            case EADDRNOTAVAIL: "it is no address of this machine"
+            case EACCES: "there is no permission to (ports below 1024 take root or CAP_NET_BIND_SERVICE)"
+            case let code?: String(cString: strerror(code))
+            case nil where error is SocketAddressError || error is SocketAddressError.UnknownHost: "its host has no address"
+            case nil: "\(error)"
+            }
+        description = "cannot listen on \(address): \(reason)"
+    }
+}

@@ -1,0 +1,57 @@
+import Glibc
+public import NIOSSL
+
+/// Certificates and private keys from PEM files. What is wrong with a file is said in words.
+public enum PEMFile {
+    public struct Unusable: Error, CustomStringConvertible {
+        public var description: String
+
+        public init(description: String) {
+            self.description = description
+        }
+    }
+
+    /// All certificates of a file, of which there is at least one.
+    public static func certificates(_ path: String) throws(Unusable) -> [NIOSSLCertificate] {
+        try checkIsReadable(path)
+        guard let certificates = try? NIOSSLCertificate.fromPEMFile(path), !certificates.isEmpty else {
+            throw Unusable(description: "\(path) holds no certificate that can be read; expected PEM")
+        }
+        return certificates
+    }
+
+    public static func privateKey(_ path: String) throws(Unusable) -> NIOSSLPrivateKey {
+        try checkIsReadable(path)
+        guard let key = try? NIOSSLPrivateKey(file: path, format: .pem) else {
+            throw Unusable(
+                description:
+                    "\(path) holds no private key that can be read; expected PEM, not encrypted by a passphrase")
+        }
+        return key
+    }
+
+    /// Makes a context of a configuration whose certificate and key are of these files.
+    public static func context(
+        _ configuration: TLSConfiguration, chain: String?, key: String?
+    ) throws(Unusable) -> NIOSSLContext {
+        do {
+            return try NIOSSLContext(configuration: configuration)
+        } catch {
+            guard let chain, let key else {
+                throw Unusable(description: "TLS does not start: \(error)")
+            }
+            throw Unusable(description: "the private key \(key) is not that of the certificate in \(chain)")
+        }
+    }
+
+    private static func checkIsReadable(_ path: String) throws(Unusable) {
+        var status = stat()
+        guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
+            throw Unusable(description: "cannot read \(path): \(String(cString: strerror(errno)))")
+        }
+        // A FIFO would be waited for until somebody writes to it.
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw Unusable(description: "cannot read \(path): it is no regular file")
+        }
+    }
+}
