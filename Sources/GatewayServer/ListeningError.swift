@@ -15,7 +15,8 @@ public struct ListeningError: Error, CustomStringConvertible {
             case EADDRNOTAVAIL: "it is no address of this machine"
             case EACCES: "there is no permission to (ports below 1024 take root or CAP_NET_BIND_SERVICE)"
             case let code?: String(cString: strerror(code))
-            case nil where error is SocketAddressError || error is SocketAddressError.UnknownHost: "its host has no address"
+            case nil where error is SocketAddressError || error is SocketAddressError.UnknownHost:
+                "its host has no address"
             case nil: "\(error)"
             }
         description = "cannot listen on \(address): \(reason)"

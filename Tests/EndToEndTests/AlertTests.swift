@@ -9,12 +9,13 @@ import TokenEndpointClient
     /// What the tests below make fire; the last test holds it against the file.
     private static let messages = [
         "SkillgateUpstreamErrors", "SkillgateThrottled", "SkillgateForbidden", "SkillgateTokensRefused",
-        "SkillgateCallersFail", "SkillgateTooManyInFlight", "SkillgateLatencyHigh", "SkillgateOutcomeUnknown", "SkillgateCircuitOpen",
+        "SkillgateCallersFail",
+        "SkillgateTooManyInFlight", "SkillgateLatencyHigh", "SkillgateOutcomeUnknown", "SkillgateCircuitOpen",
     ]
     private static let processes = [
         "SkillgateCallersNotAuthenticated", "SkillgateRecordsEvicted", "SkillgateReloadFailed",
-        "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting", "SkillgateAbsent",
-        "SkillgateCallerLimited", "SkillgateCertificateExpiring",
+        "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting",
+        "SkillgateAbsent", "SkillgateCallerLimited", "SkillgateCertificateExpiring",
     ]
     private static let tokens = ["SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring"]
     private static let stores = [

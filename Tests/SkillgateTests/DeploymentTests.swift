@@ -94,7 +94,9 @@ struct DeploymentTests {
         guard let helm = ProcessInfo.processInfo.environment["TEST_HELM"] else { return nil }
         let chart = root.appendingPathComponent("Deploy/Helm/skillgate").path
         let process = try RunningProcess(helm, ["template", "gateway", chart] + arguments)
-        let text = await process.output()
+        // It says of each link in the chart that it follows it.
+        let text = await process.output().split(separator: "\n").filter { !$0.hasPrefix("walk.go:") }.joined(
+            separator: "\n")
         #expect(await process.exitStatus() == 0, "\(text)")
         return text
     }
@@ -104,6 +106,8 @@ struct DeploymentTests {
         #"configuration.skills=[{"name":"weather","clientID":"c","clientSecret":{"file":"/etc/skillgate/secrets/weather"}}]"#,
         "--set-json",
         #"configuration.callers=[{"name":"orders","skills":["weather"],"apiKeys":[{"file":"/etc/skillgate/secrets/orders"}]}]"#,
+        "--set-json",
+        #"configuration.idempotency={"store":"redis","redis":{"url":"redis://redis"}}"#,
     ]
 
     private func workloads() async throws -> [(name: String, Workload)] {
@@ -178,6 +182,33 @@ struct DeploymentTests {
                     scaled["spec"]?["scaleTargetRef"]?["name"]?.string == deployment?["metadata"]?["name"]?.string)
             }
         }
+    }
+
+    @Test func `the chart's numbers follow one another`() async throws {
+        let more = ["--set-json", #"configuration.drain={"notice":"500ms","timeout":"2m"}"#, "--set-json", "cpu=1.5"]
+        guard let yaml = try await Self.chart(Self.values + more) else { return }
+        let workload = try await Workload(yaml)
+        #expect(workload.pod["terminationGracePeriodSeconds"]?.int == 131)
+        #expect(workload.container["resources"]?["requests"]?["cpu"]?.string == "1.5")
+        #expect(workload.container["env"]?.array().first?["value"]?.string == "2")
+    }
+
+    @Test func `the admin listener is on no load balancer, and the rules are those that are shipped`() async throws {
+        let more = ["service.type=LoadBalancer", "prometheusRule.enabled=true", "dashboard.enabled=true"]
+        guard let yaml = try await Self.chart(Self.values + more.flatMap { ["--set", $0] }) else { return }
+        let documents = try Self.documents(yaml)
+        let services = documents.filter { $0["kind"]?.string == "Service" }
+        #expect(services.count == 2)
+        for service in services {
+            let ports = service["spec"]?["ports"]?.array().compactMap { $0["name"]?.string }
+            #expect(ports == (service["spec"]?["type"]?.string == "LoadBalancer" ? ["https"] : ["admin"]))
+        }
+        let rules = documents.first { $0["kind"]?.string == "PrometheusRule" }?["spec"]?["groups"]?.array() ?? []
+        let shipped = try Self.text("Deploy/Prometheus/alerts.yaml").matches(of: /- alert: (\w+)/).map { String($0.1) }
+        let alerts = rules.flatMap { $0["rules"]?.array() ?? [] }.compactMap { $0["alert"]?.string }
+        #expect(alerts == shipped)
+        let maps = documents.filter { $0["kind"]?.string == "ConfigMap" }.compactMap { $0["data"]?["skillgate.json"] }
+        #expect(maps.count == 1)
     }
 
     @Test func `containers can do no more than they must`() async throws {

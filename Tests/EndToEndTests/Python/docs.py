@@ -95,14 +95,18 @@ class Reader:
         self.environment |= {
             "SECRET": "simulator-secret", "KEY": KEY, "GATEWAY_KEY": KEY, "GATEWAY_SECRET": "sdk-secret-0123456789",
             "SIGNING_KEY": "0123456789abcdef0123456789abcdef", "CURL_CA_BUNDLE": f"{self.folder}/cert.pem",
-            "REQUESTS_CA_BUNDLE": f"{self.folder}/cert.pem"}
+            "REQUESTS_CA_BUNDLE": f"{self.folder}/cert.pem", "NODE_EXTRA_CA_CERTS": f"{self.folder}/cert.pem",
+            "JAVA_TOOL_OPTIONS": f"-Djavax.net.ssl.trustStore={self.folder}/trust.p12 -Djavax.net.ssl.trustStorePassword=changeit"}
+        subprocess.run(
+            ["keytool", "-importcert", "-noprompt", "-alias", "gateway", "-file", "cert.pem", "-keystore", "trust.p12",
+             "-storepass", "changeit"], cwd=self.folder, check=True, capture_output=True)
         self.start({"text": "skillgate simulate"})
         self.start({"text": "skillgate serve --config given.yaml"})
         self.run({"text": "curl -sf http://127.0.0.1:9090/readyz"}, None)
 
     def meant(self, text):
         """What a reader makes of the names that stand for his own."""
-        for name, own in [("GATEWAY/", "localhost/"), ("GATEWAY\"", "localhost\""), ("sgk_…", KEY), ("account.…", "account.EU-READER")]:
+        for name, own in [("GATEWAY/", "localhost/"), ("GATEWAY\"", "localhost\""), ("GATEWAY'", "localhost'"), ("sgk_…", KEY), ("account.…", "account.EU-READER")]:
             text = text.replace(name, own)
         return text
 
