@@ -74,7 +74,7 @@ public final class AdminPages: RequestHandler {
             return try .json(["version": build.version, "revision": build.revision, "swift": build.swift])
         case "/api/gone-users": return try .json(GoneUsers(source.goneUsers()))
         case "/api/status": return try .json(try await source.status())
-        case let path: return StatusPage.file(path) ?? .text("there is nothing at this path\n", status: 404)
+        case let path: return StatusPage.file(path) ?? .text("not found\n", status: 404)
         }
     }
 

@@ -46,14 +46,14 @@ public struct Readiness: Encodable, Sendable {
     /// One word for it all, the same wherever it is shown.
     public enum State: String, CaseIterable, Encodable, Sendable {
         case ready
-        /// Messages are sent, and something is amiss: `reasons` says what.
+        /// Messages are sent, but there are problems: see `reasons`.
         case degraded
         case notReady = "not ready"
         case draining
     }
 
     public var state: State
-    /// A sentence for each thing that is amiss.
+    /// One sentence per problem.
     public var reasons: [String]
     /// Whether messages of any skill can be sent.
     public var ready: Bool
@@ -82,12 +82,12 @@ public struct Readiness: Encodable, Sendable {
             reasons.append("skill \(skill.skill) has no valid token\(why)")
         }
         for region in regions where region.circuit != "closed" {
-            reasons.append("region \(region.region) does not answer (circuit \(region.circuit))")
+            reasons.append("region \(region.region) is not responding (circuit \(region.circuit))")
         }
         reasons += trouble.map(\.text)
         if !store.up { reasons.append("the idempotency store cannot be reached") }
         reasons += store.problems.map { "the idempotency store: \($0)" }
-        if isReloadRefused { reasons.append("the configuration on disk is refused, and an older one is in force") }
+        if isReloadRefused { reasons.append("the configuration on disk was refused; an older one is in force") }
         self.reasons = reasons
         state = draining ? .draining : !ready ? .notReady : reasons.isEmpty ? .ready : .degraded
     }

@@ -144,7 +144,7 @@ public final class RedisServer: IdempotencyServer {
         case .askByScript: claimByScript(claim, completion)
         case .replace(let recorded): claimByScript(claim, replacing: recorded, completion)
         case .unreadable:
-            onEvent(.refused("what is under the key of a record is no record"))
+            onEvent(.refused("the value under a record's key is not a record"))
             completion(.failure(.notDone))
         }
     }

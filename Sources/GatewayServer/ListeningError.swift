@@ -12,8 +12,8 @@ public struct ListeningError: Error, CustomStringConvertible {
         let reason =
             switch (error as? IOError)?.errnoCode {
             case EADDRINUSE: "it is in use"
-            case EADDRNOTAVAIL: "it is no address of this machine"
-            case EACCES: "there is no permission to (ports below 1024 take root or CAP_NET_BIND_SERVICE)"
+            case EADDRNOTAVAIL: "it is not an address of this machine"
+            case EACCES: "permission denied (ports below 1024 require root or CAP_NET_BIND_SERVICE)"
             case let code?: String(cString: strerror(code))
             case nil where error is SocketAddressError || error is SocketAddressError.UnknownHost:
                 "its host has no address"

@@ -21,13 +21,13 @@ struct UnixSocketFile: Sendable {
         do {
             address = try SocketAddress(unixDomainSocketPath: path)
         } catch {
-            throw Unusable(description: "\(path) is no path for a Unix socket; expected at most 107 bytes")
+            throw Unusable(description: "\(path) is not a valid Unix socket path; expected at most 107 bytes")
         }
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         let isTaken = address.withSockAddr { pointer, size in connect(descriptor, pointer, socklen_t(size)) == 0 }
-        if isTaken { throw Unusable(description: "another process listens at \(path)") }
+        if isTaken { throw Unusable(description: "another process is listening at \(path)") }
         unlink(temporaryPath(for: path))
     }
 

@@ -28,7 +28,7 @@ final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         head.writeImmutableBuffer(unwrapInboundIn(data))
         guard let end = Self.endOfHead(head) else {
-            if head.readableBytes > Self.headLimitBytes { refuse(context, "the proxy's answer has no end") }
+            if head.readableBytes > Self.headLimitBytes { refuse(context, "the proxy's response head is too large") }
             return
         }
         // RFC 9110 section 9.3.6: any 2xx makes the tunnel, and has no content.

@@ -15,7 +15,7 @@ public enum PEMFile {
     public static func certificates(_ path: String) throws(Unusable) -> [NIOSSLCertificate] {
         try checkIsReadable(path)
         guard let certificates = try? NIOSSLCertificate.fromPEMFile(path), !certificates.isEmpty else {
-            throw Unusable(description: "\(path) holds no certificate that can be read; expected PEM")
+            throw Unusable(description: "\(path) contains no readable certificate; expected PEM")
         }
         return certificates
     }
@@ -25,7 +25,7 @@ public enum PEMFile {
         guard let key = try? NIOSSLPrivateKey(file: path, format: .pem) else {
             throw Unusable(
                 description:
-                    "\(path) holds no private key that can be read; expected PEM, not encrypted by a passphrase")
+                    "\(path) contains no readable private key; expected PEM without a passphrase")
         }
         return key
     }
@@ -38,9 +38,9 @@ public enum PEMFile {
             return try NIOSSLContext(configuration: configuration)
         } catch {
             guard let chain, let key else {
-                throw Unusable(description: "TLS does not start: \(error)")
+                throw Unusable(description: "cannot set up TLS: \(error)")
             }
-            throw Unusable(description: "the private key \(key) is not that of the certificate in \(chain)")
+            throw Unusable(description: "the private key \(key) does not match the certificate in \(chain)")
         }
     }
 
@@ -51,7 +51,7 @@ public enum PEMFile {
         }
         // A FIFO would be waited for until somebody writes to it.
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw Unusable(description: "cannot read \(path): it is no regular file")
+            throw Unusable(description: "cannot read \(path): it is not a regular file")
         }
     }
 }

@@ -89,7 +89,7 @@ public struct HTTPTransfer: Sendable {
         TransferLoop.shared.submit {
             RunningTransfer(self, then)
         } failed: {
-            then(.failure(Failure(reason: .badRequest, description: "libcurl does not start")))
+            then(.failure(Failure(reason: .badRequest, description: "libcurl failed to initialize")))
         }
     }
 

@@ -20,14 +20,14 @@ import TokenEndpointClient
             #expect(
                 answer.field("Proxy-Status") == #"skillgate; error=destination_unavailable; details="circuit-open""#)
             try await bed.untilMetric(#"skillgate_circuit_state{region="NA"}"#, isAnyOf: [1, 2])
-            _ = try await bed.gateway.line(with: "a region does not answer")
+            _ = try await bed.gateway.line(with: "circuit open: region not responding")
             let readiness = try await TestBed.transfer("GET", bed.adminURL + "/readyz")
             #expect(readiness.status == 200 && readiness.text.contains(#""circuit":"#))
 
             let simulator = try RunningProcess(
                 RunningProcess.skillgate, ["simulate", "--listen", "127.0.0.1:\(port)"])
             defer { simulator.signal(SIGKILL) }
-            _ = try await bed.gateway.line(with: "a region is back")
+            _ = try await bed.gateway.line(with: "circuit closed")
             try await bed.untilMetric(#"skillgate_circuit_state{region="NA"}"#, is: 0)
             // There is something that answers now, though not at this path.
             #expect(try await bed.send("NA-1").status == 404)

@@ -48,8 +48,8 @@ import TokenEndpointClient
 
             for (content, said) in [
                 ("{}", "expected `apiEndpoint`"), ("nonsense", "JSON"), ("", "JSON"),
-                (#"{"apiEndpoint": "https://example.org"}"#, "no configured region"),
-                (envelope.replacingOccurrences(of: "FE-1", with: "FE-2"), "another user"),
+                (#"{"apiEndpoint": "https://example.org"}"#, "not the endpoint of a configured region"),
+                (envelope.replacingOccurrences(of: "FE-1", with: "FE-2"), "does not match the user in the path"),
                 (#"{"context": {"System": 3}}"#, "expected `apiEndpoint`"),
             ] {
                 let answer = try await Self.put(bed, "FE-1", content)

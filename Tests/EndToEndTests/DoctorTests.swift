@@ -46,9 +46,10 @@ import Testing
         try await TestBed.run { bed in
             let report = try await examine(bed)
             #expect(report.head == "healthy" && report.status == 0, "\(report.text)")
-            #expect(report.text.contains("ok     skill weather: a token by `clientSecret` for 3600 s; resolve "))
+            #expect(
+                report.text.contains("ok     skill weather: a token with `clientSecret`, valid for 3600 s; resolve "))
             #expect(report.text.contains("ok     region FE for skill weather: status 404; resolve "))
-            #expect(report.text.contains("ok     clock: "))
+            #expect(report.text.contains("ok     clock: agrees with the token endpoint's"))
             #expect(try await bed.counters().accepted == 0)
         }
     }
@@ -59,11 +60,11 @@ import Testing
                 ({ $0.secret = "wrong-canary-secret" }, "skill weather: its client id or secret is wrong"),
                 (
                     { $0.regions["EU"] = "https://no-such-host.invalid" },
-                    "region EU for skill weather: the host name of no-such-host.invalid is not resolved"
+                    "region EU for skill weather: the host name of no-such-host.invalid cannot be resolved"
                 ),
                 (
                     { $0.tokenEndpoint = "http://127.0.0.1:1/auth/o2/token" },
-                    "token endpoint: nothing listens at 127.0.0.1:1"
+                    "token endpoint: nothing is listening at 127.0.0.1:1"
                 ),
                 (
                     { $0.more = "idempotency: {store: redis, redis: {url: 'redis://127.0.0.1:1'}}" },
@@ -75,18 +76,18 @@ import Testing
                 #expect(report.status == 69)
             }
             for (faults, expected) in [
-                (#"{"token": {"status": 500}}"#, "skill weather: the token endpoint is out of order (status 500)"),
+                (#"{"token": {"status": 500}}"#, "skill weather: the token endpoint is failing (status 500)"),
                 (#"{"token": {"status": 429}}"#, "skill weather: the token endpoint throttles"),
                 (#"{"FE": {"status": 429}}"#, "region FE for skill weather: Amazon throttles (429)"),
                 (
                     #"{"EU": {"status": 403}}"#,
-                    "region EU for skill weather: a fresh token that other regions take is refused here (403)"
+                    "region EU for skill weather: a fresh token that other regions accept is refused here (403)"
                 ),
                 (
                     #"{"NA": {"status": 403}, "EU": {"status": 403}, "FE": {"status": 403}}"#,
                     "region NA for skill weather: a fresh token is refused in every region (403)"
                 ),
-                (#"{"NA": {"status": 500}}"#, "region NA for skill weather: the region is out of order (status 500)"),
+                (#"{"NA": {"status": 500}}"#, "region NA for skill weather: the region is failing (status 500)"),
             ] {
                 try await bed.setFaults(faults)
                 let report = try await examine(bed)
@@ -107,9 +108,9 @@ import Testing
                     }
                 }
                 let healthy = try await report()
-                #expect(healthy.head == "healthy" && healthy.text.contains("keeps a record"), "\(healthy.text)")
+                #expect(healthy.head == "healthy" && healthy.text.contains("trial record in Redis"), "\(healthy.text)")
                 let lonely = try await report(", waitReplicas: 1")
-                #expect(lonely.head.contains("fewer replicas confirm a record than are waited for"), "\(lonely.text)")
+                #expect(lonely.head.contains("fewer replicas confirm a record than `waitReplicas`"), "\(lonely.text)")
                 try redis.command("CONFIG", "SET", "maxmemory", "1")
                 let full = try await report()
                 #expect(full.head.contains("it has no room for another record"), "\(full.text)")
@@ -134,7 +135,8 @@ import Testing
         try await TestBed.run(tls: true) { bed in
             let report = try await examine(bed)
             #expect(
-                report.head.hasPrefix("problem: token endpoint: no TLS connection to localhost:"), "\(report.text)")
+                report.head.hasPrefix("problem: token endpoint: no trusted TLS connection to localhost:"),
+                "\(report.text)")
             #expect(report.head.contains("upstream.trust.caFile"))
         }
     }

@@ -238,7 +238,7 @@ import TokenEndpointClient
             let key = bed.folder.path + "/key"
             #expect(unlink(key) == 0 && mkfifo(key, 0o600) == 0)
             while try await bed.reloads("failure") == 0 {}
-            _ = try await bed.gateway.line(with: "it is no regular file")
+            _ = try await bed.gateway.line(with: "it is not a regular file")
             #expect(try await bed.send("NA-1").status == 202)
             #expect(unlink(key) == 0)
             try TestBed.write("another-canary-0123456789", to: "key", in: bed.folder)

@@ -82,7 +82,7 @@ import TokenEndpointClient
             ) { bed in
                 let answer = try await bed.send("NA-1")
                 #expect(answer.status == 502)
-                #expect(answer.text.contains("no way to the region's API through the proxy (the proxy answered 403)"))
+                #expect(answer.text.contains("cannot be reached through the proxy (the proxy answered 403)"))
             }
         }
     }
@@ -91,7 +91,7 @@ import TokenEndpointClient
         arguments: [
             ("upstream: {proxy: \"http://user:secret@proxy:1\"}", [:], "1:19: `proxy`"),
             ("upstream: {proxy: socks5}", [:], "1:19: `proxy`"),
-            ("", ["HTTPS_PROXY": "https://proxy-canary:1"], "the variable HTTPS_PROXY is no URL of a proxy"),
+            ("", ["HTTPS_PROXY": "https://proxy-canary:1"], "the variable HTTPS_PROXY is not the URL of a proxy"),
         ] as [(String, [String: String], String)])
     func `what is no proxy is a mistake`(yaml: String, environment: [String: String], said: String) async throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString).yaml")

@@ -185,7 +185,7 @@ import TokenEndpointClient
     /// Each kind of file that may not be taken over.
     private static let bad: [(old: String, new: String, reason: String)] = [
         ("skills:\n", "skils:\n", "unknown member `skils`"), ("{file: other-key}", "{file: gone}", "cannot read"),
-        ("notice: 0s", "notice: 1s", "`drain` has changed; that takes a restart"),
+        ("notice: 0s", "notice: 1s", "`drain` has changed, which requires a restart"),
         ("callers:\n", "callers: [\n", "not YAML"),
         ("listeners: [{address: 127.0.0.1:0}]", "listeners: [{address: 127.0.0.1:1}]", "`listeners` has changed"),
     ]
@@ -242,7 +242,7 @@ import TokenEndpointClient
                 ).replacingOccurrences(of: "skills: [weather]", with: "skills: [weather, added]")
             }
             try await bed.load(with("wrong"), result: "failure")
-            _ = try await bed.gateway.line(with: "a skill that was added has no access token: invalid_client")
+            _ = try await bed.gateway.line(with: "no access token for an added skill: invalid_client")
             #expect(try await TestBed.transfer("GET", bed.adminURL + "/readyz").status == 200)
             #expect(try await bed.send("NA-1").status == 202)
             try await bed.load(with("secret"))

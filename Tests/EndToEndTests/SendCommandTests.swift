@@ -82,7 +82,7 @@ import Testing
             let third = try send(bed, arguments)
             #expect(await third.exitStatus() == 65, "one user is gone")
             let output = await third.output()
-            #expect(output.contains("messages are done already"))
+            #expect(output.contains("messages are already done"))
             #expect(output.contains("202              299") && output.contains("404                1"), "\(output)")
             let accepted = try await bed.acceptedMessages().compactMap { $0.data["n"] }
             #expect(accepted.count == count - 1)
@@ -107,16 +107,16 @@ import Testing
             }
             _ = try await run([line(1), line(2), line(2)])
             #expect(try await bed.counters().accepted == 3, "a line that is written twice is meant twice")
-            #expect(try await run([line(3), line(1), line(2), line(2)]).contains("3 of 4 messages are done already"))
+            #expect(try await run([line(3), line(1), line(2), line(2)]).contains("3 of 4 messages are already done"))
             #expect(try await bed.counters().accepted == 4)
             // Without the results, too: the gateway knows the keys.
             _ = try await run([line(2), line(4), line(1), line(2)], results: bed.folder.path + "/others")
             #expect(try await bed.counters().accepted == 5)
             // However it is written, and wherever the user is said to live.
             let rewritten = #"{ "region": "NA", "data": {"n": "\u0031"}, "userId": "amzn1.ask.account.NA-1" }"#
-            #expect(try await run([line(2), rewritten]).contains("2 of 2 messages are done already"))
+            #expect(try await run([line(2), rewritten]).contains("2 of 2 messages are already done"))
             let output = try await run([line(8), line(9)], is: 64)
-            #expect(output.contains("messages.results holds the results of other messages than those of"))
+            #expect(output.contains("messages.results contains results for messages other than those in"))
             #expect(try await bed.counters().accepted == 5)
         }
     }
@@ -188,8 +188,8 @@ import Testing
                     messages:5: the content is not a JSON object; expected {"data": {…}, "expiresAfterSeconds": …}
                     messages:6: member `region` is "US"; expected NA, EU or FE
                     messages:7: member `expiresAfterSeconds` is 59; expected an integer from 60 to 86400
-                    messages:8: the userId holds a slash or a backslash, percent-encoded or not
-                    messages:9: member `apiEndpoint` is "ftp://x"; expected a URL as a skill's request names it
+                    messages:8: the userId contains a slash or a backslash, percent-encoded or not
+                    messages:9: member `apiEndpoint` is "ftp://x"; expected a URL as in a skill's request
 
                     """)
             #expect(try await bed.counters().received == 0)

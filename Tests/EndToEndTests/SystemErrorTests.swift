@@ -37,7 +37,7 @@ import Testing
         try await withFolder { folder in
             for (listener, words) in [
                 ("127.0.0.1:\(taken.port)", "cannot listen on 127.0.0.1:\(taken.port): it is in use"),
-                ("203.0.113.7:80", "cannot listen on 203.0.113.7:80: it is no address of this machine"),
+                ("203.0.113.7:80", "cannot listen on 203.0.113.7:80: it is not an address of this machine"),
                 ("nowhere.invalid:80", "cannot listen on nowhere.invalid:80: its host has no address"),
             ] {
                 let (status, output) = try await run("serve", folder, listener: listener)
@@ -61,15 +61,15 @@ import Testing
                     + (authority.map { ", clientCAFile: \($0)}" } ?? "}")
             }
             for (listener, more, words) in [
-                (files("junk", "one-key.pem"), "", "junk holds no certificate that can be read; expected PEM"),
-                (files("one.pem", "junk"), "", "junk holds no private key that can be read; expected PEM"),
+                (files("junk", "one-key.pem"), "", "junk contains no readable certificate; expected PEM"),
+                (files("one.pem", "junk"), "", "junk contains no readable private key; expected PEM"),
                 (files("one.pem", "none"), "", "none: No such file or directory"),
-                (files("one.pem", "other-key.pem"), "", "other-key.pem is not that of the certificate in"),
-                (files("one.pem", "one-key.pem", "junk"), "", "junk holds no certificate that can be read"),
-                ("127.0.0.1:0", "upstream: {trust: {caFile: junk}}", "junk holds no certificate that can be read"),
+                (files("one.pem", "other-key.pem"), "", "other-key.pem does not match the certificate in"),
+                (files("one.pem", "one-key.pem", "junk"), "", "junk contains no readable certificate"),
+                ("127.0.0.1:0", "upstream: {trust: {caFile: junk}}", "junk contains no readable certificate"),
                 (
                     "127.0.0.1:0", "idempotency: {store: redis, redis: {url: 'rediss://h', tls: {caFile: junk}}}",
-                    "junk holds no certificate that can be read"
+                    "junk contains no readable certificate"
                 ),
             ] {
                 let (status, output) = try await run("check", folder, listener: listener, more: more)

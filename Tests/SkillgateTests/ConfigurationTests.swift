@@ -87,7 +87,7 @@ import Testing
         let careless = try read(
             Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h', cluster: true, waitReplicas: 0}}")
         #expect(
-            careless.warnings.map(\.description).contains { $0.contains("with `waitReplicas: 0` a failover forgets") })
+            careless.warnings.map(\.description).contains { $0.contains("with `waitReplicas: 0` a failover loses") })
         #expect(
             problems(Self.minimal + "idempotency: {store: redis, redis: {url: 'redis://h', waitReplicas: most}}")[0]
                 .contains("is `most`; expected `all`, or an integer from 0 to 10"))
@@ -139,7 +139,7 @@ import Testing
         ("redis: {sentinel: {}}", "`master` is missing in `idempotency.redis.sentinel`"),
         ("redis: {url: 'redis://h', tls: {}}", "expected rediss://"),
         ("redis: {url: 'rediss://h', tls: {caFile: /none}}", "`caFile`: cannot read /none"),
-        ("redis: {url: 'rediss://h', tls: {privateKeyFile: /dev/null}}", "are of use together only"),
+        ("redis: {url: 'rediss://h', tls: {privateKeyFile: /dev/null}}", "must be given together"),
         ("redis: {onStoreUnavailable: guess}", "expected `refuse` or `forward`"),
         ("redis: {keyPrefix: ''}", "expected 1 to 64 visible ASCII characters"),
     ])
@@ -191,7 +191,7 @@ import Testing
         ),
         (
             "listeners: [{address: 0.0.0.0:1}]\nanonymousCaller: {skills: [weather]}",
-            "f:4:18: `anonymousCaller` lets anybody send who reaches 0.0.0.0:1; expected listeners on loopback addresses or Unix sockets only"
+            "f:4:18: `anonymousCaller` lets anyone who can reach 0.0.0.0:1 send; expected only listeners on loopback addresses or Unix sockets"
         ),
         (
             "listeners: [{address: unix:gateway.sock}]",
@@ -201,7 +201,7 @@ import Testing
             "listeners: [{address: unix:/x, mode: 999}]",
             "f:3:38: `mode` is `999`; expected a file mode in octal digits, such as 0660"
         ),
-        ("listeners: [{address: 127.0.0.1:1, mode: 600}]", "f:3:42: `mode` is of use for a Unix socket only"),
+        ("listeners: [{address: 127.0.0.1:1, mode: 600}]", "f:3:42: `mode` applies only to Unix sockets"),
         (
             "listeners: [{address: 127.0.0.1:1, tls: {certificateChainFile: /nowhere}}]",
             "f:3:41: `privateKeyFile` is missing in `listeners[0].tls`; expected the path of a PEM file"
@@ -212,7 +212,7 @@ import Testing
         ),
         (
             "callerTokens: {signingKeys: [{env: SECRET}]}",
-            "f:3:30: the signing key has 1 bytes; expected at least 32, made at random"
+            "f:3:30: the signing key has 1 bytes; expected at least 32 random bytes"
         ),
         (
             "audit: {file: /nowhere/audit.log}",
@@ -220,7 +220,7 @@ import Testing
         ),
         ("anonymousCaller: {skills: [wether]}", "f:3:28: there is no skill `wether`; did you mean `weather`?"),
         ("eventLoops: 0", "f:3:13: `eventLoops` is `0`; expected an integer from 1 to 256"),
-        ("eventLoops: [1]", "f:3:13: `eventLoops` has no single value; expected an integer from 1 to 256"),
+        ("eventLoops: [1]", "f:3:13: `eventLoops` is not a single value; expected an integer from 1 to 256"),
         ("upstream: {trust: {caFile: /nowhere}}", "f:3:28: `caFile`: cannot read /nowhere: No such file or directory"),
     ])
     func `a mistake is named with its place and what is expected`(yaml: String, problem: String) {
@@ -260,7 +260,7 @@ import Testing
                 "f:1:10: `clientID` is missing in `skills[0]`; expected the client id of the skill's messaging credentials",
                 "f:1:10: `clientSecret` is missing in `skills[0]`; expected {file: …} or {env: …}",
                 "f:1:17: `name` is `a b`; expected a name of 1 to 64 letters, digits, `-`, `_` and `.`",
-                "f:1:66: the environment has no variable `NOTHING`",
+                "f:1:66: the environment variable `NOTHING` is not set",
                 "f:2:18: the name `none` is taken",
                 "f:2:34: the API key is not 16 to 1024 visible ASCII characters",
             ])
@@ -294,18 +294,18 @@ import Testing
               - {name: a, apiKeys: [{env: KEY}], skills: [weather]}
               - {name: b, apiKeys: [{env: KEY}], skills: [weather]}
             """
-        #expect(problems(yaml) == ["f:4:24: an API key of this caller belongs to `a`, too"])
+        #expect(problems(yaml) == ["f:4:24: an API key of this caller also belongs to `a`"])
     }
 
     @Test(
         arguments: [
             (
                 "skills: [weather]",
-                "f:3:5: `callers[0]` has no way to show who it is; expected `apiKeys`, `clientID` or `certificate`"
+                "f:3:5: `callers[0]` has no credentials; expected `apiKeys`, `clientID` or `certificate`"
             ),
             (
                 "skills: [weather], clientID: x, clientSecret: {env: KEY}",
-                "f:3:44: `clientID` is of no use without `callerTokens.signingKeys`"
+                "f:3:44: `clientID` requires `callerTokens.signingKeys`"
             ),
             (
                 "skills: [weather], apiKeys: [{env: KEY}], clientSecret: {env: KEY}",
@@ -313,11 +313,11 @@ import Testing
             ),
             (
                 "skills: [weather], certificate: {uri: a, dns: b}",
-                "f:3:47: `certificate` names no caller; expected {uri: …} or {dns: …}"
+                "f:3:47: `certificate` requires exactly one name; expected {uri: …} or {dns: …}"
             ),
             (
                 "skills: [weather], certificate: {uri: a}",
-                "f:3:47: no listener asks for certificates; expected `tls.clientCAFile` in one"
+                "f:3:47: no listener requests client certificates; expected `tls.clientCAFile` in one"
             ),
             (
                 "skills: [weather], apiKeys: [{env: KEY}], rate: {burst: 5}",
@@ -427,17 +427,17 @@ import Testing
         let found = try problems(inFolder: "callerTokens: {signingKeys: [{file: fifo}]}") { folder in
             #expect(mkfifo(folder + "/fifo", 0o600) == 0)
         }
-        #expect(found == ["f:3:37: `callerTokens.signingKeys[0]`: cannot read /fifo: it is no regular file"])
+        #expect(found == ["f:3:37: `callerTokens.signingKeys[0]`: cannot read /fifo: it is not a regular file"])
     }
 
     @Test(arguments: [
         ("upstream: {trust: {caFile: text}}", "f:3:28: `caFile`: "),
-        ("upstream: {trust: {caFile: fifo}}", "f:3:28: `caFile`: cannot read /fifo: it is no regular file"),
+        ("upstream: {trust: {caFile: fifo}}", "f:3:28: `caFile`: cannot read /fifo: it is not a regular file"),
         ("idempotency: {store: redis, redis: {url: 'rediss://h', tls: {caFile: text}}}", "f:3:61: `tls`: "),
-        ("accessLog: {file: folder}", "f:3:19: `file`: cannot write /folder: it is a folder"),
+        ("accessLog: {file: folder}", "f:3:19: `file`: cannot write /folder: it is a directory"),
         (
             "listeners: [{address: 127.0.0.1:1, tls: {certificateChainFile: fifo, privateKeyFile: text}}]",
-            "it is no regular file"
+            "it is not a regular file"
         ),
     ])
     func `what could not be used is found before it is`(yaml: String, problem: String) throws {
@@ -450,7 +450,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("skills: [{name: none, clientID: c, clientSecret: {env: SECRET}}]", "the name `none` stands for no skill"),
+        ("skills: [{name: none, clientID: c, clientSecret: {env: SECRET}}]", "the name `none` is reserved"),
         ("a\u{1b}b: 1", "f:3:2: there is a control character, U+001B"),
         ("\"a\\eb\": 1", "f:3:1: unknown member `a\\u{1b}b`"),
         ("a: [*x]", "not YAML"),
@@ -464,9 +464,9 @@ import Testing
     @Test(arguments: [
         (
             "address: 'unix:/nowhere/x.sock'",
-            "f:3:23: `address`: cannot make a socket in /nowhere: No such file or directory"
+            "f:3:23: `address`: cannot create a socket in /nowhere: No such file or directory"
         ),
-        ("address: 'unix:/etc/passwd'", "f:3:23: `address`: /etc/passwd is there, and no socket"),
+        ("address: 'unix:/etc/passwd'", "f:3:23: `address`: /etc/passwd exists and is not a socket"),
         ("address: 'unix:/tmp/x.sock', owner: nobody-at-all", "f:3:50: there is no user `nobody-at-all`"),
         ("address: 'unix:/tmp/x.sock', group: nobody-at-all", "f:3:50: there is no group `nobody-at-all`"),
     ])
@@ -476,7 +476,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("idempotency: {redis: {url: 'redis://h'}}", "f:3:22: `redis` is given and not used"),
+        ("idempotency: {redis: {url: 'redis://h'}}", "f:3:22: `redis` is ignored because `store` is `memory`"),
         ("upstream: {deadline: 1s}", "f:3:22: `connectTimeout` is longer than `deadline`"),
         ("upstream: {deadline: 1s, connectTimeout: 1s}", nil),
         ("listeners: [{address: 0.0.0.0:9090}]", "f:3:12: a listener and the admin listener are both on port 9090"),

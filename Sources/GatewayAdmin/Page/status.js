@@ -29,7 +29,7 @@ function duration(value) {
 const clock = (unixTime) => new Date(unixTime * 1000).toLocaleTimeString([], {hour12: false});
 const zone = new Date().toLocaleTimeString('en', {timeZoneName: 'short'}).split(' ').at(-1);
 const circuits = {closed: {text: 'closed', look: 'good'}, halfOpen: {text: 'half-open', look: 'warn'}, open: {text: 'open', look: 'bad'}};
-const tokens = {valid: {text: 'valid', look: 'good'}, none: {text: 'never had one', look: 'bad'}, expired: {text: 'expired', look: 'bad'}};
+const tokens = {valid: {text: 'valid', look: 'good'}, none: {text: 'never obtained', look: 'bad'}, expired: {text: 'expired', look: 'bad'}};
 
 function statuses(counts) {
   const entries = Object.entries(counts);
@@ -101,7 +101,7 @@ const plots = {
     unit: '/s', text: (value) => decimal(value),
     series: [
       {name: 'accepted', look: 'accepted', value: (point) => sum(point, (region) => region.answered - region.refused)},
-      {name: 'answered again', look: 'again', value: (point) => point.replayed},
+      {name: 'replayed', look: 'again', value: (point) => point.replayed},
       {name: 'not accepted by Amazon', look: 'amazon', value: (point) => sum(point, (region) => region.refused)},
       {name: 'refused here, 4xx', look: 'refused', value: (point) => point.refusedHere - point.failedHere},
       {name: 'failed here, 5xx', look: 'failed', value: (point) => point.failedHere},
@@ -148,7 +148,7 @@ function drawPlot(id, {unit, text, series}, {history, time: now}) {
     return item;
   }));
   const when = document.createElement('span');
-  when.textContent = at < 0 ? 'nothing to show yet' : `at ${clock(points[at].time)}`;
+  when.textContent = at < 0 ? 'no data yet' : `at ${clock(points[at].time)}`;
   legend.append(when);
   // A screen reader hears the values that somebody has asked for, and not each second those of now.
   legend.setAttribute('aria-live', cursor === null ? 'off' : 'polite');
@@ -221,11 +221,11 @@ function show(report) {
   const answers = report.regions.flatMap((region) => Object.entries(region.answers));
   const count = (wanted) => answers.reduce((total, [status, n]) => total + (wanted(status) ? n : 0), 0);
   figures([
-    ['Answers a second', decimal(last ? sum(last, (region) => region.answered) + last.refusedHere + last.replayed : 0)],
+    ['Responses per second', decimal(last ? sum(last, (region) => region.answered) + last.refusedHere + last.replayed : 0)],
     ['In flight', decimal(report.inFlight)],
     ['Accepted by Amazon', decimal(count((status) => status === '202'))],
     ['Not accepted', decimal(count((status) => status !== '202'))],
-    ['Answered again', decimal(report.replayed)],
+    ['Replayed', decimal(report.replayed)],
     ['Refused here', decimal(report.refused)],
     ['Users gone', decimal(report.usersGone)],
   ]);
@@ -247,7 +247,7 @@ function show(report) {
   ]));
   rows('token-rows', report.skills.map((skill) => [
     skill.name, tokens[skill.token], seconds(skill.age),
-    skill.expiresIn > 0 ? `${duration(skill.expiresIn)} more` : '–',
+    skill.expiresIn > 0 ? duration(skill.expiresIn) : '–',
     skill.failedFetches > 0 ? {text: `${skill.fetches}, of which ${skill.failedFetches} failed`, look: 'warn'} : `${skill.fetches}`,
   ]));
   store(report.store);
@@ -263,7 +263,7 @@ const counted = (count) => (count > 0 ? {text: decimal(count), look: 'warn'} : '
 
 /// The limit of a region beside its maximum, and those of skills that have one of their own.
 function limit({inFlightLimit, inFlightMaximum, skillLimits}) {
-  const skills = Object.entries(skillLimits).map(([skill, value]) => `${skill}: ${value}, since Amazon answered it 429`);
+  const skills = Object.entries(skillLimits).map(([skill, value]) => `${skill}: ${value}, after Amazon answered 429`);
   return {
     text: `${decimal(inFlightLimit)} of ${decimal(inFlightMaximum)}`,
     look: inFlightLimit < inFlightMaximum || skills.length > 0 ? 'warn' : undefined, below: skills.join('; ') || undefined,
@@ -271,8 +271,8 @@ function limit({inFlightLimit, inFlightMaximum, skillLimits}) {
 }
 
 function store({kind, up, records, retention, backlog, problems}) {
-  const parts = [kind === 'redis' ? 'Redis' : 'Memory of this process', up ? 'reachable' : 'NOT reachable'];
-  if (records !== undefined && records !== null) parts.push(`${decimal(records)} records here`);
+  const parts = [kind === 'redis' ? 'Redis' : 'In this process’s memory', up ? 'reachable' : 'NOT reachable'];
+  if (records !== undefined && records !== null) parts.push(`${decimal(records)} local records`);
   parts.push(`accepted messages remembered for ${duration(retention)}`);
   if (backlog) parts.push(`${decimal(backlog)} outcomes not confirmed yet`);
   parts.push(...problems);
@@ -296,7 +296,7 @@ async function look() {
     trouble.hidden = true;
     document.body.classList.remove('stale');
   } catch (error) {
-    if (trouble.hidden) trouble.textContent = `The gateway has not answered since ${new Date().toLocaleTimeString()} (${error.message}). What is below is old.`;
+    if (trouble.hidden) trouble.textContent = `The gateway has not responded since ${new Date().toLocaleTimeString()} (${error.message}). The figures below are out of date.`;
     trouble.hidden = false;
     document.body.classList.add('stale');
   }
@@ -310,7 +310,7 @@ async function run() {
 element('pause').addEventListener('click', ({currentTarget}) => {
   isPaused = !isPaused;
   currentTarget.setAttribute('aria-pressed', String(isPaused));
-  currentTarget.textContent = isPaused ? 'Go on' : 'Pause';
+  currentTarget.textContent = isPaused ? 'Resume' : 'Pause';
 });
 
 for (const id of Object.keys(plots)) makeReadable(element(id));

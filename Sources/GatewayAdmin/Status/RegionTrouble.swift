@@ -38,6 +38,6 @@ public struct RegionTrouble: Equatable, Sendable {
     }
 
     var text: String {
-        "\(Int((share * 100).rounded())) % of the messages to region \(region.name) fail, most with \(status)"
+        "\(Int((share * 100).rounded())) % of the messages to region \(region.name) fail, mostly with \(status)"
     }
 }

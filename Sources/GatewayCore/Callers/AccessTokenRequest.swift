@@ -43,7 +43,7 @@ struct AccessTokenRequest {
             let headBytes = request.headBytes
             guard let basic = basic(headBytes.readableBytesUInt8Span, authorization) else {
                 throw Refusal(
-                    .clientNotAuthenticated, "field `Authorization` does not hold `Basic` and base64 of `id:secret`")
+                    .clientNotAuthenticated, "field `Authorization` is not `Basic` followed by base64 of `id:secret`")
             }
             return basic
         }

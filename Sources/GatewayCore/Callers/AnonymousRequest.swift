@@ -29,6 +29,6 @@ enum AnonymousRequest {
     }
 
     private static func refusal(_ rule: String) -> Refusal {
-        Refusal(.notAllowed, "a request without credentials is taken only if \(rule)")
+        Refusal(.notAllowed, "a request without credentials is accepted only if \(rule)")
     }
 }

@@ -128,7 +128,7 @@ public final class CallerDirectory: Sendable {
             guard isKnown, let client else { continue }
             return (callers[client.caller], CallerTokens.Client(clientID: reading.clientID, secret: digest))
         }
-        throw Refusal(.clientNotAuthenticated, "the client identifier or secret is not known")
+        throw Refusal(.clientNotAuthenticated, "unknown client identifier or wrong secret")
     }
 
     /// RFC 6750 section 2.1; the scheme is matched without regard to case (RFC 9110 section 11.1).

@@ -29,7 +29,7 @@ public final class CallerUsage: Sendable {
             switch rate.decide(nextArrival: seen, now: now) {
             case .refused(let nanoseconds):
                 throw Refusal(
-                    .callerRate, "the caller has sent more than its rate allows; nothing was sent",
+                    .callerRate, "the caller has exceeded its rate limit; nothing was sent",
                     retryAfterSeconds: Duration.nanoseconds(nanoseconds).asRetryAfterSeconds)
             case .allowed(let next):
                 let (exchanged, current) = nextArrival.compareExchange(
@@ -45,7 +45,7 @@ public final class CallerUsage: Sendable {
         guard inFlight.add(1, ordering: .relaxed).oldValue < maximum else {
             leave()
             throw Refusal(
-                .callerInFlight, "the caller has \(maximum) messages in flight, as many as it may; nothing was sent",
+                .callerInFlight, "the caller has reached its limit of \(maximum) messages in flight; nothing was sent",
                 retryAfterSeconds: 1)
         }
     }

@@ -1,5 +1,5 @@
-/// So many a second, and so many at once, by the generic cell rate algorithm (GCRA): a bucket that is one moment, the
-/// time at which the next would arrive if all had kept the pace. Pure: times are passed in, in nanoseconds.
+/// A rate and a burst, by the generic cell rate algorithm (GCRA); the state is one theoretical arrival time. Pure: times
+/// are passed in, in nanoseconds.
 public struct RateLimit: Equatable, Sendable {
     public enum Decision: Equatable, Sendable {
         /// The moment to remember.

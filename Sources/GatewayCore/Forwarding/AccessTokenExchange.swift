@@ -36,7 +36,7 @@ struct AccessTokenExchange {
         labels.caller = caller.label
         try caller.usage.pass(caller.limits.rate, now: forwarder.eventLoop.now)
         guard let token = directory.tokens.issue(to: client, now: forwarder.unixTime()) else {
-            throw Refusal(.notFound, "no access tokens are issued here")
+            throw Refusal(.notFound, "this gateway does not issue access tokens")
         }
         return Answer(
             .accessToken(IssuedAccessToken(text: token, lifetimeSeconds: directory.tokens.lifetimeSeconds)), region: nil

@@ -1,11 +1,11 @@
 /// What an answer of Amazon's says about the message, and so about its idempotency record.
 ///
-/// Only 202 accepts (the API's contract), and an answer from Amazon's edge speaks for nobody behind it.
+/// Any 2xx accepts; 502 and 504 from Amazon's edge prove nothing.
 enum AnswerDisposition: Equatable {
     case accepted
-    /// Proven not accepted: a retry is sent anew.
+    /// Proven not accepted: a retry is sent.
     case refused
-    /// Proven not accepted, and a new access token may heal it.
+    /// Proven not accepted; a new access token may be accepted.
     case tokenRefused
     case unknown
 

@@ -26,7 +26,7 @@ extension Forwarding: UpstreamReceiver {
         case .unknown:
             var refusal = Refusal(
                 .outcomeUnknownGatewayAnswer,
-                "status \(answer.status) came from in front of the API; the message may have been accepted")
+                "status \(answer.status) does not show whether the API accepted the message")
             refusal.receivedStatus = answer.status
             settle(.unknown, .refusal(refusal))
         }

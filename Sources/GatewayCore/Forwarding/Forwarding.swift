@@ -97,7 +97,7 @@ final class Forwarding {
             }
         labels.region = region
         guard caller.regions.contains(region) else {
-            throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
+            throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
         }
         let certainty: Message.Certainty = stated != nil ? .stated : learned != nil ? .learned : .guessed
         let mayProbe = certainty != .stated && configuration.discovery == .probe
@@ -138,7 +138,7 @@ final class Forwarding {
 
     // MARK: Token
 
-    /// What happens in one go is taken to happen at one time: asking a clock at each step would be dear.
+    /// Reads the clock once per synchronous run, since a read at each step would be expensive.
     private func obtainToken(_ message: Message, now: NIODeadline) {
         switch message.skill.tokens.token(on: forwarder.eventLoop, now: now) {
         case .now(let result): tokenObtained(message, result, now: now)
@@ -162,7 +162,7 @@ final class Forwarding {
                     retryAfterSeconds: reason.retryAfter.asRetryAfterSeconds))
         case nil:
             refuseUnsent(
-                Refusal(.tokenUnavailable, "the token endpoint has not answered in time", retryAfterSeconds: 1))
+                Refusal(.tokenUnavailable, "the token endpoint did not respond in time", retryAfterSeconds: 1))
         }
     }
 
@@ -244,7 +244,7 @@ final class Forwarding {
         // No lease is longer than this, whatever a store's clock has been made to say.
         let patience = min(leaseLeft, Duration(snapshot.times.lease))
         let inUse = Refusal(
-            .idempotencyKeyInUse, "a message with this idempotency key is in flight",
+            .idempotencyKeyInUse, "another message with this idempotency key is in flight",
             retryAfterSeconds: patience.asRetryAfterSeconds)
         guard snapshot.configuration.concurrentDuplicates == .wait, let claim else { return finish(.refusal(inUse)) }
         switch forwarder.store.answerOfAttemptInFlight(claim, on: forwarder.eventLoop) {
@@ -309,15 +309,15 @@ final class Forwarding {
         forwarder.instruments.attempted(message.region, sends == 1 ? .first : again)
     }
 
-    /// Why this is too late to write a byte. A process that was paused, nobody knows for how long, wakes up harmless:
-    /// the lease of its record may have ended, and another may have been given leave to send.
+    /// Refuses to send past the send budget or the deadline: after a pause of the process, the lease of its record may have
+    /// ended and another attempt may own the key.
     private func heldUp(_ now: NIODeadline) -> Refusal? {
         let isOverBudget =
             sends == 0
             && claimedAt.map { now - $0 > snapshot.times.sendBudget } == true
         guard isOverBudget || now >= deadline else { return nil }
         return Refusal(
-            .sendBudgetExceeded, "the gateway was held up before it could send; nothing was sent",
+            .sendBudgetExceeded, "the gateway exceeded its send budget or deadline before sending; nothing was sent",
             retryAfterSeconds: 1)
     }
 

@@ -42,7 +42,7 @@ public struct ForwardingConfiguration: Sendable {
     /// Amazon's 500 leaves the outcome unknown instead of proving that the message was not accepted.
     public var strict5xx = false
     public var discovery = Discovery.off
-    /// One of so many accepted messages has a line in the access log.
+    /// The access log has a line for 1 in N accepted messages.
     public var acceptedPerLogLine = 1
 
     public init(

@@ -35,7 +35,7 @@ struct KeyInquiry {
         guard let report else {
             return refuse(
                 Refusal(
-                    .storeUnavailable, "the store of idempotency keys cannot be reached", retryAfterSeconds: 1),
+                    .storeUnavailable, "the idempotency store cannot be reached", retryAfterSeconds: 1),
                 recipient)
         }
         recipient.answered(Answer(.report(report.state), region: nil))

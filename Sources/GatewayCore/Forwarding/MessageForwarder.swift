@@ -149,7 +149,7 @@ public final class MessageForwarder: RequestHandler {
             return refusal
         }
         return Refusal(
-            .tooManyFailedAttempts, "too many attempts to authenticate have failed; this one has, too",
+            .tooManyFailedAttempts, "too many authentication attempts have failed, including this one",
             retryAfterSeconds: seconds)
     }
 
@@ -190,14 +190,14 @@ public final class MessageForwarder: RequestHandler {
             (route, method) = (.accessToken, (.post, "POST"))
         } else {
             throw Refusal(
-                .notFound, "there is nothing at this path; messages go to /v1/skillmessages/users/{userId}")
+                .notFound, "no such path; send messages to /v1/skillmessages/users/{userId}")
         }
         guard request.head.method == method.0 else {
             var refusal = Refusal(.methodNotAllowed, "only \(method.name) is allowed here")
             refusal.allow = method.name
             throw refusal
         }
-        guard !request.head.hasQuery else { throw Refusal(.fieldInvalid, "the target takes no query") }
+        guard !request.head.hasQuery else { throw Refusal(.fieldInvalid, "the target must not have a query") }
         return route
     }
 

@@ -9,13 +9,13 @@ public enum Problem: String, CaseIterable, Sendable {
     case contentTooLarge = "content-too-large"
     case notFound = "not-found"
     case methodNotAllowed = "method-not-allowed"
-    // The caller may not.
+    // The caller is not authenticated, not authorized or over a limit.
     case notAuthenticated = "not-authenticated"
     case notAllowed = "not-allowed"
     case tooManyFailedAttempts = "too-many-failed-attempts"
     case callerRate = "caller-rate"
     case callerInFlight = "caller-in-flight"
-    // The caller asks for an access token, and may not or not so.
+    // A request for an access token is refused.
     case tokenRequestInvalid = "token-request-invalid"
     case clientNotAuthenticated = "client-not-authenticated"
     case grantTypeUnsupported = "grant-type-unsupported"
@@ -44,7 +44,7 @@ public enum Problem: String, CaseIterable, Sendable {
     case upstreamConnectionTimeout = "upstream-connection-timeout"
     case upstreamTLSFailed = "upstream-tls-failed"
     case upstreamConnectionLost = "upstream-connection-lost"
-    // The message was sent, and what became of it is not known.
+    // The message was sent and its outcome is unknown.
     case outcomeUnknownTimeout = "outcome-unknown-timeout"
     case outcomeUnknownConnectionLost = "outcome-unknown-connection-lost"
     case outcomeUnknownMalformedAnswer = "outcome-unknown-malformed-answer"
@@ -64,7 +64,7 @@ public enum Problem: String, CaseIterable, Sendable {
         case afterCorrection
         /// Nothing was sent: as often as the caller likes.
         case safe
-        /// It may have been accepted: only with consent to a possible double.
+        /// It may have been accepted: only with consent to a possible duplicate.
         case mayDouble
     }
 
@@ -83,45 +83,45 @@ public enum Problem: String, CaseIterable, Sendable {
 
     public var row: Row {
         switch self {
-        case .requestMalformed: malformed(400, "The request is malformed")
-        case .requestTimeout: malformed(408, "The request did not arrive in time")
-        case .contentTooLarge: malformed(413, "The request is too large")
-        case .notFound: malformed(404, "There is nothing at this path")
-        case .methodNotAllowed: malformed(405, "The method is not allowed here")
-        case .notAuthenticated: denied(401, "The caller is not authenticated")
-        case .notAllowed: denied(403, "The caller is not allowed to do this")
-        case .tooManyFailedAttempts: tooMany("Too many attempts to authenticate have failed", "invalid_client")
-        case .callerRate: tooMany("The caller sends too often", "temporarily_unavailable")
-        case .callerInFlight: tooMany("The caller has too many messages in flight", "temporarily_unavailable")
-        case .tokenRequestInvalid: tokenRefused(400, "invalid_request", "The request for an access token is not valid")
-        case .clientNotAuthenticated: tokenRefused(401, "invalid_client", "The client is not authenticated")
-        case .grantTypeUnsupported: tokenRefused(400, "unsupported_grant_type", "The grant type is not supported")
-        case .scopeInvalid: tokenRefused(400, "invalid_scope", "The scope is not valid")
-        case .messageInvalid: malformed(400, "The message is not valid")
-        case .fieldInvalid: malformed(400, "A field is not valid")
-        case .userIDInvalid: malformed(400, "The userId is not valid")
-        case .skillRequired: malformed(400, "The skill must be named")
-        case .regionUnknown: malformed(400, "The region of the user is not known")
-        case .userGone: malformed(404, "The user does not exist any more")
-        case .idempotencyKeyInvalid: malformed(400, "The idempotency key is not valid")
-        case .idempotencyKeyRequired: malformed(400, "An idempotency key is required")
-        case .idempotencyKeyReused: malformed(422, "The idempotency key was used for another message")
+        case .requestMalformed: malformed(400, "Malformed request")
+        case .requestTimeout: malformed(408, "Request timeout")
+        case .contentTooLarge: malformed(413, "Content too large")
+        case .notFound: malformed(404, "Not found")
+        case .methodNotAllowed: malformed(405, "Method not allowed")
+        case .notAuthenticated: denied(401, "Caller not authenticated")
+        case .notAllowed: denied(403, "Caller not authorized")
+        case .tooManyFailedAttempts: tooMany("Too many failed authentication attempts", "invalid_client")
+        case .callerRate: tooMany("Caller rate limit exceeded", "temporarily_unavailable")
+        case .callerInFlight: tooMany("Caller in-flight limit reached", "temporarily_unavailable")
+        case .tokenRequestInvalid: tokenRefused(400, "invalid_request", "Invalid access token request")
+        case .clientNotAuthenticated: tokenRefused(401, "invalid_client", "Client not authenticated")
+        case .grantTypeUnsupported: tokenRefused(400, "unsupported_grant_type", "Unsupported grant type")
+        case .scopeInvalid: tokenRefused(400, "invalid_scope", "Invalid scope")
+        case .messageInvalid: malformed(400, "Invalid message")
+        case .fieldInvalid: malformed(400, "Invalid field")
+        case .userIDInvalid: malformed(400, "Invalid userId")
+        case .skillRequired: malformed(400, "Skill required")
+        case .regionUnknown: malformed(400, "User's region unknown")
+        case .userGone: malformed(404, "User no longer exists")
+        case .idempotencyKeyInvalid: malformed(400, "Invalid idempotency key")
+        case .idempotencyKeyRequired: malformed(400, "Idempotency key required")
+        case .idempotencyKeyReused: malformed(422, "Idempotency key used for another message")
         case .idempotencyKeyIndistinct:
             Row(
                 status: 409, type: rawValue,
-                title: "Whether the idempotency key was used for this message is not known",
+                title: "Idempotency key cannot be matched to this message",
                 proxyStatusError: "proxy_configuration_error", severity: .warning, resend: .safe)
         case .idempotencyKeyInUse:
             Row(
-                status: 409, type: rawValue, title: "A message with this idempotency key is in flight",
+                status: 409, type: rawValue, title: "Idempotency key in use",
                 proxyStatusError: "http_request_error", severity: .debug, resend: .safe)
-        case .tokenUnavailable: notSent(503, "No access token is available", "destination_unavailable")
-        case .tooManyInFlight: notSent(503, "Too many messages are in flight", "connection_limit_reached")
-        case .circuitOpen: notSent(503, "The region's API is not answering", "destination_unavailable")
-        case .sendBudgetExceeded: notSent(503, "The gateway was too slow to send", "proxy_internal_error")
-        case .storeFull: notSent(503, "The idempotency store is full", "proxy_internal_error")
+        case .tokenUnavailable: notSent(503, "No access token available", "destination_unavailable")
+        case .tooManyInFlight: notSent(503, "In-flight limit reached", "connection_limit_reached")
+        case .circuitOpen: notSent(503, "Circuit open", "destination_unavailable")
+        case .sendBudgetExceeded: notSent(503, "Send budget exceeded", "proxy_internal_error")
+        case .storeFull: notSent(503, "Idempotency store full", "proxy_internal_error")
         case .storeUnavailable:
-            notSent(503, "The idempotency store cannot be reached", "destination_unavailable")
+            notSent(503, "Idempotency store unavailable", "destination_unavailable")
         case .upstreamNotResolved: unreachable("dns_error")
         case .upstreamConnectionRefused: unreachable("connection_refused")
         case .upstreamConnectionTimeout: unreachable("connection_timeout")
@@ -167,13 +167,13 @@ public enum Problem: String, CaseIterable, Sendable {
 
     private func unreachable(_ proxyStatusError: String) -> Row {
         Row(
-            status: 502, type: "upstream-unreachable", title: "The region's API cannot be reached",
+            status: 502, type: "upstream-unreachable", title: "Upstream unreachable",
             proxyStatusError: proxyStatusError, severity: .warning, resend: .safe)
     }
 
     private func unknown(_ proxyStatusError: String) -> Row {
         Row(
-            status: 504, type: "outcome-unknown", title: "Whether the message was accepted is not known",
+            status: 504, type: "outcome-unknown", title: "Outcome unknown",
             proxyStatusError: proxyStatusError, severity: .warning, resend: .mayDouble)
     }
 }

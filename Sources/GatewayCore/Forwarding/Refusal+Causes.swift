@@ -4,32 +4,32 @@ extension UpstreamUnavailable {
     var refusal: Refusal {
         switch self {
         case .notResolved:
-            Refusal(.upstreamNotResolved, "the host name of the region's API was not resolved; nothing was sent")
+            Refusal(.upstreamNotResolved, "the host name of the region's API could not be resolved; nothing was sent")
         case .connectionRefused:
-            Refusal(.upstreamConnectionRefused, "the region's API did not accept a connection; nothing was sent")
+            Refusal(.upstreamConnectionRefused, "the region's API refused the connection; nothing was sent")
         case .tunnelRefused(let reason):
             Refusal(
-                .upstreamConnectionRefused, "no way to the region's API through the proxy (\(reason)); nothing was sent"
-            )
+                .upstreamConnectionRefused,
+                "the region's API cannot be reached through the proxy (\(reason)); nothing was sent")
         case .connectTimeout:
             Refusal(
-                .upstreamConnectionTimeout, "no connection to the region's API came about in time; nothing was sent")
+                .upstreamConnectionTimeout, "connecting to the region's API timed out; nothing was sent")
         case .tlsFailed:
-            Refusal(.upstreamTLSFailed, "no TLS connection to the region's API came about; nothing was sent")
+            Refusal(.upstreamTLSFailed, "the TLS handshake with the region's API failed; nothing was sent")
         case .connectionLost:
             Refusal(.upstreamConnectionLost, "the connection to the region's API was lost; nothing was sent")
         case .noFreeConnection:
             Refusal(
-                .tooManyInFlight, "the in-flight limit to this region is reached; nothing was sent",
+                .tooManyInFlight, "the region's in-flight limit is reached; nothing was sent",
                 retryAfterSeconds: 1)
         case .skillThrottled:
             Refusal(
                 .tooManyInFlight,
-                "the skill's in-flight limit to this region is reached, since Amazon has answered 429; nothing was sent",
+                "the skill's in-flight limit for this region is reached, lowered after a 429; nothing was sent",
                 retryAfterSeconds: 1)
         case .circuitOpen(let retryAfter):
             Refusal(
-                .circuitOpen, "the region's API has not answered of late; nothing was sent",
+                .circuitOpen, "the circuit is open: the region's API is not responding; nothing was sent",
                 retryAfterSeconds: retryAfter.asRetryAfterSeconds)
         }
     }
@@ -39,11 +39,12 @@ extension UpstreamFailure {
     var refusal: Refusal {
         switch self {
         case .timeout:
-            Refusal(.outcomeUnknownTimeout, "the message was sent and no answer came in time")
+            Refusal(.outcomeUnknownTimeout, "the message was sent, but no response arrived in time")
         case .connectionLost:
-            Refusal(.outcomeUnknownConnectionLost, "the message was sent and the connection was lost before the answer")
+            Refusal(
+                .outcomeUnknownConnectionLost, "the message was sent, but the connection was lost before the response")
         case .malformedAnswer(let detail):
-            Refusal(.outcomeUnknownMalformedAnswer, "the message was sent and the answer was malformed: \(detail)")
+            Refusal(.outcomeUnknownMalformedAnswer, "the message was sent, but the response was malformed: \(detail)")
         }
     }
 }
@@ -52,12 +53,12 @@ extension TokenUnavailable {
     /// Names the class of the failure only: what the token endpoint said goes to the log.
     var callerDetail: String {
         switch failure?.reason {
-        case .invalidClient: "the token endpoint does not take the skill's client id and secret"
+        case .invalidClient: "the token endpoint rejects the skill's client id and secret"
         case .refused: "the token endpoint refuses the skill's client"
-        case .unusableAnswer: "the token endpoint gives answers that are no token"
+        case .unusableAnswer: "the token endpoint's responses contain no usable token"
         case .unreachable: "the token endpoint cannot be reached"
-        case .timeout: "the token endpoint does not answer"
-        case nil: "none has been fetched"
+        case .timeout: "the token endpoint does not respond"
+        case nil: "none has been fetched yet"
         }
     }
 }
@@ -72,7 +73,8 @@ extension UpstreamAnswer {
 extension Refusal {
     static var userGone: Refusal {
         Refusal(
-            .userGone, "no region knew this user a while ago; the user has disabled the skill, or the userId is wrong")
+            .userGone,
+            "when last tried, no region knew this user; the user has disabled the skill, or the userId is wrong")
     }
 }
 
@@ -81,8 +83,8 @@ extension Refusal {
     static var outcomeUnknownEarlier: Refusal {
         Refusal(
             .outcomeUnknownEarlier,
-            "an earlier attempt with this idempotency key was sent and its outcome is not known; "
-                + "`Idempotency-Resend: ?1` sends it again, possibly a second time")
+            "an earlier attempt with this idempotency key was sent and its outcome is unknown; "
+                + "`Idempotency-Resend: ?1` sends it again and accepts a possible duplicate")
     }
 
     static var idempotencyKeyReused: Refusal {
@@ -94,19 +96,19 @@ extension Refusal {
     static var idempotencyKeyIndistinct: Refusal {
         Refusal(
             .idempotencyKeyIndistinct,
-            "this key was used before, and the gateway cannot tell whether for this message: its replicas have different "
-                + "fingerprint keys; nothing was sent, and a new key might send the message twice",
+            "this key was used before, but the gateway cannot tell whether it was for this message because its "
+                + "replicas have different fingerprint keys; nothing was sent, and a new key might send it twice",
             retryAfterSeconds: 10)
     }
 
     static var storeFull: Refusal {
-        Refusal(.storeFull, "no further idempotency key can be remembered now", retryAfterSeconds: 1)
+        Refusal(.storeFull, "the idempotency store has no room for another key", retryAfterSeconds: 1)
     }
 
     static var storeUnavailable: Refusal {
         Refusal(
             .storeUnavailable,
-            "the store of idempotency keys cannot be used: it does not answer, has too few replicas, or may have lost records; "
+            "the idempotency store is unavailable: it does not respond, has too few replicas or may have lost records; "
                 + "nothing was sent",
             retryAfterSeconds: 1)
     }

@@ -31,14 +31,14 @@ struct RegionStatement {
         let user = try UserID(parsing: user, of: request.headBytes)
         let (endpoint, userID) = try statement()
         if let userID, !Self.isSame(userID, user) {
-            throw Refusal(.messageInvalid, "`context.System.user.userId` is another user than the path's")
+            throw Refusal(.messageInvalid, "`context.System.user.userId` does not match the user in the path")
         }
         let spelling = Array(endpoint.utf8)
         guard let region = forwarder.snapshot.configuration.regions.region(of: spelling.span, 0..<spelling.count) else {
-            throw Refusal(.messageInvalid, "`apiEndpoint` is the endpoint of no configured region")
+            throw Refusal(.messageInvalid, "`apiEndpoint` is not the endpoint of a configured region")
         }
         guard caller.regions.contains(region) else {
-            throw Refusal(.notAllowed, "the caller may not send to region \(region.name)")
+            throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
         }
         labels.region = region
         let known = skill.users.learn(region, of: user, from: .put)
@@ -60,7 +60,7 @@ struct RegionStatement {
             throw Refusal(.messageInvalid, error.detail)
         }
         throw Refusal(
-            .messageInvalid, "expected `apiEndpoint`, or a request of Alexa's with `context.System.apiEndpoint`")
+            .messageInvalid, "expected `apiEndpoint`, or an Alexa request with `context.System.apiEndpoint`")
     }
 
     /// The string at a path of members; nil where there is none.

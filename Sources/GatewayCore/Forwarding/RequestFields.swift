@@ -21,8 +21,7 @@ struct RequestFields {
         throw Refusal(problem, "field `\(field.rawValue)` is given twice; expected it once")
     }
 
-    /// The skill that is named, or the only one the caller may send for. Which skills exist is nobody's business who
-    /// may not send for them.
+    /// The skill that is named, or the only one the caller may send for. Must not reveal other skills.
     func skill(of caller: Caller, in skills: [Skill]) throws(Refusal) -> Skill {
         guard let field = head.gatewaySkill else {
             guard caller.skills.count == 1, let index = caller.skills.first else {
@@ -35,7 +34,7 @@ struct RequestFields {
         }
         let name = headBytes.readableBytesUInt8Span.text(field)
         guard let index = caller.skills.first(where: { skills[$0].name == name }) else {
-            throw Refusal(.notAllowed, "the caller may not send for the skill in field `Gateway-Skill`")
+            throw Refusal(.notAllowed, "the caller is not authorized to send for the skill in field `Gateway-Skill`")
         }
         return skills[index]
     }
@@ -44,7 +43,7 @@ struct RequestFields {
         guard let field = head.idempotencyKey else {
             guard !caller.requiresIdempotencyKey else {
                 throw Refusal(
-                    .idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller has to send one")
+                    .idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller must send one")
             }
             return nil
         }
@@ -75,14 +74,14 @@ struct RequestFields {
         var stated: Region?
         if let field = head.gatewayRegion {
             guard let region = Region(bytes, field) else {
-                throw Refusal(.fieldInvalid, "field `Gateway-Region` is none of `NA`, `EU` and `FE`")
+                throw Refusal(.fieldInvalid, "field `Gateway-Region` is not `NA`, `EU` or `FE`")
             }
             stated = region
         }
         if let field = head.gatewayAPIEndpoint {
             guard let region = directory.region(of: bytes, field) else {
                 throw Refusal(
-                    .fieldInvalid, "field `Gateway-Api-Endpoint` is the endpoint of no configured region")
+                    .fieldInvalid, "field `Gateway-Api-Endpoint` is not the endpoint of a configured region")
             }
             if let stated, stated != region {
                 throw Refusal(
@@ -104,6 +103,6 @@ struct RequestFields {
         throw Refusal(
             .regionUnknown,
             "expected field `Gateway-Region` (`NA`, `EU`, `FE`) or `Gateway-Api-Endpoint` (the user's "
-                + "`context.System.apiEndpoint`); nothing was learned of the user, and the skill has no default region")
+                + "`context.System.apiEndpoint`); the user's region is not known, and the skill has no default region")
     }
 }

@@ -18,7 +18,7 @@ extension RequestHead {
             try interpret(field.name, field.value, of: bytes, state: &state)
             next = field.next
         }
-        guard next + 2 == bytes.count else { throw FramingError("the head goes on behind its empty line") }
+        guard next + 2 == bytes.count else { throw FramingError("the head continues after its empty line") }
         guard state.hasHost || !isHTTP11 else { throw FramingError("field `Host` is missing") }
         keepsAlive = isHTTP11 && !state.connection.hasClose
         // RFC 9110 section 10.1.1: HTTP/1.0 knows no interim responses.
@@ -27,7 +27,7 @@ extension RequestHead {
             guard !state.hasLength else {
                 throw FramingError("both `Content-Length` and `Transfer-Encoding` are given; send one of them")
             }
-            guard isHTTP11 else { throw FramingError("`Transfer-Encoding` needs HTTP/1.1") }
+            guard isHTTP11 else { throw FramingError("`Transfer-Encoding` requires HTTP/1.1") }
             framing = .chunked
         }
     }
@@ -96,7 +96,7 @@ extension RequestHead {
         var end = authority
         while end < target.upperBound && bytes[end] != UInt8(ascii: "/") && bytes[end] != UInt8(ascii: "?") { end += 1 }
         guard Authority.isValid(bytes, authority..<end) else {
-            throw FramingError("the target has no valid host, with or without a port, behind its scheme")
+            throw FramingError("the target has no valid host, with or without a port, after its scheme")
         }
         return authority..<end
     }
@@ -108,7 +108,7 @@ extension RequestHead {
         case 4 where bytes.isEqualIgnoringCase(name, to: "host"):
             guard !state.hasHost else { throw FramingError("field `Host` is given twice") }
             guard Authority.isValid(bytes, value) else {
-                throw FramingError("field `Host` is no host, with or without a port")
+                throw FramingError("field `Host` is not a valid host, with or without a port")
             }
             state.hasHost = true
             // The authority of the target counts more (RFC 9112 section 3.2.2).
@@ -118,7 +118,7 @@ extension RequestHead {
             accept = accept ?? value
         case 6 where bytes.isEqualIgnoringCase(name, to: "expect"):
             guard bytes.isEqualIgnoringCase(value, to: "100-continue") else {
-                throw FramingError("field `Expect` holds something other than `100-continue`")
+                throw FramingError("field `Expect` is something other than `100-continue`")
             }
             expectsContinue = true
         case 6 where bytes.isEqualIgnoringCase(name, to: "origin"):

@@ -8,8 +8,7 @@ public struct TraceContext: Sendable {
     /// Of the caller's span, never zero.
     let parentID: UInt64
 
-    /// Nil for whatever the standard calls invalid: then there is no trace to go on with, and that is no mistake of the
-    /// message.
+    /// Nil for whatever the standard calls invalid: an invalid `traceparent` is ignored.
     init?(parsing bytes: Span<UInt8>, _ field: Range<Int>) {
         // 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01; a later version may go on behind another dash.
         let start = field.lowerBound

@@ -24,7 +24,7 @@ public struct IdempotencyKey: Equatable, Sendable {
             for index in value where !(0x21...0x7E).contains(bytes[index]) {
                 throw Refusal(
                     .idempotencyKeyInvalid,
-                    "field `Idempotency-Key` holds a character that is not visible ASCII at position "
+                    "field `Idempotency-Key` contains a character that is not visible ASCII at position "
                         + "\(index - value.lowerBound + 1); expected \(Self.form)"
                 )
             }
@@ -54,7 +54,7 @@ public struct IdempotencyKey: Equatable, Sendable {
         let bytes = head.readableBytesUInt8Span
         let inner = value.lowerBound + 1..<max(value.lowerBound + 1, value.upperBound - 1)
         guard value.count >= 2 && bytes[value.upperBound - 1] == UInt8(ascii: "\"") else {
-            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` has an opening quote and no closing one")
+            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` has an opening quote but no closing quote")
         }
         var unescaped: ByteBuffer?
         var index = inner.lowerBound
@@ -65,7 +65,7 @@ public struct IdempotencyKey: Equatable, Sendable {
                 let escaped = index < inner.upperBound ? bytes[index] : 0
                 guard escaped == UInt8(ascii: "\"") || escaped == UInt8(ascii: "\\") else {
                     throw Refusal(
-                        .idempotencyKeyInvalid, "field `Idempotency-Key` has a backslash before neither `\"` nor `\\`")
+                        .idempotencyKeyInvalid, "field `Idempotency-Key` has a backslash not followed by `\"` or `\\`")
                 }
                 byte = escaped
                 if unescaped == nil { unescaped = slice(inner.lowerBound..<index - 1, of: head) }

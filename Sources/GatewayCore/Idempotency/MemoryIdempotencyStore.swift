@@ -30,8 +30,8 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         public var accepted = 0
         public var expired = 0
         public var evicted = 0
-        /// How long before its time the last record went that was evicted lately; nil when none was. By this much the
-        /// retention that is kept falls short of the one that is promised.
+        /// Lifetime left on the last record evicted in the last minute; nil if there was none. The effective retention is
+        /// shorter than the configured one by this much.
         public var evictedEarlyBy: Duration?
     }
 
@@ -227,7 +227,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             shard(scope).state.withLock { IdempotencyRecord.report(on: $0.table.record(scope), now: now) })
     }
 
-    /// - Parameter now: evictions up to a minute before this are lately.
+    /// - Parameter now: evictions in the minute before this count as recent.
     public func statistics(now: NIODeadline) -> Statistics {
         var sum = Statistics()
         for shard in shards {

@@ -5,7 +5,7 @@ import NIOCore
 /// Holds nothing that a caller can make up: no userId, no key, no content.
 public final class AccessLog {
     let lines: LogLines
-    /// One of so many accepted messages has a line; all others have one each.
+    /// Logs 1 in N accepted messages; every other message has a line.
     var acceptedPerLine = 1
     private var acceptedSinceLine = 0
 

@@ -2,7 +2,7 @@ public import NIOCore
 
 /// What is put off to the end of the event loop's turn and then done in one go: writes to sockets.
 ///
-/// A write wakes whoever waits at the other end, and waking another process is the dearest part of it. Written one after
+/// A write wakes whoever waits at the other end, and waking another process is the most expensive part. Written one after
 /// the other behind all reading and deciding of a turn, messages find their peer awake from the first on. A loop with
 /// one message a turn puts nothing off for longer than it takes to call this.
 public final class TurnQueue<Element> {

@@ -17,7 +17,7 @@ struct JSONEscape {
         case UInt8(ascii: "t"): (length, codePoint) = (2, 0x09)
         case UInt8(ascii: "u"):
             guard let unit = Self.codeUnit(bytes, at: index + 2) else {
-                throw .notJSON(offset: index, expected: "four hexadecimal digits behind `\\u`")
+                throw .notJSON(offset: index, expected: "four hexadecimal digits after `\\u`")
             }
             if (0xD800...0xDBFF).contains(unit), index + 7 < bytes.count, bytes[index + 6] == UInt8(ascii: "\\"),
                 bytes[index + 7] == UInt8(ascii: "u"), let low = Self.codeUnit(bytes, at: index + 8),

@@ -12,19 +12,19 @@ public struct UserID: Equatable, Sendable {
 
     package init(parsing segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
         let bytes = head.readableBytesUInt8Span
-        guard !segment.isEmpty else { throw Refusal(.userIDInvalid, "the path has no userId behind `users/`") }
+        guard !segment.isEmpty else { throw Refusal(.userIDInvalid, "the path has no userId after `users/`") }
         if bytes.endOfUnreserved(in: segment) == segment.upperBound {
             canonical = head.getSlice(at: head.readerIndex + segment.lowerBound, length: segment.count) ?? ByteBuffer()
         } else {
             guard let decoded = PercentEncoding.decode(bytes, segment) else {
-                throw Refusal(.userIDInvalid, "the userId has a `%` without two hexadecimal digits behind it")
+                throw Refusal(.userIDInvalid, "the userId has a `%` that is not followed by two hexadecimal digits")
             }
             guard decoded.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
-                throw Refusal(.userIDInvalid, "the userId holds a space or a control character")
+                throw Refusal(.userIDInvalid, "the userId contains a space or a control character")
             }
             // Some servers on the way decode them and see another path.
             guard !decoded.contains(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }) else {
-                throw Refusal(.userIDInvalid, "the userId holds a slash or a backslash, percent-encoded or not")
+                throw Refusal(.userIDInvalid, "the userId contains a slash or a backslash, percent-encoded or not")
             }
             var encoded = ByteBuffer()
             PercentEncoding.encode(decoded.span, 0..<decoded.count, to: &encoded)

@@ -53,7 +53,7 @@ public struct MetricsSnapshot: Sendable {
 
         /// What keeps it from holding what it promises, for people.
         public var problems: [String] {
-            var problems = settings.filter { !$0.isSafe }.map { "the setting \($0.name) may lose records" }
+            var problems = settings.filter { !$0.isSafe }.map { "the setting \($0.name) can lose records" }
             if isHeld { problems.append("it has lost records: nothing is sent under new keys") }
             if statistics.isFull { problems.append("it is full") }
             return problems

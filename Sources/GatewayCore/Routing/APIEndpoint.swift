@@ -22,7 +22,7 @@ public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
             throw ParsingError(detail: "expected a URL that starts with https:// (or http:// on a loopback address)")
         }
         guard rest.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw ParsingError(detail: "holds a character that is not visible ASCII")
+            throw ParsingError(detail: "contains a character that is not visible ASCII")
         }
         guard !rest.contains(where: { "?#@\\\"<>".contains($0) }) else {
             throw ParsingError(detail: "has a query, a fragment, a user or a quote; expected only host, port and path")
@@ -48,7 +48,7 @@ public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
             if rest.hasPrefix(":") {
                 portText = rest.dropFirst()
             } else if !rest.isEmpty {
-                throw ParsingError(detail: "has something other than a port behind the IPv6 address")
+                throw ParsingError(detail: "has something other than a port after the IPv6 address")
             }
         } else if let colon = authority.firstIndex(of: ":") {
             host = authority[..<colon]

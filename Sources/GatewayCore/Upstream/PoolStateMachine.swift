@@ -123,8 +123,12 @@ public struct PoolStateMachine: Sendable {
     }
 
     private func waitingTime(isStanding: Bool) -> Duration {
-        // A busy event loop serves all of them in a short time, and refusing them would keep it busy, too.
-        if isStanding && bottleneck == .region && leasedCount > connecting { return configuration.standingSlotTimeout }
+        // A busy event loop serves all of them in a short time, and refusing them would keep it busy, too; and a pool that
+        // still grows has more to offer soon.
+        let isFull = connections.count >= min(configuration.maximumConnections, inFlightLimit)
+        if isStanding && isFull && bottleneck == .region && leasedCount > connecting {
+            return configuration.standingSlotTimeout
+        }
         return connecting > 0 ? configuration.connectTimeout : configuration.slotTimeout
     }
 

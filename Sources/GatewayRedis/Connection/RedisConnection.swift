@@ -230,7 +230,7 @@ final class RedisConnection: ChannelInboundHandler {
         case .epoch(let reply, let outcomes):
             for outcome in outcomes { outcome.tell() }
             if let epoch, epoch.isChanged(reply) { onEvent(.epochChanged(found: reply.text)) }
-        case .unexpected: close("a reply came to nothing that was asked")
+        case .unexpected: close("unexpected reply")
         }
         if pipeline.hasUnsent { scheduleFlush() }
     }
@@ -250,7 +250,7 @@ final class RedisConnection: ChannelInboundHandler {
     func connectFailed(_ reason: String) { close(reason) }
 
     func connectTimedOut() {
-        if case .connecting = state { close("no connection came about in time") }
+        if case .connecting = state { close("connecting timed out") }
     }
 
     func close(_ reason: String) {

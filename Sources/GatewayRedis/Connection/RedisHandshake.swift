@@ -72,7 +72,7 @@ struct RedisHandshake {
         case .selecting: selected(reply)
         case .informing: informed(reply)
         case .fencing: fenced(reply)
-        case .ready: .failed("a reply came to nothing that was asked")
+        case .ready: .failed("unexpected reply")
         }
     }
 
@@ -98,7 +98,7 @@ struct RedisHandshake {
         return .send(["CLIENT", "SETNAME", clientName])
     }
 
-    /// A name is for the operator: where none can be given, things work, too.
+    /// SETNAME is cosmetic; failure is ignored.
     private mutating func named() -> Step {
         state = .identifying
         return .send(["CLIENT", "ID"])
@@ -148,7 +148,7 @@ struct RedisHandshake {
     }
 
     private mutating func fenced(_ reply: RESPValue) -> Step {
-        // An old server without `ID`, or a user without the right: the connection is of use all the same.
+        // An old server without `ID`, or a user without the right: the connection is usable anyway.
         becomeReady()
     }
 

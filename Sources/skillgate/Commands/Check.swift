@@ -4,13 +4,13 @@ struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Reads a configuration and its secrets, and reports every problem with its line and column.")
 
-    @Option(help: "The configuration, a YAML file.")
+    @Option(help: "The configuration file (YAML).")
     var config: String
 
-    @Option(help: "The configuration that is in force: says which idempotency keys this one would forget.")
+    @Option(help: "The configuration in force; warns of callers and skills whose idempotency keys would be forgotten.")
     var against: String?
 
-    @Flag(help: "Shows what is in force, defaults and overrides included, without secrets.")
+    @Flag(help: "Prints the effective configuration, including defaults and overrides, without secrets.")
     var print = false
 
     func run() async throws {
@@ -21,7 +21,7 @@ struct Check: AsyncParsableCommand {
         }
         if print { return Swift.print(try configuration.printed(), terminator: "") }
         Swift.print(
-            "\(config): good; \(configuration.skills.count) skill(s), \(configuration.callers.count) caller(s), "
+            "\(config): valid; \(configuration.skills.count) skill(s), \(configuration.callers.count) caller(s), "
                 + "\(configuration.listeners.count) listener(s)")
     }
 }

@@ -34,7 +34,7 @@ enum ConfigurationFile {
             }
         } catch {
             StandardError.write(
-                "\(progress.current ?? path) could not be read within \(longestRead); its file system does not answer\n"
+                "\(progress.current ?? path) could not be read within \(longestRead); its file system is unresponsive\n"
             )
             throw ExitCode(ExitStatus.usage)
         }

@@ -12,9 +12,9 @@ import UnixSignals
 
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows the main job with a simulated Amazon: no network, no account.")
+        abstract: "Demonstrates message forwarding with a simulated Amazon; needs no network and no account.")
 
-    @Flag(help: "Keeps simulator and gateway up afterwards, until interrupted.")
+    @Flag(help: "Keeps the simulator and the gateway running afterwards, until interrupted.")
     var stay = false
 
     func run() async throws {

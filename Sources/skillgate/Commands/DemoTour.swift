@@ -23,7 +23,7 @@ struct DemoTour: Sendable {
     }
 
     private func waitUntilReady(_ steps: inout Steps) async {
-        steps.title("Ready once every skill has an access token")
+        steps.title("Ready once a skill has an access token")
         var ready = await get("\(admin)/readyz")
         for _ in 0..<100 where ready?.status != 200 {
             try? await Task.sleep(for: .milliseconds(20))
@@ -41,22 +41,22 @@ struct DemoTour: Sendable {
         }
         let answer = await send(
             to: "EU-2", ["Gateway-Api-Endpoint": "https://api.eu.amazonalexa.com"], &steps)
-        steps.expect("the user's apiEndpoint names the region, too", answer?.field("Gateway-Region") == "EU")
+        steps.expect("the user's apiEndpoint also determines the region", answer?.field("Gateway-Region") == "EU")
     }
 
     private func duplicates(_ steps: inout Steps) async {
-        steps.title("The same idempotency key again: the first answer, and no second message")
+        steps.title("The same idempotency key again: the first response is replayed, no second message is sent")
         let fields = ["Gateway-Region": "NA", "Idempotency-Key": "\"order-1234\""]
         let first = await send(to: "NA-2", fields, &steps)
         let again = await send(to: "NA-2", fields, &steps)
         steps.expect("both are 202", first?.status == 202 && again?.status == 202)
         steps.expect(
-            "the second is marked as replayed, with the request id of the first",
+            "the second is marked as a replay and has the request id of the first",
             again?.field("Idempotent-Replayed") == "true" && first?.field("Idempotent-Replayed") == nil
                 && again?.field("X-Amzn-RequestId") == first?.field("X-Amzn-RequestId"))
         steps.expect("the simulator accepted one", await accepted(by: "NA-2") == 1)
 
-        steps.title("Two at the same time with one key: one message, both get its answer")
+        steps.title("Two concurrent requests with one key: one message is sent, both get its response")
         await setFaults(#"{"NA": {"latencyMilliseconds": 300}}"#)
         let concurrent = ["Gateway-Region": "NA", "Idempotency-Key": "\"order-1235\""]
         async let one = transfer(to: "NA-3", concurrent)
@@ -65,23 +65,23 @@ struct DemoTour: Sendable {
         for answer in answers { steps.show(answer) }
         steps.expect("both are 202", answers.allSatisfy { $0?.status == 202 })
         steps.expect(
-            "one of them is marked as replayed",
+            "one of them is marked as a replay",
             answers.filter { $0?.field("Idempotent-Replayed") == "true" }.count == 1)
         steps.expect("the simulator accepted one", await accepted(by: "NA-3") == 1)
         await clearFaults()
     }
 
     private func revokedToken(_ steps: inout Steps) async {
-        steps.title("Amazon revokes the token: the 403 is healed by one fetch and one resend")
+        steps.title("Amazon revokes the token: one fetch and one resend recover from the 403")
         _ = await request("POST", "\(simulator)/_simulator/tokens/revoke")
         let answer = await send(to: "NA-4", ["Gateway-Region": "NA"], &steps)
-        steps.expect("accepted all the same", answer?.status == 202)
+        steps.expect("the message is still accepted", answer?.status == 202)
         let counters = await get("\(simulator)/_simulator/counters")
-        steps.expect("two tokens were fetched in all", counters?.text.contains(#""tokenFetches":2"#) == true)
+        steps.expect("two tokens were fetched in total", counters?.text.contains(#""tokenFetches":2"#) == true)
     }
 
     private func refusals(_ steps: inout Steps) async {
-        steps.title("What Amazon refuses is passed on unchanged")
+        steps.title("Error responses from Amazon are passed through unchanged")
         for status in [400, 404, 429, 500] {
             await setFaults(#"{"EU": {"status": \#(status), "retryAfter": 7}}"#)
             let answer = await send(to: "EU-5", ["Gateway-Region": "EU"], &steps)
@@ -93,28 +93,28 @@ struct DemoTour: Sendable {
         await setFaults(#"{"EU": {"status": 500, "body": "html"}}"#)
         let html = await send(to: "EU-5", ["Gateway-Region": "EU"], &steps)
         steps.expect(
-            "HTML is wrapped, so that Amazon's SDKs can read it", html?.text.hasPrefix(#"{"message":"<html>"#) == true)
+            "HTML is wrapped so that Amazon's SDKs can parse it", html?.text.hasPrefix(#"{"message":"<html>"#) == true)
         await clearFaults()
         let gone = await send(to: "GONE-1", ["Gateway-Region": "NA"], &steps)
-        steps.expect("a user who is gone is 404", gone?.status == 404)
+        steps.expect("a user who no longer exists gets 404", gone?.status == 404)
     }
 
     private func strangers(_ steps: inout Steps) async {
-        steps.title("Who may not, or sends what is not a message, is told so; nothing is sent")
+        steps.title("Unauthorized callers and invalid messages are refused; nothing is sent")
         let stranger = await send(
             to: "NA-6", ["Gateway-Region": "NA", "Authorization": "Bearer somebody-elses-key"], &steps)
-        steps.expect("an unknown API key is 401", stranger?.status == 401)
+        steps.expect("an unknown API key gets 401", stranger?.status == 401)
         let invalid = await send(
             to: "NA-6", ["Gateway-Region": "NA"], &steps, content: #"{"data":{},"expiresAfterSeconds":5}"#)
         steps.expect(
-            "a member that breaks a rule is 400 and named",
+            "an invalid member gets 400 and is named",
             invalid?.status == 400
                 && invalid?.text.contains("expiresAfterSeconds") == true)
         steps.expect("the simulator accepted none", await accepted(by: "NA-6") == 0)
     }
 
     private func metrics(_ steps: inout Steps) async {
-        steps.title("All of it as metrics")
+        steps.title("The same activity in the metrics")
         let page = await get("\(admin)/metrics")
         let lines = (page?.text ?? "").split(separator: "\n").filter { $0.hasPrefix("skillgate_messages_total") }
         for line in lines.sorted() { steps.detail(String(line)) }
@@ -196,13 +196,13 @@ private struct Steps {
     mutating func expect(_ promise: String, _ isKept: Bool) {
         expectations += 1
         if !isKept { failures += 1 }
-        print("   \(isKept ? "✓" : "✗ NOT AS PROMISED:") \(promise)")
+        print("   \(isKept ? "✓" : "✗ FAILED:") \(promise)")
     }
 
     func finish() {
         print(
             failures == 0
-                ? "\nAll \(expectations) promises were kept."
-                : "\n\(failures) of \(expectations) promises were NOT kept.")
+                ? "\nAll \(expectations) checks passed."
+                : "\n\(failures) of \(expectations) checks FAILED.")
     }
 }

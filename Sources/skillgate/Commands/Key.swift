@@ -3,13 +3,13 @@ import GatewayCore
 
 struct Key: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes an API key for a caller, or prints the hash of one that is there.",
+        abstract: "Generates an API key for a caller, or prints the hash of an existing one.",
         discussion: """
-            Put the key into a file that the configuration names (`apiKeys: [{file: …}]`), or its hash into the \
-            configuration itself (`apiKeys: [{sha256: …}]`) and give the key to the caller alone.
+            Put the key into a file that the configuration refers to (`apiKeys: [{file: …}]`), or put its hash into \
+            the configuration itself (`apiKeys: [{sha256: …}]`). Give the key only to the caller.
             """)
 
-    @Option(help: "A file with a key, whose hash is printed; - for standard input.")
+    @Option(help: "Prints the hash of the API key in this file; - reads standard input.")
     var hash: String?
 
     func run() throws {

@@ -6,24 +6,25 @@ struct Send: AsyncParsableCommand {
     static let apiKeyVariable = "SKILLGATE_API_KEY"
 
     static let configuration = CommandConfiguration(
-        abstract: "Sends one message, or one for each line of a file, through a gateway.",
+        abstract: "Sends one message, or one message per line of a file, through a gateway.",
         discussion: """
-            A line of the file is {"userId": "…", "data": {"order": "1234"}}, with "expiresAfterSeconds", "idempotencyKey", "region" or \
-            "apiEndpoint", and "skill" where they are wanted. Each message has an idempotency key, its own or one made of what it \
-            says, so that sending the same again sends nothing twice; to send the same message anew, give it another key. What became of \
-            each line goes to the results file; an interrupted run goes on from there when it is started again.
+            Each line of the file is {"userId": "…", "data": {"order": "1234"}}, optionally with \
+            "expiresAfterSeconds", "idempotencyKey", "region" or "apiEndpoint", and "skill". Each message has an \
+            idempotency key, either its own or one derived from its content, so that sending the same message again \
+            does not send it twice; to send it twice, give it another key. The outcome of each line is written to the \
+            results file, from which an interrupted run resumes when it is started again.
 
-            The API key is read from --key-file or from \(apiKeyVariable). Exits with 0 if every message was accepted, with 65 if some \
-            were refused for good, and with 75 if it makes sense to run it again.
+            The API key is read from --key-file or from \(apiKeyVariable). Exits with 0 if every message was \
+            accepted, with 65 if some were permanently refused, and with 75 if it is worth running again.
             """)
 
-    @Option(help: "The gateway.")
+    @Option(help: "The URL of the gateway.")
     var gateway = "http://127.0.0.1:8080"
     @Option(help: "A file with the API key.")
     var keyFile: String?
-    @Option(help: "A PEM file of authorities trusted besides the system's.")
+    @Option(help: "A PEM file of certificate authorities to trust in addition to the system's.")
     var caFile: String?
-    @Option(help: "The user, for one message.")
+    @Option(help: "The userId to send one message to.")
     var user: String?
     @Option(help: "The data of one message, a JSON object of strings.")
     var data = "{}"
@@ -33,23 +34,23 @@ struct Send: AsyncParsableCommand {
     var region: String?
     @Option(help: "The skill of one message.")
     var skill: String?
-    @Option(help: "What one message is called, so that it is not sent twice.")
+    @Option(help: "The idempotency key of one message, so that it is not sent twice.")
     var idempotencyKey: String?
-    @Option(help: "A file with a message a line (NDJSON); - for standard input.")
+    @Option(help: "A file with one message per line (NDJSON); - reads standard input.")
     var file: String?
-    @Option(help: "Where results go; FILE.results if not given. Needed with --file -.")
+    @Option(help: "The results file; FILE.results by default. Required with --file -.")
     var results: String?
-    @Option(help: "Messages at once.")
+    @Option(help: "How many messages to send at once.")
     var concurrency = 16
-    @Option(help: "How often each message is tried.")
+    @Option(help: "The maximum number of attempts per message.")
     var attempts = 6
-    @Flag(help: "Sends messages again whose outcome is unknown, though they may have been accepted.")
+    @Flag(help: "Resends messages whose outcome is unknown, although they may have been accepted.")
     var resend = false
 
     func validate() throws {
-        guard (user == nil) != (file == nil) else { throw ValidationError("expected one of --user and --file") }
+        guard (user == nil) != (file == nil) else { throw ValidationError("expected either --user or --file") }
         guard file != "-" || results != nil else {
-            throw ValidationError("--file - needs --results, a file to go on from after an interruption")
+            throw ValidationError("--file - requires --results, a file to resume from after an interruption")
         }
         guard (1...256).contains(concurrency) else {
             throw ValidationError("--concurrency is \(concurrency); expected 1 to 256")
@@ -84,8 +85,8 @@ struct Send: AsyncParsableCommand {
             if !key.isEmpty && key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) { return key }
             throw TextFile.Unreadable(
                 description:
-                    "the API key in \(source) is empty or holds spaces or control characters; expected a key as "
-                    + "`skillgate key` makes it")
+                    "the API key in \(source) is empty or contains spaces or control characters; expected a key as "
+                    + "generated by `skillgate key`")
         }
     }
 
@@ -103,7 +104,7 @@ struct Send: AsyncParsableCommand {
         )
         print("key \(result.idempotencyKey)")
         if result.isReplay == true {
-            print("answered before under this key, and not sent again; another --idempotency-key sends it anew")
+            print("already answered under this key, so not sent again; use another --idempotency-key to send it again")
         }
         guard !result.isAccepted else { return }
         throw ExitCode(result.isFinal ? ExitStatus.data : ExitStatus.tryAgain)

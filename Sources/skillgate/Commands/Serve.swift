@@ -8,7 +8,7 @@ import UnixSignals
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the gateway.")
 
-    @Option(help: "The configuration, a YAML file.")
+    @Option(help: "The configuration file (YAML).")
     var config: String
 
     func run() async throws {

@@ -15,28 +15,28 @@ struct Simulate: AsyncParsableCommand {
         discussion: """
             Regions: /na, /eu and /fe. Token endpoint: /auth/o2/token. Control: GET /_simulator/messages, \
             /_simulator/deliveries and /_simulator/counters, PUT and DELETE /_simulator/faults, \
-            POST /_simulator/tokens/revoke. A page for people: /_simulator.
+            POST /_simulator/tokens/revoke. Web page: /_simulator.
             """)
 
     @Option(help: "The address to listen on.")
     var listen = "127.0.0.1:9080"
 
-    @Option(help: "A PEM file with the certificate chain; makes the simulator speak TLS.")
+    @Option(help: "A PEM file with the certificate chain; enables TLS.")
     var tlsCert: String?
 
-    @Option(help: "A PEM file with the private key of the certificate.")
+    @Option(help: "A PEM file with the certificate's private key.")
     var tlsKey: String?
 
     @Option(help: "A YAML file with clients, users and faults.")
     var scenario: String?
 
-    @Option(help: "Delivers accepted messages to the skill at this URL, with Amazon's schedule of retries.")
+    @Option(help: "Delivers accepted messages to the skill at this URL, following Amazon's retry schedule.")
     var skillEndpoint: String?
 
-    @Option(help: "The skill's id in what is delivered.")
+    @Option(help: "The skill id in the delivered requests.")
     var skillID = "amzn1.ask.skill.00000000-0000-0000-0000-000000000000"
 
-    @Option(help: "How many seconds of Amazon's schedule pass in one second.")
+    @Option(help: "How many seconds of Amazon's retry schedule pass per second.")
     var deliverySpeed = 1.0
 
     /// What Alexa waits for an answer of a skill.
@@ -48,7 +48,7 @@ struct Simulate: AsyncParsableCommand {
             throw ValidationError("--listen is `\(listen)`; expected \(address.expected)")
         }
         guard (tlsCert == nil) == (tlsKey == nil) else {
-            throw ValidationError("expected both of --tls-cert and --tls-key, or none")
+            throw ValidationError("expected both --tls-cert and --tls-key, or neither")
         }
         if let skillEndpoint, !skillEndpoint.hasPrefix("http://"), !skillEndpoint.hasPrefix("https://") {
             throw ValidationError("--skill-endpoint is `\(skillEndpoint)`; expected an http:// or https:// URL")
@@ -114,7 +114,7 @@ struct Simulate: AsyncParsableCommand {
         let url = "\(tlsCert == nil ? "http" : "https")://\(host):\(port)"
         let secrets = clients.sorted { $0.key < $1.key }.map { "  \($0): \($1.joined(separator: ", "))\n" }
         return """
-            A simulated Amazon. In the configuration of a gateway:
+            A simulated Amazon. For the configuration of a gateway:
 
             regions: {NA: {apiEndpoint: \(url)/na}, EU: {apiEndpoint: \(url)/eu}, FE: {apiEndpoint: \(url)/fe}}
             tokenEndpoint: \(url)/auth/o2/token

@@ -115,7 +115,7 @@ final class ConfigurationReader {
             report("member \(names) is given twice", at: context.mark)
         default:
             // Its own words would show the file.
-            report("not YAML: it cannot be read", at: nil)
+            report("not YAML: it cannot be parsed", at: nil)
         }
     }
 

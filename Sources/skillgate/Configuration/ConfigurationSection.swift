@@ -52,7 +52,7 @@ final class ConfigurationSection {
         }
         guard let node = node(name) else { return nil }
         guard let scalar = node.scalar, !Self.isNull(node) else {
-            reader.report("`\(name)` has no single value; expected \(kind.expected)", at: node.mark)
+            reader.report("`\(name)` is not a single value; expected \(kind.expected)", at: node.mark)
             return nil
         }
         guard let value = kind.parse(scalar.string) else {
@@ -117,7 +117,7 @@ final class ConfigurationSection {
                 let what = "an element of `\(name)`"
                 let mistake =
                     node.scalar.map { kind.mistake(in: $0.string, of: what) }
-                    ?? "\(what) is no single value; expected \(kind.expected)"
+                    ?? "\(what) is not a single value; expected \(kind.expected)"
                 reader.report(mistake, at: node.mark)
                 return nil
             }

@@ -35,7 +35,7 @@ extension GatewayConfiguration {
             reportShared(caller, in: section, &owners)
             if !["apiKeys", "clientID", "certificate"].contains(where: section.has) {
                 section.report(
-                    "`\(section.title)` has no way to show who it is; expected `apiKeys`, `clientID` or `certificate`")
+                    "`\(section.title)` has no credentials; expected `apiKeys`, `clientID` or `certificate`")
             }
             if section.has("regions") {
                 caller.regions = Set(section.values("regions", .region).map(\.value))
@@ -56,21 +56,21 @@ extension GatewayConfiguration {
     static func report(_ id: String, of section: ConfigurationSection, in ids: inout Set<String>) {
         guard !ids.insert(id).inserted, section.has("id") || section.has("name") else { return }
         section.report(
-            "the id `\(id)` is taken, by the `id` or the `name` of another; records would be theirs, too",
+            "the id `\(id)` is taken by the `id` or `name` of another; both would share idempotency records",
             at: section.has("id") ? "id" : "name")
     }
 
     private func reportShared(_ caller: CallerConfiguration, in section: ConfigurationSection, _ owners: inout Owners) {
         for key in caller.keys {
             if let owner = owners.take("key \(key.hexadecimal)", for: caller.name), owner != caller.name {
-                section.report("an API key of this caller belongs to `\(owner)`, too", at: "apiKeys")
+                section.report("an API key of this caller also belongs to `\(owner)`", at: "apiKeys")
             }
         }
         if let id = caller.client?.clientID, let owner = owners.take("client \(id)", for: caller.name) {
-            section.report("the client identifier belongs to `\(owner)`, too", at: "clientID")
+            section.report("the client identifier also belongs to `\(owner)`", at: "clientID")
         }
         if let name = caller.certificateName, let owner = owners.take("certificate \(name)", for: caller.name) {
-            section.report("the certificate belongs to `\(owner)`, too", at: "certificate")
+            section.report("the certificate also belongs to `\(owner)`", at: "certificate")
         }
     }
 
@@ -85,7 +85,7 @@ extension GatewayConfiguration {
             tokens.signingSecrets = section.sections("signingKeys") { key in
                 guard let secret = secrets.read(key) else { return nil }
                 guard secret.utf8.count >= 32 else {
-                    key.report("the signing key has \(secret.utf8.count) bytes; expected at least 32, made at random")
+                    key.report("the signing key has \(secret.utf8.count) bytes; expected at least 32 random bytes")
                     return nil
                 }
                 return secret
@@ -97,14 +97,14 @@ extension GatewayConfiguration {
     private func readClient(
         _ section: ConfigurationSection, _ secrets: SecretReader
     ) -> CallerDirectory.ClientEntry? {
-        guard let clientID = section.value("clientID", .text("a client identifier of your own choice")) else {
+        guard let clientID = section.value("clientID", .text("a client identifier of your choice")) else {
             for name in ["clientSecret", "nextClientSecret"] where section.has(name) {
                 section.report("`\(name)` is given without `clientID`", at: name)
             }
             return nil
         }
         if callerTokens == nil {
-            section.report("`clientID` is of no use without `callerTokens.signingKeys`", at: "clientID")
+            section.report("`clientID` requires `callerTokens.signingKeys`", at: "clientID")
         }
         let secrets = [
             secrets.required("clientSecret", in: section), secrets.optional("nextClientSecret", in: section),
@@ -121,11 +121,11 @@ extension GatewayConfiguration {
             let uri = certificate.value("uri", .visibleASCII("a URI such as spiffe://example.org/orders"))
             let dns = certificate.value("dns", .visibleASCII("a DNS name"))
             guard (uri == nil) != (dns == nil) else {
-                certificate.report("`certificate` names no caller; expected {uri: …} or {dns: …}")
+                certificate.report("`certificate` requires exactly one name; expected {uri: …} or {dns: …}")
                 return nil
             }
             if !listeners.contains(where: { $0.tls?.clientCAFile != nil }) {
-                certificate.report("no listener asks for certificates; expected `tls.clientCAFile` in one")
+                certificate.report("no listener requests client certificates; expected `tls.clientCAFile` in one")
             }
             return uri.map { "uri:" + $0 } ?? dns.map { "dns:" + $0.lowercased() }
         }
@@ -146,8 +146,8 @@ extension GatewayConfiguration {
         root.optionalSection("anonymousCaller") { section in
             if let listener = listeners.first(where: { !$0.address.isLocal }) {
                 section.report(
-                    "`anonymousCaller` lets anybody send who reaches \(listener.address); expected "
-                        + "listeners on loopback addresses or Unix sockets only")
+                    "`anonymousCaller` lets anyone who can reach \(listener.address) send; expected "
+                        + "only listeners on loopback addresses or Unix sockets")
             }
             anonymousCaller = callers.count
             var caller = CallerConfiguration(name: "anonymous", keys: [], skills: readSkillNames(section))

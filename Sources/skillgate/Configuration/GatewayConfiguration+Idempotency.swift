@@ -21,8 +21,8 @@ extension GatewayConfiguration {
             }
             if store == .memory && section.has("redis") {
                 section.reader.warn(
-                    "`redis` is given and not used, since `store` is `memory`: every replica deduplicates by itself; "
-                        + "expected `store: redis`, or no `redis`", at: section.mark(of: "redis"))
+                    "`redis` is ignored because `store` is `memory`: each replica deduplicates on its own; "
+                        + "expected `store: redis` or no `redis`", at: section.mark(of: "redis"))
             }
             section.section("redis") { section in
                 var redis = readRedis(section, secrets, isRequired: store == .redis)
@@ -67,7 +67,7 @@ extension GatewayConfiguration {
         redis.waitReplicas = section.value("waitReplicas", .replicas, default: hasFailover ? .all : .count(0))
         if hasFailover && redis.waitReplicas == .count(0) {
             section.reader.warn(
-                "with `waitReplicas: 0` a failover forgets records, and messages are doubled; expected `all`",
+                "with `waitReplicas: 0` a failover loses records, and messages are sent twice; expected `all`",
                 at: section.mark(of: "waitReplicas"))
         }
         redis.onStoreWiped = section.value("onStoreWiped", .choice, default: redis.onStoreWiped)
@@ -75,7 +75,7 @@ extension GatewayConfiguration {
         let isElsewhere = redis.addresses.contains { !APIEndpoint.isLoopback(host: $0.host) }
         if redis.credentials != nil && url?.isSecure == false && isElsewhere {
             section.reader.warn(
-                "`password` goes to another host without encryption; expected a `url` that begins with rediss://",
+                "`password` is sent to another host unencrypted; expected a `url` that begins with rediss://",
                 at: section.mark(of: "password"))
         }
         if redis.topology == .cluster && redis.database != 0 {
@@ -99,7 +99,7 @@ extension GatewayConfiguration {
         _ section: ConfigurationSection, _ secrets: SecretReader, into redis: inout RedisConfiguration
     ) {
         section.optionalSection("sentinel") { sentinel -> Void? in
-            guard let master = sentinel.required("master", .text("the name the Sentinels know the master by")) else {
+            guard let master = sentinel.required("master", .text("the master name that the Sentinels use")) else {
                 return nil
             }
             if redis.topology == .cluster {
@@ -120,7 +120,7 @@ extension GatewayConfiguration {
             files.certificateChainFile = readPath("certificateChainFile", tls, secrets)
             files.privateKeyFile = readPath("privateKeyFile", tls, secrets)
             if (files.certificateChainFile == nil) != (files.privateKeyFile == nil) {
-                tls.report("`certificateChainFile` and `privateKeyFile` are of use together only")
+                tls.report("`certificateChainFile` and `privateKeyFile` must be given together")
             }
             if isSecure == false { tls.report("`tls` is given and `url` begins with redis://; expected rediss://") }
             do {

@@ -27,7 +27,7 @@ extension GatewayConfiguration {
             && (host == admin.host || wildcards.contains(host) || wildcards.contains(admin.host))
         {
             root.reader.warn(
-                "a listener and the admin listener are both on port \(port); expected a port of its own for each",
+                "a listener and the admin listener are both on port \(port); expected different ports",
                 at: root.mark(of: root.has("admin") ? "admin" : "listeners"))
         }
     }
@@ -62,7 +62,7 @@ extension GatewayConfiguration {
             return .unix(path: path, access: access)
         case .tcp(let address):
             for name in ["mode", "owner", "group"] where section.has(name) {
-                section.report("`\(name)` is of use for a Unix socket only", at: name)
+                section.report("`\(name)` applies only to Unix sockets", at: name)
             }
             return .tcp(host: address.host, port: address.port)
         case nil: return nil

@@ -160,7 +160,7 @@ extension GatewayConfiguration {
                 "adaptiveInFlightLimit", .boolean, default: upstream.region.limit.isAdaptive)
             if upstream.region.pool.connectTimeout > upstream.limits.deadline {
                 section.reader.warn(
-                    "`connectTimeout` is longer than `deadline`: a message has failed before a connection could come about",
+                    "`connectTimeout` is longer than `deadline`: messages fail before a connection attempt times out",
                     at: section.mark(of: section.has("connectTimeout") ? "connectTimeout" : "deadline"))
             }
             upstream.proxy = readProxy(section)
@@ -177,7 +177,7 @@ extension GatewayConfiguration {
         if let text = section.value("proxy", proxy) { return text == "none" ? .none : .url(text) }
         let environment = Proxy.environment(section.reader.environment)
         if case .environment(let url?, _) = environment, ForwardProxy(url: url) == nil {
-            section.report("the variable HTTPS_PROXY is no URL of a proxy; expected one such as http://proxy:3128")
+            section.report("the variable HTTPS_PROXY is not the URL of a proxy; expected one such as http://proxy:3128")
         }
         return environment
     }
@@ -188,10 +188,10 @@ extension GatewayConfiguration {
         skills = root.sections("skills") { section in
             let name = section.required("name", .name)
             if name == "none" {
-                section.report("the name `none` stands for no skill in metrics; expected another", at: "name")
+                section.report("the name `none` is reserved in metrics; expected another", at: "name")
             }
             if let name, !names.insert(name).inserted {
-                section.report("there are two skills of the name `\(name)`", at: "name")
+                section.report("there are two skills named `\(name)`", at: "name")
             }
             let clientID = section.required("clientID", .text("the client id of the skill's messaging credentials"))
             let secret = secrets.required("clientSecret", in: section)

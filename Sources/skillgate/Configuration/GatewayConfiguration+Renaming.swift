@@ -17,8 +17,9 @@ extension GatewayConfiguration {
         return added.map { now in
             let candidates = gone.map { "`\($0.id)`" }.joined(separator: ", ")
             return
-                "the \(what) `\(now.name)` is new and \(candidates) is gone: if it is the same \(what), it has forgotten its idempotency "
-                + "keys, and retries are sent again; expected `id: \(gone.count == 1 ? gone[0].id : "THE OLD ID")` in it"
+                "the \(what) `\(now.name)` is new and \(candidates) is gone: if it was renamed, its idempotency keys "
+                + "are forgotten and retries are sent again; "
+                + "expected `id: \(gone.count == 1 ? gone[0].id : "THE OLD ID")` in the new one"
         }
     }
 }

@@ -1,7 +1,7 @@
 import GatewayCore
 
 extension GatewayConfiguration {
-    /// Members that differ and that a running gateway cannot take over: it would have to be started anew.
+    /// Members that differ and that a running gateway cannot change without a restart.
     func membersThatNeedRestart(from running: GatewayConfiguration) -> [String] {
         let members: [(name: String, isSame: Bool)] = [
             ("eventLoops", eventLoops == running.eventLoops),

@@ -128,7 +128,7 @@ struct GatewayConfiguration: Sendable {
     var idempotency = Idempotency()
     /// The path of the access log; nil: none is kept.
     var accessLogFile: String?
-    /// One of so many accepted messages has a line there.
+    /// Logs 1 in N accepted messages.
     var acceptedPerLogLine = 1
     var log = LogSettings.Values()
     /// The path of the audit log; nil: none is kept.

@@ -46,7 +46,7 @@ extension ConfigurationValue where Value == RedisURL {
     static var redisURL: Self {
         Self(
             expected:
-                "a URL such as rediss://redis.internal:6379/0, without user and password (they are `username` and "
+                "a URL such as rediss://redis.internal:6379/0, without a user and password (use `username` and "
                 + "`password`)"
         ) { RedisURL($0) }
     }

@@ -24,7 +24,7 @@ struct SecretReader {
         let file = reference.value("file", .text("the path of a file"))
         let variable = reference.value("env", .text("the name of an environment variable"))
         guard (file == nil) != (variable == nil) else {
-            reference.report("`\(reference.title)` is no reference to a secret; expected {file: …} or {env: …}")
+            reference.report("`\(reference.title)` is not a reference to a secret; expected {file: …} or {env: …}")
             return nil
         }
         let secret: String
@@ -38,7 +38,7 @@ struct SecretReader {
             }
         } else {
             guard let value = variable.flatMap({ reference.reader.secret(inVariable: $0) }) else {
-                reference.report("the environment has no variable `\(variable ?? "")`", at: "env")
+                reference.report("the environment variable `\(variable ?? "")` is not set", at: "env")
                 return nil
             }
             secret = TextFile.withoutLineEnd(value)

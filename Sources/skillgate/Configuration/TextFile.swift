@@ -14,7 +14,7 @@ enum TextFile {
         defer { close(descriptor) }
         var status = stat()
         guard mayWait || (fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG) else {
-            throw Unreadable(description: "cannot read \(path): it is no regular file")
+            throw Unreadable(description: "cannot read \(path): it is not a regular file")
         }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
@@ -49,7 +49,7 @@ enum TextFile {
     /// Why nothing could be appended to a file, which need not exist; nil if it could.
     static func reasonNotWritable(_ path: String) -> String? {
         var status = stat()
-        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return "it is a folder" }
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return "it is a directory" }
         if access(path, W_OK) == 0 { return nil }
         guard errno == ENOENT else { return reason() }
         let folder = folder(of: path)
@@ -59,10 +59,12 @@ enum TextFile {
     /// Why no Unix socket could be made at a path; nil if it could.
     static func reasonNoSocket(_ path: String) -> String? {
         var status = stat()
-        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK { return "\(path) is there, and no socket" }
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK {
+            return "\(path) exists and is not a socket"
+        }
         let folder = folder(of: path)
         guard access(folder.isEmpty ? "." : folder, W_OK | X_OK) == 0 else {
-            return "cannot make a socket in \(folder): \(reason())"
+            return "cannot create a socket in \(folder): \(reason())"
         }
         return nil
     }

@@ -28,7 +28,7 @@ struct Diagnosis {
 
     private static func text(_ line: Line) -> String {
         guard let problem = line.problem else { return "  ok     \(line.subject): \(line.detail)" }
-        return "  WRONG  \(line.subject): \(problem) [\(line.detail)]"
+        return "  FAIL   \(line.subject): \(problem) [\(line.detail)]"
     }
 }
 
@@ -53,12 +53,12 @@ extension HTTPTransfer.Failure {
     func problem(reaching url: String) -> String {
         let host = url.split(separator: "/").dropFirst().first.map(String.init) ?? url
         return switch reason {
-        case .notResolved: "the host name of \(host) is not resolved; is it spelled right, and is there DNS?"
-        case .notConnected: "nothing listens at \(host), or something on the way refuses"
+        case .notResolved: "the host name of \(host) cannot be resolved; check its spelling and DNS"
+        case .notConnected: "nothing is listening at \(host), or the connection is blocked on the way"
         case .notSecured:
-            "no TLS connection to \(host) that can be trusted (\(description)); is `upstream.trust.caFile` missing?"
-        case .timeout: "\(host) does not answer in time"
-        case .tooLarge, .badRequest, .broken: "\(host) cannot be talked to: \(description)"
+            "no trusted TLS connection to \(host) (\(description)); is `upstream.trust.caFile` missing?"
+        case .timeout: "\(host) did not respond in time"
+        case .tooLarge, .badRequest, .broken: "communication with \(host) failed: \(description)"
         }
     }
 }

@@ -5,7 +5,7 @@ import NIOCore
 import NIOPosix
 import TokenEndpointClient
 
-/// Looks at all that a gateway with this configuration would need: the token endpoint with each skill's secret, each region with a fresh
+/// Checks what a gateway with this configuration needs: the token endpoint with each skill's secret, each region with a fresh
 /// token, the clock, and the store. Sends no message: the user it names does not exist.
 struct Doctor {
     private static let user = "amzn1.ask.account.SKILLGATEDOCTOR"
@@ -14,10 +14,13 @@ struct Doctor {
     private static let longestSkew = 60.0
 
     let configuration: GatewayConfiguration
+    /// The URL of the admin listener of a gateway that runs; nil: none is asked.
+    private let admin: String?
     private var diagnosis = Diagnosis()
 
-    init(_ configuration: GatewayConfiguration) {
+    init(_ configuration: GatewayConfiguration, admin: String? = nil) {
         self.configuration = configuration
+        self.admin = admin
     }
 
     mutating func examine() async -> Diagnosis {
@@ -28,7 +31,27 @@ struct Doctor {
         for (skill, token) in tokens { await examineRegions(skill, token) }
         if tokens.isEmpty { await reachRegions() }
         await examineStore()
+        // Last: what it complains of has its cause in one of the others, as a rule.
+        if let admin { await examineGateway(admin) }
         return diagnosis
+    }
+
+    // MARK: A gateway that runs
+
+    private mutating func examineGateway(_ admin: String) async {
+        let gateway: RunningGateway
+        do throws(RunningGateway.Unreadable) {
+            gateway = try await RunningGateway.ask(admin)
+        } catch {
+            return diagnosis.add("gateway", problem: error.description, "asked at \(admin)")
+        }
+        let subject = "gateway on \(gateway.host)"
+        let limits = gateway.shrunkLimits
+        if !limits.isEmpty { diagnosis.add(subject, problem: limits.joined(separator: "; "), "its limits") }
+        diagnosis.add(
+            subject,
+            problem: gateway.state == "ready" ? nil : "\(gateway.state): \(gateway.reasons.joined(separator: "; "))",
+            gateway.state == "ready" ? "ready" : "its state")
     }
 
     // MARK: Tokens
@@ -67,9 +90,9 @@ struct Doctor {
                             + "refused with 403", "granted: `\(scope ?? "")`")
                     return nil
                 }
-                let lifetime = grant.lifetimeSeconds.map { "for \($0) s" } ?? "without a lifetime"
-                let note = wrong.isEmpty ? "" : "; \(wrong.joined()) is refused"
-                diagnosis.add(subject, "a token by `\(name)` \(lifetime)\(note); \(response.times.text)")
+                let lifetime = grant.lifetimeSeconds.map { "valid for \($0) s" } ?? "without a lifetime"
+                let note = wrong.isEmpty ? "" : "; \(wrong.joined()) was refused"
+                diagnosis.add(subject, "a token with `\(name)`, \(lifetime)\(note); \(response.times.text)")
                 return grant.token
             } catch {
                 if error.reason == .invalidClient && secrets.count > wrong.count + 1 {
@@ -87,11 +110,11 @@ struct Doctor {
     private static func problem(_ failure: TokenFetchFailure, _ status: Int) -> String {
         switch (failure.reason, status) {
         case (.invalidClient, _): "its client id or secret is wrong (the token endpoint says invalid_client)"
-        case (_, 429): "the token endpoint throttles: tokens are fetched too often, by whomever"
-        case (_, 500...): "the token endpoint is out of order (status \(status))"
+        case (_, 429): "the token endpoint throttles: tokens are being fetched too often, here or elsewhere"
+        case (_, 500...): "the token endpoint is failing (status \(status))"
         case (.refused, _) where failure.detail.contains("invalid_scope"):
             "the scope \(scope) is not granted to its client (the token endpoint says invalid_scope)"
-        default: "the token endpoint grants no token (\(failure.detail))"
+        default: "the token endpoint does not grant a token (\(failure.detail))"
         }
     }
 
@@ -100,6 +123,8 @@ struct Doctor {
             let date = response.field("Date").flatMap(HTTPDate.parse)
         else { return }
         let skew = UnixTime.now() - date
+        // The field has whole seconds, and the answer took its time.
+        guard abs(skew) >= 2 else { return diagnosis.add("clock", "agrees with the token endpoint's") }
         let seconds = "\(Int(abs(skew).rounded())) s \(skew > 0 ? "ahead of" : "behind") the token endpoint's"
         diagnosis.add(
             "clock", problem: abs(skew) > Self.longestSkew ? "this machine's clock is \(seconds)" : nil, seconds)
@@ -150,16 +175,16 @@ struct Doctor {
         switch status {
         case 404, 200...299: nil
         case 403 where refusedEverywhere:
-            "a fresh token is refused in every region (403): the client has no leave to send messages for a skill; is it "
+            "a fresh token is refused in every region (403): the client is not authorized to send for a skill; is it "
                 + "the skill's own messaging client?"
         case 403:
-            "a fresh token that other regions take is refused here (403): `regions.\(region.name).apiEndpoint` is not the host "
-                + "of this region"
-        case 400: "the message is refused as not valid (400); does this host speak the Skill Messaging API?"
-        case 429: "Amazon throttles (429): too many messages are sent for this skill"
-        case 500...: "the region is out of order (status \(status))"
+            "a fresh token that other regions accept is refused here (403): `regions.\(region.name).apiEndpoint` is "
+                + "not this region's host"
+        case 400: "the message is refused as invalid (400); does this host serve the Skill Messaging API?"
+        case 429: "Amazon throttles (429): too many messages are being sent for this skill"
+        case 500...: "the region is failing (status \(status))"
         default:
-            "an answer that this API does not give (status \(status)); does this host speak the Skill Messaging API?"
+            "unexpected status \(status); does this host serve the Skill Messaging API?"
         }
     }
 
@@ -202,7 +227,7 @@ struct Doctor {
                     reasons.note(text)
                     promise.succeed(text)
                 case .unsafe(let setting, let value): reasons.note(unsafe: "\(setting.rawValue) is \(value)")
-                case .notAdopted: reasons.note(unsafe: "it does not say that it has kept its records")
+                case .notAdopted: reasons.note(unsafe: "it does not confirm that its records are intact")
                 case .wiped, .adopted, .clockJumped: break
                 }
             }
@@ -219,15 +244,15 @@ struct Doctor {
         let addresses = redis.addresses.map(\.description).joined(separator: ", ")
         diagnosis.add(
             "store", problem: problem.map { "Redis at \(addresses) cannot be used: \($0)" },
-            "Redis at \(addresses) keeps a record")
+            "trial record in Redis at \(addresses)")
         if problem == nil {
             diagnosis.add(
                 "store settings",
                 problem: reasons.unsafe.isEmpty
                     ? nil
-                    : "records may be lost, and messages doubled: " + reasons.unsafe.sorted().joined(separator: "; ")
+                    : "records may be lost and messages sent twice: " + reasons.unsafe.sorted().joined(separator: "; ")
                         + " (Docs/Configuration.md, Redis)",
-                reasons.unsafe.isEmpty ? "those that could be read keep records safe" : "looked at once")
+                reasons.unsafe.isEmpty ? "all readable settings keep records safe" : "checked once")
         }
         if let server { try? await eventLoop.submit { server.value.shutDown() }.get() }
         try? await group.shutdownGracefully()

@@ -34,7 +34,7 @@ enum StoreAdoption {
             return bound
         }.get()
         eventLoop.scheduleTask(in: TimeAmount(patience)) {
-            promise.succeed(reasons.last ?? "the store does not answer in time")
+            promise.succeed(reasons.last ?? "the store did not respond in time")
         }
         let problem = (try? await promise.futureResult.get()) ?? nil
         if let server { try? await eventLoop.submit { server.value.shutDown() }.get() }

@@ -37,11 +37,11 @@ struct TrialRecord: Sendable {
     private func text(_ failure: IdempotencyServerFailure, _ refusal: String?) -> String {
         switch failure {
         case .full: "it has no room for another record (`maxmemory`)"
-        case .notReplicated: "fewer replicas confirm a record than are waited for (`waitReplicas`)"
+        case .notReplicated: "fewer replicas confirm a record than `waitReplicas` requires"
         case .forgotten:
-            "it has lost records, or nobody has vouched for it yet (`onStoreWiped: hold`, `skillgate records adopt`)"
-        case .undecided: "it does not answer in time"
-        case .notDone: refusal ?? "it refuses what a record takes"
+            "it has lost records or was never adopted (`onStoreWiped: hold`, `skillgate records adopt`)"
+        case .undecided: "it did not respond in time"
+        case .notDone: refusal ?? "it refuses the commands that a record needs"
         }
     }
 }

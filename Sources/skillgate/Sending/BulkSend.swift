@@ -18,7 +18,7 @@ struct BulkSend {
             return false
         }
         if left.count < messages.count {
-            StandardError.write("\(messages.count - left.count) of \(messages.count) messages are done already\n")
+            StandardError.write("\(messages.count - left.count) of \(messages.count) messages are already done\n")
         }
         let clock = ContinuousClock()
         var progress = Progress(total: messages.count, done: messages.count - left.count, now: clock.now)
@@ -75,8 +75,8 @@ struct BulkSend {
             else {
                 throw TextFile.Unreadable(
                     description:
-                        "\(resultsPath) holds the results of other messages than those of \(file); expected another "
-                        + "file for the results (--results)")
+                        "\(resultsPath) contains results for messages other than those in \(file); expected another "
+                        + "results file (--results)")
             }
             return (messages, before)
         }

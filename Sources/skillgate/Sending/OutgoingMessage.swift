@@ -27,8 +27,8 @@ struct OutgoingMessage: Sendable {
     /// Reads `{"userId": "…", "data": {…}}`, with `expiresAfterSeconds`, `idempotencyKey`, `region`, `apiEndpoint` and `skill` where
     /// they are wanted.
     ///
-    /// A message without a key gets one made of what it says, so that the same file sent again sends nothing twice, wherever its lines
-    /// are by then and however they are written.
+    /// A message without a key gets one derived from its content, so that sending the same file again sends nothing
+    /// twice, even if its lines were moved or reformatted.
     init(line: Int, json: [UInt8]) throws(Mistake) {
         let bytes = json.span
         var values: [String: Range<Int>] = [:]
@@ -52,7 +52,7 @@ struct OutgoingMessage: Sendable {
         func text(_ name: String) throws(Mistake) -> String? {
             guard let range = values[name] else { return nil }
             guard let text = try? JSONMembers.string(bytes, range), !text.isEmpty else {
-                throw Mistake(description: "member `\(name)` is no string, or empty")
+                throw Mistake(description: "member `\(name)` is not a string or is empty")
             }
             return text
         }
@@ -106,7 +106,7 @@ struct OutgoingMessage: Sendable {
         if let apiEndpoint, (try? APIEndpoint(parsing: apiEndpoint)) == nil {
             throw Mistake(
                 description:
-                    "member `apiEndpoint` is \(JSONText.string(apiEndpoint)); expected a URL as a skill's request names it"
+                    "member `apiEndpoint` is \(JSONText.string(apiEndpoint)); expected a URL as in a skill's request"
             )
         }
     }

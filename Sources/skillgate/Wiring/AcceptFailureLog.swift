@@ -2,7 +2,7 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Logs that connections cannot be accepted for want of descriptors or memory: at most one line every 10 s.
+/// Logs that connections cannot be accepted for lack of descriptors or memory: at most one line every 10 s.
 final class AcceptFailureLog: Sendable {
     private static let pause = TimeAmount.seconds(10)
 
@@ -22,6 +22,6 @@ final class AcceptFailureLog: Sendable {
         }
         guard !isQuiet else { return }
         logger.error(
-            "connections cannot be accepted; expected a higher limit of open files", metadata: ["error": "\(error)"])
+            "cannot accept connections; raise the open-file limit", metadata: ["error": "\(error)"])
     }
 }

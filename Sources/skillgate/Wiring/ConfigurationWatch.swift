@@ -62,7 +62,7 @@ struct ConfigurationWatch: Service {
                 seen = try await work.run(within: Self.longestRead) { before.lookedAtAgain() }
                 isHeldUp = false
             } catch {
-                if !isHeldUp && !Task.isCancelled { heldUp("a file that the configuration names") }
+                if !isHeldUp && !Task.isCancelled { heldUp("a file that the configuration refers to") }
                 isHeldUp = true
                 continue
             }
@@ -74,7 +74,7 @@ struct ConfigurationWatch: Service {
     }
 
     private func heldUp(_ what: String) {
-        refused(["\(what) could not be read within \(Self.longestRead); its file system does not answer"])
+        refused(["\(what) could not be read within \(Self.longestRead); its file system is unresponsive"])
     }
 
     /// Returns the files to look at from now on, as they looked before they were read.
@@ -115,7 +115,7 @@ struct ConfigurationWatch: Service {
     private func refused(_ reasons: [String]) {
         for reason in reasons {
             logger.error(
-                "the new configuration is refused, the old one stays in force",
+                "new configuration refused; the old one stays in force",
                 metadata: ["gateway.configuration.problem": "\(reason)"])
         }
         gateway.reloads.failed()

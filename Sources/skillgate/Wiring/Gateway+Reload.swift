@@ -27,7 +27,7 @@ extension Gateway {
         let (running, oldRoster, listeners) = current.withLock { ($0.configuration, $0.roster, $0.listeners) }
         let members = new.membersThatNeedRestart(from: running)
         guard members.isEmpty else {
-            throw ReloadRefused(reasons: members.map { "`\($0)` has changed; that takes a restart" })
+            throw ReloadRefused(reasons: members.map { "`\($0)` has changed, which requires a restart" })
         }
         let renewals = try read(listeners)
         var roster = oldRoster
@@ -78,7 +78,7 @@ extension Gateway {
         for cache in caches {
             let result = await cache.firstToken(on: controlLoop, atMost: Self.firstTokenTimeout)
             if case .failure(let reason) = result {
-                reasons.append("a skill that was added has no access token: \(reason.reloadDetail)")
+                reasons.append("no access token for an added skill: \(reason.reloadDetail)")
             }
         }
         guard reasons.isEmpty else {

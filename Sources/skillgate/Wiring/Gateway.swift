@@ -87,7 +87,7 @@ final class Gateway: Service {
                         trust: trust,
                         configuration: configuration.upstream.region,
                         eventLoop: eventLoop,
-                        onConnectFailure: { logger.debug("no connection", metadata: ["error": "\($0)"]) },
+                        onConnectFailure: { logger.debug("connection failed", metadata: ["error": "\($0)"]) },
                         onCircuitChange: { Self.log($0, region, eventLoop: index, logger) })
                 }
                 let shared = try records.connect(on: eventLoop, watches: index == 0)
@@ -114,9 +114,9 @@ final class Gateway: Service {
     ) {
         let metadata: Logger.Metadata = ["cloud.region": "\(region.name)", "gateway.event_loop": "\(eventLoop)"]
         if circuit == .closed {
-            logger.notice("a region is back", metadata: metadata)
+            logger.notice("circuit closed", metadata: metadata)
         } else {
-            logger.warning("a region does not answer; nothing is sent to it for a while", metadata: metadata)
+            logger.warning("circuit open: region not responding, no messages are sent to it", metadata: metadata)
         }
     }
 
@@ -139,7 +139,7 @@ final class Gateway: Service {
             firstGeneration: UInt64(UInt32.random(in: 0...UInt32.max)) << 32,
             onFailure: { failure in
                 logger.warning(
-                    "no access token was fetched",
+                    "access token fetch failed",
                     metadata: [
                         "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
                         "gateway.token.detail": "\(failure.detail)",
@@ -208,7 +208,7 @@ final class Gateway: Service {
         defer { listener.maximumConnections = affordable }
         guard affordable < Self.fewConnections else { return }
         logger.notice(
-            "the limit of open files allows fewer connections than configured",
+            "the open-file limit allows fewer connections than configured",
             metadata: [
                 "gateway.connections.address": "\(listener.address)", "gateway.connections.allowed": "\(affordable)",
                 "gateway.connections.configured": "\(listener.maximumConnections)",
@@ -221,9 +221,9 @@ final class Gateway: Service {
         for listener in listeners { try await listener.startDraining() }
         try? await Task.sleep(for: configuration.drain.notice)
         if await finish(listeners) {
-            logger.notice("every message has been answered")
+            logger.notice("drained: all messages answered")
         } else {
-            logger.error("the time to drain is over; messages in flight were given up")
+            logger.error("drain timeout exceeded: messages in flight abandoned")
         }
         for skill in skills { skill.tokens.stop() }
         try await closeUpstream()
@@ -251,7 +251,7 @@ final class Gateway: Service {
     /// For what the store has not confirmed when the last message is answered, in all.
     private static let longestSettling = Duration.seconds(2)
 
-    /// False if the time to drain ended it, and not the last answer.
+    /// False if the drain timeout was exceeded before the last response.
     private func finish(_ listeners: [HTTPListener]) async -> Bool {
         let timeout = configuration.drain.timeout
         return await withTaskGroup(of: Bool.self) { tasks in

@@ -40,7 +40,7 @@ struct IdempotencyRecords: Sendable {
         } else {
             // All replicas need the same one. Without a secret, fingerprints are keyed by the idempotency keys alone.
             fingerprintKeys = FingerprintKeys(key("skillgate fingerprint"))
-            logger.notice("no `idempotency.fingerprintKey`: fingerprints are keyed by the idempotency keys alone")
+            logger.notice("no `idempotency.fingerprintKey`: fingerprints are keyed only by the idempotency keys")
         }
     }
 

@@ -4,8 +4,8 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Logs what goes wrong with messages, at most once a kind of trouble and region in a while: an outage is one story, not one
-/// line a message. Metrics count every one. Remembers how each came up last, for the status page.
+/// Logs what goes wrong with messages, at most one line per kind of trouble and region every 10 s: an outage must not write one
+/// line per message. Metrics count every one. Remembers how each came up last, for the status page.
 final class ProblemLog: Sendable {
     private struct Series: Hashable {
         /// As in `skillgate_rejected_total{reason}`, or the status that Amazon gave.
@@ -78,7 +78,7 @@ extension Trouble {
 
     fileprivate var message: Logger.Message {
         switch self {
-        case .refusal where isOutcomeUnknown: "a message was sent, and whether it was accepted is not known"
+        case .refusal where isOutcomeUnknown: "a message was sent, but its outcome is unknown"
         case .refusal: "a message was not sent"
         case .answer: "Amazon did not accept a message"
         }
@@ -94,9 +94,9 @@ extension Trouble {
     fileprivate var detail: String {
         switch self {
         case .refusal(let refusal): refusal.detail
-        case .answer(403): "a token that looks good is refused: another skill's, another region's, or without the scope"
-        case .answer(429): "too many messages are sent for this skill"
-        case .answer: "the region is out of order"
+        case .answer(403): "an apparently valid token was refused: wrong skill, wrong region or missing scope"
+        case .answer(429): "too many messages are being sent for this skill"
+        case .answer: "the region returned a server error"
         }
     }
 

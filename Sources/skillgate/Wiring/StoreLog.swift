@@ -28,7 +28,7 @@ final class StoreLog: Sendable {
                 defer { state.isDown = false }
                 return state.isDown
             }
-            if wasDown { logger.notice("the idempotency store can be reached") }
+            if wasDown { logger.notice("the idempotency store can be reached again") }
         case .lost(let reason):
             let isNews = state.withLock { state in
                 defer { state.isDown = true }
@@ -38,20 +38,20 @@ final class StoreLog: Sendable {
             logger.warning("the idempotency store cannot be reached", metadata: ["gateway.store.detail": "\(reason)"])
         case .refused(let text):
             guard isDue("refused") else { return }
-            logger.warning("the idempotency store refuses a command", metadata: ["gateway.store.detail": "\(text)"])
+            logger.warning("the idempotency store refused a command", metadata: ["gateway.store.detail": "\(text)"])
         case .unsafe(let setting, let value):
             logger.warning(
-                "a setting of the idempotency store's server may lose records",
+                "a setting of the idempotency store's server can lose records",
                 metadata: ["gateway.store.setting": "\(setting.rawValue)", "gateway.store.value": "\(value)"])
         case .wiped:
             logger.error(
-                "the idempotency store has lost its records: which messages were sent before is not known any more")
+                "the idempotency store has lost its records: messages sent earlier are no longer recognized")
         case .notAdopted:
             guard isDue("not adopted") else { return }
             logger.error(
                 """
-                the idempotency store does not say that it has kept its records: nothing is sent under new keys; \
-                `skillgate records adopt` says that this is a first start
+                the idempotency store does not confirm that its records are intact: nothing is sent under new keys; \
+                on a first start, run `skillgate records adopt`
                 """)
         case .adopted:
             guard isDue("adopted") else { return }
@@ -59,7 +59,7 @@ final class StoreLog: Sendable {
         case .clockJumped(let jump):
             guard isDue("clock") else { return }
             logger.error(
-                "the clock of the idempotency store's server has jumped: leases and retention of records are off by as much",
+                "the clock of the idempotency store's server jumped: leases and retention are off by the same amount",
                 metadata: ["gateway.store.jump_s": "\(jump / .seconds(1))"])
         }
     }

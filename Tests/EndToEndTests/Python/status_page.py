@@ -90,7 +90,7 @@ def look(browser, name, options):
     moved = page.locator("#rate path").nth(1).get_attribute("d")
     page.wait_for_function("old => document.querySelectorAll('#rate path')[1].getAttribute('d') != old", arg=moved)
 
-    for text in ["NA", "EU", "FE", "closed", "of 512", "weather", "valid", "Memory of this process", "upstream-connection-refused",
+    for text in ["NA", "EU", "FE", "closed", "of 512", "weather", "valid", "In this process’s memory", "upstream-connection-refused",
                  "skillgate; error=connection_refused"]:
         check(text in page.locator("main").inner_text(), f"`{text}` is not there")
     check(socket.gethostname() in page.locator("#about").inner_text(), "it does not say on which machine it is")
@@ -121,7 +121,7 @@ def look(browser, name, options):
 
     context.set_offline(True)
     page.wait_for_selector("#trouble:not([hidden])")
-    check("has not answered since" in page.locator("#trouble").inner_text(), "it does not say that its figures are old")
+    check("has not responded since" in page.locator("#trouble").inner_text(), "it does not say that its figures are old")
     context.set_offline(False)
     page.wait_for_selector("#trouble", state="hidden")
     context.close()

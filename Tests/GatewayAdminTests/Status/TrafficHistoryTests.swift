@@ -39,7 +39,7 @@ struct TrafficHistoryTests {
         history.add(instruments(accepted: 8, refused: 40), time: 4)
         let trouble = try #require(RegionTrouble.all(in: history.points).first)
         #expect(trouble.region == .europe && trouble.status == "429")
-        #expect(trouble.text == "95 % of the messages to region EU fail, most with 429")
+        #expect(trouble.text == "95 % of the messages to region EU fail, mostly with 429")
         // Half a minute later, nothing has happened any more.
         for time in 5...40 { history.add(instruments(accepted: 8, refused: 40), time: Double(time)) }
         #expect(RegionTrouble.all(in: history.points).isEmpty)

@@ -59,9 +59,9 @@ import Testing
                 Proxy-Status: skillgate; error=destination_unavailable; details="token-unavailable"\r
                 Retry-After: 3\r
                 Content-Type: application/problem+json\r
-                Content-Length: 151\r
+                Content-Length: 148\r
                 \r
-                {"type":"urn:skillgate:problem:token-unavailable","title":"No access token is available","status":503,\
+                {"type":"urn:skillgate:problem:token-unavailable","title":"No access token available","status":503,\
                 "detail":"no \\"token\\"","message":"no \\"token\\""}
                 """)
     }

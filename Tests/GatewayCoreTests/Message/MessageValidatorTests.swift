@@ -46,7 +46,7 @@ import Testing
         (#"{"data":{"a":1.}}"#, .notJSON(offset: 15, expected: "a digit")),
         (#"{"data":{"a":+1}}"#, .notJSON(offset: 13, expected: "a value")),
         (#"{"data":{"a":"\x"}}"#, .notJSON(offset: 14, expected: "an escape sequence")),
-        (#"{"data":{"a":"\u12g4"}}"#, .notJSON(offset: 14, expected: "four hexadecimal digits behind `\\u`")),
+        (#"{"data":{"a":"\u12g4"}}"#, .notJSON(offset: 14, expected: "four hexadecimal digits after `\\u`")),
         ("{\"data\":{\"a\":\"\n\"}}", .notJSON(offset: 14, expected: "a control character to be escaped")),
     ])
     func `anything else is refused by the rule it breaks`(text: String, error: MessageError) {

@@ -17,7 +17,7 @@ import Testing
     @Test func `the text format of Prometheus`() {
         #expect(
             page(.prometheus) == #"""
-                # HELP skillgate_upstream_attempts_total Writes of a message to a connection, by reason, and connections found dead before.
+                # HELP skillgate_upstream_attempts_total Writes of a message to a connection, by reason, including connections found dead.
                 # TYPE skillgate_upstream_attempts_total counter
                 skillgate_upstream_attempts_total{region="NA",reason="a\"b\\c\nd"} 3
                 # HELP skillgate_token_fetch_duration_seconds Duration of requests to the token endpoint.

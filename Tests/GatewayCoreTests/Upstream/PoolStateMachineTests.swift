@@ -76,6 +76,20 @@ import Testing
         #expect(pool.lease(now: at(0.3)) == .wait(until: at(0.55), connect: nil))
     }
 
+    @Test func `who waits while the pool still grows is not refused for it`() {
+        var pool = pool(maximum: 3)
+        let connection = warm(&pool, at: 0)
+        #expect(pool.lease(now: at(0)) == .use(connection))
+        pool.sampled(eventLoopRests: 100)
+        guard case .wait(_, let second?) = pool.lease(now: at(0)),
+            case .wait(_, _?) = pool.lease(now: at(0.2)),
+            case .wait(let until, nil) = pool.lease(now: at(0.3))
+        else { return #expect(Bool(false), "two more connections are opened") }
+        #expect(until == at(2.3), "both are being opened")
+        #expect(pool.connected(second, now: at(0.3)).connection == .handToFirstWaiter)
+        #expect(pool.lease(now: at(0.4)) == .wait(until: at(0.425), connect: nil), "no more may be opened")
+    }
+
     @Test func `who waits for the first connections has the time of a handshake, however long others have waited`() {
         var pool = pool(maximum: 3)
         pool.sampled(eventLoopRests: 100)

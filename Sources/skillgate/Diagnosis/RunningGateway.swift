@@ -1,0 +1,56 @@
+import FoundationEssentials
+import TokenEndpointClient
+
+/// What a gateway that runs says of itself: what `doctor` takes from its `/api/status`.
+struct RunningGateway: Decodable {
+    struct Region: Decodable {
+        var name: String
+        var inFlightLimit: Int
+        var inFlightMaximum: Int
+        var skillLimits: [String: Int]
+    }
+
+    var host: String
+    var state: String
+    var reasons: [String]
+    var regions: [Region]
+
+    struct Unreadable: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// - Parameter admin: the URL of its admin listener.
+    static func ask(_ admin: String) async throws(Unreadable) -> RunningGateway {
+        let url = (admin.hasSuffix("/") ? String(admin.dropLast()) : admin) + "/api/status"
+        let response: HTTPTransfer.Response
+        do {
+            response = try await HTTPTransfer("GET", url).perform()
+        } catch {
+            throw Unreadable(description: error.problem(reaching: url))
+        }
+        guard response.status == 200,
+            let gateway = try? JSONDecoder().decode(RunningGateway.self, from: Data(response.content))
+        else {
+            throw Unreadable(
+                description: "\(url) is not the status of a gateway of this version (status \(response.status))")
+        }
+        return gateway
+    }
+
+    /// Limits that have shrunk since Amazon complained, a sentence each.
+    var shrunkLimits: [String] {
+        regions.flatMap { region in
+            let own =
+                region.inFlightLimit < region.inFlightMaximum
+                ? [
+                    "the in-flight limit to region \(region.name) is \(region.inFlightLimit) of "
+                        + "\(region.inFlightMaximum), lowered after 503s and timeouts"
+                ] : []
+            return own
+                + region.skillLimits.sorted { $0.key < $1.key }.map { skill, limit in
+                    "skill \(skill) is limited to \(limit) messages in flight to region \(region.name), since Amazon "
+                        + "answers 429 (too many messages)"
+                }
+        }
+    }
+}
