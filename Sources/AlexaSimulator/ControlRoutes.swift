@@ -35,7 +35,9 @@ struct ControlRoutes {
                 if let member = Faults.unknownMember(in: value) {
                     return Answer(400, message: "there is no member `\(member)`").response
                 }
-                amazon.setFaults(try JSONDecoder().decode(Faults.self, from: content))
+                let faults = try JSONDecoder().decode(Faults.self, from: content)
+                if let impossible = faults.impossibleValue { return Answer(400, message: impossible).response }
+                amazon.setFaults(faults)
                 return try Self.json(amazon.faults)
             } catch let error as DecodingError {
                 return Answer(400, message: "the faults cannot be read: \(error.inWords)").response

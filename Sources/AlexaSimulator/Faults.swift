@@ -92,6 +92,27 @@ public struct Faults: Codable, Equatable, Sendable {
         ]
     }()
 
+    /// The first value that no request could be answered with, and what is expected; nil if there is none.
+    var impossibleValue: String? {
+        for (name, fault) in [("NA", NA), ("EU", EU), ("FE", FE), ("token", token)] {
+            guard let fault else { continue }
+            if let status = fault.status, !(200...599).contains(status) {
+                return "`\(name).status` is \(status); expected 200 to 599"
+            }
+            if let probability = fault.probability, !(0...1).contains(probability) {
+                return "`\(name).probability` is \(probability); expected 0 to 1"
+            }
+            let counts = [
+                ("count", fault.count), ("latencyMilliseconds", fault.latencyMilliseconds),
+                ("retryAfter", fault.retryAfter), ("ratePerSecond", fault.ratePerSecond),
+            ]
+            for case (let member, let value?) in counts where !(0...86_400_000).contains(value) {
+                return "`\(name).\(member)` is \(value); expected 0 to 86400000"
+            }
+        }
+        return nil
+    }
+
     /// A description of the first member nobody knows, or nil.
     static func unknownMember(in value: JSONValue) -> String? {
         guard case .object(let members) = value else { return nil }

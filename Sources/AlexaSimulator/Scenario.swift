@@ -13,6 +13,11 @@ public struct Scenario: Codable, Sendable {
         public var region: SimulatedRegion?
     }
 
+    /// What no simulator can do.
+    struct Mistake: Error, CustomStringConvertible {
+        var description: String
+    }
+
     public var clients: [Client]?
     public var users: [User]?
     public var faults: Faults?
@@ -21,5 +26,6 @@ public struct Scenario: Codable, Sendable {
 
     public init(yaml: String) throws {
         self = try YAMLDecoder().decode(Scenario.self, from: yaml)
+        if let impossible = faults?.impossibleValue { throw Mistake(description: "faults: \(impossible)") }
     }
 }

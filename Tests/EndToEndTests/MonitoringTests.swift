@@ -77,7 +77,9 @@ import TokenEndpointClient
             }
             // Rules and pages name recording rules that exist.
             let recorded = Set(
-                try Self.text("Deploy/Prometheus/recording.yaml").matches(of: /record: (\S+)/).map { String($0.1) })
+                try ["recording.yaml", "alerts.yaml"].flatMap { file in
+                    try Self.text("Deploy/Prometheus/\(file)").matches(of: /record: (\S+)/).map { String($0.1) }
+                })
             let used = try Self.text("Deploy/Prometheus/alerts.yaml").matches(
                 of: /[a-z_]+:skillgate_[a-z_]+:[a-z0-9_]+/)
             #expect(Set(used.map { String($0.0) }).isSubset(of: recorded))

@@ -25,6 +25,13 @@ import Testing
             "/bin/sh", ["-c", "exec \"$@\" < '\(bed.folder.path)/messages'", "sh"] + command + arguments)
     }
 
+    /// Through another gateway, with the files of `bed`.
+    private func send(_ gateway: TestBed, _ arguments: [String], results bed: TestBed) throws -> RunningProcess {
+        try RunningProcess(
+            RunningProcess.skillgate,
+            ["send", "--gateway", gateway.url, "--key-file", bed.folder.path + "/key"] + arguments)
+    }
+
     private func results(_ bed: TestBed) throws -> [Result] {
         try String(contentsOfFile: bed.folder.path + "/messages.results", encoding: .utf8).split(separator: "\n").map {
             try JSONDecoder().decode(Result.self, from: Data($0.utf8))
@@ -125,11 +132,11 @@ import Testing
         try await TestBed.run { bed in
             let arguments = ["--user", "amzn1.ask.account.NA-1", "--region", "NA"]
             try await bed.setFaults(#"{"NA": {"connection": "resetAfterRead", "accept": true}}"#)
-            #expect(await (try send(bed, arguments)).exitStatus() == 75)
+            #expect(try await (send(bed, arguments)).exitStatus() == 75)
             try await bed.setFaults("{}")
-            #expect(await (try send(bed, arguments)).exitStatus() == 75)
+            #expect(try await (send(bed, arguments)).exitStatus() == 75)
             #expect(try await bed.counters().accepted == 1)
-            #expect(await (try send(bed, arguments + ["--resend"])).exitStatus() == 0)
+            #expect(try await (send(bed, arguments + ["--resend"])).exitStatus() == 0)
             #expect(try await bed.counters().accepted == 2)
         }
     }
@@ -149,6 +156,101 @@ import Testing
             #expect(results.split(separator: "\n").count == 2, "half a line and a whole one")
             let withoutResults = try fed(bed, ["--file", "-"])
             #expect(await withoutResults.exitStatus() == 64)
+        }
+    }
+
+    @Test func `what becomes a field of the request is checked, and each message has a name of its own`() async throws {
+        try await TestBed.run { bed in
+            try bed.replace(
+                "messages",
+                with: #"""
+                    {"userId":"amzn1.ask.account.NA-1","data":{},"idempotencyKey":"k\"\r\nIdempotency-Resend: ?1\r\nX: \""}
+                    {"userId":"amzn1.ask.account.NA-1","data":{},"skill":"we\r\nX: y"}
+                    {"userId":"amzn1.ask.account.NA-1","data":{},"idempotencyKey":"ä"}
+                    {"userId":"amzn1.ask.account.NA-1","data":{},"idempotencyKey":"same"}
+                    {"userId":"amzn1.ask.account.NA-2","data":{},"idempotencyKey":"same"}
+                    {"userId":"amzn1.ask.account.NA-2","data":{},"idempotencyKey":"same","skill":"weather"}
+                    {"userId":"x","data":{},"region":"NA","apiEndpoint":"https://api.amazonalexa.com"}
+                    """#)
+            let command = try send(bed, ["--file", bed.folder.path + "/messages"])
+            #expect(await command.exitStatus() == 64)
+            let lines = await command.output().replacingOccurrences(of: bed.folder.path + "/", with: "").split(
+                separator: "\n")
+            #expect(lines.map { String($0.prefix(11)) } == [1, 2, 3, 5, 7].map { "messages:\($0):" }, "\(lines)")
+            #expect(lines.last?.contains("are both given") == true)
+            #expect(try await bed.counters().received == 0)
+        }
+    }
+
+    @Test func `a line that is mended is sent, and one of another skill is another message`() async throws {
+        try await TestBed.run { bed in
+            let arguments = ["--file", bed.folder.path + "/messages"]
+            func run(_ text: String, keyFile: String = "key") async throws -> Int32 {
+                try bed.replace("messages", with: text)
+                return try await (send(bed, arguments, keyFile: keyFile)).exitStatus()
+            }
+            try bed.replace("stranger", with: "sgk_stranger-0123456789")
+            let line = #"{"userId":"amzn1.ask.account.EU-1","data":{},"region":"NA","skill":"weather"}"#
+            #expect(try await run(line, keyFile: "stranger") == 65)
+            #expect(try await run(line) == 65, "the key was forgotten; it is not the message's fault")
+            #expect(try await bed.counters().received == 1)
+            #expect(try await run(line) == 65, "there is no such user in NA, however often it is asked")
+            #expect(try await bed.counters().received == 1)
+            #expect(try await run(line.replacingOccurrences(of: "NA\"", with: "EU\"")) == 0)
+            #expect(try await bed.counters().accepted == 1)
+            #expect(try await run(line.replacingOccurrences(of: "NA\"", with: "EU\"")) == 0)
+            #expect(try await bed.counters().accepted == 1)
+        }
+    }
+
+    @Test func `what is in doubt is asked about, and sent again with consent only, whatever the gateway has forgotten`()
+        async throws
+    {
+        try await TestBed.run(skills: 1) { bed in
+            try bed.replace("messages", with: #"{"userId":"amzn1.ask.account.NA-1","data":{},"region":"NA"}"#)
+            let arguments = ["--file", bed.folder.path + "/messages"]
+            try await bed.setFaults(#"{"NA": {"connection": "resetAfterRead", "accept": true, "count": 1}}"#)
+            #expect(try await (send(bed, arguments)).exitStatus() == 75)
+            // Another gateway knows nothing of it.
+            try await bed.withReplica { (other: TestBed) async throws -> Void in
+                #expect(try await (send(other, arguments, results: bed)).exitStatus() == 75)
+                #expect(try await bed.counters().accepted == 1)
+                #expect(try await (send(other, arguments + ["--resend"], results: bed)).exitStatus() == 0)
+                #expect(try await bed.counters().accepted == 2)
+            }
+        }
+    }
+
+    @Test func `an interruption ends pauses, and a server that is no gateway accepts nothing`() async throws {
+        try await TestBed.run(skills: 1) { bed in
+            try bed.replace("messages", with: #"{"userId":"amzn1.ask.account.NA-1","data":{},"region":"NA"}"#)
+            // The simulator's page is no gateway.
+            let stranger = try RunningProcess(
+                RunningProcess.skillgate,
+                [
+                    "send", "--gateway", bed.simulatorURL, "--key-file", bed.folder.path + "/key", "--user", "x",
+                    "--attempts",
+                    "1",
+                ])
+            #expect(await stranger.exitStatus() == 75)
+            #expect(await stranger.output().contains("is no Skillgate gateway"))
+            try await bed.setFaults(#"{"NA": {"status": 429, "retryAfter": 30}}"#)
+            let patient = try send(bed, ["--file", bed.folder.path + "/messages"])
+            try await bed.untilMetric(#"skillgate_upstream_attempts_total{region="NA",reason="first"}"#, is: 1)
+            patient.signal(SIGINT)
+            #expect(await patient.exitStatus() == 75)
+            for wrong in ["", "ftp://127.0.0.1", "http://127.0.0.1/path"] {
+                let command = try RunningProcess(
+                    RunningProcess.skillgate, ["send", "--gateway", wrong, "--user", "x"])
+                #expect(await command.exitStatus() == 64)
+            }
+            #expect(
+                try await (send(bed, ["--file", bed.folder.path + "/messages", "--region", "NA"])).exitStatus() == 64)
+            let key = bed.folder.path + "/key"
+            let before = try String(contentsOfFile: key, encoding: .utf8)
+            let overwriting = ["--file", bed.folder.path + "/messages", "--results", key]
+            #expect(try await (send(bed, overwriting)).exitStatus() == 64)
+            #expect(try String(contentsOfFile: key, encoding: .utf8) == before)
         }
     }
 

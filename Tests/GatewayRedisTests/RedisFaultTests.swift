@@ -359,7 +359,7 @@ import Testing
         try await RedisShape.with(server) { server in
             for (change, word) in [
                 ({ $0.credentials = .init(password: "wrong") }, "WRONGPASS"), ({ _ in }, "NOAUTH"),
-                ({ $0.tls = .init() }, "in time"), ({ $0.addresses[0].port = 1 }, "refused"),
+                ({ $0.tls = .init() }, "timed out"), ({ $0.addresses[0].port = 1 }, "refused"),
             ] as [((inout RedisConfiguration) -> Void, String)] {
                 var configuration = RedisConfiguration(addresses: [.init(host: "127.0.0.1", port: server.port)])
                 change(&configuration)

@@ -101,17 +101,50 @@ import Testing
                 .contains { $0.contains("both given") })
     }
 
+    @Test(
+        arguments: [
+            ("redis: {", "redis: {keyPrefix: 'other:', ", "`keyPrefix` was"),
+            ("redis://h", "redis://other", "`url` names another Redis"),
+            ("redis://h", "redis://h/3", "`url` names another"),
+            ("redis://h", "redis://h:6379", nil), ("store: redis", "store: memory", "`idempotency.store` was `redis`"),
+            ("{env: SECRET}]", "{env: KEY}]", "`fingerprintKeys` lacks the key that was first"),
+            ("{env: SECRET}]", "{env: KEY}, {env: SECRET}]", nil),
+        ] as [(String, String, String?)])
+    func `a change that makes the store forget is told`(text: String, replacement: String, warning: String?) throws {
+        let yaml =
+            Self.minimal
+            + "idempotency: {store: redis, fingerprintKeys: [{env: SECRET}], redis: {url: 'redis://h'}}"
+        let changed = yaml.replacingOccurrences(of: text, with: replacement)
+        let forgotten = try read(changed).forgottenKeys(since: try read(yaml))
+        #expect(forgotten.count == (warning == nil ? 0 : 1))
+        #expect(forgotten.allSatisfy { $0.hasPrefix(warning ?? "") })
+    }
+
+    @Test func `credentials that change hands are told`() throws {
+        func callers(_ first: String, _ second: String) throws -> GatewayConfiguration {
+            let yaml = Self.minimal.replacingOccurrences(
+                of: "callers: [{name: orders, apiKeys: [{env: KEY}], skills: [weather]}]",
+                with: "callers: [{name: a, apiKeys: [{env: \(first)}], skills: [weather]}, "
+                    + "{name: b, apiKeys: [{env: \(second)}], skills: [weather]}]")
+            return try read(yaml, ["ONE": "one-0123456789abcdef0", "TWO": "two-0123456789abcdef0"])
+        }
+        let swapped = try callers("TWO", "ONE").forgottenKeys(since: try callers("ONE", "TWO"))
+        #expect(
+            swapped.count == 2 && swapped[0].contains("expected `id: b`") && swapped[1].contains("expected `id: a`"))
+        #expect(try callers("ONE", "TWO").forgottenKeys(since: try callers("ONE", "TWO")).isEmpty)
+    }
+
     @Test func `an id outlives a name, and belongs to one`() throws {
         let renamed = Self.minimal.replacingOccurrences(of: "name: orders", with: "name: shop")
             .replacingOccurrences(of: "name: weather", with: "name: forecast")
             .replacingOccurrences(of: "[weather]", with: "[forecast]")
         let (old, forgetful) = (try read(Self.minimal), try read(renamed))
-        #expect(forgetful.renamings(since: old).count == 2)
-        #expect(forgetful.renamings(since: old)[0].contains("expected `id: orders`"))
+        #expect(forgetful.forgottenKeys(since: old).count == 2)
+        #expect(forgetful.forgottenKeys(since: old)[0].contains("expected `id: orders`"))
         let mindful = try read(
             renamed.replacingOccurrences(of: "name: shop", with: "name: shop, id: orders")
                 .replacingOccurrences(of: "name: forecast", with: "name: forecast, id: weather"))
-        #expect(mindful.renamings(since: old).isEmpty)
+        #expect(mindful.forgottenKeys(since: old).isEmpty)
         #expect(mindful.callers[0].recordID == "orders" && mindful.skills[0].recordID == "weather")
         #expect(
             problems(

@@ -184,6 +184,14 @@ struct DeploymentTests {
         }
     }
 
+    @Test func `the secrets of the example are those that the page creates`() throws {
+        let example = try Self.text("Deploy/Helm/examples/central.yaml")
+        let named = Set(example.matches(of: /\/etc\/skillgate\/secrets\/(\w+)/).map { String($0.1) })
+        let created = Set(
+            try Self.text("Docs/Deploying.md").matches(of: /--from-file=secrets\/(\w+)/).map { String($0.1) })
+        #expect(named == created)
+    }
+
     @Test func `the chart's numbers follow one another`() async throws {
         let more = ["--set-json", #"configuration.drain={"notice":"500ms","timeout":"2m"}"#, "--set-json", "cpu=1.5"]
         guard let yaml = try await Self.chart(Self.values + more) else { return }
@@ -194,7 +202,10 @@ struct DeploymentTests {
     }
 
     @Test func `the admin listener is on no load balancer, and the rules are those that are shipped`() async throws {
-        let more = ["service.type=LoadBalancer", "prometheusRule.enabled=true", "dashboard.enabled=true"]
+        let more = [
+            "service.type=LoadBalancer", "networkPolicy.extraIngress[0].ports[0].port=8443",
+            "prometheusRule.enabled=true", "dashboard.enabled=true",
+        ]
         guard let yaml = try await Self.chart(Self.values + more.flatMap { ["--set", $0] }) else { return }
         let documents = try Self.documents(yaml)
         let services = documents.filter { $0["kind"]?.string == "Service" }

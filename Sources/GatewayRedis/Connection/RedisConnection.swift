@@ -201,7 +201,7 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close("\(error)")
+        close(words(for: error))
     }
 
     // MARK: Replies

@@ -48,7 +48,7 @@ struct RedisConnector {
             .connect(host: address.host, port: address.port)
             .assumeIsolated()
             .whenComplete { result in
-                if case .failure(let error) = result { connection.connectFailed("\(error)") }
+                if case .failure(let error) = result { connection.connectFailed(words(for: error)) }
             }
         return connection
     }

@@ -16,8 +16,8 @@ struct Check: AsyncParsableCommand {
     func run() async throws {
         let configuration = try await ConfigurationFile.read(config)
         if let against {
-            let renamings = configuration.renamings(since: try await ConfigurationFile.read(against))
-            for renaming in renamings { StandardError.write("warning: \(renaming)\n") }
+            let forgotten = configuration.forgottenKeys(since: try await ConfigurationFile.read(against))
+            for sentence in forgotten { StandardError.write("warning: \(sentence)\n") }
         }
         if print { return Swift.print(try configuration.printed(), terminator: "") }
         Swift.print(

@@ -49,6 +49,29 @@ struct Send: AsyncParsableCommand {
 
     func validate() throws {
         guard (user == nil) != (file == nil) else { throw ValidationError("expected either --user or --file") }
+        if file != nil {
+            for (name, isGiven) in [
+                ("--region", region != nil), ("--skill", skill != nil), ("--data", data != "{}"),
+                ("--expires-after", expiresAfter != nil), ("--idempotency-key", idempotencyKey != nil),
+            ] where isGiven {
+                throw ValidationError("\(name) is for one message; with --file each line says so itself")
+            }
+        } else if results != nil {
+            throw ValidationError("--results is for --file")
+        }
+        guard GatewayURL.isValid(gateway) else {
+            throw ValidationError(
+                "--gateway is `\(gateway)`; expected a URL such as http://127.0.0.1:8080, without a path")
+        }
+        if let caFile, let reason = TextFile.reasonNotReadable(caFile) {
+            throw ValidationError("--ca-file \(caFile): \(reason)")
+        }
+        guard file == nil || file != results else {
+            throw ValidationError("--results is the file of messages; expected another one")
+        }
+        guard (try? JSONMembers.all(of: Array(data.utf8).span)) != nil else {
+            throw ValidationError("--data is `\(data)`; expected a JSON object")
+        }
         guard file != "-" || results != nil else {
             throw ValidationError("--file - requires --results, a file to resume from after an interruption")
         }

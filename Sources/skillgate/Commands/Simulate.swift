@@ -5,7 +5,6 @@ import Glibc
 import Hummingbird
 import Logging
 import ServiceLifecycle
-import TLSFiles
 import TokenEndpointClient
 import UnixSignals
 
@@ -104,8 +103,8 @@ struct Simulate: AsyncParsableCommand {
     }
 
     private func checkFiles(_ files: AlexaSimulator.TLSFiles) throws {
-        _ = try PEMFile.certificates(files.certificateChain)
-        _ = try PEMFile.privateKey(files.privateKey)
+        _ = try ListenerTLS(
+            .init(certificateChainFile: files.certificateChain, privateKeyFile: files.privateKey, clientCAFile: nil))
     }
 
     /// What a gateway has to be told, as lines of its configuration.

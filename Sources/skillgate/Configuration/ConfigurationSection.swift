@@ -7,6 +7,8 @@ final class ConfigurationSection {
     let mark: Mark?
     private let mapping: Node.Mapping?
     private var known: [String] = []
+    /// For sections in which a secret may have been written by mistake.
+    var hidesMemberNames = false
 
     init(_ mapping: Node.Mapping?, at mark: Mark?, path: [String], reader: ConfigurationReader) {
         self.mapping = mapping
@@ -151,7 +153,10 @@ final class ConfigurationSection {
             let name = key.string ?? "?"
             guard !known.contains(name) else { continue }
             let place = path.isEmpty ? "" : " in `\(title)`"
-            reader.report("unknown member `\(name)`\(place)\(ConfigurationReader.hint(name, known))", at: key.mark)
+            reader.report(
+                hidesMemberNames
+                    ? "unknown member\(place)"
+                    : "unknown member `\(name)`\(place)\(ConfigurationReader.hint(name, known))", at: key.mark)
         }
     }
 }

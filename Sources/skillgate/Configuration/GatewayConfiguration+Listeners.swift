@@ -21,15 +21,21 @@ extension GatewayConfiguration {
 
     /// Only one of them can listen there, unless they are on different addresses of the machine.
     func warnOfSharedPort(_ root: ConfigurationSection) {
-        let wildcards = ["0.0.0.0", "::"]
-        for case .tcp(let host, let port) in listeners.map(\.address)
-        where port != 0 && port == admin.port
-            && (host == admin.host || wildcards.contains(host) || wildcards.contains(admin.host))
-        {
-            root.reader.warn(
-                "a listener and the admin listener are both on port \(port); expected different ports",
-                at: root.mark(of: root.has("admin") ? "admin" : "listeners"))
+        var taken = [(host: admin.host, port: admin.port, name: "the admin listener")]
+        for case .tcp(let host, let port) in listeners.map(\.address) where port != 0 {
+            if let other = taken.first(where: { $0.port == port && Self.overlap($0.host, host) }) {
+                root.reader.warn(
+                    "a listener and \(other.name) are both on port \(port); expected a port of its own for each",
+                    at: root.mark(of: root.has("admin") ? "admin" : "listeners"))
+            }
+            taken.append((host, port, "another listener"))
         }
+    }
+
+    private static func overlap(_ one: String, _ other: String) -> Bool {
+        let wildcards = ["0.0.0.0", "::"]
+        return one == other || wildcards.contains(one) || wildcards.contains(other)
+            || ([one, other].contains("localhost") && [one, other].allSatisfy { APIEndpoint.isLoopback(host: $0) })
     }
 
     private func readLimits(_ section: ConfigurationSection, of listener: inout ListenerConfiguration) {

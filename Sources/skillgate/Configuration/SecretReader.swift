@@ -19,10 +19,15 @@ struct SecretReader {
         section.optionalSection(name) { read($0) }
     }
 
+    private static func isVariableName(_ text: String) -> Bool {
+        text.utf8.allSatisfy { (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
+    }
+
     /// The secret a reference leads to, without the line end that editors put behind it.
     func read(_ reference: ConfigurationSection) -> String? {
         let file = reference.value("file", .text("the path of a file"))
         let variable = reference.value("env", .text("the name of an environment variable"))
+        reference.hidesMemberNames = true
         guard (file == nil) != (variable == nil) else {
             reference.report("`\(reference.title)` is not a reference to a secret; expected {file: …} or {env: …}")
             return nil
@@ -38,7 +43,13 @@ struct SecretReader {
             }
         } else {
             guard let value = variable.flatMap({ reference.reader.secret(inVariable: $0) }) else {
-                reference.report("the environment variable `\(variable ?? "")` is not set", at: "env")
+                // Whoever writes the secret itself here by mistake does not want to see it again.
+                let isName = variable.map(Self.isVariableName) ?? false
+                reference.report(
+                    isName
+                        ? "the environment variable `\(variable ?? "")` is not set"
+                        : "`env` names no environment variable that is set; expected a name such as SKILL_SECRET",
+                    at: "env")
                 return nil
             }
             secret = TextFile.withoutLineEnd(value)

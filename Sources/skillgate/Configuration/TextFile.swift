@@ -46,6 +46,11 @@ enum TextFile {
         return text
     }
 
+    /// Why a file cannot be read; nil if it can.
+    static func reasonNotReadable(_ path: String) -> String? {
+        access(path, R_OK) == 0 ? nil : reason()
+    }
+
     /// Why nothing could be appended to a file, which need not exist; nil if it could.
     static func reasonNotWritable(_ path: String) -> String? {
         var status = stat()

@@ -12,8 +12,10 @@ struct BulkSend {
         let (messages, before) = try read()
         let results = try StandardError.orExit { try ResultsFile(appendingTo: resultsPath) }
         var counts: [String: Int] = [:]
+        /// By label: one of them.
+        var reasons: [String: String] = [:]
         var left = messages.filter { message in
-            guard let result = before[message.idempotencyKey], result.isFinal else { return true }
+            guard let result = before[message.name], result.settles(message) else { return true }
             counts[result.label, default: 0] += 1
             return false
         }
@@ -34,17 +36,21 @@ struct BulkSend {
             func startNext() {
                 guard !isInterrupted, let message = left.popLast() else { return }
                 underWay += 1
-                tasks.addTask { .answered(await sender.send(message)) }
+                // What may have been accepted is asked about: whatever the gateway remembers by now, only consent sends it again.
+                let isInDoubt = before[message.name]?.isUnknown == true && !sender.consentsToDoubles
+                tasks.addTask { .answered(await isInDoubt ? sender.ask(about: message) : sender.send(message)) }
             }
             for _ in 0..<concurrency { startNext() }
             while underWay > 0, let event = try await tasks.next() {
                 switch event {
                 case .interrupted:
-                    // What has begun is waited for; its answer would be lost otherwise.
+                    // What has begun is waited for, since its answer would be lost otherwise; pauses before another try end.
                     isInterrupted = true
+                    tasks.cancelAll()
                 case .answered(let result):
                     underWay -= 1
-                    try results.append(result)
+                    try StandardError.orExit { try results.append(result) }
+                    if let detail = result.detail { reasons[result.label, default: detail] = detail }
                     counts[result.label, default: 0] += 1
                     if result.isFinal { unfinished -= 1 }
                     progress.advanced(isAccepted: result.isAccepted, now: clock.now)
@@ -54,7 +60,7 @@ struct BulkSend {
             tasks.cancelAll()
         }
         progress.finish(now: clock.now)
-        show(counts, notSent: left.count)
+        show(counts, reasons, notSent: left.count)
         if unfinished > 0 { throw ExitCode(ExitStatus.tryAgain) }
         if counts.keys.contains(where: { !$0.hasPrefix("2") }) { throw ExitCode(ExitStatus.data) }
     }
@@ -71,7 +77,7 @@ struct BulkSend {
             let text = try TextFile.read(file == "-" ? "/dev/stdin" : file, limitBytes: 1 << 30, mayWait: true)
             let (messages, before) = (try messages(in: text), try ResultsFile.read(resultsPath))
             // Lines may have been added, mended and taken out since; but not all of them.
-            guard before.isEmpty || messages.isEmpty || messages.contains(where: { before[$0.idempotencyKey] != nil })
+            guard before.isEmpty || messages.isEmpty || messages.contains(where: { before[$0.name] != nil })
             else {
                 throw TextFile.Unreadable(
                     description:
@@ -87,13 +93,22 @@ struct BulkSend {
         var messages: [OutgoingMessage] = []
         var mistakes: [String] = []
         var occurrences: [[UInt8]: Int] = [:]
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        var lines: [String: Int] = [:]
+        // Editors put a mark before the first byte.
+        let text =
+            text.unicodeScalars.first == "\u{FEFF}" ? Substring(text.unicodeScalars.dropFirst()) : Substring(text)
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             if line.allSatisfy(\.isWhitespace) { continue }
             do throws(OutgoingMessage.Mistake) {
                 var message = try OutgoingMessage(line: index + 1, json: Array(line.utf8))
                 if let said = message.said {
                     message.distinguish(occurrence: occurrences[said, default: 0])
                     occurrences[said, default: 0] += 1
+                }
+                if let other = lines.updateValue(index + 1, forKey: message.name) {
+                    throw OutgoingMessage.Mistake(
+                        description: "member `idempotencyKey` is that of line \(other) as well; expected one of its own"
+                    )
                 }
                 messages.append(message)
             } catch {
@@ -106,9 +121,11 @@ struct BulkSend {
 
     // MARK: The table at the end
 
-    private func show(_ counts: [String: Int], notSent: Int) {
+    private func show(_ counts: [String: Int], _ reasons: [String: String], notSent: Int) {
         print("status      messages")
-        for (label, count) in counts.sorted(by: { $0.key < $1.key }) { print(Self.row(label, count)) }
+        for (label, count) in counts.sorted(by: { $0.key < $1.key }) {
+            print(Self.row(label, count) + (reasons[label].map { "  \($0)" } ?? ""))
+        }
         if notSent > 0 { print(Self.row("not sent", notSent)) }
         print("results are in \(resultsPath)")
     }

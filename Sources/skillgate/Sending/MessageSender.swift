@@ -18,7 +18,7 @@ struct MessageSender: Sendable {
     var consentsToDoubles = false
 
     func send(_ message: OutgoingMessage) async -> SendResult {
-        var result = SendResult(line: message.line, idempotencyKey: message.idempotencyKey, attempts: 0)
+        var result = SendResult(message)
         while true {
             result.attempts += 1
             let pause = await attempt(message, &result)
@@ -38,9 +38,15 @@ struct MessageSender: Sendable {
         do {
             response = try await transfer(message).perform()
         } catch {
-            result.detail = error.description
+            result.status = nil
+            result.detail = error.problem(reaching: gateway)
             // Under one key, sending again is safe whatever became of this one.
             return error.reason == .badRequest ? nil : min(backoff, Self.longestPause)
+        }
+        guard Self.isOfGateway(response) else {
+            result.status = nil
+            result.detail = "\(gateway) answers \(response.status) and is no Skillgate gateway"
+            return [502, 503, 504].contains(response.status) ? min(backoff, Self.longestPause) : nil
         }
         result.status = response.status
         result.requestID = response.field("X-Amzn-RequestId")
@@ -51,19 +57,41 @@ struct MessageSender: Sendable {
         return min(max(retryAfter ?? .zero, backoff), Self.longestPause)
     }
 
-    private func transfer(_ message: OutgoingMessage) -> HTTPTransfer {
-        var fields = [
-            ("Content-Type", "application/json"), ("Idempotency-Key", Self.quoted(message.idempotencyKey)),
-            ("User-Agent", Build.userAgent),
-        ]
-        if consentsToDoubles { fields.append(("Idempotency-Resend", "?1")) }
+    /// Every answer of a gateway, its own and those that it passes on, names it (RFC 9209).
+    private static func isOfGateway(_ response: HTTPTransfer.Response) -> Bool {
+        response.fields.contains { $0.name.lowercased() == "proxy-status" && $0.value.contains("skillgate") }
+    }
+
+    private struct KeyState: Decodable {
+        var state: String
+        var requestId: String?
+    }
+
+    /// Asks what became of a message whose outcome was unknown; sends nothing.
+    func ask(about message: OutgoingMessage) async -> SendResult {
+        var result = SendResult(message)
+        result.attempts = 1
+        result.status = 504
+        result.detail = "it may have been accepted; --resend sends it again"
+        let transfer = request(
+            "GET", "/v1/idempotency-keys/\(PercentEncoding.segment(message.idempotencyKey))", skill: message.skill)
+        guard let response = try? await transfer.perform(), response.status == 200,
+            let known = try? JSONDecoder().decode(KeyState.self, from: Data(response.content)),
+            known.state == "accepted"
+        else { return result }
+        (result.status, result.detail, result.isReplay) = (202, nil, true)
+        result.requestID = known.requestId
+        return result
+    }
+
+    private func request(
+        _ method: String, _ path: String, skill: String?, fields: [(name: String, value: String)] = [],
+        content: [UInt8] = []
+    ) -> HTTPTransfer {
+        var fields = fields + [(name: "User-Agent", value: Build.userAgent)]
         if let apiKey { fields.append(("Authorization", "Bearer \(apiKey)")) }
-        if let region = message.region { fields.append(("Gateway-Region", region)) }
-        if let apiEndpoint = message.apiEndpoint { fields.append(("Gateway-Api-Endpoint", apiEndpoint)) }
-        if let skill = message.skill { fields.append(("Gateway-Skill", skill)) }
-        var transfer = HTTPTransfer(
-            "POST", "\(gateway)/v1/skillmessages/users/\(PercentEncoding.segment(message.userID))", fields: fields,
-            content: message.content)
+        if let skill { fields.append(("Gateway-Skill", skill)) }
+        var transfer = HTTPTransfer(method, gateway + path, fields: fields, content: content)
         transfer.timeout = .seconds(60)
         // Each message has a key.
         transfer.sharesConnection = true
@@ -72,14 +100,17 @@ struct MessageSender: Sendable {
         return transfer
     }
 
-    /// A structured-field string (RFC 9651 section 3.3.3).
-    private static func quoted(_ key: String) -> String {
-        var quoted = "\""
-        for character in key {
-            if character == "\"" || character == "\\" { quoted.append("\\") }
-            quoted.append(character)
-        }
-        return quoted + "\""
+    private func transfer(_ message: OutgoingMessage) -> HTTPTransfer {
+        var fields = [
+            (name: "Content-Type", value: "application/json"),
+            (name: "Idempotency-Key", value: StructuredString.quoted(message.idempotencyKey)),
+        ]
+        if consentsToDoubles { fields.append(("Idempotency-Resend", "?1")) }
+        if let region = message.region { fields.append(("Gateway-Region", region)) }
+        if let apiEndpoint = message.apiEndpoint { fields.append(("Gateway-Api-Endpoint", apiEndpoint)) }
+        return request(
+            "POST", "/v1/skillmessages/users/\(PercentEncoding.segment(message.userID))", skill: message.skill,
+            fields: fields, content: message.content)
     }
 
     private struct Explanation: Decodable {

@@ -14,6 +14,12 @@ struct OutgoingMessage: Sendable {
     let userID: String
     let content: [UInt8]
     private(set) var idempotencyKey: String
+    /// What the message says and to whom, as a hash of its canonical form: where the user lives is no part of it.
+    let contentHash: String
+    /// Where it is to go, as it is stated.
+    let route: String
+    /// Idempotency keys are scoped to a skill.
+    var name: String { SendResult.name(skill: skill, key: idempotencyKey) }
     /// What it says, whatever way it is written in; nil where it has a key of its own. Where the user lives is no part of it.
     let said: [UInt8]?
     let region: String?
@@ -74,15 +80,20 @@ struct OutgoingMessage: Sendable {
         apiEndpoint = try text("apiEndpoint")
         skill = try text("skill")
         try Self.check(userID: userID, content: content, region: region, apiEndpoint: apiEndpoint)
+        let named = skill.map { "\"skill\":\(JSONText.string($0))," } ?? ""
+        let message =
+            Array("{\"userId\":\(JSONText.string(userID)),\(named)\"message\":".utf8) + content + Array("}".utf8)
+        guard let form = try? JSONMembers.canonicalForm(of: message.span) else {
+            throw Mistake(description: "the message is not valid JSON")
+        }
         if let key = try text("idempotencyKey") {
             (idempotencyKey, said) = (key, nil)
         } else {
-            let message = Array("{\"userId\":\(JSONText.string(userID)),\"message\":".utf8) + content + Array("}".utf8)
-            guard let form = try? JSONMembers.canonicalForm(of: message.span) else {
-                throw Mistake(description: "the message is not valid JSON")
-            }
             (idempotencyKey, said) = (Self.key(form, occurrence: 0), form)
         }
+        contentHash = Self.hash(form)
+        route = "\(region ?? "") \(apiEndpoint ?? "")"
+        try checkFields()
     }
 
     /// What the gateway would refuse, too.
@@ -111,13 +122,37 @@ struct OutgoingMessage: Sendable {
         }
     }
 
+    /// What becomes a field of the request.
+    private func checkFields() throws(Mistake) {
+        do throws(Refusal) {
+            let field = ByteBuffer(string: StructuredString.quoted(idempotencyKey))
+            _ = try IdempotencyKey(parsing: 0..<field.readableBytes, of: field)
+        } catch {
+            throw Mistake(
+                description: "member `idempotencyKey` is no key; expected 1 to \(IdempotencyKey.limitCharacters) "
+                    + "visible ASCII characters or spaces")
+        }
+        if let skill, ConfigurationValue<String>.name.parse(skill) == nil {
+            throw Mistake(
+                description:
+                    "member `skill` is \(JSONText.string(skill)); expected \(ConfigurationValue<String>.name.expected)")
+        }
+        if region != nil && apiEndpoint != nil {
+            throw Mistake(description: "members `region` and `apiEndpoint` are both given; expected one")
+        }
+    }
+
     /// Gives it another key than the messages before it that say the same: whoever writes a line twice means it twice.
     mutating func distinguish(occurrence: Int) {
         if let said { idempotencyKey = Self.key(said, occurrence: occurrence) }
     }
 
     private static func key(_ form: [UInt8], occurrence: Int) -> String {
-        "send-" + SHA256.hash(data: Array("\(occurrence) ".utf8) + form).prefix(16).map(hexadecimal).joined()
+        "send-" + hash(Array("\(occurrence) ".utf8) + form)
+    }
+
+    private static func hash(_ bytes: [UInt8]) -> String {
+        SHA256.hash(data: bytes).prefix(16).map(hexadecimal).joined()
     }
 
     private static func hexadecimal(_ byte: UInt8) -> String {

@@ -5,7 +5,11 @@ import Glibc
 struct SendResult: Codable, Sendable {
     /// Of the file of messages, counted from 1.
     var line: Int
+    var skill: String?
     var idempotencyKey: String
+    /// As of `OutgoingMessage`: a line that was changed since is another message, or goes elsewhere.
+    var contentHash: String?
+    var route: String?
     /// Nil where no answer came.
     var status: Int?
     var requestID: String?
@@ -15,36 +19,63 @@ struct SendResult: Codable, Sendable {
     /// What the gateway or Amazon said was wrong, or why no answer came.
     var detail: String?
 
-    /// Whether sending it again could not change anything.
-    var isFinal: Bool {
-        guard let status else { return false }
-        return (200...299).contains(status) || [400, 401, 403, 404, 413, 422].contains(status)
+    init(_ message: OutgoingMessage) {
+        line = message.line
+        skill = message.skill
+        idempotencyKey = message.idempotencyKey
+        contentHash = message.contentHash
+        route = message.route
+        attempts = 0
+    }
+
+    /// Idempotency keys are scoped to a skill.
+    var name: String { Self.name(skill: skill, key: idempotencyKey) }
+
+    static func name(skill: String?, key: String) -> String { "\(skill ?? "") \(key)" }
+
+    /// Whether it makes no sense to try again by itself.
+    var isFinal: Bool { isAccepted || status.map { [400, 401, 403, 404, 413, 422].contains($0) } ?? false }
+
+    /// Whether the message may have been accepted, and nobody knows.
+    var isUnknown: Bool { status == 504 }
+
+    /// Whether nothing is left to be done for a message of the same name.
+    func settles(_ message: OutgoingMessage) -> Bool {
+        guard contentHash == message.contentHash else { return false }
+        // 401 and 403 are about the caller, who may have another key by now.
+        return isAccepted || (isFinal && status != 401 && status != 403 && route == message.route)
     }
 
     /// How it is counted.
     var label: String { status.map { "\($0)" } ?? "no answer" }
 
-    var isAccepted: Bool { status.map { (200...299).contains($0) } ?? false }
+    var isAccepted: Bool { status == 202 }
 }
 
 /// The file of results: a line for each message that has an answer, appended as they come. An interrupted run goes on from it.
 struct ResultsFile: ~Copyable {
     private let descriptor: CInt
+    private let path: String
 
-    /// The results that are there already, by idempotency key; later ones count.
+    /// The results that are there already, by the names of messages; later ones count.
     static func read(_ path: String) throws(TextFile.Unreadable) -> [String: SendResult] {
         guard access(path, F_OK) == 0 else { return [:] }
         var results: [String: SendResult] = [:]
-        for line in try TextFile.read(path, limitBytes: 1 << 30, mayWait: true).split(separator: "\n") {
-            // The last line may be half a line: of a run that was killed.
+        let text = try TextFile.read(path, limitBytes: 1 << 30, mayWait: true)
+        for line in text.split(whereSeparator: \.isNewline) {
             if let result = try? JSONDecoder().decode(SendResult.self, from: Data(line.utf8)) {
-                results[result.idempotencyKey] = result
+                results[result.name] = result
+            } else if line.first != "{" || (line.last == "}" && !line.contains("\"attempts\"")) {
+                // A run that was killed leaves half a line, and never another one.
+                throw TextFile.Unreadable(
+                    description: "\(path) is there and holds no results; expected another file for them (--results)")
             }
         }
         return results
     }
 
     init(appendingTo path: String) throws(TextFile.Unreadable) {
+        self.path = path
         descriptor = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
             throw TextFile.Unreadable(description: "cannot write \(path): \(String(cString: strerror(errno)))")
@@ -68,7 +99,9 @@ struct ResultsFile: ~Copyable {
         line.append(UInt8(ascii: "\n"))
         let count = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
         guard count == line.count else {
-            throw TextFile.Unreadable(description: "cannot write the results: \(String(cString: strerror(errno)))")
+            // What a file system that is full takes is a part.
+            let reason = count < 0 ? String(cString: strerror(errno)) : String(cString: strerror(ENOSPC))
+            throw TextFile.Unreadable(description: "cannot write \(path): \(reason)")
         }
     }
 

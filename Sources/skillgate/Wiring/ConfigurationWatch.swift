@@ -96,7 +96,7 @@ struct ConfigurationWatch: Service {
             refused(error.problems.map(\.description))
             return error.watchedFiles.adding(gateway.watchedFiles)
         case .success(let configuration):
-            let renamings = configuration.renamings(since: gateway.runningConfiguration)
+            let renamings = configuration.forgottenKeys(since: gateway.runningConfiguration)
             do throws(ReloadRefused) {
                 try await gateway.reload(configuration)
                 for renaming in renamings {

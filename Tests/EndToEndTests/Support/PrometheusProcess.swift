@@ -53,7 +53,7 @@ struct PrometheusProcess: Sendable {
     }
 
     private static func hastened(_ rules: String, window: String) -> String {
-        rules.replacing(/\[\d+[smh]\]/, with: "[\(window)]").replacing(/\n +for: .*/, with: "")
+        rules.replacing(/\[\d+[smh]\]/, with: "[\(window)]").replacing(/\n +(for|interval): .*/, with: "")
     }
 
     struct Sample: Decodable {

@@ -54,6 +54,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- fail "replicas.maximum is more than 1 and configuration.idempotency.store is not redis: replicas that do not share their records send a retry a second time" }}
 {{- end }}
 {{- if gt (int .Values.replicas.minimum) (int .Values.replicas.maximum) }}
-{{- fail "replicas.minimum is more than replicas.maximum" }}
+{{- fail (printf "replicas.minimum is %d and replicas.maximum %d; expected a minimum that is not more" (int .Values.replicas.minimum) (int .Values.replicas.maximum)) }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if or (hasPrefix "SKILLGATE_DRAIN_" .name) (eq .name "SKILLGATE_EVENT_LOOPS") }}
+{{- fail (printf "extraEnv sets %s; expected configuration.drain and cpu, which the time to end and the requests follow" .name) }}
+{{- end }}
+{{- end }}
+{{- if and (ne .Values.service.type "ClusterIP") .Values.networkPolicy.enabled (empty .Values.networkPolicy.extraIngress) }}
+{{- fail "service.type lets clients in from outside the cluster, and networkPolicy.extraIngress names none of them: their messages would be dropped" }}
 {{- end }}
 {{- end }}
