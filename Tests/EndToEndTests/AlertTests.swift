@@ -165,6 +165,11 @@ import TokenEndpointClient
             try await with(configuration) { bed, prometheus in
                 try await bed.untilStore(isUp: true)
                 try await prometheus.untilFiring("SkillgateStoreUnsafe")
+                // As loud on the page and for probes.
+                for path in ["/api/status", "/readyz"] {
+                    let text = try await TestBed.transfer("GET", bed.adminURL + path).text
+                    #expect(text.contains(#""state":"degraded""#) && text.contains("can lose records"))
+                }
                 // The store stands still between the claim and the answer.
                 try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 300}}"#)
                 async let message = bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": "k"])

@@ -131,6 +131,17 @@ import Testing
         await redis.stop()
     }
 
+    @Test func `a proxy that is not there is told from Amazon's endpoint behind it`() async throws {
+        let closed = try FreePort.find()
+        try await TestBed.run { bed in
+            let report = try await examine(bed) {
+                $0.tokenEndpoint = "https://api.amazon.com/auth/o2/token"
+                $0.more = "upstream: {proxy: \"http://127.0.0.1:\(closed)\"}"
+            }
+            #expect(report.head.contains("nothing is listening at the proxy 127.0.0.1:\(closed)"), "\(report.text)")
+        }
+    }
+
     @Test func `a certificate that is not trusted is told from a host that is not there`() async throws {
         try await TestBed.run(tls: true) { bed in
             let report = try await examine(bed)

@@ -76,7 +76,10 @@ struct Doctor {
                 response = try await endpoint.transfer(skill.credentials, secret: secret).perform()
             } catch {
                 diagnosis.add(
-                    "token endpoint", problem: error.problem(reaching: configuration.tokenEndpoint), error.description)
+                    "token endpoint",
+                    problem: error.problem(
+                        reaching: configuration.tokenEndpoint,
+                        through: configuration.upstream.proxy.url(for: configuration.tokenEndpoint)), error.description)
                 return nil
             }
             examineClock(response)
@@ -190,7 +193,10 @@ struct Doctor {
 
     private mutating func add(_ failure: HTTPTransfer.Failure, _ region: Region, _ subject: String) {
         diagnosis.add(
-            subject, problem: failure.problem(reaching: configuration.endpoints[region].description),
+            subject,
+            problem: failure.problem(
+                reaching: configuration.endpoints[region].description,
+                through: configuration.upstream.proxy.url(for: "\(configuration.endpoints[region])")),
             failure.description)
     }
 
