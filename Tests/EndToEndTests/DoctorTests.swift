@@ -131,6 +131,25 @@ import Testing
         await redis.stop()
     }
 
+    @Test func `settings of Redis under which records may be lost are a problem`() async throws {
+        // Redis's own defaults: snapshots now and then.
+        let redis = try RedisProcess.plain()
+        try await redis.start()
+        do {
+            try await TestBed.run { bed in
+                let report = try await examine(bed) {
+                    $0.more = "idempotency: {store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'}}"
+                }
+                #expect(report.status == 69 && report.head.contains("records may be lost"), "\(report.text)")
+                #expect(report.head.contains("persistence is no append-only file"), "\(report.text)")
+            }
+        } catch {
+            await redis.stop()
+            throw error
+        }
+        await redis.stop()
+    }
+
     @Test func `a proxy that is not there is told from Amazon's endpoint behind it`() async throws {
         let closed = try FreePort.find()
         try await TestBed.run { bed in
