@@ -58,7 +58,7 @@ final class EpochKeeper {
             // Everything that it may have forgotten would have expired by now, or nobody minds.
             write(.fresh(), at: key, ["XX"], on: connection, then)
         case .sound? where onStoreWiped == .hold && isReplaced(epoch, at: key):
-            // Somebody has made it anew without a word from an operator, or an older state came back.
+            // Somebody has created it again without an operator's consent, or an older state came back.
             let until = unixMilliseconds() + retention.inMilliseconds
             write(.wiped(until: until), at: key, ["XX"], on: connection, then)
         case let epoch?:

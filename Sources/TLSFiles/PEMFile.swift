@@ -4,11 +4,7 @@ public import NIOSSL
 /// Certificates and private keys from PEM files. What is wrong with a file is said in words.
 public enum PEMFile {
     public struct Unusable: Error, CustomStringConvertible {
-        public var description: String
-
-        public init(description: String) {
-            self.description = description
-        }
+        public let description: String
     }
 
     /// All certificates of a file, of which there is at least one.

@@ -258,7 +258,7 @@ final class Forwarding {
     }
 
     private func concurrentEnded(_ answer: Answer?) {
-        // Claiming anew says how it ended. A message may have come to wait for want of a token, so from the start.
+        // Claiming again says how it ended. A message may have come to wait for want of a token, so from the start.
         guard let answer else {
             if let message { obtainToken(message, now: forwarder.eventLoop.now) }
             return

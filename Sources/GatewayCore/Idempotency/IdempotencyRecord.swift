@@ -114,7 +114,7 @@ public enum Settlement: Equatable, Sendable {
     case unknown
     /// Nothing was sent: a retry may be.
     case released
-    /// Sent, and proven not accepted by an answer of this status: a retry may be sent anew.
+    /// Sent, and proven not accepted by an answer of this status: a retry may be sent.
     case refused(status: Int)
 }
 

@@ -55,7 +55,7 @@ public protocol IdempotencyStore: AnyObject {
     ) -> Eventual<SettlementReply>
 
     /// For a claim that found another attempt in flight: that attempt's answer, once there is one, or nil once claiming
-    /// anew says what became of it. The waiter bounds the wait; an answer after that is dropped.
+    /// again says what became of it. The waiter bounds the wait; an answer after that is dropped.
     func answerOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
     ) -> Eventual<Answer?>

@@ -212,7 +212,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         }
     }
 
-    /// What those are told who waited for an attempt that has ended; nil: claiming anew says it.
+    /// What those are told who waited for an attempt that has ended; nil: claiming again says it.
     private static func answer(_ report: KeyReport, to key: WaitedFor) -> Answer? {
         guard report.fingerprint == key.fingerprint else { return nil }
         switch report.state {

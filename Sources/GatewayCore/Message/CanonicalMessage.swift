@@ -1,7 +1,7 @@
 /// One message in a form that does not depend on how a client happened to write it: members sorted by name, escapes
 /// undone, everything preceded by its length so that no two messages share a form.
 ///
-/// A client that serialises its map anew for a retry must be recognised; one that changes a character must not be.
+/// A client that serialises its map again for a retry must be recognised; one that changes a character must not be.
 /// The buffers are kept between messages, so that making the form allocates nothing once they have grown.
 struct CanonicalMessage {
     private(set) var form: [UInt8] = []

@@ -49,7 +49,7 @@ final class RedisNode {
 
     private var eventLoop: any EventLoop { connector.eventLoop }
 
-    /// - Parameter resolve: finds the server's address, anew for each connection.
+    /// - Parameter resolve: finds the server's address, for each connection again.
     init(
         _ connector: RedisConnector, as role: RedisHandshake.Role, epochs: EpochKeeper? = nil,
         resolve: @escaping Resolve, onReady: @escaping (RedisNode) -> Void = { _ in },

@@ -74,7 +74,7 @@ struct Simulate: AsyncParsableCommand {
             if let tls { try checkFiles(tls) }
             let simulator = AlexaSimulator(scenario ?? Scenario(), tls: tls, skill: skill)
             service = try simulator.application(host: host, port: port, logger: quiet) { port in
-                StandardError.write(welcome(port: port, clients: simulator.clients))
+                StandardError.write(welcome(host: host, port: port, clients: simulator.clients))
                 logger.notice("listening", metadata: ["simulator.listener": "\(host):\(port)"])
             }
         } catch {
@@ -108,9 +108,8 @@ struct Simulate: AsyncParsableCommand {
     }
 
     /// What a gateway has to be told, as lines of its configuration.
-    private func welcome(port: Int, clients: [String: [String]]) -> String {
-        let host = listen.hasPrefix("[") ? "[::1]" : listen.split(separator: ":").first.map(String.init) ?? "127.0.0.1"
-        let url = "\(tlsCert == nil ? "http" : "https")://\(host):\(port)"
+    private func welcome(host: String, port: Int, clients: [String: [String]]) -> String {
+        let url = "\(tlsCert == nil ? "http" : "https")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
         let secrets = clients.sorted { $0.key < $1.key }.map { "  \($0): \($1.joined(separator: ", "))\n" }
         return """
             A simulated Amazon. For the configuration of a gateway:
