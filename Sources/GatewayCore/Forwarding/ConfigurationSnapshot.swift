@@ -8,7 +8,7 @@ final class ConfigurationSnapshot {
     private let scopePrefixes: [[[UInt8]]]
 
     /// The configuration's durations in the form in which they are added to deadlines, a few for each message: making
-    /// it each time takes divisions of 128 bits.
+    /// them each time takes divisions of 128 bits.
     struct Times {
         let deadline: TimeAmount
         let lease: TimeAmount
