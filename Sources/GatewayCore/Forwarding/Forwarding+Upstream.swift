@@ -1,38 +1,66 @@
 import NIOCore
 
-/// What its pool and its connection tell a message.
+/// What a message and its connection tell each other.
 extension Forwarding: UpstreamReceiver {
-    var owner: Int { labels.caller ?? 0 }
-    var skill: Int { labels.skill ?? 0 }
+    /// A message that is sent at the end of its event loop's turn.
+    struct Send {
+        let forwarding: Forwarding
+        let connection: any UpstreamConnection
+
+        func perform() { forwarding.resume(forwarding.write(to: connection)) }
+    }
+
+    private func write(to connection: any UpstreamConnection) -> ForwardingState.Step? {
+        let now = eventLoop.now
+        let sendBudget = exchange.snapshot.times.sendBudget
+        if let obstacle = state.obstacle(now: now, deadline: deadline, sendBudget: sendBudget) {
+            connection.giveBack()
+            return state.met(obstacle)
+        }
+        guard let token = state.token else { return .obtainToken }
+        forwarder.requests[region].serialize(
+            user: message.user, token: token, content: exchange.request.content, into: &forwarder.requestBuffer)
+        guard connection.send(forwarder.requestBuffer, deadline: deadline, receiver: self) else {
+            // Not a byte was written, so another connection may carry it.
+            forwarder.instruments.attempted(region, .connectionLost)
+            return .leaseConnection
+        }
+        waitingSince = now
+        forwarder.instruments.attempted(region, state.sent())
+        return nil
+    }
+
+    var owner: Int { message.caller.label }
+    var skill: Int { message.skill.label }
 
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
-        guard let message else { return }
-        let now = forwarder.eventLoop.now
-        forwarder.instruments.waited(message.region, seconds: (now - askedForConnection).inSeconds)
-        connectionObtained(message, result, now: now)
+        forwarder.instruments.waited(region, seconds: (eventLoop.now - waitingSince).inSeconds)
+        resume(state.leased(result))
     }
 
     func upstreamAnswered(_ answer: UpstreamAnswer) {
-        guard let message else { return }
-        let duration = forwarder.eventLoop.now - sentAt
-        forwarder.instruments.upstreamAnswered(message.region, status: answer.status, seconds: duration.inSeconds)
-        switch AnswerDisposition(status: answer.status, strict5xx: snapshot.configuration.strict5xx) {
+        let duration = eventLoop.now - waitingSince
+        forwarder.instruments.upstreamAnswered(region, status: answer.status, seconds: duration.inSeconds)
+        let isTokenProven = state.token.map { forwarder.isProven($0, of: message.skill) } ?? false
+        let (next, lesson) = state.responded(
+            answer, strict5xx: exchange.configuration.strict5xx, isTokenProven: isTokenProven)
+        if let lesson { learn(lesson) }
+        resume(next)
+    }
+
+    private func learn(_ lesson: ForwardingState.Lesson) {
+        let (skill, user) = (message.skill, message.user)
+        switch lesson {
         case .accepted:
-            learnFromAcceptance(message)
-            let accepted = AcceptedAnswer(status: answer.status, region: message.region, requestID: answer.requestID)
-            settle(.accepted(accepted), .upstream(answer))
-        case .refused: if !goesElsewhere(after: answer) { refusedForGood(answer) }
-        case .tokenRefused: if !goesElsewhere(after: answer) { sendAgain(after: answer) }
-        case .unknown:
-            var refusal = Refusal(
-                .outcomeUnknownGatewayAnswer,
-                "status \(answer.status) does not show whether the API accepted the message")
-            refusal.receivedStatus = answer.status
-            settle(.unknown, .refusal(refusal))
+            if let token = state.token { forwarder.proven(token, of: skill) }
+            skill.users.learn(region, of: user, from: state.search.isElsewhere ? .probe : .message)
+        case .doubtful(let region): skill.users.doubt(region, of: user)
+        case .gone: skill.users.leave(user, now: eventLoop.now)
+        case .tokenRefusedAgain: skill.tokens.refusedAgain(on: eventLoop)
         }
     }
 
     func upstreamFailed(_ failure: UpstreamFailure) {
-        settle(.unknown, .refusal(failure.refusal))
+        resume(.settle(.unknown, .refusal(failure.refusal)))
     }
 }

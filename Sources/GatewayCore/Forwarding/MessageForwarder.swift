@@ -79,16 +79,13 @@ public final class MessageForwarder: RequestHandler {
 
     public func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
         do {
-            switch try route(request) {
-            case .message(let user):
-                Forwarding(request, from: peer, user: user, recipient: recipient, on: self).begin()
-            case .idempotencyKey(let key):
-                KeyInquiry(forwarder: self, request: request, peer: peer).begin(key, recipient)
-            case .userRegion(let user):
-                recipient.answered(
-                    RegionStatement(forwarder: self, request: request, peer: peer, user: user).answer())
-            case .accessToken:
-                recipient.answered(AccessTokenExchange(forwarder: self, request: request, peer: peer).answer())
+            let route = try route(request)
+            let exchange = Exchange(route.action, request, from: peer, to: recipient, on: self)
+            switch route {
+            case .message(let user): Forwarding.begin(exchange, user: user)
+            case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
+            case .userRegion(let user): UserRegionUpdate(exchange: exchange).answer(user)
+            case .accessToken: CallerTokenEndpoint(exchange: exchange).answer()
             }
         } catch {
             refused(error.problem, from: peer)
@@ -127,22 +124,6 @@ public final class MessageForwarder: RequestHandler {
         }
     }
 
-    /// Who asks, for which skill, and within the caller's rate: for requests that send no message.
-    func admit(
-        _ request: InboundRequest, from peer: Peer, _ labels: inout ForwardingInstruments.Labels,
-        _ method: inout CallerDirectory.Method?
-    ) throws(Refusal) -> (caller: Caller, skill: Skill) {
-        let fields = RequestFields(request)
-        let (caller, authentication) = try authenticate(request, from: peer)
-        labels.caller = caller.label
-        method = authentication
-        try caller.usage.pass(caller.limits.rate, now: eventLoop.now)
-        try fields.refuseRepeated()
-        let skill = try fields.skill(of: caller, in: snapshot.configuration.skills)
-        labels.skill = skill.label
-        return (caller, skill)
-    }
-
     /// What to answer to whoever failed to authenticate: `refusal`, or that there were too many of them.
     func failedAttempt(_ refusal: Refusal, from peer: Peer) -> Refusal {
         guard let seconds = failedAttempts.retryAfter(failureFrom: peer.place, now: eventLoop.now) else {
@@ -175,6 +156,15 @@ public final class MessageForwarder: RequestHandler {
         case idempotencyKey(Range<Int>)
         case userRegion(user: Range<Int>)
         case accessToken
+
+        var action: AuditLog.Action {
+            switch self {
+            case .message: .message
+            case .idempotencyKey: .inquiry
+            case .userRegion: .userRegion
+            case .accessToken: .accessToken
+            }
+        }
     }
 
     private func route(_ request: InboundRequest) throws(Refusal) -> Route {

@@ -87,6 +87,12 @@ extension Refusal {
                 + "`Idempotency-Resend: ?1` sends it again and accepts a possible duplicate")
     }
 
+    static func idempotencyKeyInUse(retryAfter: Duration) -> Refusal {
+        Refusal(
+            .idempotencyKeyInUse, "another message with this idempotency key is in flight",
+            retryAfterSeconds: retryAfter.asRetryAfterSeconds)
+    }
+
     static var idempotencyKeyReused: Refusal {
         Refusal(
             .idempotencyKeyReused,

@@ -2,53 +2,44 @@ import NIOCore
 
 /// `PUT /v1/users/{userId}/region`: somebody says where a user lives, by `{"apiEndpoint": "…"}` or by handing on a whole request
 /// that Alexa sent the skill.
-struct RegionStatement {
-    let forwarder: MessageForwarder
-    let request: InboundRequest
-    let peer: Peer
-    /// Where the userId stands in the head.
-    let user: Range<Int>
+struct UserRegionUpdate {
+    let exchange: Exchange
 
-    func answer() -> Answer {
-        var labels = ForwardingInstruments.Labels()
-        labels.trace = RequestFields(request).trace
-        var method: CallerDirectory.Method?
+    /// - Parameter userSegment: where the userId stands in the request's head.
+    func answer(_ userSegment: Range<Int>) {
         do {
-            let region = try learn(&labels, &method)
-            forwarder.logs.audit?.decided(.userRegion, labels, by: method, from: peer, problem: nil)
-            return Answer(.userRegion(region), region: nil)
+            let region = try learn(userSegment)
+            exchange.allowed()
+            exchange.answer(Answer(.userRegion(region), region: nil))
         } catch {
-            forwarder.logs.audit?.decided(.userRegion, labels, by: method, from: peer, problem: error.problem)
-            forwarder.refused(error.problem, from: peer)
-            return Answer(.refusal(error), region: nil)
+            exchange.refuse(error)
         }
     }
 
-    private func learn(
-        _ labels: inout ForwardingInstruments.Labels, _ method: inout CallerDirectory.Method?
-    ) throws(Refusal) -> Region {
-        let (caller, skill) = try forwarder.admit(request, from: peer, &labels, &method)
-        let user = try UserID(parsing: user, of: request.headBytes)
+    private func learn(_ userSegment: Range<Int>) throws(Refusal) -> Region {
+        let caller = try exchange.authenticate()
+        let skill = try exchange.skill(of: caller)
+        let user = try UserID(parsing: userSegment, of: exchange.request.headBytes)
         let (endpoint, userID) = try statement()
         if let userID, !Self.isSame(userID, user) {
             throw Refusal(.messageInvalid, "`context.System.user.userId` does not match the user in the path")
         }
         let spelling = Array(endpoint.utf8)
-        guard let region = forwarder.snapshot.configuration.regions.region(of: spelling.span, 0..<spelling.count) else {
+        guard let region = exchange.configuration.regions.region(of: spelling.span, 0..<spelling.count) else {
             throw Refusal(.messageInvalid, "`apiEndpoint` is not the endpoint of a configured region")
         }
         guard caller.regions.contains(region) else {
             throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
         }
-        labels.region = region
+        exchange.labels.region = region
         let known = skill.users.learn(region, of: user, from: .put)
-        labels.region = known
+        exchange.labels.region = known
         return known
     }
 
     /// The endpoint, and in an envelope of Alexa's the user.
     private func statement() throws(Refusal) -> (endpoint: String, userID: String?) {
-        let content = request.content
+        let content = exchange.request.content
         let bytes = content.readableBytesUInt8Span
         do {
             let all = 0..<bytes.count

@@ -1,0 +1,34 @@
+import NIOCore
+
+/// `POST /auth/o2/token`: a caller's client identifier and secret for an access token of the gateway's own. Asks nobody:
+/// Amazon's token never leaves the gateway.
+struct CallerTokenEndpoint {
+    let exchange: Exchange
+
+    func answer() {
+        do {
+            let token = try issue()
+            exchange.allowed()
+            exchange.answer(Answer(.accessToken(token), region: nil))
+        } catch {
+            var refusal = error
+            refusal.form = .oauth
+            exchange.refuse(refusal)
+        }
+    }
+
+    private func issue() throws(Refusal) -> IssuedAccessToken {
+        let tokens = exchange.configuration.callers.tokens
+        let client = try exchange.authenticate(try AccessTokenRequest(exchange.request).credentials)
+        guard let token = tokens.issue(to: client, now: exchange.forwarder.unixTime()) else {
+            throw Refusal(.notFound, "this gateway does not issue access tokens")
+        }
+        return IssuedAccessToken(text: token, lifetimeSeconds: tokens.lifetimeSeconds)
+    }
+}
+
+/// An access token of the gateway, as its caller gets it.
+public struct IssuedAccessToken: Equatable, Sendable {
+    public var text: String
+    public var lifetimeSeconds: Int
+}

@@ -1,0 +1,109 @@
+import NIOCore
+
+/// One request and its answer, whichever route it takes: finds out who sent it, then audits, counts, logs and answers it,
+/// once.
+final class Exchange {
+    let forwarder: MessageForwarder
+    let request: InboundRequest
+    /// A request keeps the configuration it began with, whatever is loaded meanwhile.
+    let snapshot: ConfigurationSnapshot
+    let started: NIODeadline
+    private let action: AuditLog.Action
+    private let peer: Peer
+    private let recipient: any AnswerRecipient
+    var labels = ForwardingInstruments.Labels()
+    private var method: CallerDirectory.Method?
+    /// Whose messages in flight this one counts among.
+    private var usage: CallerUsage?
+
+    init(
+        _ action: AuditLog.Action, _ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient,
+        on forwarder: MessageForwarder
+    ) {
+        self.action = action
+        self.request = request
+        self.peer = peer
+        self.recipient = recipient
+        self.forwarder = forwarder
+        snapshot = forwarder.snapshot
+        started = forwarder.eventLoop.now
+        if action == .message { forwarder.instruments.messageBegan() }
+        labels.trace = fields.trace
+    }
+
+    var fields: RequestFields { RequestFields(request) }
+    var configuration: ForwardingConfiguration { snapshot.configuration }
+    var eventLoop: any EventLoop { forwarder.eventLoop }
+
+    // MARK: Who sent it
+
+    /// The caller, by whatever credentials the request carries.
+    func authenticate() throws(Refusal) -> Caller {
+        let (caller, method) = try forwarder.authenticate(request, from: peer)
+        try authenticated(caller, by: method)
+        return caller
+    }
+
+    /// The client that asks for an access token.
+    func authenticate(_ credentials: [AccessTokenRequest.Credentials]) throws(Refusal) -> CallerTokens.Client {
+        let (caller, client): (Caller, CallerTokens.Client)
+        do {
+            (caller, client) = try configuration.callers.authenticate(credentials)
+        } catch {
+            throw forwarder.failedAttempt(error, from: peer)
+        }
+        try authenticated(caller, by: .clientSecret)
+        return client
+    }
+
+    private func authenticated(_ caller: Caller, by method: CallerDirectory.Method) throws(Refusal) {
+        labels.caller = caller.label
+        self.method = method
+        try caller.usage.pass(caller.limits.rate, now: started)
+    }
+
+    /// Counts a message among those that the caller has in flight, until it is answered.
+    func enter(_ caller: Caller) throws(Refusal) {
+        guard let maximum = caller.limits.maximumInFlight else { return }
+        try caller.usage.enter(maximum)
+        usage = caller.usage
+    }
+
+    /// The skill that the caller sends for.
+    func skill(of caller: Caller) throws(Refusal) -> Skill {
+        try fields.refuseRepeated()
+        let skill = try fields.skill(of: caller, in: configuration.skills)
+        labels.skill = skill.label
+        return skill
+    }
+
+    // MARK: Its answer
+
+    /// The request was found to be allowed and valid.
+    func allowed() { audit(nil) }
+
+    /// The request was found not to be.
+    func refuse(_ refusal: Refusal) {
+        audit(refusal.problem)
+        answer(Answer(.refusal(refusal), region: nil))
+    }
+
+    private func audit(_ problem: Problem?) {
+        forwarder.logs.audit?.decided(action, labels, by: method, from: peer, problem: problem)
+    }
+
+    /// - Parameter sends: times a message was written to a connection.
+    func answer(_ answer: Answer, sends: Int = 0) {
+        if action == .message {
+            let duration = eventLoop.now - started
+            labels.region = answer.region ?? labels.region
+            forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
+            forwarder.logs.access?.finished(labels, answer, from: peer, sends: sends, duration: duration)
+            usage?.leave()
+            if answer.status >= 300 { forwarder.report(answer) }
+        } else if case .refusal(let refusal) = answer.content {
+            forwarder.refused(refusal.problem, from: peer)
+        }
+        recipient.answered(answer)
+    }
+}

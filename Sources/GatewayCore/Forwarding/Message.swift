@@ -1,0 +1,62 @@
+import NIOCore
+
+/// A message whose sender, form and destination have been found valid.
+struct Message {
+    let caller: Caller
+    let skill: Skill
+    let user: UserID
+    let key: IdempotencyKey?
+    /// The caller accepts a possible duplicate.
+    let consent: Bool
+    var search: RegionSearch
+
+    /// Authenticates, validates and determines the region.
+    ///
+    /// - Parameter userSegment: where the userId stands in the request's head.
+    init(_ exchange: Exchange, user userSegment: Range<Int>) throws(Refusal) {
+        let (fields, configuration) = (exchange.fields, exchange.configuration)
+        caller = try exchange.authenticate()
+        try exchange.enter(caller)
+        skill = try exchange.skill(of: caller)
+        user = try UserID(parsing: userSegment, of: exchange.request.headBytes)
+        key = try fields.idempotencyKey(requiredBy: caller)
+        consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
+        try fields.refuseContentEncoding()
+        let content = exchange.request.content
+        do {
+            if !LeftOut.validation { try MessageValidator.validate(content.readableBytesUInt8Span) }
+        } catch {
+            throw Refusal(.messageInvalid, error.detail)
+        }
+        let stated = try fields.statedRegion(in: configuration.regions)
+        let learned = stated == nil ? skill.users.region(of: user) : nil
+        let region =
+            if let known = stated ?? learned { known } else {
+                try fields.assumedRegion(of: skill, for: caller, configuration.discovery)
+            }
+        exchange.labels.region = region
+        guard caller.regions.contains(region) else {
+            throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
+        }
+        search = RegionSearch(
+            from: region, stated != nil ? .stated : learned != nil ? .learned : .guessed,
+            among: configuration.discovery == .probe ? caller.regions : [])
+    }
+
+    /// The claim on its idempotency key, the same for every try of this request; nil without a key.
+    func claim(in exchange: Exchange) -> IdempotencyClaim? {
+        guard let key else { return nil }
+        let (forwarder, snapshot) = (exchange.forwarder, exchange.snapshot)
+        let (fingerprint, others) = forwarder.hasher.fingerprints(
+            key: key, user: user, content: exchange.request.content)
+        return IdempotencyClaim(
+            scope: forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key),
+            fingerprint: fingerprint,
+            owner: forwarder.nextAttempt(),
+            lease: snapshot.times.lease,
+            retention: snapshot.times.retention,
+            consent: consent,
+            caller: caller.label,
+            otherFingerprints: others)
+    }
+}

@@ -1,0 +1,240 @@
+import NIOCore
+import Testing
+
+@testable import GatewayCore
+
+/// What comes next on a message's way, whatever happens to it there.
+struct ForwardingStateTests {
+    private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+    private var deadline: NIODeadline { start + .seconds(10) }
+    private let budget = TimeAmount.seconds(1)
+    private let connection = UnusedConnection()
+
+    private func token(_ generation: UInt64) -> AccessToken {
+        AccessToken("t\(generation)", generation: generation, expires: start + .seconds(3600))
+    }
+
+    private func response(_ status: Int) -> UpstreamAnswer { UpstreamAnswer(status: status, requestID: .text("r")) }
+
+    private func state(
+        _ certainty: RegionSearch.Certainty = .stated, isKeyed: Bool = true, claimed: Bool = false, sent: Bool = false
+    ) -> ForwardingState {
+        var state = ForwardingState(
+            RegionSearch(from: .europe, certainty, among: Set(Region.allCases)), isKeyed: isKeyed)
+        _ = state.obtained(.success(token(1)))
+        if claimed {
+            _ = state.claimed(ClaimReply(.owned, .memory), at: start, from: .memory, holding: connection)
+        }
+        if sent { _ = state.sent() }
+        return state
+    }
+
+    // MARK: Before it is sent
+
+    @Test func `a connection is leased with a token, and a claim made with a connection`() {
+        var state = state()
+        guard case .leaseConnection = state.obtained(.success(token(1))) else { return unexpected() }
+        guard case .claim = state.leased(.success(connection)) else { return unexpected() }
+        let owned = ClaimReply(.owned, .memory)
+        guard case .send = state.claimed(owned, at: start, from: .memory, holding: connection) else {
+            return unexpected()
+        }
+        #expect(state.claimedAt == start)
+        guard case .send = state.leased(.success(connection)) else { return unexpected("it is claimed once") }
+    }
+
+    @Test func `without a key nothing is claimed or looked up`() {
+        var state = state(isKeyed: false)
+        guard case .send = state.leased(.success(connection)) else { return unexpected() }
+        guard case .answer(.refusal(let refusal), .europe, isReplay: false) = state.obtained(nil) else {
+            return unexpected()
+        }
+        #expect(refusal.problem == .tokenUnavailable)
+    }
+
+    @Test func `what cannot be sent consults the record first`() {
+        var state = state()
+        guard case .consultRecord(let refusal) = state.leased(.failure(.noFreeConnection)) else { return unexpected() }
+        #expect(refusal.problem == .tooManyInFlight)
+    }
+
+    @Test func `what is claimed and cannot be sent is released`() {
+        var state = state(claimed: true)
+        guard case .settle(.released, .refusal) = state.met(.tooLate) else { return unexpected() }
+        guard case .obtainToken = state.met(.tokenExpired) else { return unexpected() }
+    }
+
+    @Test func `it is not written past its send budget, its deadline or its token's life`() {
+        let state = state(claimed: true)
+        func obstacle(_ state: ForwardingState, after time: TimeAmount) -> ForwardingState.Obstacle? {
+            state.obstacle(now: start + time, deadline: deadline, sendBudget: budget)
+        }
+        #expect(obstacle(state, after: .seconds(1)) == nil)
+        #expect(obstacle(state, after: .milliseconds(1001)) == .tooLate)
+        let sent = self.state(claimed: true, sent: true)
+        #expect(obstacle(sent, after: .seconds(9)) == nil, "the budget is for its first bytes")
+        #expect(obstacle(sent, after: .seconds(10)) == .tooLate)
+        var old = self.state(isKeyed: false)
+        _ = old.obtained(.success(AccessToken("t", generation: 1, expires: start)))
+        #expect(obstacle(old, after: .zero) == .tokenExpired)
+    }
+
+    @Test func `what another attempt has done is answered as the store says`() {
+        let accepted = AcceptedAnswer(status: 202, region: .farEast, requestID: nil)
+        func claimed(_ outcome: ClaimOutcome) -> ForwardingState.Step {
+            var state = state()
+            return state.claimed(ClaimReply(outcome, .memory), at: start, from: .memory, holding: connection)
+        }
+        guard case .answer(.upstream(let first), .farEast, isReplay: true) = claimed(.accepted(accepted)) else {
+            return unexpected()
+        }
+        #expect(first.status == 202)
+        guard case .awaitConcurrent(leaseLeft: .seconds(3)) = claimed(.inFlight(left: .seconds(3))) else {
+            return unexpected()
+        }
+        let refusals: [(ClaimOutcome, Problem, Bool)] = [
+            (.unknown, .outcomeUnknownEarlier, true), (.mismatched, .idempotencyKeyReused, false),
+            (.indistinct, .idempotencyKeyIndistinct, false), (.storeFull, .storeFull, false),
+            (.storeUnavailable, .storeUnavailable, false),
+        ]
+        for (outcome, problem, isReplay) in refusals {
+            guard case .answer(.refusal(let refusal), .europe, isReplay) = claimed(outcome) else {
+                return unexpected("\(outcome)")
+            }
+            #expect(refusal.problem == problem)
+        }
+    }
+
+    @Test func `a store that stands in for another is told to the caller`() {
+        var state = state()
+        _ = state.claimed(ClaimReply(.owned, .memory), at: start, from: .redis, holding: connection)
+        #expect(state.deduplication == .replica)
+        state.settled(.pending, .accepted(AcceptedAnswer(status: 202, region: .europe, requestID: nil)))
+        #expect(state.deduplication == .replica, "the more serious of the two")
+    }
+
+    // MARK: After it was sent
+
+    @Test func `a 202 settles the record with the region that accepted it`() {
+        var state = state(claimed: true, sent: true)
+        guard
+            case (.settle(.accepted(let accepted), .upstream), .accepted?) = state.responded(
+                response(202), strict5xx: false, isTokenProven: false)
+        else { return unexpected() }
+        #expect(accepted.region == .europe && accepted.status == 202)
+        state.settled(.pending, .accepted(accepted))
+        #expect(state.deduplication == .pending)
+    }
+
+    @Test(arguments: [(500, false, false), (500, true, true), (502, false, true), (504, false, true)])
+    func `a 5xx is proof or doubt`(status: Int, strict5xx: Bool, isUnknown: Bool) {
+        var state = state(claimed: true, sent: true)
+        switch state.responded(response(status), strict5xx: strict5xx, isTokenProven: true).0 {
+        case .settle(.unknown, .refusal(let refusal)): #expect(isUnknown && refusal.receivedStatus == status)
+        case .settle(.refused(let refused), .upstream): #expect(!isUnknown && refused == status)
+        default: unexpected()
+        }
+    }
+
+    @Test func `a refused token is renewed once`() {
+        var state = state(claimed: true, sent: true)
+        guard
+            case (.renewToken(let refused, let first), nil) = state.responded(
+                response(403), strict5xx: false, isTokenProven: true)
+        else { return unexpected() }
+        #expect(refused.generation == 1)
+        guard case .leaseConnection = state.renewed(.success(token(2)), after: first, isLate: false) else {
+            return unexpected()
+        }
+        let reason = state.sent()
+        #expect(reason == .tokenRenewed && state.token?.generation == 2)
+        guard
+            case (.settle(.refused(403), .upstream), .tokenRefusedAgain?) = state.responded(
+                response(403), strict5xx: false, isTokenProven: true)
+        else { return unexpected() }
+    }
+
+    @Test func `without a newer token in time the refusal is passed on`() {
+        let first = response(403)
+        let unavailable = TokenUnavailable(retryAfter: .seconds(1), failure: nil)
+        for (result, isLate) in [
+            (TokenCache.Obtained.success(token(1)), false), (.success(token(2)), true), (.failure(unavailable), false),
+            (nil, false),
+        ] as [(TokenCache.Obtained?, Bool)] {
+            var state = state(claimed: true, sent: true)
+            _ = state.responded(first, strict5xx: false, isTokenProven: true)
+            guard case .settle(.refused(403), .upstream) = state.renewed(result, after: first, isLate: isLate) else {
+                return unexpected("\(String(describing: result))")
+            }
+        }
+    }
+
+    @Test func `once refused, it ends with that refusal if it cannot be sent again`() {
+        var state = state(.guessed, claimed: true, sent: true)
+        guard case (.leaseConnection, nil) = state.responded(response(404), strict5xx: false, isTokenProven: true)
+        else {
+            return unexpected()
+        }
+        #expect(state.search.region == .northAmerica)
+        guard case .settle(.refused(404), .upstream) = state.leased(.failure(.connectionRefused)) else {
+            return unexpected()
+        }
+    }
+
+    @Test func `a 404 where the user was found before casts doubt on that region`() {
+        var state = state(.learned, claimed: true, sent: true)
+        guard
+            case (.leaseConnection, .doubtful(.europe)?) = state.responded(
+                response(404), strict5xx: false, isTokenProven: true)
+        else { return unexpected() }
+        _ = state.sent()
+        _ = state.responded(response(404), strict5xx: false, isTokenProven: true)
+        guard
+            case (.settle(.refused(404), .upstream), .gone?) = state.responded(
+                response(404), strict5xx: false, isTokenProven: true)
+        else { return unexpected() }
+    }
+
+    // MARK: Records of other attempts
+
+    @Test func `a record of the same message decides, and no other does`() {
+        let state = state()
+        let refusal = Refusal(.tokenUnavailable, "x")
+        let fingerprint = RequestFingerprint(words: (1, 2))
+        let claim = IdempotencyClaim(
+            scope: IdempotencyScope(words: (1, 2, 3, 4)), fingerprint: fingerprint,
+            owner: AttemptID(origin: 1, number: 1), lease: .seconds(15), retention: .hours(1), consent: false)
+        func consulted(_ report: KeyReport?, waits: Bool = true) -> ForwardingState.Step {
+            state.consulted(report, of: claim, waits: waits, refusal)
+        }
+        let accepted = KeyReport.State.accepted(AcceptedAnswer(status: 202, region: .farEast, requestID: nil))
+        guard case .answer(.upstream, .farEast, isReplay: true) = consulted(KeyReport(accepted, fingerprint)) else {
+            return unexpected()
+        }
+        let inFlight = KeyReport(.inFlight(left: .seconds(2)), fingerprint)
+        guard case .awaitConcurrent = consulted(inFlight) else { return unexpected() }
+        let others: [(KeyReport?, Bool)] = [
+            (nil, true), (inFlight, false), (KeyReport(.absent), true), (KeyReport(.unknown, fingerprint), true),
+            (KeyReport(accepted, RequestFingerprint(words: (1, 3))), true),
+        ]
+        for (report, waits) in others {
+            guard case .answer(.refusal(refusal), .europe, isReplay: false) = consulted(report, waits: waits) else {
+                return unexpected("\(String(describing: report))")
+            }
+        }
+    }
+
+    @Test func `an attempt that ended without an answer is claimed again, from the token on`() {
+        guard case .obtainToken = state().concurrentEnded(nil) else { return unexpected() }
+    }
+
+    private func unexpected(_ what: String = "", at location: SourceLocation = #_sourceLocation) {
+        Issue.record("unexpected step \(what)", sourceLocation: location)
+    }
+}
+
+/// Stands for a connection where nothing is sent.
+private final class UnusedConnection: UpstreamConnection {
+    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
+    func giveBack() {}
+}
