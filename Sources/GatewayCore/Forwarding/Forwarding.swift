@@ -73,19 +73,15 @@ final class Forwarding {
     private func perform(_ step: ForwardingState.Step) -> ForwardingState.Step? {
         switch step {
         case .obtainToken:
-            return when(message.skill.tokens.token(on: eventLoop, now: now), within: tokenTimeout) {
-                self.state.obtained($0)
-            }
+            let token = message.skill.tokens.token(on: eventLoop, now: now)
+            return when(token, within: tokenTimeout, ()) { forwarding, result, _ in forwarding.state.obtained(result) }
         case .leaseConnection:
             waitingSince = now
             guard now < deadline else { return state.leased(.failure(.connectTimeout)) }
             return forwarder.pools[region].lease(for: self).map { state.leased($0) }
         case .claim(let connection):
             guard let claim else { return .send(connection) }
-            let asked = now
-            return when(forwarder.store.claim(claim, on: eventLoop)) {
-                self.claimed($0, at: asked, holding: connection)
-            }
+            return when(forwarder.store.claim(claim, on: eventLoop), connection) { $0.claimed($1, holding: $2) }
         case .send(let connection):
             forwarder.sends.append(Send(forwarding: self, connection: connection))
             return nil
@@ -93,24 +89,23 @@ final class Forwarding {
             guard let renewal = message.skill.tokens.renewed(refused: token.generation, on: eventLoop) else {
                 return renewed(nil, after: refusal)
             }
-            return when(renewal, within: tokenTimeout) { self.renewed($0, after: refusal) }
+            return when(renewal, within: tokenTimeout, refusal) { $0.renewed($1, after: $2) }
         case .settle(let settlement, let content):
             // The record first, then the caller: who is told 202 finds that answer again.
             guard let claim, state.claimedAt != nil else { return .answer(content, region, isReplay: false) }
             let answer = Answer(content, region: region)
-            return when(forwarder.store.settle(claim, settlement, answer: answer, on: eventLoop)) {
-                self.state.settled($0, settlement)
-                return .answer(content, self.region, isReplay: false)
-            }
+            let reply = forwarder.store.settle(claim, settlement, answer: answer, on: eventLoop)
+            return when(reply, (settlement, content)) { $0.settled($1, $2.0, $2.1) }
         case .consultRecord(let refusal):
             guard let claim else { return .answer(.refusal(refusal), region, isReplay: false) }
-            return when(forwarder.store.report(on: claim.scope, on: eventLoop)) {
-                self.state.consulted($0, of: claim, waits: self.waitsForConcurrent, refusal)
+            return when(forwarder.store.report(on: claim.scope, on: eventLoop), (claim, refusal)) {
+                $0.state.consulted($1, of: $2.0, waits: $0.waitsForConcurrent, $2.1)
             }
         case .awaitConcurrent(let leaseLeft):
             guard waitsForConcurrent, let claim else { return keyInUse(leaseLeft) }
-            return when(forwarder.store.answerOfAttemptInFlight(claim, on: eventLoop), within: left) { answer in
-                answer.map { self.state.concurrentEnded($0) } ?? self.keyInUse(leaseLeft)
+            return when(forwarder.store.answerOfAttemptInFlight(claim, on: eventLoop), within: left, leaseLeft) {
+                forwarding, answer, leaseLeft in
+                answer.map { forwarding.state.concurrentEnded($0) } ?? forwarding.keyInUse(leaseLeft)
             }
         case .answer(let content, let region, let isReplay):
             var answer = Answer(content, region: region, isReplay: isReplay)
@@ -120,43 +115,51 @@ final class Forwarding {
         }
     }
 
-    /// What `then` makes of the value: now, or, where that comes later, not until then.
-    @inline(__always)
-    private func when<Value>(
-        _ eventual: Eventual<Value>, _ then: @escaping (Value) -> ForwardingState.Step
+    /// What `then` makes of a value: now, or, where that comes later, not until then.
+    ///
+    /// - Parameters:
+    ///   - context: what `then` needs besides. Passed and not captured, so that a value that is there costs no allocation.
+    private func when<Value, Context>(
+        _ eventual: Eventual<Value>, _ context: Context,
+        _ then: @escaping (Forwarding, Value, Context) -> ForwardingState.Step
     ) -> ForwardingState.Step? {
         switch eventual {
-        case .now(let value): return then(value)
+        case .now(let value): return then(self, value, context)
         case .later(let future):
-            future.assumeIsolated().whenSuccess { self.resume(then($0)) }
+            future.assumeIsolated().whenSuccess { self.resume(then(self, $0, context)) }
             return nil
         }
     }
 
-    /// The same, with nil once the wait has taken so long.
-    @inline(__always)
-    private func when<Value>(
-        _ eventual: Eventual<Value>, within limit: @autoclosure () -> Duration,
-        _ then: @escaping (Value?) -> ForwardingState.Step
+    /// The same, with nil for a value that has taken longer than `limit`.
+    private func when<Value, Context>(
+        _ eventual: Eventual<Value>, within limit: @autoclosure () -> Duration, _ context: Context,
+        _ then: @escaping (Forwarding, Value?, Context) -> ForwardingState.Step
     ) -> ForwardingState.Step? {
         switch eventual {
-        case .now(let value): return then(value)
+        case .now(let value): return then(self, value, context)
         case .later(let future):
-            eventLoop.wait(for: future, atMost: limit()) { self.resume(then($0)) }
+            eventLoop.wait(for: future, atMost: limit()) { self.resume(then(self, $0, context)) }
             return nil
         }
     }
 
-    private func claimed(
-        _ reply: ClaimReply, at time: NIODeadline, holding connection: any UpstreamConnection
-    ) -> ForwardingState.Step {
+    private func claimed(_ reply: ClaimReply, holding connection: any UpstreamConnection) -> ForwardingState.Step {
         forwarder.instruments.claimed(reply)
         if reply.outcome != .owned { connection.giveBack() }
-        return state.claimed(reply, at: time, from: forwarder.store.kind, holding: connection)
+        // The time is still that of the question.
+        return state.claimed(reply, at: now, from: forwarder.store.kind, holding: connection)
     }
 
     private func renewed(_ result: TokenCache.Obtained?, after refusal: UpstreamAnswer) -> ForwardingState.Step {
         state.renewed(result, after: refusal, isLate: eventLoop.now >= deadline)
+    }
+
+    private func settled(
+        _ reply: SettlementReply, _ settlement: Settlement, _ content: Answer.Content
+    ) -> ForwardingState.Step {
+        state.settled(reply, settlement)
+        return .answer(content, region, isReplay: false)
     }
 
     private func keyInUse(_ leaseLeft: Duration) -> ForwardingState.Step {
