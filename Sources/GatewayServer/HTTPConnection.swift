@@ -175,8 +175,8 @@ final class HTTPConnection: ChannelInboundHandler {
                 state = .answering(Exchange(keepsAlive: request.head.keepsAlive, isHead: isHead))
                 deadline = .distantFuture
                 loop.handler.handle(request, from: peer, to: self)
-            case .refused(let problem, let detail):
-                return refuse(Refusal(problem, detail))
+            case .refused(let error):
+                return refuse(Refusal(error))
             }
         }
     }

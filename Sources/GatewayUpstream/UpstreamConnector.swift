@@ -26,7 +26,7 @@ struct UpstreamConnector {
                     if let proxy { try pipeline.addHandler(TunnelHandler(proxy, to: endpoint)) }
                     if endpoint.isSecure {
                         // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
-                        let name = APIEndpoint.isAddress(host: endpoint.host) ? nil : endpoint.host
+                        let name = IPAddress.isAddress(endpoint.host) ? nil : endpoint.host
                         try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
                     }
                     try pipeline.addHandler(bound.value)

@@ -150,13 +150,15 @@ struct StoreContract {
         let scope = scope()
         let first = claim(scope, owner: 1)
         #expect(try await one.claim(first) == .owned)
-        async let here = one.answer(claim(scope, owner: 2))
-        async let there = other.answer(claim(scope, owner: 3))
+        async let here = one.result(of: claim(scope, owner: 2))
+        async let there = other.result(of: claim(scope, owner: 3))
         let accepted = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(1, 2))
-        let answer = Answer(.upstream(UpstreamAnswer(status: 202, requestID: .uuid(1, 2))), region: .europe)
-        try await one.settle(first, .accepted(accepted), answer: answer)
+        let response = UpstreamAnswer(status: 202, requestID: .uuid(1, 2))
+        try await one.settle(first, .accepted(accepted), result: AttemptResult(.success(response), region: .europe))
         // Whoever came too late to wait claims anew; that is what nil says.
-        for found in [try await here, try await there] { #expect(found == answer || found == nil) }
+        for found in [try await here, try await there] {
+            if let found { #expect(try found.response.get() == response && found.region == .europe) }
+        }
         #expect(try await other.claim(claim(scope, owner: 4)) == .accepted(accepted))
     }
 

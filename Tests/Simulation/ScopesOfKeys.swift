@@ -42,12 +42,12 @@ final class ScopesOfKeys: Sendable {
         }
 
         func settle(
-            _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+            _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
         ) -> Eventual<SettlementReply> { .now(.confirmed) }
 
-        func answerOfAttemptInFlight(
+        func resultOfAttemptInFlight(
             _ claim: IdempotencyClaim, on eventLoop: any EventLoop
-        ) -> Eventual<Answer?> { .now(nil) }
+        ) -> Eventual<AttemptResult?> { .now(nil) }
 
         func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
             asked.append(scope)

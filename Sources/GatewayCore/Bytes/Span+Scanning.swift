@@ -63,9 +63,9 @@ extension Span where Element == UInt8 {
             index = endOfRun(from: index) { word in
                 ~(Marks.alphanumeric(word) | Marks.within(word, UInt8(ascii: "-")...UInt8(ascii: "-"))) & Marks.highBits
             } isEnd: { byte in
-                !FieldLines.isTokenCharacter(byte)
+                !isTokenCharacter(byte)
             }
-            guard index < count && FieldLines.isTokenCharacter(self[index]) else { return index }
+            guard index < count && isTokenCharacter(self[index]) else { return index }
             index += 1
         }
     }

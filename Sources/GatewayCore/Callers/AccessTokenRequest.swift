@@ -14,42 +14,42 @@ struct AccessTokenRequest {
     /// Different readings of the same: some clients percent-encode what they send, and some do not.
     let credentials: [Credentials]
 
-    /// - Throws: with a problem that has an error code of RFC 6749 section 5.2.
-    init(_ request: InboundRequest) throws(Refusal) {
+    /// - Throws: for a reason that has an error code of RFC 6749 section 5.2.
+    init(_ request: InboundRequest) throws(CallerError) {
         let parameters = try Parameters(request.content)
         guard let grantType = try parameters.value("grant_type") else {
-            throw Refusal(.tokenRequestInvalid, "parameter `grant_type` is missing; expected `client_credentials`")
+            throw CallerError(.tokenRequestInvalid, "parameter `grant_type` is missing; expected `client_credentials`")
         }
         guard grantType.decoded == "client_credentials" else {
-            throw Refusal(.grantTypeUnsupported, "only the grant type `client_credentials` is supported")
+            throw CallerError(.grantTypeUnsupported, "only the grant type `client_credentials` is supported")
         }
         let scope = try parameters.value("scope")
         guard scope.map({ $0.decoded.split(separator: " ").contains(Substring(Self.scope)) }) ?? true else {
-            throw Refusal(.scopeInvalid, "the scope is not `\(Self.scope)`")
+            throw CallerError(.scopeInvalid, "the scope is not `\(Self.scope)`")
         }
         credentials = try Self.credentials(request, parameters)
     }
 
     private static func credentials(
         _ request: InboundRequest, _ parameters: Parameters
-    ) throws(Refusal) -> [Credentials] {
+    ) throws(CallerError) -> [Credentials] {
         let clientID = try parameters.value("client_id")
         let secret = try parameters.value("client_secret")
         if let authorization = request.head.authorization {
             guard secret == nil else {
-                throw Refusal(
+                throw CallerError(
                     .tokenRequestInvalid, "both field `Authorization` and `client_secret` are given; expected one")
             }
             let headBytes = request.headBytes
             guard let basic = basic(headBytes.readableBytesUInt8Span, authorization) else {
-                throw Refusal(
+                throw CallerError(
                     .clientNotAuthenticated, "field `Authorization` is not `Basic` followed by base64 of `id:secret`")
             }
             return basic
         }
         guard let clientID, let secret else {
             let missing = clientID == nil ? "client_id" : "client_secret"
-            throw Refusal(.tokenRequestInvalid, "parameter `\(missing)` is missing")
+            throw CallerError(.tokenRequestInvalid, "parameter `\(missing)` is missing")
         }
         return readings(clientID, secret)
     }
@@ -101,18 +101,19 @@ extension AccessTokenRequest {
 
         private var values: [(name: String, value: Value)] = []
 
-        init(_ content: ByteBuffer) throws(Refusal) {
+        init(_ content: ByteBuffer) throws(CallerError) {
             let bytes = content.readableBytesUInt8Span
             let start = JSONScanner.skipWhitespace(bytes, from: 0)
             if start < bytes.count && bytes[start] == UInt8(ascii: "{") {
                 do {
                     values = try JSONMembers.strings(of: bytes).map { ($0.name, Value(plain: $0.value)) }
                 } catch {
-                    throw Refusal(.tokenRequestInvalid, "the content is neither a form nor a JSON object of strings")
+                    throw CallerError(
+                        .tokenRequestInvalid, "the content is neither a form nor a JSON object of strings")
                 }
             } else {
                 guard let text = String(validating: Array(content.readableBytesView), as: UTF8.self) else {
-                    throw Refusal(.tokenRequestInvalid, "the content is not UTF-8")
+                    throw CallerError(.tokenRequestInvalid, "the content is not UTF-8")
                 }
                 values = text.split(separator: "&").map { pair in
                     let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -122,10 +123,10 @@ extension AccessTokenRequest {
         }
 
         /// Nil where it is missing or empty, which is the same (RFC 6749 section 3.2).
-        func value(_ name: String) throws(Refusal) -> Value? {
+        func value(_ name: String) throws(CallerError) -> Value? {
             let found = values.filter { $0.name == name }
             guard found.count <= 1 else {
-                throw Refusal(.tokenRequestInvalid, "parameter `\(name)` is given twice; expected it once")
+                throw CallerError(.tokenRequestInvalid, "parameter `\(name)` is given twice; expected it once")
             }
             return found.first.flatMap { $0.value.raw.isEmpty ? nil : $0.value }
         }

@@ -6,7 +6,7 @@ import NIOCore
 /// requests here. Pages cannot send JSON to another origin without asking first (Fetch, section 3.2.2), browsers tell where a
 /// request comes from, and a page whose own name was made to lead here sends that name.
 enum AnonymousRequest {
-    static func refuseFromPage(_ request: InboundRequest) throws(Refusal) {
+    static func refuseFromPage(_ request: InboundRequest) throws(CallerError) {
         let (head, headBytes) = (request.head, request.headBytes)
         let bytes = headBytes.readableBytesUInt8Span
         guard request.isForLoopback else {
@@ -28,7 +28,7 @@ enum AnonymousRequest {
         return bytes.isEqualIgnoringCase(bytes.trimmed(mediaType), to: "application/json")
     }
 
-    private static func refusal(_ rule: String) -> Refusal {
-        Refusal(.notAllowed, "a request without credentials is accepted only if \(rule)")
+    private static func refusal(_ rule: String) -> CallerError {
+        CallerError(.notAllowed, "a request without credentials is accepted only if \(rule)")
     }
 }

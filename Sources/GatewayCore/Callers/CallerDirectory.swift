@@ -84,7 +84,7 @@ public final class CallerDirectory: Sendable {
     /// Every failure looks the same from outside.
     func authenticate(
         _ request: InboundRequest, from peer: Peer, unixTime: () -> Int
-    ) throws(Refusal) -> (caller: Caller, method: Method) {
+    ) throws(CallerError) -> (caller: Caller, method: Method) {
         guard let authorization = request.head.authorization else {
             for name in peer.certificateNames {
                 if let index = callersByCertificate[name] { return (callers[index], .certificate) }
@@ -110,15 +110,16 @@ public final class CallerDirectory: Sendable {
         return (callers[index], .apiKey)
     }
 
-    private static var notAuthenticated: Refusal {
-        Refusal(
+    private static var notAuthenticated: CallerError {
+        CallerError(
             .notAuthenticated,
             "expected field `Authorization` with `Bearer` and a valid API key or access token; it is missing, "
                 + "malformed, unknown or expired")
     }
 
     /// The caller whose client identifier and secret are among these readings of a request.
-    func authenticate(_ readings: [AccessTokenRequest.Credentials]) throws(Refusal) -> (Caller, CallerTokens.Client) {
+    func authenticate(_ readings: [AccessTokenRequest.Credentials]) throws(CallerError) -> (Caller, CallerTokens.Client)
+    {
         for reading in readings {
             // The secret is hashed and compared, known client or not: the time tells nothing.
             let client = clients[reading.clientID]
@@ -128,7 +129,7 @@ public final class CallerDirectory: Sendable {
             guard isKnown, let client else { continue }
             return (callers[client.caller], CallerTokens.Client(clientID: reading.clientID, secret: digest))
         }
-        throw Refusal(.clientNotAuthenticated, "unknown client identifier or wrong secret")
+        throw CallerError(.clientNotAuthenticated, "unknown client identifier or wrong secret")
     }
 
     /// RFC 6750 section 2.1; the scheme is matched without regard to case (RFC 9110 section 11.1).

@@ -21,16 +21,16 @@ public final class CallerUsage: Sendable {
     public init() {}
 
     /// Counts one request, if it is not too soon.
-    func pass(_ rate: RateLimit?, now: NIODeadline) throws(Refusal) {
+    func pass(_ rate: RateLimit?, now: NIODeadline) throws(CallerError) {
         guard let rate else { return }
         let now = Int64(clamping: now.uptimeNanoseconds)
         var seen = nextArrival.load(ordering: .relaxed)
         while true {
             switch rate.decide(nextArrival: seen, now: now) {
             case .refused(let nanoseconds):
-                throw Refusal(
-                    .callerRate, "the caller has exceeded its rate limit; nothing was sent",
-                    retryAfterSeconds: Duration.nanoseconds(nanoseconds).asRetryAfterSeconds)
+                throw CallerError(
+                    .rateLimitExceeded, "the caller has exceeded its rate limit; nothing was sent",
+                    retryAfter: .nanoseconds(nanoseconds))
             case .allowed(let next):
                 let (exchanged, current) = nextArrival.compareExchange(
                     expected: seen, desired: next, ordering: .relaxed)
@@ -41,12 +41,13 @@ public final class CallerUsage: Sendable {
     }
 
     /// Takes a place among the messages in flight; `leave` gives it back.
-    func enter(_ maximum: Int) throws(Refusal) {
+    func enter(_ maximum: Int) throws(CallerError) {
         guard inFlight.add(1, ordering: .relaxed).oldValue < maximum else {
             leave()
-            throw Refusal(
-                .callerInFlight, "the caller has reached its limit of \(maximum) messages in flight; nothing was sent",
-                retryAfterSeconds: 1)
+            throw CallerError(
+                .inFlightLimitReached,
+                "the caller has reached its limit of \(maximum) messages in flight; nothing was sent",
+                retryAfter: .seconds(1))
         }
     }
 

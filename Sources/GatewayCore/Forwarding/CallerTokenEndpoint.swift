@@ -19,16 +19,18 @@ struct CallerTokenEndpoint {
 
     private func issue() throws(Refusal) -> IssuedAccessToken {
         let tokens = exchange.configuration.callers.tokens
-        let client = try exchange.authenticate(try AccessTokenRequest(exchange.request).credentials)
+        let client = try exchange.authenticate(try credentials())
         guard let token = tokens.issue(to: client, now: exchange.forwarder.unixTime()) else {
             throw Refusal(.notFound, "this gateway does not issue access tokens")
         }
         return IssuedAccessToken(text: token, lifetimeSeconds: tokens.lifetimeSeconds)
     }
-}
 
-/// An access token of the gateway, as its caller gets it.
-public struct IssuedAccessToken: Equatable, Sendable {
-    public var text: String
-    public var lifetimeSeconds: Int
+    private func credentials() throws(Refusal) -> [AccessTokenRequest.Credentials] {
+        do {
+            return try AccessTokenRequest(exchange.request).credentials
+        } catch {
+            throw Refusal(error)
+        }
+    }
 }

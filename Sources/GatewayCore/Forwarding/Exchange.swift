@@ -59,13 +59,21 @@ final class Exchange {
     private func authenticated(_ caller: Caller, by method: CallerDirectory.Method) throws(Refusal) {
         labels.caller = caller.label
         self.method = method
-        try caller.usage.pass(caller.limits.rate, now: started)
+        do {
+            try caller.usage.pass(caller.limits.rate, now: started)
+        } catch {
+            throw Refusal(error)
+        }
     }
 
     /// Counts a message among those that the caller has in flight, until it is answered.
     func enter(_ caller: Caller) throws(Refusal) {
         guard let maximum = caller.limits.maximumInFlight else { return }
-        try caller.usage.enter(maximum)
+        do {
+            try caller.usage.enter(maximum)
+        } catch {
+            throw Refusal(error)
+        }
         usage = caller.usage
     }
 
@@ -75,6 +83,15 @@ final class Exchange {
         let skill = try fields.skill(of: caller, in: configuration.skills)
         labels.skill = skill.label
         return skill
+    }
+
+    /// The user that the path names.
+    func user(_ segment: Range<Int>) throws(Refusal) -> UserID {
+        do {
+            return try UserID(parsing: segment, of: request.headBytes)
+        } catch {
+            throw Refusal(error)
+        }
     }
 
     // MARK: Its answer

@@ -61,6 +61,6 @@ extension Forwarding: UpstreamReceiver {
     }
 
     func upstreamFailed(_ failure: UpstreamFailure) {
-        resume(.settle(.unknown, .refusal(failure.refusal)))
+        resume(.settle(.unknown, .failure(failure.refusal)))
     }
 }

@@ -90,25 +90,25 @@ final class Forwarding {
                 return renewed(nil, after: refusal)
             }
             return when(renewal, within: tokenTimeout, refusal) { $0.renewed($1, after: $2) }
-        case .settle(let settlement, let content):
+        case .settle(let settlement, let outcome):
             // The record first, then the caller: who is told 202 finds that answer again.
-            guard let claim, state.claimedAt != nil else { return .answer(content, region, isReplay: false) }
-            let answer = Answer(content, region: region)
-            let reply = forwarder.store.settle(claim, settlement, answer: answer, on: eventLoop)
-            return when(reply, (settlement, content)) { $0.settled($1, $2.0, $2.1) }
+            guard let claim, state.claimedAt != nil else { return .answer(outcome, region, isReplay: false) }
+            let result = AttemptResult(outcome.mapError { $0 }, region: region)
+            let reply = forwarder.store.settle(claim, settlement, result: result, on: eventLoop)
+            return when(reply, (settlement, outcome)) { $0.settled($1, $2.0, $2.1) }
         case .consultRecord(let refusal):
-            guard let claim else { return .answer(.refusal(refusal), region, isReplay: false) }
+            guard let claim else { return .answer(.failure(refusal), region, isReplay: false) }
             return when(forwarder.store.report(on: claim.scope, on: eventLoop), (claim, refusal)) {
                 $0.state.consulted($1, of: $2.0, waits: $0.waitsForConcurrent, $2.1)
             }
         case .awaitConcurrent(let leaseLeft):
             guard waitsForConcurrent, let claim else { return keyInUse(leaseLeft) }
-            return when(forwarder.store.answerOfAttemptInFlight(claim, on: eventLoop), within: left, leaseLeft) {
-                forwarding, answer, leaseLeft in
-                answer.map { forwarding.state.concurrentEnded($0) } ?? forwarding.keyInUse(leaseLeft)
+            return when(forwarder.store.resultOfAttemptInFlight(claim, on: eventLoop), within: left, leaseLeft) {
+                forwarding, result, leaseLeft in
+                result.map { forwarding.state.concurrentEnded($0) } ?? forwarding.keyInUse(leaseLeft)
             }
-        case .answer(let content, let region, let isReplay):
-            var answer = Answer(content, region: region, isReplay: isReplay)
+        case .answer(let outcome, let region, let isReplay):
+            var answer = Answer(Answer.Content(outcome), region: region, isReplay: isReplay)
             answer.deduplication = state.deduplication
             exchange.answer(answer, sends: state.sends)
             return nil
@@ -156,16 +156,16 @@ final class Forwarding {
     }
 
     private func settled(
-        _ reply: SettlementReply, _ settlement: Settlement, _ content: Answer.Content
+        _ reply: SettlementReply, _ settlement: Settlement, _ outcome: ForwardingState.Outcome
     ) -> ForwardingState.Step {
         state.settled(reply, settlement)
-        return .answer(content, region, isReplay: false)
+        return .answer(outcome, region, isReplay: false)
     }
 
     private func keyInUse(_ leaseLeft: Duration) -> ForwardingState.Step {
         // No lease is longer than this, whatever a store's clock has been made to say.
         let wait = min(leaseLeft, Duration(exchange.snapshot.times.lease))
-        return .answer(.refusal(.idempotencyKeyInUse(retryAfter: wait)), region, isReplay: false)
+        return .answer(.failure(.idempotencyKeyInUse(retryAfter: wait)), region, isReplay: false)
     }
 
     private var waitsForConcurrent: Bool { exchange.configuration.concurrentDuplicates == .wait }

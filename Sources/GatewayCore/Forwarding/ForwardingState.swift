@@ -3,18 +3,21 @@ import NIOCore
 /// How far a message is on its way, and what comes next. Pure: every answer and every time is passed in, and what is to be
 /// done is returned, for `Forwarding` to do.
 struct ForwardingState {
+    /// What a message comes to: Amazon's response, or the gateway's own.
+    typealias Outcome = Result<UpstreamAnswer, Refusal>
+
     enum Step {
         case obtainToken
         case renewToken(refused: AccessToken, UpstreamAnswer)
         case leaseConnection
         case claim(any UpstreamConnection)
         case send(any UpstreamConnection)
-        case settle(Settlement, Answer.Content)
+        case settle(Settlement, Outcome)
         /// Nothing was sent and nothing is claimed: an earlier attempt may still have an answer for this message.
         case consultRecord(Refusal)
         /// Another request with the same key is being sent: its answer is this one's, too.
         case awaitConcurrent(leaseLeft: Duration)
-        case answer(Answer.Content, Region?, isReplay: Bool)
+        case answer(Outcome, Region?, isReplay: Bool)
     }
 
     /// What Amazon's response tells of the user or the token, for messages to come.
@@ -93,7 +96,7 @@ struct ForwardingState {
             return .send(connection)
         case .accepted(let answer): return .replay(answer)
         case .inFlight(let left): return .awaitConcurrent(leaseLeft: left)
-        case .unknown: return .answer(.refusal(.outcomeUnknownEarlier), search.region, isReplay: true)
+        case .unknown: return .answer(.failure(.outcomeUnknownEarlier), search.region, isReplay: true)
         case .mismatched: return refused(.idempotencyKeyReused)
         case .indistinct: return refused(.idempotencyKeyIndistinct)
         case .storeFull: return refused(.storeFull)
@@ -139,7 +142,7 @@ struct ForwardingState {
         switch AnswerDisposition(status: answer.status, strict5xx: strict5xx) {
         case .accepted:
             let accepted = AcceptedAnswer(status: answer.status, region: search.region, requestID: answer.requestID)
-            return (.settle(.accepted(accepted), .upstream(answer)), .accepted)
+            return (.settle(.accepted(accepted), .success(answer)), .accepted)
         case .refused:
             let isDoubtful = answer.status == 404 && search.certainty == .learned && !search.isElsewhere
             if isDoubtful { lesson = .doubtful(search.region) }
@@ -157,9 +160,9 @@ struct ForwardingState {
                 .outcomeUnknownGatewayAnswer,
                 "status \(answer.status) does not show whether the API accepted the message")
             refusal.receivedStatus = answer.status
-            return (.settle(.unknown, .refusal(refusal)), nil)
+            return (.settle(.unknown, .failure(refusal)), nil)
         }
-        return (.settle(.refused(status: answer.status), .upstream(answer)), lesson)
+        return (.settle(.refused(status: answer.status), .success(answer)), lesson)
     }
 
     private mutating func goesElsewhere(_ answer: UpstreamAnswer, isTokenProven: Bool) -> Bool {
@@ -176,7 +179,7 @@ struct ForwardingState {
     ///   - isLate: the message's deadline has passed.
     mutating func renewed(_ result: TokenCache.Obtained?, after refusal: UpstreamAnswer, isLate: Bool) -> Step {
         guard case .success(let renewed) = result, renewed.generation != token?.generation, !isLate else {
-            return .settle(.refused(status: refusal.status), .upstream(refusal))
+            return .settle(.refused(status: refusal.status), .success(refusal))
         }
         token = renewed
         isTokenRenewed = true
@@ -188,8 +191,8 @@ struct ForwardingState {
 
     /// This attempt was not sent: the record, if there is one, is free again.
     mutating func unsent(_ refusal: Refusal) -> Step {
-        if let firstRefusal { return .settle(.refused(status: firstRefusal.status), .upstream(firstRefusal)) }
-        if claimedAt != nil { return .settle(.released, .refusal(refusal)) }
+        if let firstRefusal { return .settle(.refused(status: firstRefusal.status), .success(firstRefusal)) }
+        if claimedAt != nil { return .settle(.released, .failure(refusal)) }
         return isKeyed ? .consultRecord(refusal) : refused(refusal)
     }
 
@@ -211,10 +214,12 @@ struct ForwardingState {
 
     /// The attempt that was waited for is over.
     ///
-    /// - Parameter answer: nil when claiming again says how it ended. The message may have come to wait for want of a token,
+    /// - Parameter result: nil when claiming again says how it ended. The message may have come to wait for want of a token,
     ///   so from the start.
-    func concurrentEnded(_ answer: Answer?) -> Step {
-        answer.map { .answer($0.content, $0.region, isReplay: true) } ?? .obtainToken
+    func concurrentEnded(_ result: AttemptResult?) -> Step {
+        guard let result else { return .obtainToken }
+        let outcome = result.response.mapError { $0 as? Refusal ?? .outcomeUnknownEarlier }
+        return .answer(outcome, result.region, isReplay: true)
     }
 
     mutating func settled(_ reply: SettlementReply, _ settlement: Settlement) {
@@ -222,13 +227,13 @@ struct ForwardingState {
     }
 
     private func refused(_ refusal: Refusal) -> Step {
-        .answer(.refusal(refusal), search.region, isReplay: false)
+        .answer(.failure(refusal), search.region, isReplay: false)
     }
 }
 
 extension ForwardingState.Step {
     /// Answers a duplicate as the first was answered.
     static func replay(_ answer: AcceptedAnswer) -> Self {
-        .answer(.upstream(UpstreamAnswer(answer)), answer.region, isReplay: true)
+        .answer(.success(UpstreamAnswer(answer)), answer.region, isReplay: true)
     }
 }

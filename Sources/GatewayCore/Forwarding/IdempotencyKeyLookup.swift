@@ -22,8 +22,12 @@ struct IdempotencyKeyLookup {
     private func scope(_ segment: Range<Int>) throws(Refusal) -> IdempotencyScope {
         let caller = try exchange.authenticate()
         let skill = try exchange.skill(of: caller)
-        let key = try IdempotencyKey(segment: segment, of: exchange.request.headBytes)
-        return exchange.forwarder.hasher.scope(prefix: exchange.snapshot.scopePrefix(caller, skill), key: key)
+        do {
+            let key = try IdempotencyKey(segment: segment, of: exchange.request.headBytes)
+            return exchange.forwarder.hasher.scope(prefix: exchange.snapshot.scopePrefix(caller, skill), key: key)
+        } catch {
+            throw Refusal(error)
+        }
     }
 
     private func answer(_ report: KeyReport?) {

@@ -18,7 +18,7 @@ struct Message {
         caller = try exchange.authenticate()
         try exchange.enter(caller)
         skill = try exchange.skill(of: caller)
-        user = try UserID(parsing: userSegment, of: exchange.request.headBytes)
+        user = try exchange.user(userSegment)
         key = try fields.idempotencyKey(requiredBy: caller)
         consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
         try fields.refuseContentEncoding()
@@ -26,7 +26,7 @@ struct Message {
         do {
             if !LeftOut.validation { try MessageValidator.validate(content.readableBytesUInt8Span) }
         } catch {
-            throw Refusal(.messageInvalid, error.detail)
+            throw Refusal(error)
         }
         let stated = try fields.statedRegion(in: configuration.regions)
         let learned = stated == nil ? skill.users.region(of: user) : nil

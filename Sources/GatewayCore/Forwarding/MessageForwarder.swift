@@ -124,10 +124,10 @@ public final class MessageForwarder: RequestHandler {
         }
     }
 
-    /// What to answer to whoever failed to authenticate: `refusal`, or that there were too many of them.
-    func failedAttempt(_ refusal: Refusal, from peer: Peer) -> Refusal {
+    /// What to answer to whoever failed to authenticate: why, or that there were too many of them.
+    func failedAttempt(_ error: CallerError, from peer: Peer) -> Refusal {
         guard let seconds = failedAttempts.retryAfter(failureFrom: peer.place, now: eventLoop.now) else {
-            return refusal
+            return Refusal(error)
         }
         return Refusal(
             .tooManyFailedAttempts, "too many authentication attempts have failed, including this one",

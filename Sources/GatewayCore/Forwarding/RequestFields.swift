@@ -47,7 +47,11 @@ struct RequestFields {
             }
             return nil
         }
-        return try IdempotencyKey(parsing: field, of: headBytes)
+        do {
+            return try IdempotencyKey(parsing: field, of: headBytes)
+        } catch {
+            throw Refusal(error)
+        }
     }
 
     /// A structured-field boolean (RFC 9651 section 3.3.6).

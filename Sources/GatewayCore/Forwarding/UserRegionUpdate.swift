@@ -19,7 +19,7 @@ struct UserRegionUpdate {
     private func learn(_ userSegment: Range<Int>) throws(Refusal) -> Region {
         let caller = try exchange.authenticate()
         let skill = try exchange.skill(of: caller)
-        let user = try UserID(parsing: userSegment, of: exchange.request.headBytes)
+        let user = try exchange.user(userSegment)
         let (endpoint, userID) = try statement()
         if let userID, !Self.isSame(userID, user) {
             throw Refusal(.messageInvalid, "`context.System.user.userId` does not match the user in the path")
@@ -48,7 +48,7 @@ struct UserRegionUpdate {
                 return (endpoint, try Self.string(["context", "System", "user", "userId"], in: bytes, all))
             }
         } catch {
-            throw Refusal(.messageInvalid, error.detail)
+            throw Refusal(error)
         }
         throw Refusal(
             .messageInvalid, "expected `apiEndpoint`, or an Alexa request with `context.System.apiEndpoint`")

@@ -11,14 +11,14 @@ enum Authority {
         if bytes.isEqualIgnoringCase(host, to: "localhost") || bytes.isEqual(host, to: "[::1]") { return true }
         let suffix = max(host.lowerBound, host.upperBound - 10)..<host.upperBound
         if bytes.isEqualIgnoringCase(suffix, to: ".localhost") { return host.count > 10 }
-        return APIEndpoint.isLoopbackIPv4(bytes.text(host))
+        return IPAddress.isLoopbackIPv4(bytes.text(host))
     }
 
     /// Whether it is an IP address or names this machine: no page in a browser can have made its own name lead here.
     static func isAddressOrLoopback(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
         guard let host = host(bytes, range) else { return false }
         return isLoopback(bytes, range) || bytes[host.lowerBound] == UInt8(ascii: "[")
-            || APIEndpoint.isAddress(host: bytes.text(host))
+            || IPAddress.isAddress(bytes.text(host))
     }
 
     /// Where the host stands; nil if that is no authority.

@@ -20,7 +20,7 @@ enum ChunkExtension {
 
     private static func endOfToken(_ bytes: Span<UInt8>, _ start: Int) -> Int? {
         var index = start
-        while index < bytes.count && FieldLines.isTokenCharacter(bytes[index]) { index += 1 }
+        while index < bytes.count && isTokenCharacter(bytes[index]) { index += 1 }
         return index > start ? index : nil
     }
 

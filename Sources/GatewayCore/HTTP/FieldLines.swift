@@ -111,11 +111,4 @@ enum FieldLines {
         }
         return carriageReturn + 2
     }
-
-    /// RFC 9110 section 5.6.2, `tchar`.
-    @inline(__always)
-    static func isTokenCharacter(_ byte: UInt8) -> Bool {
-        // A bit for each: `!#$%&'*+-.` and digits; letters and ``^_`|~``.
-        ByteSet(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE).contains(byte)
-    }
 }

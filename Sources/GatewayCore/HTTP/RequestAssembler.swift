@@ -20,7 +20,7 @@ public struct RequestAssembler: Sendable {
         /// The caller waits for `100 Continue`; told once per request, which has no content yet.
         case continueExpected(InboundRequest)
         /// The bytes are no request, or one too large. The connection cannot be used any further.
-        case refused(Problem, detail: String)
+        case refused(RequestError)
     }
 
     /// What the connection is waiting for; each has its own time limit.
@@ -65,7 +65,7 @@ public struct RequestAssembler: Sendable {
             return try advance()
         } catch {
             state = .refused
-            return .refused(.requestMalformed, detail: error.detail)
+            return .refused(.malformed(error.detail))
         }
     }
 
@@ -118,7 +118,7 @@ public struct RequestAssembler: Sendable {
         switch end {
         case .tooFar:
             state = .refused
-            return .refused(.contentTooLarge, detail: "the head is larger than \(limits.headBytes) bytes")
+            return .refused(.tooLarge("the head is larger than \(limits.headBytes) bytes"))
         case .notYet:
             state = .head(scanned: scanned)
             return .needsMoreBytes(.head)
@@ -158,6 +158,6 @@ public struct RequestAssembler: Sendable {
 
     private mutating func refuseContent(_ what: String) -> Event {
         state = .refused
-        return .refused(.contentTooLarge, detail: "the content \(what) \(limits.contentBytes) bytes")
+        return .refused(.tooLarge("the content \(what) \(limits.contentBytes) bytes"))
     }
 }

@@ -45,7 +45,7 @@ extension RequestHead {
         of bytes: Span<UInt8>, in line: Range<Int>, isSecure: Bool
     ) throws(FramingError) -> (RequestHead, isHTTP11: Bool) {
         var methodEnd = line.lowerBound
-        while methodEnd < line.upperBound && FieldLines.isTokenCharacter(bytes[methodEnd]) { methodEnd += 1 }
+        while methodEnd < line.upperBound && isTokenCharacter(bytes[methodEnd]) { methodEnd += 1 }
         guard methodEnd > line.lowerBound && methodEnd < line.upperBound && bytes[methodEnd] == UInt8(ascii: " ")
         else { throw FramingError("the request line does not start with a method and one space") }
         let targetStart = methodEnd + 1

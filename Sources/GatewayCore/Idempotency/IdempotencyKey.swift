@@ -13,48 +13,46 @@ public struct IdempotencyKey: Equatable, Sendable {
 
     private static var form: String { "1 to \(limitCharacters) visible ASCII characters, or a quoted string" }
 
-    public init(parsing value: Range<Int>, of head: ByteBuffer) throws(Refusal) {
+    public init(parsing value: Range<Int>, of head: ByteBuffer) throws(IdempotencyKeyError) {
         let bytes = head.readableBytesUInt8Span
         guard !value.isEmpty else {
-            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` is empty; expected \(Self.form)")
+            throw IdempotencyKeyError(detail: "field `Idempotency-Key` is empty; expected \(Self.form)")
         }
         if bytes[value.lowerBound] == UInt8(ascii: "\"") {
             characters = try Self.unquote(value, of: head)
         } else {
             for index in value where !(0x21...0x7E).contains(bytes[index]) {
-                throw Refusal(
-                    .idempotencyKeyInvalid,
-                    "field `Idempotency-Key` contains a character that is not visible ASCII at position "
+                throw IdempotencyKeyError(
+                    detail: "field `Idempotency-Key` contains a character that is not visible ASCII at position "
                         + "\(index - value.lowerBound + 1); expected \(Self.form)"
                 )
             }
             characters = Self.slice(value, of: head)
         }
         guard (1...Self.limitCharacters).contains(characters.readableBytes) else {
-            throw Refusal(
-                .idempotencyKeyInvalid,
-                "field `Idempotency-Key` has \(characters.readableBytes) characters; expected \(Self.form)"
+            throw IdempotencyKeyError(
+                detail: "field `Idempotency-Key` has \(characters.readableBytes) characters; expected \(Self.form)"
             )
         }
     }
 
     /// The key as a segment of a path: without quotes, percent-encoded.
-    init(segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
+    init(segment: Range<Int>, of head: ByteBuffer) throws(IdempotencyKeyError) {
         guard let decoded = PercentEncoding.decode(head.readableBytesUInt8Span, segment),
             (1...Self.limitCharacters).contains(decoded.count), decoded.allSatisfy({ (0x20...0x7E).contains($0) })
         else {
-            throw Refusal(
-                .idempotencyKeyInvalid,
-                "the key in the path is not 1 to \(Self.limitCharacters) visible ASCII characters, percent-encoded")
+            throw IdempotencyKeyError(
+                detail:
+                    "the key in the path is not 1 to \(Self.limitCharacters) visible ASCII characters, percent-encoded")
         }
         characters = ByteBuffer(bytes: decoded)
     }
 
-    private static func unquote(_ value: Range<Int>, of head: ByteBuffer) throws(Refusal) -> ByteBuffer {
+    private static func unquote(_ value: Range<Int>, of head: ByteBuffer) throws(IdempotencyKeyError) -> ByteBuffer {
         let bytes = head.readableBytesUInt8Span
         let inner = value.lowerBound + 1..<max(value.lowerBound + 1, value.upperBound - 1)
         guard value.count >= 2 && bytes[value.upperBound - 1] == UInt8(ascii: "\"") else {
-            throw Refusal(.idempotencyKeyInvalid, "field `Idempotency-Key` has an opening quote but no closing quote")
+            throw IdempotencyKeyError(detail: "field `Idempotency-Key` has an opening quote but no closing quote")
         }
         var unescaped: ByteBuffer?
         var index = inner.lowerBound
@@ -64,15 +62,14 @@ public struct IdempotencyKey: Equatable, Sendable {
                 index += 1
                 let escaped = index < inner.upperBound ? bytes[index] : 0
                 guard escaped == UInt8(ascii: "\"") || escaped == UInt8(ascii: "\\") else {
-                    throw Refusal(
-                        .idempotencyKeyInvalid, "field `Idempotency-Key` has a backslash not followed by `\"` or `\\`")
+                    throw IdempotencyKeyError(
+                        detail: "field `Idempotency-Key` has a backslash not followed by `\"` or `\\`")
                 }
                 byte = escaped
                 if unescaped == nil { unescaped = slice(inner.lowerBound..<index - 1, of: head) }
             } else if byte == UInt8(ascii: "\"") || !(0x20...0x7E).contains(byte) {
-                throw Refusal(
-                    .idempotencyKeyInvalid,
-                    "field `Idempotency-Key` is not one quoted string of ASCII characters (position "
+                throw IdempotencyKeyError(
+                    detail: "field `Idempotency-Key` is not one quoted string of ASCII characters (position "
                         + "\(index - value.lowerBound + 1))"
                 )
             }
@@ -85,4 +82,9 @@ public struct IdempotencyKey: Equatable, Sendable {
     private static func slice(_ range: Range<Int>, of head: ByteBuffer) -> ByteBuffer {
         head.getSlice(at: head.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer()
     }
+}
+
+/// Why a key is none; `detail` names where it stands and the rule that it breaks.
+public struct IdempotencyKeyError: Error, Equatable {
+    public let detail: String
 }

@@ -13,6 +13,13 @@ public struct AcceptedAnswer: Equatable, Sendable {
     }
 }
 
+extension UpstreamAnswer {
+    /// The answer of the first, for a duplicate: Amazon's 202 has no content.
+    public init(_ accepted: AcceptedAnswer) {
+        self.init(status: accepted.status, requestID: accepted.requestID)
+    }
+}
+
 /// Names one attempt at sending, unique over all replicas: who holds a record.
 public struct AttemptID: Hashable, Sendable {
     /// Random for each process and event loop.

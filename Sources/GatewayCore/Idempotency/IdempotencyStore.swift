@@ -1,13 +1,5 @@
 public import NIOCore
 
-/// A value that mostly is there at once, and sometimes comes later on the caller's event loop.
-///
-/// The data plane asks this way so that a message that has to wait for nothing pays for no future.
-public enum Eventual<Value: Sendable>: Sendable {
-    case now(Value)
-    case later(EventLoopFuture<Value>)
-}
-
 /// Which store holds a record; a label of the metrics.
 public enum StoreKind: String, CaseIterable, Sendable {
     case memory
@@ -33,6 +25,19 @@ public enum SettlementReply: Equatable, Sendable {
     case pending
 }
 
+/// What an attempt came to, for the duplicates that wait for it.
+public struct AttemptResult: Sendable {
+    /// The region's response, or why there is none: for whoever sends, nothing that a store looks at.
+    public var response: Result<UpstreamAnswer, any Error>
+    /// The region the message was for.
+    public var region: Region?
+
+    public init(_ response: Result<UpstreamAnswer, any Error>, region: Region?) {
+        self.response = response
+        self.region = region
+    }
+}
+
 /// Where idempotency records live, as one event loop sees it.
 ///
 /// `claim` and `settle` are atomic for one record and follow `IdempotencyRecord` to the letter. A record, once made,
@@ -49,16 +54,16 @@ public protocol IdempotencyStore: AnyObject {
 
     /// Ready when the store has it, or when it is certain that the store goes on trying.
     ///
-    /// - Parameter answer: what the caller of this attempt gets; those who wait for it get the same.
+    /// - Parameter result: what the caller of this attempt gets; those who wait for it get the same.
     func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply>
 
-    /// For a claim that found another attempt in flight: that attempt's answer, once there is one, or nil once claiming
-    /// again says what became of it. The waiter bounds the wait; an answer after that is dropped.
-    func answerOfAttemptInFlight(
+    /// For a claim that found another attempt in flight: what that comes to, once it has, or nil once claiming
+    /// again says what became of it. The waiter bounds the wait; a result after that is dropped.
+    func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
-    ) -> Eventual<Answer?>
+    ) -> Eventual<AttemptResult?>
 
     /// What has become of a key, without claiming it; nil if the store cannot be reached.
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?>

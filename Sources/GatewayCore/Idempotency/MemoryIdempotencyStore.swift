@@ -40,7 +40,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         /// By caller; the same for all shards.
         var callers: [CallerShares.Records] = []
         /// Those who wait for the attempt in flight; few scopes ever have any.
-        var waiters: [IdempotencyScope: [EventLoopPromise<Answer?>]] = [:]
+        var waiters: [IdempotencyScope: [EventLoopPromise<AttemptResult?>]] = [:]
         var expired = 0
         var evicted = 0
         /// When, and how long before its time.
@@ -191,10 +191,10 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     public func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         let now = eventLoop.now
-        let waiters: [EventLoopPromise<Answer?>]? = shard(claim.scope).state.withLock { state in
+        let waiters: [EventLoopPromise<AttemptResult?>]? = shard(claim.scope).state.withLock { state in
             let place = state.table.place(of: claim.scope)
             var record = state.table.record(at: place)
             let before = record
@@ -206,16 +206,16 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             if case .sending = record?.state { return nil }
             return state.waiters.isEmpty ? nil : state.waiters.removeValue(forKey: claim.scope)
         }
-        for waiter in waiters ?? [] { waiter.succeed(answer) }
+        for waiter in waiters ?? [] { waiter.succeed(result) }
         return .now(.confirmed)
     }
 
-    public func answerOfAttemptInFlight(
+    public func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
-    ) -> Eventual<Answer?> {
+    ) -> Eventual<AttemptResult?> {
         shard(claim.scope).state.withLock { state in
             guard case .sending = state.table.record(claim.scope)?.state else { return .now(nil) }
-            let promise = eventLoop.makePromise(of: Answer?.self)
+            let promise = eventLoop.makePromise(of: AttemptResult?.self)
             state.waiters[claim.scope, default: []].append(promise)
             return .later(promise.futureResult)
         }

@@ -54,7 +54,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     /// Duplicates that wait for one attempt; asked for once for all of them.
     private struct Waiting {
-        var promises: [EventLoopPromise<Answer?>]
+        var promises: [EventLoopPromise<AttemptResult?>]
         var pause: Duration
         var until: NIODeadline
     }
@@ -142,21 +142,21 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     // MARK: Settle
 
     public func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         if !waiting.isEmpty, let waiting = waiting.removeValue(forKey: WaitedFor(claim)) {
-            for promise in waiting.promises { promise.succeed(answer) }
+            for promise in waiting.promises { promise.succeed(result) }
         }
         if !ownedLocally.isEmpty, ownedLocally.remove(claim.owner.number) != nil {
             // The server is told, too: from its return on, every replica knows.
             backlog.add(claim, settlement)
             if case .forward(let local) = whenUnavailable {
-                return local.settle(claim, settlement, answer: answer, on: eventLoop)
+                return local.settle(claim, settlement, result: result, on: eventLoop)
             }
         }
         if case .forward(let local) = whenUnavailable, case .accepted = settlement {
             // What this process knows it does not forget when the server is away.
-            _ = local.settle(claim, settlement, answer: answer, on: eventLoop)
+            _ = local.settle(claim, settlement, result: result, on: eventLoop)
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
         server.settle(claim, settlement) { result in
@@ -173,15 +173,15 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     // MARK: Wait for another attempt
 
-    public func answerOfAttemptInFlight(
+    public func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
-    ) -> Eventual<Answer?> {
+    ) -> Eventual<AttemptResult?> {
         if case .forward(let local) = whenUnavailable,
-            case .later(let answer) = local.answerOfAttemptInFlight(claim, on: eventLoop)
+            case .later(let result) = local.resultOfAttemptInFlight(claim, on: eventLoop)
         {
-            return .later(answer)
+            return .later(result)
         }
-        let promise = eventLoop.makePromise(of: Answer?.self)
+        let promise = eventLoop.makePromise(of: AttemptResult?.self)
         let key = WaitedFor(claim)
         if waiting[key]?.promises.append(promise) == nil {
             let until = eventLoop.now + claim.lease
@@ -207,19 +207,19 @@ public final class SharedIdempotencyStore: IdempotencyStore {
                 return self.askLater(key)
             }
             self.waiting[key] = nil
-            let answer = (try? result.get()).flatMap { Self.answer($0, to: key) }
-            for promise in waiting.promises { promise.succeed(answer) }
+            let attempt = (try? result.get()).flatMap { Self.attempt($0, of: key) }
+            for promise in waiting.promises { promise.succeed(attempt) }
         }
     }
 
     /// What those are told who waited for an attempt that has ended; nil: claiming again says it.
-    private static func answer(_ report: KeyReport, to key: WaitedFor) -> Answer? {
+    private static func attempt(_ report: KeyReport, of key: WaitedFor) -> AttemptResult? {
         guard report.fingerprint == key.fingerprint else { return nil }
         switch report.state {
-        case .accepted(let accepted): return Answer(.upstream(UpstreamAnswer(accepted)), region: accepted.region)
+        case .accepted(let accepted): return AttemptResult(.success(UpstreamAnswer(accepted)), region: accepted.region)
         case .unknown:
             // It was sent with consent, and refused: one consent is one attempt, however many asked for it at once.
-            return report.refusedResend.map { Answer(.upstream(UpstreamAnswer(status: $0)), region: nil) }
+            return report.refusedResend.map { AttemptResult(.success(UpstreamAnswer(status: $0)), region: nil) }
         case .absent, .inFlight: return nil
         }
     }

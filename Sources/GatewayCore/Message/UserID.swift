@@ -10,36 +10,41 @@ public struct UserID: Equatable, Sendable {
     /// Percent-encoded, so that it is one path segment whatever the caller put into it.
     public let canonical: ByteBuffer
 
-    package init(parsing segment: Range<Int>, of head: ByteBuffer) throws(Refusal) {
+    package init(parsing segment: Range<Int>, of head: ByteBuffer) throws(UserIDError) {
         let bytes = head.readableBytesUInt8Span
-        guard !segment.isEmpty else { throw Refusal(.userIDInvalid, "the path has no userId after `users/`") }
+        guard !segment.isEmpty else { throw UserIDError(detail: "the path has no userId after `users/`") }
         if bytes.endOfUnreserved(in: segment) == segment.upperBound {
             canonical = head.getSlice(at: head.readerIndex + segment.lowerBound, length: segment.count) ?? ByteBuffer()
         } else {
             guard let decoded = PercentEncoding.decode(bytes, segment) else {
-                throw Refusal(.userIDInvalid, "the userId has a `%` that is not followed by two hexadecimal digits")
+                throw UserIDError(detail: "the userId has a `%` that is not followed by two hexadecimal digits")
             }
             guard decoded.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
-                throw Refusal(.userIDInvalid, "the userId contains a space or a control character")
+                throw UserIDError(detail: "the userId contains a space or a control character")
             }
             // Some servers on the way decode them and see another path.
             guard !decoded.contains(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }) else {
-                throw Refusal(.userIDInvalid, "the userId contains a slash or a backslash, percent-encoded or not")
+                throw UserIDError(detail: "the userId contains a slash or a backslash, percent-encoded or not")
             }
             var encoded = ByteBuffer()
             PercentEncoding.encode(decoded.span, 0..<decoded.count, to: &encoded)
             canonical = encoded
         }
         guard canonical.readableBytes <= Self.limitBytes else {
-            throw Refusal(
-                .userIDInvalid,
-                "the userId is \(canonical.readableBytes) bytes, \(canonical.readableBytes - Self.limitBytes) more than "
+            throw UserIDError(
+                detail:
+                    "the userId is \(canonical.readableBytes) bytes, \(canonical.readableBytes - Self.limitBytes) more than "
                     + "the \(Self.limitBytes) allowed"
             )
         }
         let text = canonical.readableBytesUInt8Span
         guard !text.isEqual(0..<text.count, to: ".") && !text.isEqual(0..<text.count, to: "..") else {
-            throw Refusal(.userIDInvalid, "the userId is a dot segment")
+            throw UserIDError(detail: "the userId is a dot segment")
         }
     }
+}
+
+/// Why a userId is none; `detail` names the rule that it breaks.
+package struct UserIDError: Error, Equatable {
+    package let detail: String
 }

@@ -1,5 +1,8 @@
 /// Counts of observations by upper bound, as Prometheus wants them. Not shared between threads.
 public struct Histogram: Equatable, Sendable {
+    /// The last traced observation of each bucket, by the bucket's place.
+    public typealias Exemplars = [Int: (trace: TraceContext, seconds: Double)]
+
     /// Upper bounds in ascending order, in the unit of what is observed; above the last one counts as infinity.
     public let bounds: [Double]
     /// One for each bound and one for infinity; not cumulative.

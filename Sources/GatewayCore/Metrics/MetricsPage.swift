@@ -44,7 +44,7 @@ public struct MetricsPage: Sendable {
     /// - Parameter exemplars: shown by OpenMetrics alone; the other format knows none.
     public mutating func histogram(
         _ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram,
-        exemplars: ForwardingInstruments.Exemplars = [:]
+        exemplars: Histogram.Exemplars = [:]
     ) {
         var count = 0
         for (index, bound) in histogram.bounds.enumerated() {

@@ -125,14 +125,11 @@ public struct ForwardingInstruments: Sendable {
         repeating: Histogram(bounds: Histogram.messageSeconds),
         count: (Region.allCases.count + 1) * Answer.Source.allCases.count)
     /// Beside `messageDurations`.
-    private var messageExemplars: [Int: Exemplars] = [:]
+    private var messageExemplars: [Int: Histogram.Exemplars] = [:]
 
     public init() {}
 
-    /// The last traced message of each bucket of a histogram.
-    public typealias Exemplars = [Int: (trace: TraceContext, seconds: Double)]
-
-    public func messageExemplars(_ region: Region?, _ source: Answer.Source) -> Exemplars {
+    public func messageExemplars(_ region: Region?, _ source: Answer.Source) -> Histogram.Exemplars {
         messageExemplars[Self.place(region, source)] ?? [:]
     }
 

@@ -9,6 +9,14 @@ public struct Answer: Equatable, Sendable {
         /// Where a user lives, as somebody said.
         case userRegion(Region)
         case page(Page)
+
+        /// What a message came to.
+        init(_ outcome: Result<UpstreamAnswer, Refusal>) {
+            switch outcome {
+            case .success(let answer): self = .upstream(answer)
+            case .failure(let refusal): self = .refusal(refusal)
+            }
+        }
     }
 
     /// Who said it; a label of the metrics.

@@ -1,5 +1,35 @@
 /// What the caller is told of failures that other parts found.
 
+extension Refusal {
+    public init(_ error: RequestError) {
+        switch error {
+        case .malformed(let detail): self.init(.requestMalformed, detail)
+        case .tooLarge(let detail): self.init(.contentTooLarge, detail)
+        }
+    }
+
+    init(_ error: UserIDError) { self.init(.userIDInvalid, error.detail) }
+
+    init(_ error: MessageError) { self.init(.messageInvalid, error.detail) }
+
+    init(_ error: IdempotencyKeyError) { self.init(.idempotencyKeyInvalid, error.detail) }
+
+    init(_ error: CallerError) {
+        let problem: Problem =
+            switch error.reason {
+            case .notAuthenticated: .notAuthenticated
+            case .notAllowed: .notAllowed
+            case .rateLimitExceeded: .callerRate
+            case .inFlightLimitReached: .callerInFlight
+            case .clientNotAuthenticated: .clientNotAuthenticated
+            case .tokenRequestInvalid: .tokenRequestInvalid
+            case .grantTypeUnsupported: .grantTypeUnsupported
+            case .scopeInvalid: .scopeInvalid
+            }
+        self.init(problem, error.detail, retryAfterSeconds: error.retryAfter?.asRetryAfterSeconds)
+    }
+}
+
 extension UpstreamUnavailable {
     var refusal: Refusal {
         switch self {
@@ -60,13 +90,6 @@ extension TokenUnavailable {
         case .timeout: "the token endpoint does not respond"
         case nil: "none has been fetched yet"
         }
-    }
-}
-
-extension UpstreamAnswer {
-    /// The answer of the first, for a duplicate: Amazon's 202 has no content.
-    init(_ accepted: AcceptedAnswer) {
-        self.init(status: accepted.status, requestID: accepted.requestID)
     }
 }
 

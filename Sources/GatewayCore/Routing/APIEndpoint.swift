@@ -75,24 +75,7 @@ public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
 
     public static func isLoopback(host: String) -> Bool {
         if host == "localhost" || host == "::1" { return true }
-        return isLoopbackIPv4(host)
-    }
-
-    static func isLoopbackIPv4(_ host: String) -> Bool {
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy(isOctet)
-    }
-
-    /// `dec-octet` of RFC 3986 section 3.2.2: digits alone, without a sign or a leading zero, which some take for octal.
-    private static func isOctet(_ text: Substring) -> Bool {
-        (1...3).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
-            && (text.utf8.count == 1 || text.utf8.first != UInt8(ascii: "0")) && UInt8(text) != nil
-    }
-
-    /// Whether the host is an IP address and no name.
-    package static func isAddress(host: String) -> Bool {
-        host.contains(":")
-            || host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy(isOctet)
+        return IPAddress.isLoopbackIPv4(host)
     }
 
     /// Where Amazon serves `region`.

@@ -28,7 +28,7 @@ struct RedisConnector {
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
         let context = tls?.context
         // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
-        let name = APIEndpoint.isAddress(host: address.host) ? nil : address.host
+        let name = IPAddress.isAddress(address.host) ? nil : address.host
         ClientBootstrap(group: eventLoop)
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)

@@ -105,7 +105,7 @@ struct OutgoingMessage: Sendable {
         } catch {
             throw Mistake(description: error.detail)
         }
-        do throws(Refusal) {
+        do throws(UserIDError) {
             let segment = ByteBuffer(string: PercentEncoding.segment(userID))
             _ = try UserID(parsing: 0..<segment.readableBytes, of: segment)
         } catch {
@@ -124,7 +124,7 @@ struct OutgoingMessage: Sendable {
 
     /// What becomes a field of the request.
     private func checkFields() throws(Mistake) {
-        do throws(Refusal) {
+        do throws(IdempotencyKeyError) {
             let field = ByteBuffer(string: StructuredString.quoted(idempotencyKey))
             _ = try IdempotencyKey(parsing: 0..<field.readableBytes, of: field)
         } catch {

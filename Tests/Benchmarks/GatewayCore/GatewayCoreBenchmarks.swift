@@ -66,12 +66,12 @@ let benchmarks: @Sendable () -> Void = {
     Benchmark("claim-and-settle-in-memory") { benchmark in
         let loop = EmbeddedEventLoop()
         let store = MemoryIdempotencyStore()
-        let answer = Answer(.upstream(SampleAnswer.accepted), region: .europe)
+        let result = AttemptResult(.success(SampleAnswer.accepted), region: .europe)
         let settlement = Settlement.accepted(SampleAnswer.recorded)
         func claimAndSettle(_ number: Int) {
             let claim = SampleClaim.numbered(number)
             blackHole(store.claim(claim, on: loop))
-            blackHole(store.settle(claim, settlement, answer: answer, on: loop))
+            blackHole(store.settle(claim, settlement, result: result, on: loop))
         }
         // Each shard makes room for its first records once.
         for number in 1_000_000..<1_020_000 { claimAndSettle(number) }
@@ -80,7 +80,7 @@ let benchmarks: @Sendable () -> Void = {
 
     Benchmark("encode-an-answer") { benchmark in
         let encoder = AnswerEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
-        let answer = Answer(.upstream(SampleAnswer.accepted), region: .europe)
+        let result = AttemptResult(.success(SampleAnswer.accepted), region: .europe)
         var buffer = ByteBuffer()
         count(benchmark) { _ in
             encoder.encode(answer, .init(keepsAlive: true), into: &buffer)

@@ -24,8 +24,8 @@ enum HTTPFuzzing {
                 switch assembler.next() {
                 case .needsMoreBytes: break reading
                 case .continueExpected: continue  // whether it is said depends on what is there
-                case .refused(let problem, _):
-                    events.append(problem.rawValue)
+                case .refused(let error):
+                    events.append(String(describing: error))
                     break reading
                 case .request(let request):
                     promise(request.content.readableBytes <= limits.contentBytes, "content above the limit")

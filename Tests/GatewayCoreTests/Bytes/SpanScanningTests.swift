@@ -35,7 +35,7 @@ import Testing
         for byte in UInt8.min...UInt8.max {
             #expect(PercentEncoding.isUnreserved(byte) == (alphanumeric + "-._~").utf8.contains(byte), "\(byte)")
             #expect(
-                FieldLines.isTokenCharacter(byte) == (alphanumeric + "!#$%&'*+-.^_`|~").utf8.contains(byte), "\(byte)")
+                isTokenCharacter(byte) == (alphanumeric + "!#$%&'*+-.^_`|~").utf8.contains(byte), "\(byte)")
         }
     }
 
@@ -77,7 +77,7 @@ import Testing
             "\(bytes) from \(start)")
         let token = span.endOfToken(from: start)
         #expect(
-            token == Self.first(bytes, from: start) { !FieldLines.isTokenCharacter($0) }, "\(bytes) from \(start)")
+            token == Self.first(bytes, from: start) { !isTokenCharacter($0) }, "\(bytes) from \(start)")
         #expect(lineFeed == Self.first(bytes, from: start) { $0 == 0x0A }, "\(bytes) from \(start)")
     }
 }

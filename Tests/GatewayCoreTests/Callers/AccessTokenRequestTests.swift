@@ -5,7 +5,7 @@ import Testing
 @testable import GatewayCore
 
 @Suite struct AccessTokenRequestTests {
-    private func read(_ content: String, authorization: String? = nil) throws(Refusal) -> AccessTokenRequest {
+    private func read(_ content: String, authorization: String? = nil) throws(CallerError) -> AccessTokenRequest {
         let field = authorization.map { "Authorization: \($0)\r\n" } ?? ""
         var assembler = RequestAssembler()
         assembler.receive(
@@ -13,16 +13,16 @@ import Testing
                 string:
                     "POST /auth/o2/token HTTP/1.1\r\nHost: x\r\n\(field)Content-Length: \(content.utf8.count)\r\n\r\n"
                     + content))
-        guard case .request(let request) = assembler.next() else { throw Refusal(.requestMalformed, "no request") }
+        guard case .request(let request) = assembler.next() else { throw CallerError(.notAllowed, "no request") }
         return try AccessTokenRequest(request)
     }
 
-    private func problem(_ content: String, authorization: String? = nil) -> Problem? {
+    private func reason(_ content: String, authorization: String? = nil) -> CallerError.Reason? {
         do {
             _ = try read(content, authorization: authorization)
             return nil
         } catch {
-            return error.problem
+            return error.reason
         }
     }
 
@@ -69,17 +69,17 @@ import Testing
             (#"{"grant_type":"client_credentials""#, .tokenRequestInvalid),
             (#"{"grant_type":{"a":1}}"#, .tokenRequestInvalid), ("{}", .tokenRequestInvalid),
             ("[]", .tokenRequestInvalid), ("&&&===&", .tokenRequestInvalid),
-        ] as [(String, Problem)])
-    func `what cannot be meant is refused by name`(content: String, expected: Problem) {
-        #expect(problem(content) == expected)
-        #expect(expected.row.oauthError.isEmpty == false)
+        ] as [(String, CallerError.Reason)])
+    func `what cannot be meant is refused by name`(content: String, expected: CallerError.Reason) {
+        #expect(reason(content) == expected)
+        #expect(!Refusal(CallerError(expected, "")).problem.row.oauthError.isEmpty)
     }
 
     @Test func `two ways at once are one too many, and what is no Basic is nobody`() {
         let form = "grant_type=client_credentials"
-        #expect(problem(form + "&client_id=a&client_secret=b", authorization: "Basic YTpi") == .tokenRequestInvalid)
+        #expect(reason(form + "&client_id=a&client_secret=b", authorization: "Basic YTpi") == .tokenRequestInvalid)
         for authorization in ["Basic", "Basic !", "Basic YWI=", "Bearer x", "Digest YTpi"] {
-            #expect(problem(form, authorization: authorization) == .clientNotAuthenticated, "\(authorization)")
+            #expect(reason(form, authorization: authorization) == .clientNotAuthenticated, "\(authorization)")
         }
     }
 

@@ -57,7 +57,7 @@ import Testing
         let usage = CallerUsage()
         try usage.enter(2)
         try usage.enter(2)
-        #expect(throws: Refusal.self) { try usage.enter(2) }
+        #expect(throws: CallerError.self) { try usage.enter(2) }
         usage.leave()
         try usage.enter(2)
     }
@@ -66,15 +66,15 @@ import Testing
         let usage = CallerUsage()
         let rate = RateLimit(perSecond: 1, burst: 100)
         let now = NIODeadline.uptimeNanoseconds(1)
-        var refusals: [Refusal] = []
+        var refusals: [CallerError] = []
         for _ in 0..<250 {
-            do throws(Refusal) {
+            do throws(CallerError) {
                 try usage.pass(rate, now: now)
             } catch {
                 refusals.append(error)
             }
         }
         #expect(refusals.count == 150)
-        #expect(refusals.allSatisfy { $0.problem == .callerRate && $0.retryAfterSeconds == 1 })
+        #expect(refusals.allSatisfy { $0.reason == .rateLimitExceeded && $0.retryAfter?.asRetryAfterSeconds == 1 })
     }
 }

@@ -226,21 +226,21 @@ final class SlowStore: IdempotencyStore {
     }
 
     func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, answer: Answer, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
-        reply(memory.settle(claim, settlement, answer: answer, on: eventLoop))
+        reply(memory.settle(claim, settlement, result: result, on: eventLoop))
     }
 
     /// Ends the attempt that is asked for, on another replica: it is over, and its answer is not known here.
     func endNextAttempt(by end: @escaping @Sendable () -> Void) { attemptEnd.withLock { $0 = end } }
 
-    func answerOfAttemptInFlight(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<Answer?> {
+    func resultOfAttemptInFlight(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<AttemptResult?> {
         if let end = attemptEnd.withLock({ $0 }) {
             attemptEnd.withLock { $0 = nil }
             end()
             return .now(nil)
         }
-        return memory.answerOfAttemptInFlight(claim, on: eventLoop)
+        return memory.resultOfAttemptInFlight(claim, on: eventLoop)
     }
 
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {

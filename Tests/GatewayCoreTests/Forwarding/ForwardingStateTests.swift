@@ -46,7 +46,7 @@ struct ForwardingStateTests {
     @Test func `without a key nothing is claimed or looked up`() {
         var state = state(isKeyed: false)
         guard case .send = state.leased(.success(connection)) else { return unexpected() }
-        guard case .answer(.refusal(let refusal), .europe, isReplay: false) = state.obtained(nil) else {
+        guard case .answer(.failure(let refusal), .europe, isReplay: false) = state.obtained(nil) else {
             return unexpected()
         }
         #expect(refusal.problem == .tokenUnavailable)
@@ -60,7 +60,7 @@ struct ForwardingStateTests {
 
     @Test func `what is claimed and cannot be sent is released`() {
         var state = state(claimed: true)
-        guard case .settle(.released, .refusal) = state.met(.tooLate) else { return unexpected() }
+        guard case .settle(.released, .failure) = state.met(.tooLate) else { return unexpected() }
         guard case .obtainToken = state.met(.tokenExpired) else { return unexpected() }
     }
 
@@ -85,7 +85,7 @@ struct ForwardingStateTests {
             var state = state()
             return state.claimed(ClaimReply(outcome, .memory), at: start, from: .memory, holding: connection)
         }
-        guard case .answer(.upstream(let first), .farEast, isReplay: true) = claimed(.accepted(accepted)) else {
+        guard case .answer(.success(let first), .farEast, isReplay: true) = claimed(.accepted(accepted)) else {
             return unexpected()
         }
         #expect(first.status == 202)
@@ -98,7 +98,7 @@ struct ForwardingStateTests {
             (.storeUnavailable, .storeUnavailable, false),
         ]
         for (outcome, problem, isReplay) in refusals {
-            guard case .answer(.refusal(let refusal), .europe, isReplay) = claimed(outcome) else {
+            guard case .answer(.failure(let refusal), .europe, isReplay) = claimed(outcome) else {
                 return unexpected("\(outcome)")
             }
             #expect(refusal.problem == problem)
@@ -118,7 +118,7 @@ struct ForwardingStateTests {
     @Test func `a 202 settles the record with the region that accepted it`() {
         var state = state(claimed: true, sent: true)
         guard
-            case (.settle(.accepted(let accepted), .upstream), .accepted?) = state.responded(
+            case (.settle(.accepted(let accepted), .success), .accepted?) = state.responded(
                 response(202), strict5xx: false, isTokenProven: false)
         else { return unexpected() }
         #expect(accepted.region == .europe && accepted.status == 202)
@@ -130,8 +130,8 @@ struct ForwardingStateTests {
     func `a 5xx is proof or doubt`(status: Int, strict5xx: Bool, isUnknown: Bool) {
         var state = state(claimed: true, sent: true)
         switch state.responded(response(status), strict5xx: strict5xx, isTokenProven: true).0 {
-        case .settle(.unknown, .refusal(let refusal)): #expect(isUnknown && refusal.receivedStatus == status)
-        case .settle(.refused(let refused), .upstream): #expect(!isUnknown && refused == status)
+        case .settle(.unknown, .failure(let refusal)): #expect(isUnknown && refusal.receivedStatus == status)
+        case .settle(.refused(let refused), .success): #expect(!isUnknown && refused == status)
         default: unexpected()
         }
     }
@@ -149,7 +149,7 @@ struct ForwardingStateTests {
         let reason = state.sent()
         #expect(reason == .tokenRenewed && state.token?.generation == 2)
         guard
-            case (.settle(.refused(403), .upstream), .tokenRefusedAgain?) = state.responded(
+            case (.settle(.refused(403), .success), .tokenRefusedAgain?) = state.responded(
                 response(403), strict5xx: false, isTokenProven: true)
         else { return unexpected() }
     }
@@ -163,7 +163,7 @@ struct ForwardingStateTests {
         ] as [(TokenCache.Obtained?, Bool)] {
             var state = state(claimed: true, sent: true)
             _ = state.responded(first, strict5xx: false, isTokenProven: true)
-            guard case .settle(.refused(403), .upstream) = state.renewed(result, after: first, isLate: isLate) else {
+            guard case .settle(.refused(403), .success) = state.renewed(result, after: first, isLate: isLate) else {
                 return unexpected("\(String(describing: result))")
             }
         }
@@ -176,7 +176,7 @@ struct ForwardingStateTests {
             return unexpected()
         }
         #expect(state.search.region == .northAmerica)
-        guard case .settle(.refused(404), .upstream) = state.leased(.failure(.connectionRefused)) else {
+        guard case .settle(.refused(404), .success) = state.leased(.failure(.connectionRefused)) else {
             return unexpected()
         }
     }
@@ -190,7 +190,7 @@ struct ForwardingStateTests {
         _ = state.sent()
         _ = state.responded(response(404), strict5xx: false, isTokenProven: true)
         guard
-            case (.settle(.refused(404), .upstream), .gone?) = state.responded(
+            case (.settle(.refused(404), .success), .gone?) = state.responded(
                 response(404), strict5xx: false, isTokenProven: true)
         else { return unexpected() }
     }
@@ -208,7 +208,7 @@ struct ForwardingStateTests {
             state.consulted(report, of: claim, waits: waits, refusal)
         }
         let accepted = KeyReport.State.accepted(AcceptedAnswer(status: 202, region: .farEast, requestID: nil))
-        guard case .answer(.upstream, .farEast, isReplay: true) = consulted(KeyReport(accepted, fingerprint)) else {
+        guard case .answer(.success, .farEast, isReplay: true) = consulted(KeyReport(accepted, fingerprint)) else {
             return unexpected()
         }
         let inFlight = KeyReport(.inFlight(left: .seconds(2)), fingerprint)
@@ -218,7 +218,7 @@ struct ForwardingStateTests {
             (KeyReport(accepted, RequestFingerprint(words: (1, 3))), true),
         ]
         for (report, waits) in others {
-            guard case .answer(.refusal(refusal), .europe, isReplay: false) = consulted(report, waits: waits) else {
+            guard case .answer(.failure(refusal), .europe, isReplay: false) = consulted(report, waits: waits) else {
                 return unexpected("\(String(describing: report))")
             }
         }

@@ -28,7 +28,7 @@ import Testing
             switch assembler.next() {
             case .needsMoreBytes: return events
             case .continueExpected: events.append("continue")
-            case .refused(let problem, _): return events + [problem.rawValue]
+            case .refused(let error): return events + [Refusal(error).problem.rawValue]
             case .request(let request):
                 let headBytes = request.headBytes
                 let path = headBytes.readableBytesUInt8Span.text(request.head.path)

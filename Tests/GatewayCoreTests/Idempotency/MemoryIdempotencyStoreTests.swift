@@ -24,7 +24,7 @@ import Testing
         for number in numbers {
             let claim = claim(number, caller: caller)
             #expect(try now(store.claim(claim, on: loop)).outcome == .owned)
-            try now(store.settle(claim, .accepted(accepted), answer: answer, on: loop))
+            try now(store.settle(claim, .accepted(accepted), result: result, on: loop))
         }
     }
 
@@ -43,7 +43,7 @@ import Testing
     private enum TestError: Error { case notAtOnce, atOnce }
 
     private let accepted = AcceptedAnswer(status: 202, region: .farEast, requestID: .uuid(1, 2))
-    private let answer = Answer(.upstream(UpstreamAnswer(status: 202)), region: .farEast)
+    private let result = AttemptResult(.success(UpstreamAnswer(status: 202)), region: .farEast)
 
     @Test func `the table behaves as a dictionary does, for random records`() {
         var generator = SeededGenerator(seed: 3)
@@ -108,7 +108,7 @@ import Testing
             #expect(try now(store.claim(claim(number), on: loop)).outcome == .owned)
         }
         #expect(try now(store.claim(claim(4), on: loop)).outcome == .storeFull)
-        try now(store.settle(claim(2), .accepted(accepted), answer: answer, on: loop))
+        try now(store.settle(claim(2), .accepted(accepted), result: result, on: loop))
         #expect(try now(store.claim(claim(4), on: loop)).outcome == .owned)
         #expect(try now(store.report(on: scope(2), on: loop)) == KeyReport(.absent))
         #expect(
@@ -173,7 +173,7 @@ import Testing
             var claim = claim(number)
             claim.scope = IdempotencyScope(words: (number << 32, number << 32, 0, 0))
             #expect(try now(store.claim(claim, on: loop)).outcome == .owned)
-            try now(store.settle(claim, .accepted(accepted), answer: answer, on: loop))
+            try now(store.settle(claim, .accepted(accepted), result: result, on: loop))
         }
         #expect(store.statistics(now: loop.now).evicted == 0)
     }
@@ -185,7 +185,7 @@ import Testing
         let store = MemoryIdempotencyStore(configuration)
         let loop = EmbeddedEventLoop()
         #expect(try now(store.claim(claim(1), on: loop)).outcome == .owned)
-        try now(store.settle(claim(1), .accepted(accepted), answer: answer, on: loop))
+        try now(store.settle(claim(1), .accepted(accepted), result: result, on: loop))
         #expect(try now(store.claim(claim(2), on: loop)).outcome == .storeFull)
         #expect(try now(store.claim(claim(1, attempt: 2), on: loop)).outcome == .accepted(accepted))
         loop.advanceTime(by: .seconds(3600))
@@ -194,18 +194,19 @@ import Testing
 
     @Test func `those who wait get the answer of the first, whatever it is`() throws {
         let loop = EmbeddedEventLoop()
-        let refusal = Answer(.upstream(UpstreamAnswer(status: 429)), region: .europe)
-        for (settlement, answer) in [(Settlement.accepted(accepted), answer), (.released, refusal)] {
+        let refusal = AttemptResult(.success(UpstreamAnswer(status: 429)), region: .europe)
+        for (settlement, result) in [(Settlement.accepted(accepted), result), (.released, refusal)] {
             let store = MemoryIdempotencyStore()
-            #expect(try now(store.answerOfAttemptInFlight(claim(1), on: loop)) == nil)
+            #expect(try now(store.resultOfAttemptInFlight(claim(1), on: loop)) == nil)
             _ = store.claim(claim(1), on: loop)
-            let waiting = (0..<3).map { _ in store.answerOfAttemptInFlight(claim(1), on: loop) }
-            try now(store.settle(claim(1), settlement, answer: answer, on: loop))
+            let waiting = (0..<3).map { _ in store.resultOfAttemptInFlight(claim(1), on: loop) }
+            try now(store.settle(claim(1), settlement, result: result, on: loop))
             for eventual in waiting {
                 guard case .later(let future) = eventual else { throw TestError.atOnce }
-                #expect(try future.wait() == answer)
+                let given = try #require(try future.wait())
+                #expect(try given.response.get() == result.response.get() && given.region == result.region)
             }
-            #expect(try now(store.answerOfAttemptInFlight(claim(1), on: loop)) == nil)
+            #expect(try now(store.resultOfAttemptInFlight(claim(1), on: loop)) == nil)
         }
     }
 }

@@ -66,13 +66,13 @@ struct StoreOnLoop: Sendable {
     @discardableResult
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        answer: Answer = Answer(.upstream(.init(status: 202)), region: nil)
+        result: AttemptResult = AttemptResult(.success(UpstreamAnswer(status: 202)), region: nil)
     ) async throws -> SettlementReply {
-        try await ask { [eventLoop] in $0.settle(claim, settlement, answer: answer, on: eventLoop) }
+        try await ask { [eventLoop] in $0.settle(claim, settlement, result: result, on: eventLoop) }
     }
 
-    func answer(_ claim: IdempotencyClaim) async throws -> Answer? {
-        try await ask { [eventLoop] in $0.answerOfAttemptInFlight(claim, on: eventLoop) }
+    func result(of claim: IdempotencyClaim) async throws -> AttemptResult? {
+        try await ask { [eventLoop] in $0.resultOfAttemptInFlight(claim, on: eventLoop) }
     }
 
     func report(_ scope: IdempotencyScope) async throws -> KeyReport? {

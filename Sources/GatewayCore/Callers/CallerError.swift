@@ -1,0 +1,26 @@
+/// Why a request is not its caller's to make: nobody known sent it, it is not allowed, or there are too many.
+public struct CallerError: Error, Equatable, Sendable {
+    public enum Reason: Sendable {
+        case notAuthenticated
+        case notAllowed
+        case rateLimitExceeded
+        case inFlightLimitReached
+        // Of a request for an access token (RFC 6749 section 5.2).
+        case clientNotAuthenticated
+        case tokenRequestInvalid
+        case grantTypeUnsupported
+        case scopeInvalid
+    }
+
+    public let reason: Reason
+    /// For the caller: what is wrong, what was expected and where. Never a secret.
+    public let detail: String
+    /// After which it makes sense to try again.
+    public let retryAfter: Duration?
+
+    init(_ reason: Reason, _ detail: String, retryAfter: Duration? = nil) {
+        self.reason = reason
+        self.detail = detail
+        self.retryAfter = retryAfter
+    }
+}
