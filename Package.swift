@@ -188,6 +188,7 @@ let package = Package(
             name: "FlowSimulation",
             dependencies: [
                 "GatewayCore",
+                "GatewayRedis",
                 "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -1,4 +1,5 @@
 import GatewayCore
+import GatewayRedis
 import NIOCore
 
 /// The connection of one process to the server, and its reconnecting: what GatewayRedis promises, in virtual time.

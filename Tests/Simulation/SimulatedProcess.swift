@@ -1,5 +1,6 @@
 import Crypto
 import GatewayCore
+import GatewayRedis
 import NIOCore
 import Synchronization
 

@@ -43,7 +43,7 @@ public struct MetricsSnapshot: Sendable {
 
     /// The shared store as the gateway sees it.
     public struct SharedStore: Sendable {
-        public var statistics = SharedIdempotencyStore.Statistics()
+        public var statistics = SharedStoreStatistics()
         public var isUp: Bool
         /// By name; those that are known.
         public var settings: [(name: String, isSafe: Bool)] = []
@@ -269,7 +269,7 @@ public struct MetricsSnapshot: Sendable {
 
     private func render(_ store: SharedStore, to page: inout MetricsPage) {
         page.family(.idempotencyStoreFailures)
-        for operation in SharedIdempotencyStore.Operation.allCases {
+        for operation in SharedStoreStatistics.Operation.allCases {
             page.sample(
                 .idempotencyStoreFailures, [("operation", operation.rawValue)],
                 store.statistics.failures[operation] ?? 0)

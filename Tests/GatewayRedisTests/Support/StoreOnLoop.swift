@@ -79,7 +79,7 @@ struct StoreOnLoop: Sendable {
         try await ask { [eventLoop] in $0.report(on: scope, on: eventLoop) }
     }
 
-    var statistics: SharedIdempotencyStore.Statistics {
+    var statistics: SharedStoreStatistics {
         get async throws {
             try await eventLoop.submit {
                 (store.value as? SharedIdempotencyStore)?.statistics ?? .init()

@@ -1,3 +1,4 @@
+public import GatewayCore
 public import NIOCore
 
 /// Records on a server that many gateways share, and what to do while it cannot be reached. Bound to one event loop.
@@ -11,35 +12,6 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         case refuse
         /// Messages are sent, and deduplicated by this process alone.
         case forward(MemoryIdempotencyStore)
-    }
-
-    /// What failed; a label of the metrics.
-    public enum Operation: String, CaseIterable, Sendable {
-        case claim
-        case settle
-        /// Settling again in the background.
-        case settleAgain = "settle_again"
-        /// A settlement that is not tried any more: there were too many, or its record has expired.
-        case settleGivenUp = "settle_given_up"
-        case report
-    }
-
-    /// For metrics.
-    public struct Statistics: Equatable, Sendable {
-        public var failures: [Operation: Int] = [:]
-        /// Settlements that the server has not confirmed yet.
-        public var backlog = 0
-        /// Whether it had no room for a record a short time ago.
-        public var isFull = false
-
-        public init() {}
-
-        /// Adds those of another event loop.
-        public mutating func add(_ other: Statistics) {
-            failures.merge(other.failures, uniquingKeysWith: +)
-            backlog += other.backlog
-            isFull = isFull || other.isFull
-        }
     }
 
     /// The scope alone will not do: released meanwhile, it may have gone to another message.
@@ -73,7 +45,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     private var waiting: [WaitedFor: Waiting] = [:]
     /// Attempts that the process alone deduplicates, by their number.
     private var ownedLocally: Set<UInt64> = []
-    private var failures: [Operation: Int] = [:]
+    private var failures: [SharedStoreStatistics.Operation: Int] = [:]
     private var fullUntil = NIODeadline.distantPast
 
     /// - Parameter random: from 0 up to 1, for jitter.
@@ -90,8 +62,8 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         server.onAvailable = { [unowned backlog] in backlog.serverAvailable() }
     }
 
-    public var statistics: Statistics {
-        var statistics = Statistics()
+    public var statistics: SharedStoreStatistics {
+        var statistics = SharedStoreStatistics()
         statistics.failures = failures
         statistics.failures[.settleAgain] = backlog.failures
         statistics.failures[.settleGivenUp] = backlog.givenUp

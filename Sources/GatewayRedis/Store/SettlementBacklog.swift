@@ -1,3 +1,4 @@
+import GatewayCore
 import NIOCore
 
 /// What could not be settled yet: tried again until the server has taken it. Bounded; bound to its event loop.

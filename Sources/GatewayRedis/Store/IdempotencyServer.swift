@@ -1,3 +1,5 @@
+public import GatewayCore
+
 /// Why a command has no reply, and what may have become of it.
 public enum IdempotencyServerFailure: Error, Equatable, Sendable {
     /// The server did not do it and will not: it was never sent, or refused.
