@@ -235,6 +235,7 @@ let package = Package(
             dependencies: [
                 "GatewayCore",
                 "GatewayUpstream",
+                "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ],

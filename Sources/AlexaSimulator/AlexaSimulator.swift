@@ -1,33 +1,33 @@
-public import Hummingbird
+package import Hummingbird
 import HummingbirdCore
 import HummingbirdTLS
-public import Logging
+package import Logging
 import NIOSSL
 
 /// Amazon on a laptop: the token endpoint and the three regions of the Skill Messaging API on one port.
 ///
 /// Regions live below `/na`, `/eu` and `/fe`, the token endpoint at `/auth/o2/token` and below `/lwa`. It imports
 /// nothing of the gateway: two readings of one wire that agree are worth more than one.
-public struct AlexaSimulator: Sendable {
-    public struct TLSFiles: Sendable {
+package struct AlexaSimulator: Sendable {
+    package struct TLSFiles: Sendable {
         /// Paths of PEM files.
-        public var certificateChain: String
-        public var privateKey: String
+        package var certificateChain: String
+        package var privateKey: String
 
-        public init(certificateChain: String, privateKey: String) {
+        package init(certificateChain: String, privateKey: String) {
             self.certificateChain = certificateChain
             self.privateKey = privateKey
         }
     }
 
     /// The secrets of each client that gets tokens.
-    public let clients: [String: [String]]
+    package let clients: [String: [String]]
     private let amazon: SimulatedAmazon
     private let tls: TLSFiles?
     private let deliverer: MessageDeliverer?
 
     /// - Parameter skill: accepted messages are delivered to it; nil: nothing is delivered.
-    public init(_ scenario: Scenario = Scenario(), tls: TLSFiles? = nil, skill: SkillEndpoint? = nil) {
+    package init(_ scenario: Scenario = Scenario(), tls: TLSFiles? = nil, skill: SkillEndpoint? = nil) {
         let amazon = SimulatedAmazon(scenario)
         self.amazon = amazon
         clients = amazon.clients
@@ -36,7 +36,7 @@ public struct AlexaSimulator: Sendable {
     }
 
     /// - Parameter onListening: told the port once the listener is bound.
-    public func application(
+    package func application(
         host: String, port: Int, logger: Logger, onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws -> some ApplicationProtocol {
         var server = HTTPServerBuilder.http1()

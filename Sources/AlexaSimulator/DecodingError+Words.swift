@@ -1,6 +1,6 @@
 extension DecodingError {
     /// What is wrong and where, for people.
-    public var inWords: String {
+    package var inWords: String {
         switch self {
         case .typeMismatch(let type, let context): "\(Self.place(context)) is no \(Self.name(of: type))"
         case .valueNotFound(_, let context): "\(Self.place(context)) has no value"

@@ -1,8 +1,8 @@
 /// How the simulator misbehaves, and how it reads what Amazon does not publish. Set whole by `PUT /_simulator/faults`.
-public struct Faults: Codable, Equatable, Sendable {
+package struct Faults: Codable, Equatable, Sendable {
     /// What happens to requests to one region, or to the token endpoint.
-    public struct Fault: Codable, Equatable, Sendable {
-        public enum Body: String, Codable, Sendable {
+    package struct Fault: Codable, Equatable, Sendable {
+        package enum Body: String, Codable, Sendable {
             /// As the service itself would write it.
             case json
             /// As a load balancer in front of it would.
@@ -10,7 +10,7 @@ public struct Faults: Codable, Equatable, Sendable {
             case empty
         }
 
-        public enum Connection: String, Codable, Sendable {
+        package enum Connection: String, Codable, Sendable {
             /// Nothing is answered until the peer gives up.
             case hang
             case resetBeforeRead
@@ -20,45 +20,45 @@ public struct Faults: Codable, Equatable, Sendable {
         }
 
         /// Answered instead of what would have been.
-        public var status: Int?
+        package var status: Int?
         /// Of this fault to strike, from 0 to 1.
-        public var probability: Double?
+        package var probability: Double?
         /// After so many strikes the fault is over.
-        public var count: Int?
-        public var latencyMilliseconds: Int?
+        package var count: Int?
+        package var latencyMilliseconds: Int?
         /// Seconds, as field `Retry-After`.
-        public var retryAfter: Int?
-        public var body: Body?
-        public var connection: Connection?
+        package var retryAfter: Int?
+        package var body: Body?
+        package var connection: Connection?
         /// The message is accepted all the same, and only its answer goes wrong.
-        public var accept: Bool?
+        package var accept: Bool?
         /// Messages a second; above it, 429.
-        public var ratePerSecond: Int?
+        package var ratePerSecond: Int?
     }
 
     /// What no source says. The defaults are the stricter reading.
-    public struct Unknowns: Codable, Equatable, Sendable {
-        public enum Count: String, Codable, Sendable { case bytes, characters }
+    package struct Unknowns: Codable, Equatable, Sendable {
+        package enum Count: String, Codable, Sendable { case bytes, characters }
 
         /// 6144 or 6000.
-        public var dataLimit: Int?
-        public var dataCountedIn: Count?
+        package var dataLimit: Int?
+        package var dataCountedIn: Count?
         /// Whether `data` may hold values that are not strings.
-        public var acceptsOtherValues: Bool?
+        package var acceptsOtherValues: Bool?
         /// What a userId of another region gets: 404 or 403.
-        public var wrongRegionStatus: Int?
+        package var wrongRegionStatus: Int?
     }
 
-    public var NA: Fault?
-    public var EU: Fault?
-    public var FE: Fault?
-    public var token: Fault?
-    public var tokenLifetimeSeconds: Int?
+    package var NA: Fault?
+    package var EU: Fault?
+    package var FE: Fault?
+    package var token: Fault?
+    package var tokenLifetimeSeconds: Int?
     /// `expires_in` as a string.
-    public var tokenLifetimeAsString: Bool?
-    public var unknowns: Unknowns?
+    package var tokenLifetimeAsString: Bool?
+    package var unknowns: Unknowns?
 
-    public init() {}
+    package init() {}
 
     subscript(target: Target) -> Fault? {
         get {
@@ -126,7 +126,7 @@ public struct Faults: Codable, Equatable, Sendable {
 }
 
 /// The three regions, as the simulator knows them.
-public enum SimulatedRegion: String, CaseIterable, Codable, Sendable { case NA, EU, FE }
+package enum SimulatedRegion: String, CaseIterable, Codable, Sendable { case NA, EU, FE }
 
 /// What a fault can be set for.
 enum Target: Hashable, Sendable {

@@ -1,16 +1,16 @@
 import Yams
 
 /// Who and what there is beyond the simulator's defaults: a YAML file for `skillgate simulate --scenario`.
-public struct Scenario: Codable, Sendable {
-    public struct Client: Codable, Sendable {
-        public var clientID: String
-        public var secrets: [String]
+package struct Scenario: Codable, Sendable {
+    package struct Client: Codable, Sendable {
+        package var clientID: String
+        package var secrets: [String]
     }
 
-    public struct User: Codable, Sendable {
-        public var userId: String
+    package struct User: Codable, Sendable {
+        package var userId: String
         /// Left out: the user is gone.
-        public var region: SimulatedRegion?
+        package var region: SimulatedRegion?
     }
 
     /// What no simulator can do.
@@ -18,13 +18,13 @@ public struct Scenario: Codable, Sendable {
         var description: String
     }
 
-    public var clients: [Client]?
-    public var users: [User]?
-    public var faults: Faults?
+    package var clients: [Client]?
+    package var users: [User]?
+    package var faults: Faults?
 
-    public init() {}
+    package init() {}
 
-    public init(yaml: String) throws {
+    package init(yaml: String) throws {
         self = try YAMLDecoder().decode(Scenario.self, from: yaml)
         if let impossible = faults?.impossibleValue { throw Mistake(description: "faults: \(impossible)") }
     }

@@ -1,9 +1,9 @@
 import FoundationEssentials
-public import GatewayCore
-public import NIOCore
+package import GatewayCore
+package import NIOCore
 
 /// The admin plane: the status page, metrics, probes, version. Stands behind a listener of its own, for the operator's network.
-public final class AdminPages: RequestHandler {
+package final class AdminPages: RequestHandler {
     private let source: AdminSource
     private let isLoopback: Bool
     private let eventLoop: any EventLoop
@@ -11,13 +11,13 @@ public final class AdminPages: RequestHandler {
     /// - Parameters:
     ///   - isLoopback: whether the listener's address is.
     ///   - eventLoop: where requests come and answers go.
-    public init(_ source: AdminSource, isLoopback: Bool, eventLoop: any EventLoop) {
+    package init(_ source: AdminSource, isLoopback: Bool, eventLoop: any EventLoop) {
         self.source = source
         self.isLoopback = isLoopback
         self.eventLoop = eventLoop
     }
 
-    public func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
+    package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
         if let refusal = refusal(of: request) { return recipient.answered(Answer(.refusal(refusal), region: nil)) }
         let promise = eventLoop.makePromise(of: Page.self)
         let source = source
@@ -29,9 +29,9 @@ public final class AdminPages: RequestHandler {
         }
     }
 
-    public func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? { refusal(of: request) }
+    package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? { refusal(of: request) }
 
-    public func refused(_ problem: Problem, from peer: Peer) {}
+    package func refused(_ problem: Problem, from peer: Peer) {}
 
     private func refusal(of request: InboundRequest) -> Refusal? {
         guard request.head.method == .get || request.head.method == .head else {

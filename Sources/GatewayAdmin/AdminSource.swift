@@ -1,14 +1,14 @@
-public import GatewayCore
+package import GatewayCore
 
 /// What the admin server shows. Every request asks for it again.
-public struct AdminSource: Sendable {
-    public var metrics: @Sendable () async throws -> MetricsSnapshot
-    public var readiness: @Sendable () async throws -> Readiness
-    public var status: @Sendable () async throws -> StatusReport
-    public var goneUsers: @Sendable () -> [UserRegions.GoneUser]
-    public var build: MetricsSnapshot.Build
+package struct AdminSource: Sendable {
+    package var metrics: @Sendable () async throws -> MetricsSnapshot
+    package var readiness: @Sendable () async throws -> Readiness
+    package var status: @Sendable () async throws -> StatusReport
+    package var goneUsers: @Sendable () -> [UserRegions.GoneUser]
+    package var build: MetricsSnapshot.Build
 
-    public init(
+    package init(
         metrics: @escaping @Sendable () async throws -> MetricsSnapshot,
         readiness: @escaping @Sendable () async throws -> Readiness,
         status: @escaping @Sendable () async throws -> StatusReport,

@@ -1,9 +1,9 @@
-public import GatewayCore
+package import GatewayCore
 import Glibc
 
 extension ProcessStatistics {
     /// Reads `/proc/self` (proc(5)); nil where there is none.
-    public static func current() -> ProcessStatistics? {
+    package static func current() -> ProcessStatistics? {
         guard let stat = contents(of: "/proc/self/stat"), let bootTime = bootTime(),
             let commandEnd = stat.lastIndex(of: ")")
         else { return nil }

@@ -1,13 +1,13 @@
 /// Whether messages should be sent here, and why not.
-public struct Readiness: Encodable, Sendable {
-    public struct SkillState: Encodable, Sendable {
-        public var skill: String
+package struct Readiness: Encodable, Sendable {
+    package struct SkillState: Encodable, Sendable {
+        package var skill: String
         /// `valid`, `none` (never had one) or `expired`.
-        public var token: String
+        package var token: String
         /// Why the last try to fetch one failed; nil once one has succeeded, or while none has ended.
-        public var problem: String?
+        package var problem: String?
 
-        public init(skill: String, token: String, problem: String? = nil) {
+        package init(skill: String, token: String, problem: String? = nil) {
             self.skill = skill
             self.token = token
             self.problem = problem
@@ -16,15 +16,15 @@ public struct Readiness: Encodable, Sendable {
 
     /// Of idempotency records. A store that cannot be reached does not make a gateway unready: messages without a key
     /// go on, and another replica would not reach it either.
-    public struct StoreState: Encodable, Sendable {
+    package struct StoreState: Encodable, Sendable {
         /// `memory` or `redis`.
-        public var kind: String
-        public var up: Bool
+        package var kind: String
+        package var up: Bool
         /// What keeps it from holding what it promises: a setting under which it may lose records, a loss that has been noticed, no
         /// room.
-        public var problems: [String]
+        package var problems: [String]
 
-        public init(kind: String, up: Bool, problems: [String] = []) {
+        package init(kind: String, up: Bool, problems: [String] = []) {
             self.kind = kind
             self.up = up
             self.problems = problems
@@ -32,19 +32,19 @@ public struct Readiness: Encodable, Sendable {
     }
 
     /// A region that does not answer does not make a gateway unready: the others go on.
-    public struct RegionState: Encodable, Sendable {
-        public var region: String
+    package struct RegionState: Encodable, Sendable {
+        package var region: String
         /// `closed`, `halfOpen` or `open`.
-        public var circuit: String
+        package var circuit: String
 
-        public init(region: String, circuit: String) {
+        package init(region: String, circuit: String) {
             self.region = region
             self.circuit = circuit
         }
     }
 
     /// One word for it all, the same wherever it is shown.
-    public enum State: String, CaseIterable, Encodable, Sendable {
+    package enum State: String, CaseIterable, Encodable, Sendable {
         case ready
         /// Messages are sent, but there are problems: see `reasons`.
         case degraded
@@ -52,21 +52,21 @@ public struct Readiness: Encodable, Sendable {
         case draining
     }
 
-    public var state: State
+    package var state: State
     /// One sentence per problem.
-    public var reasons: [String]
+    package var reasons: [String]
     /// Whether messages of any skill can be sent.
-    public var ready: Bool
-    public var degraded: Bool { !reasons.isEmpty }
-    public var draining: Bool
-    public var skills: [SkillState]
-    public var regions: [RegionState]
-    public var store: StoreState
+    package var ready: Bool
+    package var degraded: Bool { !reasons.isEmpty }
+    package var draining: Bool
+    package var skills: [SkillState]
+    package var regions: [RegionState]
+    package var store: StoreState
 
     /// - Parameters:
     ///   - trouble: regions to which most messages fail.
     ///   - isReloadRefused: whether the configuration on disk is not the one in force.
-    public init(
+    package init(
         draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState, trouble: [RegionTrouble] = [],
         isReloadRefused: Bool = false
     ) {
@@ -96,7 +96,7 @@ public struct Readiness: Encodable, Sendable {
         case state, reasons, ready, degraded, draining, skills, regions, store
     }
 
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(state, forKey: .state)
         try container.encode(reasons, forKey: .reasons)

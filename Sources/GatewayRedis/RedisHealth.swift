@@ -1,9 +1,9 @@
 import Synchronization
 
 /// What is known of a server's own settings and of its memory. Shared by event loops and the control plane.
-public final class RedisHealth: Sendable {
+package final class RedisHealth: Sendable {
     /// A label of the metrics.
-    public enum Setting: String, CaseIterable, Sendable {
+    package enum Setting: String, CaseIterable, Sendable {
         /// `noeviction`: a server that is full must refuse, not forget.
         case maxmemoryPolicy = "maxmemory-policy"
         /// The append-only file: snapshots hold what was true minutes ago.
@@ -17,15 +17,15 @@ public final class RedisHealth: Sendable {
         case waitReplicas
     }
 
-    public struct State: Equatable, Sendable {
+    package struct State: Equatable, Sendable {
         /// Those that could be read, and whether they keep records safe.
-        public var settings: [Setting: Bool] = [:]
+        package var settings: [Setting: Bool] = [:]
         /// Times the records were found to be gone.
-        public var wipes = 0
+        package var wipes = 0
         /// Times the server's clock went another way than time does.
-        public var clockJumps = 0
+        package var clockJumps = 0
         /// Nothing is sent under new keys, since the store may have forgotten that it was.
-        public var isHeld = false
+        package var isHeld = false
     }
 
     /// What is known of the epochs of the store.
@@ -33,9 +33,9 @@ public final class RedisHealth: Sendable {
 
     private let state = Mutex(State())
 
-    public init() {}
+    package init() {}
 
-    public var current: State {
+    package var current: State {
         var state = state.withLock { $0 }
         state.isHeld = !epochs.isSound
         return state

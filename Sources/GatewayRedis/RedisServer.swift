@@ -1,11 +1,11 @@
-public import GatewayCore
-public import NIOCore
+package import GatewayCore
+package import NIOCore
 
 /// The records on Redis or Valkey, as one event loop reaches them. Bound to that loop.
 ///
 /// Finds the server that keeps a record, follows redirections, and says of every command what became of it.
-public final class RedisServer: IdempotencyServer {
-    public enum Event: Sendable {
+package final class RedisServer: IdempotencyServer {
+    package enum Event: Sendable {
         case available
         /// - Parameter reason: for the log; holds nothing secret.
         case lost(reason: String)
@@ -32,7 +32,7 @@ public final class RedisServer: IdempotencyServer {
     private(set) var topology: (any RedisTopology)?
     /// Whether first claims go by `SET … NX GET`; the first server that does not know it settles that.
     var claimsBySet = true
-    public var onAvailable: (() -> Void)?
+    package var onAvailable: (() -> Void)?
     /// Looks at the server's own settings, if anybody does.
     var watch: RedisWatch?
     /// Shared by the event loops of a process.
@@ -46,7 +46,7 @@ public final class RedisServer: IdempotencyServer {
     ///   - clientName: shown by `CLIENT LIST`.
     ///   - health: what is found out about the store; one for all event loops.
     ///   - unixMilliseconds: the time of day.
-    public init(
+    package init(
         _ configuration: RedisConfiguration, clientName: String, eventLoop: any EventLoop,
         health: RedisHealth = RedisHealth(), unixMilliseconds: @escaping () -> Int,
         onEvent: @escaping @Sendable (Event) -> Void = { _ in }
@@ -75,7 +75,7 @@ public final class RedisServer: IdempotencyServer {
     }
 
     /// Connects, and goes on doing so whenever the connection is lost.
-    public func start() {
+    package func start() {
         topology?.start()
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         ticks = eventLoop.scheduleRepeatedTask(initialDelay: Self.lookInterval, delay: Self.lookInterval) { _ in
@@ -83,7 +83,7 @@ public final class RedisServer: IdempotencyServer {
         }
     }
 
-    public func shutDown() {
+    package func shutDown() {
         ticks?.cancel()
         ticks = nil
         topology?.shutDown()
@@ -99,10 +99,10 @@ public final class RedisServer: IdempotencyServer {
     }
 
     /// Whether every record can be reached.
-    public var isUp: Bool { topology?.isUp == true }
+    package var isUp: Bool { topology?.isUp == true }
 
     /// Whether every server is reached and vouches for its records.
-    public var isSound: Bool {
+    package var isSound: Bool {
         isUp
             && topology?.nodes.allSatisfy { node in
                 node.epochKey.flatMap { health.epochs.known($0) }?.isSound ?? keys.shareOneSlot
@@ -117,7 +117,7 @@ public final class RedisServer: IdempotencyServer {
 
     // MARK: Records
 
-    public func claim(
+    package func claim(
         _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
     ) {
         let command: RedisCommand = claimsBySet ? .claim(claim) : .claimByScript(claim)
@@ -161,7 +161,7 @@ public final class RedisServer: IdempotencyServer {
         }
     }
 
-    public func settle(
+    package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
         _ completion: @escaping (Result<Void, IdempotencyServerFailure>) -> Void
     ) {
@@ -170,7 +170,7 @@ public final class RedisServer: IdempotencyServer {
         }
     }
 
-    public func report(
+    package func report(
         on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyServerFailure>) -> Void
     ) {
         run(.report(scope)) { result in

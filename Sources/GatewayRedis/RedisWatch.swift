@@ -81,7 +81,7 @@ final class RedisWatch {
 
 extension RedisServer {
     /// Has this server's settings looked at from now on. One event loop of a gateway does it for all.
-    public func startWatching() {
+    package func startWatching() {
         watch = RedisWatch(self, health: health)
     }
 }

@@ -1,16 +1,16 @@
-public import GatewayCore
-public import NIOCore
+package import GatewayCore
+package import NIOCore
 import NIOPosix
 import NIOSSL
 
 /// A listening socket whose connections are spread over the event loops, each with a forwarder of its own.
-public struct HTTPListener: Sendable {
+package struct HTTPListener: Sendable {
     private let channel: any Channel
     private let loops: [NIOLoopBound<ListenerLoop>]
     private let socketFile: UnixSocketFile?
     private let gate: ConnectionGate
     /// Nil for plain text.
-    public let tls: ListenerTLS?
+    package let tls: ListenerTLS?
 
     /// Binds the socket and starts to accept.
     ///
@@ -18,7 +18,7 @@ public struct HTTPListener: Sendable {
     /// - Parameters:
     ///   - handlers: one for each event loop of `group`, bound to it.
     ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
-    public static func bind(
+    package static func bind(
         _ configuration: ListenerConfiguration, handlers: [NIOLoopBound<any RequestHandler>],
         encoder: AnswerEncoder, group: any EventLoopGroup,
         onExhausted: @escaping @Sendable (any Error) -> Void = { _ in }
@@ -95,27 +95,27 @@ public struct HTTPListener: Sendable {
     }
 
     /// Nil for a Unix socket.
-    public var port: Int? { channel.localAddress?.port }
+    package var port: Int? { channel.localAddress?.port }
 
     /// Connections that were closed since too many of their address were open.
-    public var turnedAway: Int { gate.turnedAway }
+    package var turnedAway: Int { gate.turnedAway }
 
     /// From here on every answer says `Connection: close`; connections are still accepted.
-    public func startDraining() async throws {
+    package func startDraining() async throws {
         for loop in loops {
             try await loop.eventLoop.submit { loop.value.startDraining() }.get()
         }
     }
 
     /// Closes every connection that is left, so that `finish` returns.
-    public func abort() async throws {
+    package func abort() async throws {
         for loop in loops {
             try await loop.eventLoop.submit { loop.value.abort() }.get()
         }
     }
 
     /// Stops accepting and returns when the last message has been answered.
-    public func finish() async throws {
+    package func finish() async throws {
         socketFile?.remove()
         try await channel.close().get()
         for loop in loops {

@@ -1,10 +1,10 @@
 import NIOSSL
 import Synchronization
-public import TLSFiles
+package import TLSFiles
 
 /// The certificate of a listener and whom it trusts. Read again while it listens: connections that are made later get
 /// what the files hold then, and those of clients that were verified by other authorities end.
-public final class ListenerTLS: Sendable {
+package final class ListenerTLS: Sendable {
     /// What clients can choose from (RFC 7301).
     static let applicationProtocols = ["http/1.1"]
 
@@ -12,7 +12,7 @@ public final class ListenerTLS: Sendable {
     private let current: Mutex<Renewal>
     private let changesOfAuthorities = Atomic<Int>(0)
 
-    public init(_ files: ListenerConfiguration.TLS) throws(PEMFile.Unusable) {
+    package init(_ files: ListenerConfiguration.TLS) throws(PEMFile.Unusable) {
         self.files = files
         current = Mutex(try Self.read(files))
     }
@@ -20,7 +20,7 @@ public final class ListenerTLS: Sendable {
     var context: NIOSSLContext { current.withLock { $0.context } }
 
     /// Unix time in seconds: until when the certificate is good, and the last of the authorities that clients' are verified with.
-    public var expiry: (certificate: Int, authorities: Int?) {
+    package var expiry: (certificate: Int, authorities: Int?) {
         current.withLock { ($0.notValidAfter, $0.authorities.map(\.notValidAfter).max()) }
     }
 
@@ -28,7 +28,7 @@ public final class ListenerTLS: Sendable {
     var authorities: Int { changesOfAuthorities.load(ordering: .relaxed) }
 
     /// What the files hold now, for use by `use`.
-    public struct Renewal: Sendable {
+    package struct Renewal: Sendable {
         fileprivate let context: NIOSSLContext
         fileprivate let authorities: [NIOSSLCertificate]
         /// Unix time in seconds: until when the listener's own certificate is good.
@@ -36,11 +36,11 @@ public final class ListenerTLS: Sendable {
     }
 
     /// Reads the files again, and changes nothing yet.
-    public func read() throws(PEMFile.Unusable) -> Renewal {
+    package func read() throws(PEMFile.Unusable) -> Renewal {
         try Self.read(files)
     }
 
-    public func use(_ renewal: Renewal) {
+    package func use(_ renewal: Renewal) {
         let isChanged = current.withLock { current in
             defer { current = renewal }
             return current.authorities != renewal.authorities

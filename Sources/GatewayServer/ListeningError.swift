@@ -2,13 +2,13 @@ import Glibc
 import NIOCore
 
 /// Why nobody can listen at an address, in words.
-public struct ListeningError: Error, CustomStringConvertible {
-    public var description: String
+package struct ListeningError: Error, CustomStringConvertible {
+    package var description: String
 
     /// - Parameters:
     ///   - address: as people write it.
     ///   - error: what binding a socket there threw.
-    public init(_ address: String, _ error: any Error) {
+    package init(_ address: String, _ error: any Error) {
         let reason =
             switch (error as? IOError)?.errnoCode {
             case EADDRINUSE: "it is in use"

@@ -1,4 +1,4 @@
-public import GatewayCore
+package import GatewayCore
 import Glibc
 import NIOCore
 import NIOPosix
@@ -6,9 +6,9 @@ import Synchronization
 
 /// The file that one kind of log of all event loops is written to, by a thread of its own: no message waits for a
 /// disk. Opened for appending, so that it can be truncated by whoever rotates it.
-public final class LogFile: Sendable {
-    public struct CannotOpen: Error, CustomStringConvertible {
-        public var description: String
+package final class LogFile: Sendable {
+    package struct CannotOpen: Error, CustomStringConvertible {
+        package var description: String
     }
 
     private struct State {
@@ -25,7 +25,7 @@ public final class LogFile: Sendable {
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let state = Mutex(State())
 
-    public init(path: String) throws(CannotOpen) {
+    package init(path: String) throws(CannotOpen) {
         // A FIFO that nobody reads would be waited for.
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
         guard descriptor >= 0 else {
@@ -37,10 +37,10 @@ public final class LogFile: Sendable {
     }
 
     /// Lines that were not written: the disk was too slow, full or broken.
-    public var droppedLines: Int { state.withLock { $0.droppedLines } }
+    package var droppedLines: Int { state.withLock { $0.droppedLines } }
 
     /// Returns at once; whatever cannot be written is counted.
-    public func write(_ piece: LogPiece) {
+    package func write(_ piece: LogPiece) {
         let starts = state.withLock { state in
             guard state.waitingBytes + piece.text.readableBytes <= Self.waitingLimitBytes else {
                 state.droppedLines += piece.lines
@@ -55,7 +55,7 @@ public final class LogFile: Sendable {
     }
 
     /// Writes what still waits, and closes the file. Nothing may be written any more.
-    public func close() async throws {
+    package func close() async throws {
         try await thread.shutdownGracefully()
         // A pool that shuts down cancels what it has not begun.
         writeWaiting()

@@ -71,14 +71,14 @@ struct UnixSocketFile: Sendable {
 }
 
 extension UnixSocketAccess {
-    public struct Unusable: Error, CustomStringConvertible {
-        public var description: String
+    package struct Unusable: Error, CustomStringConvertible {
+        package var description: String
     }
 
     /// The numbers of owner and group; nil where they stay.
     ///
     /// - Throws: where there is no such user or group.
-    public func identifiers() throws(Unusable) -> (owner: UInt32?, group: UInt32?) {
+    package func identifiers() throws(Unusable) -> (owner: UInt32?, group: UInt32?) {
         let ownerID = try owner.map { name throws(Unusable) in
             guard let id = uid_t(name) ?? getpwnam(name)?.pointee.pw_uid else {
                 throw Unusable(description: "there is no user `\(name)`")

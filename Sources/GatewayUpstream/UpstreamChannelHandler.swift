@@ -27,8 +27,6 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     private var state = State.connecting
     private var assembler = ResponseAssembler()
     private var context: ChannelHandlerContext?
-    /// The skill whose message has it, while one does.
-    private(set) var lease: Int?
 
     init(id: PoolStateMachine.ConnectionID, pool: RegionalPool, isSecure: Bool, isBehindProxy: Bool = false) {
         lacksTunnel = isBehindProxy
@@ -67,7 +65,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
             case .needsMoreBytes: break
             case .answer(let answer, let isReusable):
                 state = .free
-                pool.answered(self, status: answer.status)
+                pool.responded(self, status: answer.status)
                 if isReusable { pool.released(self, wasUsed: true) } else { close() }
                 receiver.upstreamAnswered(answer)
             }
@@ -109,7 +107,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     func fail(_ failure: UpstreamFailure) {
         guard case .awaitingAnswer(let receiver, _) = state else { return close() }
         if let answer = assembler.answerSoFar() {
-            pool.answered(self, status: answer.status)
+            pool.responded(self, status: answer.status)
             close()
             receiver.upstreamAnswered(answer)
         } else {
@@ -117,14 +115,6 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
             pool.failed(failure)
             receiver.upstreamFailed(failure)
         }
-    }
-
-    func leased(by skill: Int) { lease = skill }
-
-    /// It is leased no longer.
-    func takeLease() -> Int? {
-        defer { lease = nil }
-        return lease
     }
 
     /// Closes and tells the pool, once.

@@ -1,12 +1,12 @@
 import NIOSSL
-public import TLSFiles
+package import TLSFiles
 
 /// TLS trust roots of the regions: the system's certificate authorities and, if configured, one file more.
-public struct UpstreamTrust: Sendable {
+package struct UpstreamTrust: Sendable {
     let context: NIOSSLContext
 
     /// - Parameter caFile: the path of a PEM file whose certificates are trusted besides the system's.
-    public init(caFile: String? = nil) throws(PEMFile.Unusable) {
+    package init(caFile: String? = nil) throws(PEMFile.Unusable) {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         configuration.certificateVerification = .fullVerification

@@ -1,14 +1,14 @@
 import Glibc
-public import NIOSSL
+package import NIOSSL
 
 /// Certificates and private keys from PEM files. What is wrong with a file is said in words.
-public enum PEMFile {
-    public struct Unusable: Error, CustomStringConvertible {
-        public let description: String
+package enum PEMFile {
+    package struct Unusable: Error, CustomStringConvertible {
+        package let description: String
     }
 
     /// All certificates of a file, of which there is at least one.
-    public static func certificates(_ path: String) throws(Unusable) -> [NIOSSLCertificate] {
+    package static func certificates(_ path: String) throws(Unusable) -> [NIOSSLCertificate] {
         try checkIsReadable(path)
         guard let certificates = try? NIOSSLCertificate.fromPEMFile(path), !certificates.isEmpty else {
             throw Unusable(description: "\(path) contains no readable certificate; expected PEM")
@@ -16,7 +16,7 @@ public enum PEMFile {
         return certificates
     }
 
-    public static func privateKey(_ path: String) throws(Unusable) -> NIOSSLPrivateKey {
+    package static func privateKey(_ path: String) throws(Unusable) -> NIOSSLPrivateKey {
         try checkIsReadable(path)
         guard let key = try? NIOSSLPrivateKey(file: path, format: .pem) else {
             throw Unusable(
@@ -27,7 +27,7 @@ public enum PEMFile {
     }
 
     /// Makes a context of a configuration whose certificate and key are of these files.
-    public static func context(
+    package static func context(
         _ configuration: TLSConfiguration, chain: String?, key: String?
     ) throws(Unusable) -> NIOSSLContext {
         do {

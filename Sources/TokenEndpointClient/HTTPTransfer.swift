@@ -2,24 +2,24 @@ import CCurl
 
 /// One HTTP request of the control plane, by libcurl: the system's OpenSSL and trust store, and the proxies of the
 /// environment. Never for messages to Amazon: libcurl sends a POST again by itself when a kept-alive connection turns out dead.
-public struct HTTPTransfer: Sendable {
-    public var method: String
-    public var url: String
-    public var fields: [(name: String, value: String)]
-    public var content: [UInt8]
-    public var timeout = Duration.seconds(10)
-    public var connectTimeout = Duration.seconds(5)
-    public var contentLimitBytes = 1 << 20
+package struct HTTPTransfer: Sendable {
+    package var method: String
+    package var url: String
+    package var fields: [(name: String, value: String)]
+    package var content: [UInt8]
+    package var timeout = Duration.seconds(10)
+    package var connectTimeout = Duration.seconds(5)
+    package var contentLimitBytes = 1 << 20
     /// The path of a PEM file whose certificates are trusted besides the system's.
-    public var caFile: String?
+    package var caFile: String?
     /// The URL of a proxy; nil: none. What the environment says is not for libcurl to read, which would follow `http_proxy` and
     /// `ALL_PROXY`, too, and send in clear what was meant for this machine.
-    public var proxy: String?
+    package var proxy: String?
     /// Takes a connection of an earlier transfer, and leaves it to a later one. If that one turns out dead, libcurl sends again by
     /// itself: only for what may come twice.
-    public var sharesConnection = false
+    package var sharesConnection = false
 
-    public init(
+    package init(
         _ method: String, _ url: String, fields: [(name: String, value: String)] = [], content: [UInt8] = []
     ) {
         self.method = method
@@ -28,31 +28,31 @@ public struct HTTPTransfer: Sendable {
         self.content = content
     }
 
-    public struct Response: Sendable {
-        public var status: Int
+    package struct Response: Sendable {
+        package var status: Int
         /// In the order in which they came.
-        public var fields: [(name: String, value: String)]
-        public var content: [UInt8]
-        public var times = Times()
+        package var fields: [(name: String, value: String)]
+        package var content: [UInt8]
+        package var times = Times()
 
         /// The value of the first field of this name, in whatever case.
-        public func field(_ name: String) -> String? {
+        package func field(_ name: String) -> String? {
             fields.first { $0.name.lowercased() == name.lowercased() }?.value
         }
 
-        public var text: String { String(decoding: content, as: UTF8.self) }
+        package var text: String { String(decoding: content, as: UTF8.self) }
     }
 
     /// When each phase had ended, from the start of the transfer on; zero for a phase that there was none of.
-    public struct Times: Sendable {
-        public var resolved = Duration.zero
-        public var connected = Duration.zero
-        public var secured = Duration.zero
-        public var answered = Duration.zero
+    package struct Times: Sendable {
+        package var resolved = Duration.zero
+        package var connected = Duration.zero
+        package var secured = Duration.zero
+        package var answered = Duration.zero
     }
 
-    public struct Failure: Error, Sendable, CustomStringConvertible {
-        public enum Reason: Sendable {
+    package struct Failure: Error, Sendable, CustomStringConvertible {
+        package enum Reason: Sendable {
             /// The name of the host has no address.
             case notResolved
             case notConnected
@@ -79,13 +79,13 @@ public struct HTTPTransfer: Sendable {
             }
         }
 
-        public var reason: Reason
+        package var reason: Reason
         /// libcurl's words.
-        public var description: String
+        package var description: String
     }
 
     /// Performs the request; `then` is called on the thread of all transfers and must not wait.
-    public func perform(then: @escaping @Sendable (Result<Response, Failure>) -> Void) {
+    package func perform(then: @escaping @Sendable (Result<Response, Failure>) -> Void) {
         TransferLoop.shared.submit {
             RunningTransfer(self, then)
         } failed: {
@@ -93,7 +93,7 @@ public struct HTTPTransfer: Sendable {
         }
     }
 
-    public func perform() async throws(Failure) -> Response {
+    package func perform() async throws(Failure) -> Response {
         try await withCheckedContinuation { continuation in
             perform { continuation.resume(returning: $0) }
         }.get()

@@ -1,9 +1,9 @@
 import FoundationEssentials
-public import GatewayCore
-public import NIOCore
+package import GatewayCore
+package import NIOCore
 
 /// The token endpoint of Login with Amazon: OAuth 2.0 client credentials (RFC 6749 section 4.4).
-public struct LoginWithAmazon: TokenEndpoint {
+package struct LoginWithAmazon: TokenEndpoint {
     /// An answer is a few hundred bytes.
     static let contentLimitBytes = 16 * 1024
     static let tokenLimitBytes = 4096
@@ -16,14 +16,14 @@ public struct LoginWithAmazon: TokenEndpoint {
     /// - Parameters:
     ///   - caFile: the path of a PEM file whose certificates are trusted besides the system's.
     ///   - proxy: as `HTTPTransfer.proxy`.
-    public init(url: String, userAgent: String, caFile: String? = nil, proxy: String? = nil) {
+    package init(url: String, userAgent: String, caFile: String? = nil, proxy: String? = nil) {
         self.proxy = proxy
         self.url = url
         self.userAgent = userAgent
         self.caFile = caFile
     }
 
-    public func fetchToken(
+    package func fetchToken(
         _ credentials: ClientCredentials, secret: ClientCredentials.Secret, on eventLoop: any EventLoop
     ) -> EventLoopFuture<Result<TokenGrant, TokenFetchFailure>> {
         let promise = eventLoop.makePromise(of: Result<TokenGrant, TokenFetchFailure>.self)
@@ -34,7 +34,7 @@ public struct LoginWithAmazon: TokenEndpoint {
     }
 
     /// The request for a token.
-    public func transfer(_ credentials: ClientCredentials, secret: ClientCredentials.Secret) -> HTTPTransfer {
+    package func transfer(_ credentials: ClientCredentials, secret: ClientCredentials.Secret) -> HTTPTransfer {
         let form = [
             ("grant_type", "client_credentials"), ("client_id", credentials.clientID),
             ("client_secret", credentials.value(of: secret)), ("scope", "alexa:skill_messaging"),
@@ -53,7 +53,7 @@ public struct LoginWithAmazon: TokenEndpoint {
     }
 
     /// The token that an answer grants.
-    public static func grant(
+    package static func grant(
         from result: Result<HTTPTransfer.Response, HTTPTransfer.Failure>
     ) throws(TokenFetchFailure) -> TokenGrant {
         let response: HTTPTransfer.Response

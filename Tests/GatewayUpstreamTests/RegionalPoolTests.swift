@@ -41,8 +41,8 @@ import Testing
         var opening: Int { openings.waiting.count }
         private(set) var channels: [EmbeddedChannel] = []
 
-        init(_ change: (inout RegionalPool.Configuration) -> Void = { _ in }) throws {
-            var configuration = RegionalPool.Configuration()
+        init(_ change: (inout RegionConfiguration) -> Void = { _ in }) throws {
+            var configuration = RegionConfiguration()
             change(&configuration)
             pool = RegionalPool(
                 to: try APIEndpoint(parsing: "http://127.0.0.1:1/na"), isBehindProxy: false,

@@ -1,29 +1,29 @@
-public import GatewayCore
-public import NIOCore
+package import GatewayCore
+package import NIOCore
 
 /// How records are kept: as shipped, or in a way that is known to fail, so that the simulation is seen to find it.
-public struct StoreDesign: Sendable {
-    public var claim: @Sendable (IdempotencyClaim, inout IdempotencyRecord?, NIODeadline) -> ClaimOutcome
+package struct StoreDesign: Sendable {
+    package var claim: @Sendable (IdempotencyClaim, inout IdempotencyRecord?, NIODeadline) -> ClaimOutcome
     /// What an old connection has left unread at the server is decided before a new one is used.
-    public var fences = true
+    package var fences = true
     /// A failover loses what was confirmed last, now and then.
-    public var losesWrites = false
+    package var losesWrites = false
 
-    public static let shipped = StoreDesign(claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) })
+    package static let shipped = StoreDesign(claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) })
 
     /// A lease that has run out is free: the design that most libraries have.
-    public static let lease = StoreDesign(claim: { claim, record, now in
+    package static let lease = StoreDesign(claim: { claim, record, now in
         if case .sending(_, let leaseEnds, _) = record?.state, leaseEnds <= now { record = nil }
         return IdempotencyRecord.claim(claim, on: &record, now: now)
     })
 
-    public static let unfenced: StoreDesign = {
+    package static let unfenced: StoreDesign = {
         var design = shipped
         design.fences = false
         return design
     }()
 
-    public static let forgetful: StoreDesign = {
+    package static let forgetful: StoreDesign = {
         var design = shipped
         design.losesWrites = true
         return design

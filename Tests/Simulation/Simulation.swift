@@ -2,22 +2,22 @@ import GatewayCore
 import NIOCore
 
 /// What one seed came to.
-public struct SimulationReport: Sendable {
-    public var seed: UInt64
+package struct SimulationReport: Sendable {
+    package var seed: UInt64
     /// Invariants that were broken, by their number in `Docs/Architecture.md`; empty for a good run.
-    public var violations: [String]
-    public var requests: Int
-    public var sends: Int
-    public var accepted: Int
-    public var deaths: Int
+    package var violations: [String]
+    package var requests: Int
+    package var sends: Int
+    package var accepted: Int
+    package var deaths: Int
     /// Answers to callers, by status.
-    public var answers: [Int: Int]
+    package var answers: [Int: Int]
 }
 
 /// A few minutes in the life of one to three gateways, in virtual time: callers that retry, a server that stalls and
 /// dies, processes that are paused and killed, tokens that are revoked, and an Amazon at its worst. The same seed gives the
 /// same course of events.
-public final class Simulation {
+package final class Simulation {
     private static let faultsEnd = Duration.seconds(40)
     /// Long enough for every deadline, lease and backlog.
     private static let quiet = Duration.seconds(30)
@@ -32,7 +32,7 @@ public final class Simulation {
     private var deaths = 0
     private let faultRate: Double
 
-    public init(seed: UInt64, design: StoreDesign = .shipped) {
+    package init(seed: UInt64, design: StoreDesign = .shipped) {
         self.seed = seed
         timeline = Timeline(seed: seed)
         server = SimulatedServer(timeline, ledger: ledger, design: design)
@@ -41,11 +41,11 @@ public final class Simulation {
     }
 
     /// - Parameter print: told each event, with its time in milliseconds.
-    public func trace(_ print: @escaping (String) -> Void) {
+    package func trace(_ print: @escaping (String) -> Void) {
         ledger.onEvent = { [timeline] in print("\(timeline.now.uptimeNanoseconds / 1_000_000) \($0)") }
     }
 
-    public func run() throws -> SimulationReport {
+    package func run() throws -> SimulationReport {
         let processCount = timeline.number(1...3)
         for _ in 0..<processCount { processes.append(try start()) }
         let end = timeline.now + Self.faultsEnd

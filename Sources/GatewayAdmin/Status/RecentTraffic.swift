@@ -1,22 +1,22 @@
-public import GatewayCore
+package import GatewayCore
 
 /// What passed in the last minute, by caller and by region.
 ///
 /// Pure: time is passed in.
-public struct RecentTraffic: Sendable {
+package struct RecentTraffic: Sendable {
     private static let seconds = 60.0
     /// Looks that are kept are so far apart: each holds every series.
     private static let distance = 10.0
 
-    public struct Caller: Equatable, Sendable {
+    package struct Caller: Equatable, Sendable {
         /// Messages and other requests that had an answer.
-        public var answered = 0
+        package var answered = 0
         /// Of those, the ones that the gateway refused, that Amazon did not accept, and that were answered again.
-        public var refusedHere = 0
-        public var refusedByAmazon = 0
-        public var replayed = 0
+        package var refusedHere = 0
+        package var refusedByAmazon = 0
+        package var replayed = 0
 
-        public init() {}
+        package init() {}
 
         mutating func add(_ series: ForwardingInstruments.MessageSeries, _ count: Int) {
             answered += count
@@ -28,12 +28,12 @@ public struct RecentTraffic: Sendable {
         }
     }
 
-    public struct Region: Sendable {
+    package struct Region: Sendable {
         /// Amazon's answers, by status.
-        public var answers: [Int: Int] = [:]
+        package var answers: [Int: Int] = [:]
         /// In seconds; nil where there was no answer.
-        public var median: Double?
-        public var p99: Double?
+        package var median: Double?
+        package var p99: Double?
     }
 
     private struct Look {
@@ -46,12 +46,12 @@ public struct RecentTraffic: Sendable {
     private var looks: [Look] = []
     private var newest: Look?
     /// By caller: Unix time of the look that found more messages than the one before.
-    public private(set) var lastSeen: [Int: Double] = [:]
+    package private(set) var lastSeen: [Int: Double] = [:]
 
-    public init() {}
+    package init() {}
 
     /// How long the time is that it tells of, in seconds.
-    public var span: Double {
+    package var span: Double {
         guard let newest, let oldest = looks.first else { return 0 }
         return max(0, newest.time - oldest.time)
     }
@@ -59,7 +59,7 @@ public struct RecentTraffic: Sendable {
     /// Takes what the counters say now.
     ///
     /// - Parameter time: Unix time.
-    public mutating func add(_ instruments: ForwardingInstruments, time: Double) {
+    package mutating func add(_ instruments: ForwardingInstruments, time: Double) {
         let look = Look(
             time: time, messages: instruments.messages,
             durations: ByRegion { instruments.messageDuration($0, .upstream) })
@@ -74,7 +74,7 @@ public struct RecentTraffic: Sendable {
     }
 
     /// By caller.
-    public func callers() -> [Int: Caller] {
+    package func callers() -> [Int: Caller] {
         var callers: [Int: Caller] = [:]
         forEachSeries { series, count in
             if let caller = series.caller { callers[caller, default: Caller()].add(series, count) }
@@ -82,7 +82,7 @@ public struct RecentTraffic: Sendable {
         return callers
     }
 
-    public func regions() -> ByRegion<Region> {
+    package func regions() -> ByRegion<Region> {
         var regions = ByRegion { _ in Region() }
         guard let newest, let oldest = looks.first else { return regions }
         forEachSeries { series, count in

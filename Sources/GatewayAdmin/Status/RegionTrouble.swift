@@ -1,12 +1,12 @@
-public import GatewayCore
+package import GatewayCore
 
 /// A region to which most messages of late have failed, for no fault of their own.
-public struct RegionTrouble: Equatable, Sendable {
-    public var region: Region
+package struct RegionTrouble: Equatable, Sendable {
+    package var region: Region
     /// From 0 to 1.
-    public var share: Double
+    package var share: Double
     /// Which most of them were answered with.
-    public var status: String
+    package var status: String
 
     /// Below so many messages nothing is said.
     private static let minimum = 10.0
@@ -14,7 +14,7 @@ public struct RegionTrouble: Equatable, Sendable {
     private static let window = 30.0
 
     /// Every region of which at least half of the messages of the last half minute have failed.
-    public static func all(in points: [TrafficHistory.Point]) -> [RegionTrouble] {
+    package static func all(in points: [TrafficHistory.Point]) -> [RegionTrouble] {
         guard let end = points.last?.time else { return [] }
         var total: [String: Double] = [:]
         var failed: [String: [String: Double]] = [:]

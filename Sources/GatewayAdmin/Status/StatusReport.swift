@@ -1,26 +1,26 @@
-public import GatewayCore
+package import GatewayCore
 
 /// What the status page shows: `GET /api/status`.
-public struct StatusReport: Encodable, Sendable {
-    public struct Region: Encodable, Sendable {
-        public var name: String
+package struct StatusReport: Encodable, Sendable {
+    package struct Region: Encodable, Sendable {
+        package var name: String
         /// `closed`, `halfOpen` or `open`.
-        public var circuit: String
-        public var inFlightLimit: Int
+        package var circuit: String
+        package var inFlightLimit: Int
         /// What the limit is while nobody complains.
-        public var inFlightMaximum: Int
+        package var inFlightMaximum: Int
         /// By skill: messages that it may have in flight, where Amazon has answered it 429.
-        public var skillLimits: [String: Int]
-        public var connections: Connections
+        package var skillLimits: [String: Int]
+        package var connections: Connections
         /// Amazon's answers since the start, by status in decimal.
-        public var answers: [String: Int]
+        package var answers: [String: Int]
         /// In seconds, since the start; nil where there was no answer.
-        public var median: Double?
-        public var p99: Double?
-        public var outcomeUnknown: Int
-        public var lastMinute: Minute
+        package var median: Double?
+        package var p99: Double?
+        package var outcomeUnknown: Int
+        package var lastMinute: Minute
 
-        public init(
+        package init(
             name: String, status: UpstreamStatus, skillLimits: [String: Int], answers: [String: Int],
             median: Double?, p99: Double?, outcomeUnknown: Int, lastMinute: Minute
         ) {
@@ -41,37 +41,37 @@ public struct StatusReport: Encodable, Sendable {
     }
 
     /// Amazon's answers in the last minute, or since the start.
-    public struct Minute: Encodable, Sendable {
+    package struct Minute: Encodable, Sendable {
         /// By status in decimal.
-        public var answers: [String: Int]
+        package var answers: [String: Int]
         /// In seconds; nil where there was no answer.
-        public var median: Double?
-        public var p99: Double?
+        package var median: Double?
+        package var p99: Double?
 
-        public init(_ region: RecentTraffic.Region) {
+        package init(_ region: RecentTraffic.Region) {
             answers = Dictionary(uniqueKeysWithValues: region.answers.map { (String($0), $1) })
             median = region.median
             p99 = region.p99
         }
     }
 
-    public struct Caller: Encodable, Sendable {
-        public var name: String
+    package struct Caller: Encodable, Sendable {
+        package var name: String
         /// In the last minute: requests a second that had an answer.
-        public var perSecond: Double
+        package var perSecond: Double
         /// In the last minute: of those, the ones that the gateway refused, that Amazon did not accept, and that were answered again.
-        public var refused: Int
-        public var refusedByAmazon: Int
-        public var replayed: Int
+        package var refused: Int
+        package var refusedByAmazon: Int
+        package var replayed: Int
         /// Messages; nil where it may have as many as it likes.
-        public var inFlight: Int?
-        public var maximumInFlight: Int?
+        package var inFlight: Int?
+        package var maximumInFlight: Int?
         /// Unix time, to a few seconds; nil: not since the start.
-        public var lastSeen: Double?
+        package var lastSeen: Double?
 
         /// - Parameters:
         ///   - traffic: of the last so many seconds.
-        public init(
+        package init(
             name: String, traffic: RecentTraffic.Caller, seconds: Double, inFlight: Int?, maximumInFlight: Int?,
             lastSeen: Double?
         ) {
@@ -86,25 +86,25 @@ public struct StatusReport: Encodable, Sendable {
         }
     }
 
-    public struct Connections: Encodable, Sendable {
-        public var idle: Int
-        public var busy: Int
-        public var connecting: Int
+    package struct Connections: Encodable, Sendable {
+        package var idle: Int
+        package var busy: Int
+        package var connecting: Int
     }
 
-    public struct Skill: Encodable, Sendable {
-        public var name: String
+    package struct Skill: Encodable, Sendable {
+        package var name: String
         /// `valid`, `none` (never had one) or `expired`.
-        public var token: String
+        package var token: String
         /// In seconds; nil while there is no token.
-        public var age: Double?
-        public var expiresIn: Double?
-        public var fetches: Int
-        public var failedFetches: Int
+        package var age: Double?
+        package var expiresIn: Double?
+        package var fetches: Int
+        package var failedFetches: Int
         /// Why the last try to fetch a token failed.
-        public var problem: String?
+        package var problem: String?
 
-        public init(
+        package init(
             name: String, token: String, age: Double?, expiresIn: Double?, fetches: Int, failedFetches: Int,
             problem: String? = nil
         ) {
@@ -118,20 +118,20 @@ public struct StatusReport: Encodable, Sendable {
         }
     }
 
-    public struct Store: Encodable, Sendable {
+    package struct Store: Encodable, Sendable {
         /// `memory` or `redis`.
-        public var kind: String
-        public var up: Bool
+        package var kind: String
+        package var up: Bool
         /// In this process; nil where they are in Redis.
-        public var records: Int?
+        package var records: Int?
         /// In seconds: how long accepted messages are remembered.
-        public var retention: Double
+        package var retention: Double
         /// Outcomes that Redis has not confirmed.
-        public var backlog: Int?
+        package var backlog: Int?
         /// What keeps it from holding what it promises.
-        public var problems: [String]
+        package var problems: [String]
 
-        public init(kind: String, up: Bool, records: Int?, retention: Double, backlog: Int?, problems: [String] = []) {
+        package init(kind: String, up: Bool, records: Int?, retention: Double, backlog: Int?, problems: [String] = []) {
             self.problems = problems
             self.kind = kind
             self.up = up
@@ -142,19 +142,19 @@ public struct StatusReport: Encodable, Sendable {
     }
 
     /// A kind of trouble with messages, as it came up last.
-    public struct Problem: Encodable, Equatable, Sendable {
+    package struct Problem: Encodable, Equatable, Sendable {
         /// Unix time.
-        public var time: Double
-        public var problem: String
-        public var status: Int
-        public var region: String?
+        package var time: Double
+        package var problem: String
+        package var status: Int
+        package var region: String?
         /// As in the answers, without the hop.
-        public var proxyStatus: String
-        public var detail: String
+        package var proxyStatus: String
+        package var detail: String
         /// How often, since the start.
-        public var count: Int
+        package var count: Int
 
-        public init(
+        package init(
             time: Double, problem: String, status: Int, region: String?, proxyStatus: String, detail: String, count: Int
         ) {
             self.time = time
@@ -168,32 +168,32 @@ public struct StatusReport: Encodable, Sendable {
     }
 
     /// Unix time.
-    public var time: Double
-    public var startedAt: Double
-    public var version: String
+    package var time: Double
+    package var startedAt: Double
+    package var version: String
     /// The name of the machine, or of the container.
-    public var host: String
-    public var state: Readiness.State
-    public var reasons: [String]
-    public var ready: Bool
-    public var draining: Bool
-    public var inFlight: Int
+    package var host: String
+    package var state: Readiness.State
+    package var reasons: [String]
+    package var ready: Bool
+    package var draining: Bool
+    package var inFlight: Int
     /// Messages since the start.
-    public var replayed: Int
-    public var refused: Int
-    public var regions: [Region]
+    package var replayed: Int
+    package var refused: Int
+    package var regions: [Region]
     /// By name.
-    public var callers: [Caller]
-    public var skills: [Skill]
-    public var store: Store
+    package var callers: [Caller]
+    package var skills: [Skill]
+    package var store: Store
     /// Users that no region knew; who they are is at `/api/gone-users`.
-    public var usersGone: Int
+    package var usersGone: Int
     /// The newest first.
-    public var problems: [Problem]
+    package var problems: [Problem]
     /// The oldest first.
-    public var history: [TrafficHistory.Point]
+    package var history: [TrafficHistory.Point]
 
-    public init(
+    package init(
         time: Double, startedAt: Double, version: String, host: String, readiness: Readiness, inFlight: Int,
         replayed: Int,
         refused: Int, regions: [Region], callers: [Caller], skills: [Skill], store: Store, usersGone: Int,

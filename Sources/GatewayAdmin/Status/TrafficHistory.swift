@@ -1,34 +1,34 @@
-public import GatewayCore
+package import GatewayCore
 
 /// The traffic of the last minutes, for plots: what passed between one look at the counters and the next.
 ///
 /// Pure: time is passed in.
-public struct TrafficHistory: Sendable {
-    public struct Region: Encodable, Equatable, Sendable {
+package struct TrafficHistory: Sendable {
+    package struct Region: Encodable, Equatable, Sendable {
         /// Messages a second that Amazon answered.
-        public var answered: Double
+        package var answered: Double
         /// Of those, the ones that were not accepted.
-        public var refused: Double
+        package var refused: Double
         /// Messages a second that failed for no fault of their own, by the status that callers got: Amazon's 403, 429 and 5xx, and
         /// what the gateway answered for this region with 502 and 504.
-        public var failed: [String: Double] = [:]
+        package var failed: [String: Double] = [:]
         /// Messages a second that were answered by either.
-        public var total = 0.0
+        package var total = 0.0
         /// In seconds, from a message to its answer; nil where there was none.
-        public var median: Double?
-        public var p99: Double?
+        package var median: Double?
+        package var p99: Double?
     }
 
-    public struct Point: Encodable, Equatable, Sendable {
+    package struct Point: Encodable, Equatable, Sendable {
         /// Unix time, at the end of what it tells of.
-        public var time: Double
+        package var time: Double
         /// By name.
-        public var regions: [String: Region]
+        package var regions: [String: Region]
         /// Messages a second that the gateway refused, and of those the ones that it refused with 5xx: for no fault of the caller's.
-        public var refusedHere: Double
-        public var failedHere: Double
+        package var refusedHere: Double
+        package var failedHere: Double
         /// Messages a second that it answered again.
-        public var replayed: Double
+        package var replayed: Double
     }
 
     /// What the counters said at one look.
@@ -71,17 +71,17 @@ public struct TrafficHistory: Sendable {
 
     private let limit: Int
     private var last: Totals?
-    public private(set) var points: [Point] = []
+    package private(set) var points: [Point] = []
 
     /// - Parameter limit: points that are kept.
-    public init(limit: Int) {
+    package init(limit: Int) {
         self.limit = limit
     }
 
     /// Takes what the counters say now.
     ///
     /// - Parameter time: Unix time.
-    public mutating func add(_ instruments: ForwardingInstruments, time: Double) {
+    package mutating func add(_ instruments: ForwardingInstruments, time: Double) {
         let now = Totals(instruments, time: time)
         defer { last = now }
         // A clock that was set back tells no rates.

@@ -1,8 +1,8 @@
-public import NIOCore
+package import NIOCore
 
 extension ByteBuffer {
     /// Writes `value` in decimal without making a string of it. Negative values are written as 0; none should come.
-    public mutating func writeDecimal(_ value: Int) {
+    package mutating func writeDecimal(_ value: Int) {
         var rest = max(0, value)
         if rest < 10 {
             writeInteger(UInt8(truncatingIfNeeded: rest) + UInt8(ascii: "0"))

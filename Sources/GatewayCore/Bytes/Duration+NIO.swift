@@ -1,7 +1,7 @@
-public import NIOCore
+package import NIOCore
 
 extension NIODeadline {
-    public static func + (deadline: NIODeadline, duration: Duration) -> NIODeadline {
+    package static func + (deadline: NIODeadline, duration: Duration) -> NIODeadline {
         deadline + TimeAmount(duration)
     }
 }
@@ -13,17 +13,17 @@ extension TimeAmount {
 
 extension Duration {
     /// Whole and fractional seconds, for metrics and for people.
-    public var inSeconds: Double {
+    package var inSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 
     /// The time from `start` to `end`; zero if `end` is not later.
-    public init(from start: NIODeadline, to end: NIODeadline) {
+    package init(from start: NIODeadline, to end: NIODeadline) {
         self = .nanoseconds(max(0, (end - start).nanoseconds))
     }
 
     /// Rounded up to whole seconds and at least 1: what a `Retry-After` field says.
-    public var asRetryAfterSeconds: Int {
+    package var asRetryAfterSeconds: Int {
         let (seconds, attoseconds) = components
         return max(1, Int(clamping: seconds) + (attoseconds > 0 ? 1 : 0))
     }

@@ -2,12 +2,12 @@ import Glibc
 import NIOCore
 
 /// A moment of the wall clock, for what people read. Nothing is decided by it.
-public struct UnixTimestamp: Equatable, Sendable {
+package struct UnixTimestamp: Equatable, Sendable {
     /// Since 1970-01-01T00:00:00Z, leap seconds not counted.
-    public var seconds: Int
-    public var nanoseconds: Int
+    package var seconds: Int
+    package var nanoseconds: Int
 
-    public init(seconds: Int, nanoseconds: Int) {
+    package init(seconds: Int, nanoseconds: Int) {
         self.seconds = seconds
         self.nanoseconds = nanoseconds
     }

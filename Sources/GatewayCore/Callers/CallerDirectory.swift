@@ -1,17 +1,17 @@
 import NIOCore
 
 /// Who is calling.
-public final class CallerDirectory: Sendable {
+package final class CallerDirectory: Sendable {
     /// A caller and the ways in which it shows who it is.
-    public struct Entry: Sendable {
-        public var caller: Caller
-        public var keys: [APIKeyDigest]
+    package struct Entry: Sendable {
+        package var caller: Caller
+        package var keys: [APIKeyDigest]
         /// For buying access tokens; nil if it may not.
-        public var client: ClientEntry?
+        package var client: ClientEntry?
         /// `uri:…` or `dns:…`, as in `Peer.certificateNames`.
-        public var certificateNames: [String]
+        package var certificateNames: [String]
 
-        public init(
+        package init(
             _ caller: Caller, keys: [APIKeyDigest] = [], client: ClientEntry? = nil, certificateNames: [String] = []
         ) {
             self.caller = caller
@@ -22,18 +22,18 @@ public final class CallerDirectory: Sendable {
     }
 
     /// An OAuth client: whoever has one of the secrets.
-    public struct ClientEntry: Sendable {
-        public var clientID: String
-        public var secrets: [APIKeyDigest]
+    package struct ClientEntry: Sendable {
+        package var clientID: String
+        package var secrets: [APIKeyDigest]
 
-        public init(clientID: String, secrets: [APIKeyDigest]) {
+        package init(clientID: String, secrets: [APIKeyDigest]) {
             self.clientID = clientID
             self.secrets = secrets
         }
     }
 
     /// How a caller showed who it is.
-    public enum Method: String, CaseIterable, Sendable {
+    package enum Method: String, CaseIterable, Sendable {
         case apiKey = "api-key"
         case accessToken = "access-token"
         case clientSecret = "client-secret"
@@ -41,7 +41,7 @@ public final class CallerDirectory: Sendable {
         case anonymous
     }
 
-    public let callers: [Caller]
+    package let callers: [Caller]
     let tokens: CallerTokens
     private let callersByKey: [APIKeyDigest: Int]
     private let callersByClient: [CallerTokens.Client: Int]
@@ -53,7 +53,7 @@ public final class CallerDirectory: Sendable {
     /// - Parameters:
     ///   - entries: no key, client or name may belong to two callers.
     ///   - anonymousCaller: its place in `entries`.
-    public init(
+    package init(
         _ entries: [Entry], anonymousCaller: Int? = nil,
         tokens: CallerTokens = CallerTokens(signingSecrets: [], lifetimeSeconds: 3600)
     ) {

@@ -1,6 +1,6 @@
 /// Why a request is not its caller's to make: nobody known sent it, it is not allowed, or there are too many.
-public struct CallerError: Error, Equatable, Sendable {
-    public enum Reason: Sendable {
+package struct CallerError: Error, Equatable, Sendable {
+    package enum Reason: Sendable {
         case notAuthenticated
         case notAllowed
         case rateLimitExceeded
@@ -12,11 +12,11 @@ public struct CallerError: Error, Equatable, Sendable {
         case scopeInvalid
     }
 
-    public let reason: Reason
+    package let reason: Reason
     /// For the caller: what is wrong, what was expected and where. Never a secret.
-    public let detail: String
+    package let detail: String
     /// After which it makes sense to try again.
-    public let retryAfter: Duration?
+    package let retryAfter: Duration?
 
     init(_ reason: Reason, _ detail: String, retryAfter: Duration? = nil) {
         self.reason = reason

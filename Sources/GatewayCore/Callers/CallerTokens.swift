@@ -6,13 +6,13 @@ import Crypto
 /// A token is `sgt_` and 36 bytes in base64url: version (1), signing key (4), expiry in Unix seconds (5), client (10),
 /// and 16 bytes of HMAC-SHA-256 over the rest. Not a JWT: nobody but the gateway reads it, and there is no header in it
 /// that could say how it wants to be verified.
-public struct CallerTokens: Sendable {
+package struct CallerTokens: Sendable {
     /// What a token stands for: a client and the secret it was bought with, by the first 80 bits of SHA-256 over both. A
     /// secret that is no longer configured ends its tokens.
-    public struct Client: Hashable, Sendable {
+    package struct Client: Hashable, Sendable {
         private let words: (UInt64, UInt16)
 
-        public init(clientID: String, secret: APIKeyDigest) {
+        package init(clientID: String, secret: APIKeyDigest) {
             let digest = Array(SHA256.hash(data: Array("\(secret.hexadecimal) \(clientID)".utf8)))
             self.init(digest[0..<10])
         }
@@ -29,11 +29,11 @@ public struct CallerTokens: Sendable {
             withUnsafeBytes(of: words.0.bigEndian) { Array($0) } + withUnsafeBytes(of: words.1.bigEndian) { Array($0) }
         }
 
-        public static func == (one: Client, other: Client) -> Bool {
+        package static func == (one: Client, other: Client) -> Bool {
             one.words.0 == other.words.0 && one.words.1 == other.words.1
         }
 
-        public func hash(into hasher: inout Hasher) { hasher.combine(words.0) }
+        package func hash(into hasher: inout Hasher) { hasher.combine(words.0) }
     }
 
     private struct SigningKey: Sendable {
@@ -60,20 +60,20 @@ public struct CallerTokens: Sendable {
     private static let codeBytes = 16
 
     private let keys: [SigningKey]
-    public let lifetimeSeconds: Int
+    package let lifetimeSeconds: Int
 
     /// - Parameters:
     ///   - signingSecrets: the first signs, all verify. Without any, no token is issued and none is valid.
     ///   - lifetimeSeconds: of the tokens issued.
-    public init(signingSecrets: [String], lifetimeSeconds: Int) {
+    package init(signingSecrets: [String], lifetimeSeconds: Int) {
         keys = signingSecrets.map { SigningKey($0) }
         self.lifetimeSeconds = lifetimeSeconds
     }
 
-    public var areIssued: Bool { !keys.isEmpty }
+    package var areIssued: Bool { !keys.isEmpty }
 
     /// Whether this is meant to be a token, and no API key.
-    public static func isToken(_ text: String) -> Bool { text.hasPrefix("\(prefix)") }
+    package static func isToken(_ text: String) -> Bool { text.hasPrefix("\(prefix)") }
 
     static func isToken(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
         let start = range.lowerBound

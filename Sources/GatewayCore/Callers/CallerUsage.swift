@@ -2,23 +2,23 @@ import NIOCore
 import Synchronization
 
 /// How much a caller may use of the gateway.
-public struct CallerLimits: Equatable, Sendable {
-    public var rate: RateLimit?
+package struct CallerLimits: Equatable, Sendable {
+    package var rate: RateLimit?
     /// Messages at once.
-    public var maximumInFlight: Int?
+    package var maximumInFlight: Int?
 
-    public init(rate: RateLimit? = nil, maximumInFlight: Int? = nil) {
+    package init(rate: RateLimit? = nil, maximumInFlight: Int? = nil) {
         self.rate = rate
         self.maximumInFlight = maximumInFlight
     }
 }
 
 /// How much a caller uses, on all event loops together. No lock: each number is one atomic.
-public final class CallerUsage: Sendable {
+package final class CallerUsage: Sendable {
     private let nextArrival = Atomic<Int64>(0)
     private let inFlight = Atomic<Int>(0)
 
-    public init() {}
+    package init() {}
 
     /// Counts one request, if it is not too soon.
     func pass(_ rate: RateLimit?, now: NIODeadline) throws(CallerError) {
@@ -52,7 +52,7 @@ public final class CallerUsage: Sendable {
     }
 
     /// Messages that it has in flight now; counted only where they are limited.
-    public var current: Int { inFlight.load(ordering: .relaxed) }
+    package var current: Int { inFlight.load(ordering: .relaxed) }
 
     func leave() {
         inFlight.subtract(1, ordering: .relaxed)

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Counts failed attempts to authenticate by the place they come from, for all event loops. Only failures come here, so
 /// that a caller with good credentials never waits for its lock, nor for a neighbour's mistakes.
-public final class FailedAttempts: Sendable {
+package final class FailedAttempts: Sendable {
     private static let limit = RateLimit(perSecond: 1, burst: 30)
     private static let maximumPlaces = 4096
 
@@ -15,7 +15,7 @@ public final class FailedAttempts: Sendable {
 
     private let state = Mutex(State())
 
-    public init() {}
+    package init() {}
 
     /// Seconds until a place may fail again, if it has done so too often; counts this failure otherwise.
     func retryAfter(failureFrom place: Peer.Place, now: NIODeadline) -> Int? {

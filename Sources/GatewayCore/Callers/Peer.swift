@@ -1,28 +1,28 @@
-public import NIOCore
+package import NIOCore
 
 /// The other end of a connection from a caller. Bound to the connection's event loop.
-public final class Peer {
+package final class Peer {
     /// What stands for all connections from one place when failed attempts are counted: an IPv4 address, a network of
     /// IPv6, or this machine.
-    public enum Place: Hashable, Sendable {
+    package enum Place: Hashable, Sendable {
         case ipv4(UInt32)
         /// The first 64 bits: whoever has one address of such a network has them all.
         case ipv6(UInt64)
         case local
     }
 
-    public let address: SocketAddress?
-    public let place: Place
+    package let address: SocketAddress?
+    package let place: Place
     /// For logs: the IP address, or `local`.
     var addressText: String { address?.ipAddress ?? "local" }
     /// False over a Unix socket.
     var isOverNetwork: Bool { place != .local }
     /// Of a certificate that was verified: `uri:spiffe://…` and `dns:…`.
-    public let certificateNames: [String]
+    package let certificateNames: [String]
     /// With the API key that came last, which nearly always is the key of the next request, too.
     var lastAuthentication: Authentication?
 
-    public init(address: SocketAddress? = nil, certificateNames: [String] = []) {
+    package init(address: SocketAddress? = nil, certificateNames: [String] = []) {
         self.address = address
         self.certificateNames = certificateNames
         place = Self.place(of: address)

@@ -1,15 +1,15 @@
 /// A rate and a burst, by the generic cell rate algorithm (GCRA); the state is one theoretical arrival time. Pure: times
 /// are passed in, in nanoseconds.
-public struct RateLimit: Equatable, Sendable {
-    public enum Decision: Equatable, Sendable {
+package struct RateLimit: Equatable, Sendable {
+    package enum Decision: Equatable, Sendable {
         /// The moment to remember.
         case allowed(nextArrival: Int64)
         /// Nanoseconds until one is allowed.
         case refused(retryAfter: Int64)
     }
 
-    public let perSecond: Int
-    public let burst: Int
+    package let perSecond: Int
+    package let burst: Int
     /// Between two that keep the pace.
     private let interval: Int64
     /// So much ahead of the pace may one come.
@@ -18,7 +18,7 @@ public struct RateLimit: Equatable, Sendable {
     /// - Parameters:
     ///   - perSecond: 1 to 1,000,000; what is outside counts as the nearer of the two.
     ///   - burst: how many may come at once after a pause; likewise.
-    public init(perSecond: Int, burst: Int) {
+    package init(perSecond: Int, burst: Int) {
         self.perSecond = min(max(perSecond, 1), 1_000_000)
         self.burst = min(max(burst, 1), 1_000_000)
         interval = 1_000_000_000 / Int64(self.perSecond)
@@ -26,7 +26,7 @@ public struct RateLimit: Equatable, Sendable {
     }
 
     /// - Parameter nextArrival: as it was remembered; 0 at first.
-    public func decide(nextArrival: Int64, now: Int64) -> Decision {
+    package func decide(nextArrival: Int64, now: Int64) -> Decision {
         let early = nextArrival - now
         guard early <= tolerance else { return .refused(retryAfter: early - tolerance) }
         return .allowed(nextArrival: max(nextArrival, now) + interval)

@@ -1,10 +1,10 @@
 import Crypto
-public import NIOCore
+package import NIOCore
 
 /// Forwards the messages of one event loop: what they share while they are under way.
 ///
 /// `Forwarding` is the way of one message; this is the state that the messages of one event loop share.
-public final class MessageForwarder: RequestHandler {
+package final class MessageForwarder: RequestHandler {
     private(set) var snapshot: ConfigurationSnapshot
     let store: any IdempotencyStore
     let pools: ByRegion<any UpstreamPool>
@@ -14,7 +14,7 @@ public final class MessageForwarder: RequestHandler {
     var hasher: IdempotencyHasher
     /// The last request to a region; its memory serves for the next.
     var requestBuffer = ByteBuffer()
-    public internal(set) var instruments = ForwardingInstruments()
+    package internal(set) var instruments = ForwardingInstruments()
     let logs: Logs
     /// Of each skill, by its label, the generation of a token that Amazon has accepted a message with.
     private var provenGenerations: [UInt64?] = []
@@ -25,11 +25,11 @@ public final class MessageForwarder: RequestHandler {
     private var attempts: UInt64 = 0
 
     /// What is written about each request, where it is configured.
-    public struct Logs {
-        public var access: AccessLog?
-        public var audit: AuditLog?
+    package struct Logs {
+        package var access: AccessLog?
+        package var audit: AuditLog?
 
-        public init(access: AccessLog? = nil, audit: AuditLog? = nil) {
+        package init(access: AccessLog? = nil, audit: AuditLog? = nil) {
             self.access = access
             self.audit = audit
         }
@@ -43,7 +43,7 @@ public final class MessageForwarder: RequestHandler {
     ///   - failedAttempts: the same for all event loops.
     ///   - wallClock: says when access tokens of callers expire.
     ///   - onTrouble: told of each message that came to nothing for a reason that an operator may want to know of.
-    public init(
+    package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
         failedAttempts: FailedAttempts = FailedAttempts(),
@@ -71,13 +71,13 @@ public final class MessageForwarder: RequestHandler {
     ///
     /// - Parameters:
     ///   - callerNames, skillNames: by their labels.
-    public func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
+    package func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
         snapshot = ConfigurationSnapshot(configuration)
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
 
-    public func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
+    package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
         do {
             let route = try route(request)
             let exchange = Exchange(route.action, request, from: peer, to: recipient, on: self)
@@ -93,7 +93,7 @@ public final class MessageForwarder: RequestHandler {
         }
     }
 
-    public func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
+    package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
         do throws(Refusal) {
             switch try route(request) {
             case .message, .idempotencyKey, .userRegion: _ = try authenticate(request, from: peer)
@@ -106,7 +106,7 @@ public final class MessageForwarder: RequestHandler {
         }
     }
 
-    public func refused(_ problem: Problem, from peer: Peer) {
+    package func refused(_ problem: Problem, from peer: Peer) {
         instruments.refused(problem)
         logs.access?.refused(problem, from: peer)
     }
@@ -221,7 +221,7 @@ public final class MessageForwarder: RequestHandler {
     }
 
     /// Hands on what the logs have gathered; nothing is to come any more.
-    public func closeLogs() {
+    package func closeLogs() {
         for lines in logs.all { lines.close() }
     }
 

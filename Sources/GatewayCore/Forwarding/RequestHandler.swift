@@ -1,10 +1,10 @@
 /// Gets the answer to one request. Called once for each, on the event loop of the handler.
-public protocol AnswerRecipient: AnyObject {
+package protocol AnswerRecipient: AnyObject {
     func answered(_ answer: Answer)
 }
 
 /// What stands behind a listener on one event loop.
-public protocol RequestHandler: AnyObject {
+package protocol RequestHandler: AnyObject {
     /// Takes one request to its answer. The way goes on whatever becomes of the recipient.
     func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient)
 

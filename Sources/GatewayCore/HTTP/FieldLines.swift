@@ -1,11 +1,11 @@
 /// A head or a chunk that does not follow RFC 9112 to the letter, or that two readers could read in two ways.
 ///
 /// The gateway answers 400 and closes: after such bytes nobody knows where the next message starts.
-public struct FramingError: Error, Equatable {
+package struct FramingError: Error, Equatable {
     /// What is wrong and what is expected, for the peer.
-    public var detail: String
+    package var detail: String
 
-    public init(_ detail: String) {
+    package init(_ detail: String) {
         self.detail = detail
     }
 }

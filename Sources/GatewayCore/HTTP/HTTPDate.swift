@@ -1,8 +1,8 @@
 import Glibc
-public import NIOCore
+package import NIOCore
 
 /// Dates in the form of RFC 9110 section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
-public enum HTTPDate {
+package enum HTTPDate {
     private static let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     private static let months = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -27,7 +27,7 @@ public enum HTTPDate {
     /// The `Date` field line with its CR LF.
     ///
     /// - Parameter unixTime: in seconds.
-    public static func fieldLine(unixTime: Int) -> ByteBuffer {
+    package static func fieldLine(unixTime: Int) -> ByteBuffer {
         var time = time_t(unixTime)
         var parts = tm()
         gmtime_r(&time, &parts)

@@ -1,19 +1,19 @@
-public import NIOCore
+package import NIOCore
 
 /// Cuts the bytes of one connection into requests. Pure: bytes in, requests or a refusal out.
 ///
 /// It hands out one request at a time and looks at the bytes behind it only when asked again, so pipelined requests are
 /// answered in order without a queue.
-public struct RequestAssembler: Sendable {
-    public struct Limits: Equatable, Sendable {
-        public var headBytes = 16 * 1024
-        public var fields = 64
-        public var contentBytes = 64 * 1024
+package struct RequestAssembler: Sendable {
+    package struct Limits: Equatable, Sendable {
+        package var headBytes = 16 * 1024
+        package var fields = 64
+        package var contentBytes = 64 * 1024
 
-        public init() {}
+        package init() {}
     }
 
-    public enum Event {
+    package enum Event {
         /// Nothing more can be said before more bytes come.
         case needsMoreBytes(Phase)
         case request(InboundRequest)
@@ -24,7 +24,7 @@ public struct RequestAssembler: Sendable {
     }
 
     /// What the connection is waiting for; each has its own time limit.
-    public enum Phase: Equatable, Sendable { case idle, head, content }
+    package enum Phase: Equatable, Sendable { case idle, head, content }
 
     private enum State {
         /// `scanned` bytes of the buffer hold no end of a head. Can transition to: content.
@@ -42,16 +42,16 @@ public struct RequestAssembler: Sendable {
     private var state = State.head(scanned: 0)
     private var buffer = ByteBuffer()
 
-    public init(limits: Limits = Limits(), isSecure: Bool = false) {
+    package init(limits: Limits = Limits(), isSecure: Bool = false) {
         self.limits = limits
         self.isSecure = isSecure
     }
 
     /// How many bytes wait behind the request that was handed out last.
-    public var bufferedBytes: Int { buffer.readableBytes }
+    package var bufferedBytes: Int { buffer.readableBytes }
 
     /// Adds bytes read from the connection. They are not copied while nothing is waiting before them.
-    public mutating func receive(_ bytes: ByteBuffer) {
+    package mutating func receive(_ bytes: ByteBuffer) {
         if buffer.readableBytes == 0 {
             buffer = bytes
         } else {
@@ -60,7 +60,7 @@ public struct RequestAssembler: Sendable {
         }
     }
 
-    public mutating func next() -> Event {
+    package mutating func next() -> Event {
         do {
             return try advance()
         } catch {

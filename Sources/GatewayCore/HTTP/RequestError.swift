@@ -1,5 +1,5 @@
 /// Why bytes are no request; with what is wrong with them, and where.
-public enum RequestError: Error, Equatable, Sendable {
+package enum RequestError: Error, Equatable, Sendable {
     case malformed(String)
     /// Its head or its content is.
     case tooLarge(String)

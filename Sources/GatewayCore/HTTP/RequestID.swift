@@ -1,10 +1,10 @@
-public import NIOCore
+package import NIOCore
 
 /// Amazon's name for one accepted message (`X-Amzn-RequestId`), for support and for logs.
 ///
 /// Nearly always a UUID in lower case. That form takes 16 bytes here, which is what millions of idempotency records
 /// keep; any other text is kept as it came.
-public enum RequestID: Equatable, Hashable, Sendable {
+package enum RequestID: Equatable, Hashable, Sendable {
     /// The 128 bits of a UUID, most significant half first.
     case uuid(UInt64, UInt64)
     case text(String)
@@ -49,7 +49,7 @@ public enum RequestID: Equatable, Hashable, Sendable {
 
     private static func isHyphen(_ offset: Int) -> Bool { offset == 8 || offset == 13 || offset == 18 || offset == 23 }
 
-    public func write(to buffer: inout ByteBuffer) {
+    package func write(to buffer: inout ByteBuffer) {
         switch self {
         case .text(let text):
             buffer.writeString(text)
@@ -73,7 +73,7 @@ public enum RequestID: Equatable, Hashable, Sendable {
 }
 
 extension RequestID: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         var buffer = ByteBuffer()
         write(to: &buffer)
         return String(buffer: buffer)

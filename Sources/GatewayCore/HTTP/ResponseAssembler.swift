@@ -1,14 +1,14 @@
-public import NIOCore
+package import NIOCore
 
 /// What an upstream answered to one message: only what the gateway passes on.
-public struct UpstreamAnswer: Equatable, Sendable {
-    public var status: Int
-    public var requestID: RequestID?
-    public var retryAfter: String?
-    public var contentType: String?
-    public var content = ByteBuffer()
+package struct UpstreamAnswer: Equatable, Sendable {
+    package var status: Int
+    package var requestID: RequestID?
+    package var retryAfter: String?
+    package var contentType: String?
+    package var content = ByteBuffer()
 
-    public init(
+    package init(
         status: Int, requestID: RequestID? = nil, retryAfter: String? = nil, contentType: String? = nil,
         content: ByteBuffer = ByteBuffer()
     ) {
@@ -21,15 +21,15 @@ public struct UpstreamAnswer: Equatable, Sendable {
 }
 
 /// Reads the one answer to the one message in flight on an upstream connection. Pure: bytes in, answer out.
-public struct ResponseAssembler: Sendable {
-    public enum Event: Equatable {
+package struct ResponseAssembler: Sendable {
+    package enum Event: Equatable {
         case needsMoreBytes
         /// The answer is complete. `isReusable`: the connection may carry another message.
         case answer(UpstreamAnswer, isReusable: Bool)
     }
 
-    public static let headLimitBytes = 16 * 1024
-    public static let contentLimitBytes = 64 * 1024
+    package static let headLimitBytes = 16 * 1024
+    package static let contentLimitBytes = 64 * 1024
     private static let maximumFields = 128
     private enum State {
         /// Can transition to: length, chunked, untilClose, and head again after an interim response.
@@ -44,9 +44,9 @@ public struct ResponseAssembler: Sendable {
     private var state = State.head(scanned: 0)
     private var buffer = ByteBuffer()
 
-    public init() {}
+    package init() {}
 
-    public mutating func receive(_ bytes: ByteBuffer) throws(FramingError) -> Event {
+    package mutating func receive(_ bytes: ByteBuffer) throws(FramingError) -> Event {
         if buffer.readableBytes == 0 {
             buffer = bytes
         } else {
@@ -58,7 +58,7 @@ public struct ResponseAssembler: Sendable {
 
     /// The answer as far as it came, for when no more of it will: with its head its status is known, and so is what became of
     /// the message. Nil before that.
-    public func answerSoFar() -> UpstreamAnswer? {
+    package func answerSoFar() -> UpstreamAnswer? {
         switch state {
         case .head: nil
         case .length(let answer, _, _): Self.cutShort(answer, buffer)

@@ -1,7 +1,7 @@
 import NIOCore
 
 /// What a request says of the trace that it is a part of: the field `traceparent` (W3C Trace Context, section 3.2).
-public struct TraceContext: Sendable {
+package struct TraceContext: Sendable {
     /// The id of the trace, 16 bytes that are never all zero.
     private let high: UInt64
     private let low: UInt64
@@ -39,7 +39,7 @@ public struct TraceContext: Sendable {
     }
 
     /// 32 hexadecimal digits, as `traceparent` has them.
-    public var traceIDText: String {
+    package var traceIDText: String {
         var text = ByteBuffer()
         Self.write(high, to: &text)
         Self.write(low, to: &text)

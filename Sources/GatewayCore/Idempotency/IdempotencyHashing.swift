@@ -3,13 +3,13 @@ package import NIOCore
 
 /// What a record is found by: SHA-256 over caller, skill and key, so that it has one length, names nobody, and no
 /// caller can reach another's.
-public struct IdempotencyScope: Hashable, Sendable {
-    public let words: (UInt64, UInt64, UInt64, UInt64)
+package struct IdempotencyScope: Hashable, Sendable {
+    package let words: (UInt64, UInt64, UInt64, UInt64)
     /// Where a record is put in memory: SipHash under a key of this process, so that nobody can find keys that meet in one
     /// place. Anybody can compute the words.
     let placement: UInt64
 
-    public init(words: (UInt64, UInt64, UInt64, UInt64)) {
+    package init(words: (UInt64, UInt64, UInt64, UInt64)) {
         self.words = words
         var hasher = Hasher()
         hasher.combine(words.0)
@@ -17,12 +17,12 @@ public struct IdempotencyScope: Hashable, Sendable {
         placement = UInt64(bitPattern: Int64(hasher.finalize()))
     }
 
-    public static func == (one: IdempotencyScope, other: IdempotencyScope) -> Bool {
+    package static func == (one: IdempotencyScope, other: IdempotencyScope) -> Bool {
         one.words.0 == other.words.0 && one.words.1 == other.words.1 && one.words.2 == other.words.2
             && one.words.3 == other.words.3
     }
 
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         // The words already are a hash; one of them tells records apart as well as four.
         hasher.combine(words.0)
     }
@@ -30,21 +30,21 @@ public struct IdempotencyScope: Hashable, Sendable {
 
 /// Two bytes that name the key, and 14 of HMAC-SHA-256 over idempotency key, userId and canonical message: tells whether a duplicate is the same
 /// message. Keyed, so that a store that leaks does not let anybody test guesses of what was sent.
-public struct RequestFingerprint: Hashable, Sendable {
-    public let words: (UInt64, UInt64)
+package struct RequestFingerprint: Hashable, Sendable {
+    package let words: (UInt64, UInt64)
 
-    public init(words: (UInt64, UInt64)) {
+    package init(words: (UInt64, UInt64)) {
         self.words = words
     }
 
     /// Which key it was made with: fingerprints of two keys say nothing about each other.
     var key: UInt16 { UInt16(truncatingIfNeeded: words.0 >> 48) }
 
-    public static func == (one: RequestFingerprint, other: RequestFingerprint) -> Bool {
+    package static func == (one: RequestFingerprint, other: RequestFingerprint) -> Bool {
         one.words.0 == other.words.0 && one.words.1 == other.words.1
     }
 
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         // Already a hash; one word tells fingerprints apart as well as two.
         hasher.combine(words.0)
     }

@@ -1,19 +1,19 @@
-public import NIOCore
+package import NIOCore
 
 /// What a caller calls one message, so that sending it again is not sending it twice
 /// (draft-ietf-httpapi-idempotency-key-header).
 ///
 /// A quoted structured-field string (RFC 9651 section 3.3.3), or any visible ASCII without quotes; `"k"` and `k` are
 /// the same key.
-public struct IdempotencyKey: Equatable, Sendable {
-    public static let limitCharacters = 255
+package struct IdempotencyKey: Equatable, Sendable {
+    package static let limitCharacters = 255
 
     /// The key's characters, quotes and escapes undone.
-    public let characters: ByteBuffer
+    package let characters: ByteBuffer
 
     private static var form: String { "1 to \(limitCharacters) visible ASCII characters, or a quoted string" }
 
-    public init(parsing value: Range<Int>, of head: ByteBuffer) throws(IdempotencyKeyError) {
+    package init(parsing value: Range<Int>, of head: ByteBuffer) throws(IdempotencyKeyError) {
         let bytes = head.readableBytesUInt8Span
         guard !value.isEmpty else {
             throw IdempotencyKeyError(detail: "field `Idempotency-Key` is empty; expected \(Self.form)")
@@ -85,6 +85,6 @@ public struct IdempotencyKey: Equatable, Sendable {
 }
 
 /// Why a key is none; `detail` names where it stands and the rule that it breaks.
-public struct IdempotencyKeyError: Error, Equatable {
-    public let detail: String
+package struct IdempotencyKeyError: Error, Equatable {
+    package let detail: String
 }

@@ -1,12 +1,12 @@
-public import NIOCore
+package import NIOCore
 
 /// What is kept of an accepted message: enough to answer every later duplicate as the first was answered.
-public struct AcceptedAnswer: Equatable, Sendable {
-    public var status: Int
-    public var region: Region
-    public var requestID: RequestID?
+package struct AcceptedAnswer: Equatable, Sendable {
+    package var status: Int
+    package var region: Region
+    package var requestID: RequestID?
 
-    public init(status: Int, region: Region, requestID: RequestID?) {
+    package init(status: Int, region: Region, requestID: RequestID?) {
         self.status = status
         self.region = region
         self.requestID = requestID
@@ -15,41 +15,41 @@ public struct AcceptedAnswer: Equatable, Sendable {
 
 extension UpstreamAnswer {
     /// The answer of the first, for a duplicate: Amazon's 202 has no content.
-    public init(_ accepted: AcceptedAnswer) {
+    package init(_ accepted: AcceptedAnswer) {
         self.init(status: accepted.status, requestID: accepted.requestID)
     }
 }
 
 /// Names one attempt at sending, unique over all replicas: who holds a record.
-public struct AttemptID: Hashable, Sendable {
+package struct AttemptID: Hashable, Sendable {
     /// Random for each process and event loop.
-    public var origin: UInt64
+    package var origin: UInt64
     /// Counts up.
-    public var number: UInt64
+    package var number: UInt64
 
-    public init(origin: UInt64, number: UInt64) {
+    package init(origin: UInt64, number: UInt64) {
         self.origin = origin
         self.number = number
     }
 }
 
 /// A wish to send one message, made before any byte of it leaves.
-public struct IdempotencyClaim: Equatable, Sendable {
-    public var scope: IdempotencyScope
-    public var fingerprint: RequestFingerprint
-    public var owner: AttemptID
+package struct IdempotencyClaim: Equatable, Sendable {
+    package var scope: IdempotencyScope
+    package var fingerprint: RequestFingerprint
+    package var owner: AttemptID
     /// For how long a duplicate is told that the first is in flight; after it, that its outcome is in doubt.
-    public var lease: TimeAmount
+    package var lease: TimeAmount
     /// How long the record lives.
-    public var retention: TimeAmount
+    package var retention: TimeAmount
     /// The caller accepts a possible double (`Idempotency-Resend: ?1`, or `unknownOutcome: resend`).
-    public var consent: Bool
+    package var consent: Bool
     /// The same with keys that were used before, or will be: a record that was made with one of them is recognised.
-    public var otherFingerprints: [RequestFingerprint]
+    package var otherFingerprints: [RequestFingerprint]
     /// Whose share of a store the record counts in: the caller's label.
-    public var caller: Int
+    package var caller: Int
 
-    public init(
+    package init(
         scope: IdempotencyScope, fingerprint: RequestFingerprint, owner: AttemptID, lease: TimeAmount,
         retention: TimeAmount, consent: Bool, caller: Int = 0, otherFingerprints: [RequestFingerprint] = []
     ) {
@@ -66,7 +66,7 @@ public struct IdempotencyClaim: Equatable, Sendable {
 
 extension IdempotencyClaim {
     /// Why a record of this fingerprint is not one of the same message; nil if it is.
-    public func difference(from recorded: RequestFingerprint) -> ClaimOutcome? {
+    package func difference(from recorded: RequestFingerprint) -> ClaimOutcome? {
         if recorded == fingerprint || otherFingerprints.contains(recorded) { return nil }
         let isKnown = recorded.key == fingerprint.key || otherFingerprints.contains { $0.key == recorded.key }
         return isKnown ? .mismatched : .indistinct
@@ -74,7 +74,7 @@ extension IdempotencyClaim {
 }
 
 /// What a claim found.
-public enum ClaimOutcome: Equatable, Sendable {
+package enum ClaimOutcome: Equatable, Sendable {
     /// The record is held by the claim's owner, who alone may send now.
     case owned
     /// Another attempt is sending; `left` of its lease remains.
@@ -93,8 +93,8 @@ public enum ClaimOutcome: Equatable, Sendable {
 }
 
 /// What has become of an idempotency key, seen without claiming it.
-public struct KeyReport: Equatable, Sendable {
-    public enum State: Equatable, Sendable {
+package struct KeyReport: Equatable, Sendable {
+    package enum State: Equatable, Sendable {
         case absent
         /// An attempt is sending; `left` of its lease remains.
         case inFlight(left: Duration)
@@ -102,13 +102,13 @@ public struct KeyReport: Equatable, Sendable {
         case unknown
     }
 
-    public var state: State
+    package var state: State
     /// Of the message the key belongs to; nil for an absent key.
-    public var fingerprint: RequestFingerprint?
+    package var fingerprint: RequestFingerprint?
     /// Of an unknown outcome: what the last attempt that was made with consent was answered.
-    public var refusedResend: Int?
+    package var refusedResend: Int?
 
-    public init(_ state: State, _ fingerprint: RequestFingerprint? = nil, refusedResend: Int? = nil) {
+    package init(_ state: State, _ fingerprint: RequestFingerprint? = nil, refusedResend: Int? = nil) {
         self.refusedResend = refusedResend
         self.state = state
         self.fingerprint = fingerprint
@@ -116,7 +116,7 @@ public struct KeyReport: Equatable, Sendable {
 }
 
 /// What became of an attempt.
-public enum Settlement: Equatable, Sendable {
+package enum Settlement: Equatable, Sendable {
     case accepted(AcceptedAnswer)
     case unknown
     /// Nothing was sent: a retry may be.
@@ -129,8 +129,8 @@ public enum Settlement: Equatable, Sendable {
 ///
 /// It is *held*, never taken over: a lease that has run out makes the outcome doubtful, not free, because its owner may
 /// only be paused and may have sent, or be about to. So no interleaving of attempts, crashes and pauses can send twice.
-public struct IdempotencyRecord: Equatable, Sendable {
-    public enum State: Equatable, Sendable {
+package struct IdempotencyRecord: Equatable, Sendable {
+    package enum State: Equatable, Sendable {
         /// Can transition to: accepted, unknown, absent (a resend: unknown instead); with consent to sending by another
         /// owner once the lease has ended.
         ///
@@ -142,11 +142,11 @@ public struct IdempotencyRecord: Equatable, Sendable {
         case accepted(AcceptedAnswer)
     }
 
-    public var fingerprint: RequestFingerprint
-    public var state: State
-    public var expires: NIODeadline
+    package var fingerprint: RequestFingerprint
+    package var state: State
+    package var expires: NIODeadline
 
-    public init(fingerprint: RequestFingerprint, state: State, expires: NIODeadline) {
+    package init(fingerprint: RequestFingerprint, state: State, expires: NIODeadline) {
         self.fingerprint = fingerprint
         self.state = state
         self.expires = expires
@@ -158,7 +158,7 @@ public struct IdempotencyRecord: Equatable, Sendable {
     }
 
     /// Applies `claim` to `record`; nil stands for absent.
-    public static func claim(
+    package static func claim(
         _ claim: IdempotencyClaim, on record: inout IdempotencyRecord?, now: NIODeadline
     ) -> ClaimOutcome {
         func held(isResend: Bool) -> IdempotencyRecord {
@@ -187,7 +187,7 @@ public struct IdempotencyRecord: Equatable, Sendable {
     }
 
     /// Applies what became of the attempt that made `claim`.
-    public static func settle(
+    package static func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, on record: inout IdempotencyRecord?, now: NIODeadline
     ) {
         if let current = record, current.expires > now {
@@ -214,7 +214,7 @@ public struct IdempotencyRecord: Equatable, Sendable {
     }
 
     /// What `record` says to somebody who only asks; nil stands for absent.
-    public static func report(on record: IdempotencyRecord?, now: NIODeadline) -> KeyReport {
+    package static func report(on record: IdempotencyRecord?, now: NIODeadline) -> KeyReport {
         guard let record, record.expires > now else { return KeyReport(.absent) }
         let state: KeyReport.State =
             switch record.state {

@@ -1,38 +1,38 @@
-public import NIOCore
+package import NIOCore
 
 /// Which store holds a record; a label of the metrics.
-public enum StoreKind: String, CaseIterable, Sendable {
+package enum StoreKind: String, CaseIterable, Sendable {
     case memory
     case redis
 }
 
 /// What a claim found, and where.
-public struct ClaimReply: Equatable, Sendable {
-    public var outcome: ClaimOutcome
+package struct ClaimReply: Equatable, Sendable {
+    package var outcome: ClaimOutcome
     /// Differs from the kind of the store that was asked where that one stood in for it.
-    public var store: StoreKind
+    package var store: StoreKind
 
-    public init(_ outcome: ClaimOutcome, _ store: StoreKind) {
+    package init(_ outcome: ClaimOutcome, _ store: StoreKind) {
         self.outcome = outcome
         self.store = store
     }
 }
 
 /// Whether a store has what became of an attempt.
-public enum SettlementReply: Equatable, Sendable {
+package enum SettlementReply: Equatable, Sendable {
     case confirmed
     /// It could not be reached, and is told again and again in the background.
     case pending
 }
 
 /// What an attempt came to, for the duplicates that wait for it.
-public struct AttemptResult: Sendable {
+package struct AttemptResult: Sendable {
     /// The region's response, or why there is none: for whoever sends, nothing that a store looks at.
-    public var response: Result<UpstreamAnswer, any Error>
+    package var response: Result<UpstreamAnswer, any Error>
     /// The region the message was for.
-    public var region: Region?
+    package var region: Region?
 
-    public init(_ response: Result<UpstreamAnswer, any Error>, region: Region?) {
+    package init(_ response: Result<UpstreamAnswer, any Error>, region: Region?) {
         self.response = response
         self.region = region
     }
@@ -44,7 +44,7 @@ public struct AttemptResult: Sendable {
 /// is found by every later claim until its retention ends, unless it was released or, being accepted, evicted.
 ///
 /// Futures succeed, always, and soon: a store that cannot be reached says so.
-public protocol IdempotencyStore: AnyObject {
+package protocol IdempotencyStore: AnyObject {
     var kind: StoreKind { get }
 
     func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
@@ -71,5 +71,5 @@ public protocol IdempotencyStore: AnyObject {
 
 extension IdempotencyStore {
     /// A store that has to be asked over a network knows nothing at once.
-    public func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? { nil }
+    package func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? { nil }
 }

@@ -1,4 +1,4 @@
-public import NIOCore
+package import NIOCore
 import Synchronization
 
 /// Records in this process's memory: for a sidecar, and for one replica. Bounded, with a share for each caller
@@ -6,9 +6,9 @@ import Synchronization
 ///
 /// Sharded by scope, each shard behind a mutex that is held for the time of a few memory accesses and never while
 /// anybody is called, so that no event loop waits for another in any way that matters.
-public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
-    public struct Configuration: Equatable, Sendable {
-        public enum WhenFull: String, CaseIterable, Sendable {
+package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
+    package struct Configuration: Equatable, Sendable {
+        package enum WhenFull: String, CaseIterable, Sendable {
             /// Forget the accepted message that was settled longest ago: of the same caller if it has its share, else of the one
             /// that has most.
             case evictOldest
@@ -16,23 +16,23 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             case refuse
         }
 
-        public var maximumRecords = 1_000_000
-        public var maximumBytes = 512 << 20
-        public var whenFull = WhenFull.evictOldest
+        package var maximumRecords = 1_000_000
+        package var maximumBytes = 512 << 20
+        package var whenFull = WhenFull.evictOldest
 
-        public init() {}
+        package init() {}
     }
 
     /// For metrics.
-    public struct Statistics: Equatable, Sendable {
-        public var sending = 0
-        public var unknown = 0
-        public var accepted = 0
-        public var expired = 0
-        public var evicted = 0
+    package struct Statistics: Equatable, Sendable {
+        package var sending = 0
+        package var unknown = 0
+        package var accepted = 0
+        package var expired = 0
+        package var evicted = 0
         /// Lifetime left on the last record evicted in the last minute; nil if there was none. The effective retention is
         /// shorter than the configured one by this much.
-        public var evictedEarlyBy: Duration?
+        package var evictedEarlyBy: Duration?
     }
 
     private struct ShardState {
@@ -55,7 +55,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     private let shares: CallerShares
     private let whenFull: Configuration.WhenFull
 
-    public init(_ configuration: Configuration = Configuration()) {
+    package init(_ configuration: Configuration = Configuration()) {
         let limit = max(
             1, min(configuration.maximumRecords, configuration.maximumBytes / IdempotencyRecordTable.bytesPerRecord))
         // Enough shards for event loops not to meet, few enough for all to fill alike.
@@ -67,7 +67,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     /// Gives each of so many callers the same share from now on.
-    public func share(among callers: Int) { shares.share(among: callers) }
+    package func share(among callers: Int) { shares.share(among: callers) }
 
     private func shard(_ scope: IdempotencyScope) -> Shard { shards[place(scope)] }
 
@@ -76,9 +76,9 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         Int(truncatingIfNeeded: scope.placement >> 32 & UInt64(shards.count - 1))
     }
 
-    public var kind: StoreKind { .memory }
+    package var kind: StoreKind { .memory }
 
-    public func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+    package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
         let now = eventLoop.now
         switch attempt(claim, now: now) {
         case .outcome(let outcome): return .now(ClaimReply(outcome, .memory))
@@ -179,7 +179,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         shares.changed(records(of: caller, &state), wasHeld: wasHeld, isHeld: isHeld)
     }
 
-    public func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {
+    package func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {
         shard(claim.scope).state.withLock { state in
             // By the rules of a claim, on a copy.
             var record = state.table.record(claim.scope)
@@ -190,7 +190,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         }
     }
 
-    public func settle(
+    package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         let now = eventLoop.now
@@ -210,7 +210,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         return .now(.confirmed)
     }
 
-    public func resultOfAttemptInFlight(
+    package func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
     ) -> Eventual<AttemptResult?> {
         shard(claim.scope).state.withLock { state in
@@ -221,14 +221,14 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         }
     }
 
-    public func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
+    package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
         let now = eventLoop.now
         return .now(
             shard(scope).state.withLock { IdempotencyRecord.report(on: $0.table.record(scope), now: now) })
     }
 
     /// - Parameter now: evictions in the minute before this count as recent.
-    public func statistics(now: NIODeadline) -> Statistics {
+    package func statistics(now: NIODeadline) -> Statistics {
         var sum = Statistics()
         for shard in shards {
             shard.state.withLock { state in
@@ -246,7 +246,7 @@ public final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     /// How many records of each caller were evicted, by the caller's label.
-    public var evictedByCaller: [Int] { shares.evictions }
+    package var evictedByCaller: [Int] { shares.evictions }
 
     private static let lately = Duration.seconds(60)
 }

@@ -1,5 +1,5 @@
 /// Why content is not a skill message: which member, which rule, by how much.
-public enum MessageError: Error, Equatable {
+package enum MessageError: Error, Equatable {
     /// `offset` in bytes from the start of the content.
     case notJSON(offset: Int, expected: String)
     case notAnObject
@@ -11,7 +11,7 @@ public enum MessageError: Error, Equatable {
     case expiryNotAnInteger
     case expiryOutOfRange(String)
 
-    public var detail: String {
+    package var detail: String {
         switch self {
         case .notJSON(let offset, let expected):
             "the content is not JSON (RFC 8259): at byte \(offset), expected \(expected)"
@@ -37,10 +37,10 @@ public enum MessageError: Error, Equatable {
 }
 
 /// The rules of Amazon's Skill Messaging API that the gateway checks before it sends.
-public enum MessageRules {
+package enum MessageRules {
     /// 6 KB in the widest reading; whether Amazon stops at 6000 or 6144 is not published.
-    public static let dataLimitBytes = 6144
-    public static let expirySeconds = 60...86_400
+    package static let dataLimitBytes = 6144
+    package static let expirySeconds = 60...86_400
     static let maximumDepth = 32
     static let expiryText = "an integer from \(expirySeconds.lowerBound) to \(expirySeconds.upperBound)"
 }

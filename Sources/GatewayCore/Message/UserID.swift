@@ -1,14 +1,14 @@
-public import NIOCore
+package import NIOCore
 
 /// An Alexa user of one skill: the last segment of the path, as it came.
 ///
 /// Kept percent-encoded or not, just as the caller wrote it; `canonical` is the one spelling that is sent and hashed.
-public struct UserID: Equatable, Sendable {
+package struct UserID: Equatable, Sendable {
     /// Amazon's are about 220 characters.
-    public static let limitBytes = 512
+    package static let limitBytes = 512
 
     /// Percent-encoded, so that it is one path segment whatever the caller put into it.
-    public let canonical: ByteBuffer
+    package let canonical: ByteBuffer
 
     package init(parsing segment: Range<Int>, of head: ByteBuffer) throws(UserIDError) {
         let bytes = head.readableBytesUInt8Span

@@ -1,28 +1,28 @@
 /// Counts of observations by upper bound, as Prometheus wants them. Not shared between threads.
-public struct Histogram: Equatable, Sendable {
+package struct Histogram: Equatable, Sendable {
     /// The last traced observation of each bucket, by the bucket's place.
-    public typealias Exemplars = [Int: (trace: TraceContext, seconds: Double)]
+    package typealias Exemplars = [Int: (trace: TraceContext, seconds: Double)]
 
     /// Upper bounds in ascending order, in the unit of what is observed; above the last one counts as infinity.
-    public let bounds: [Double]
+    package let bounds: [Double]
     /// One for each bound and one for infinity; not cumulative.
-    public private(set) var counts: [Int]
-    public private(set) var sum = 0.0
+    package private(set) var counts: [Int]
+    package private(set) var sum = 0.0
 
     /// From a local replay to a message's whole deadline.
-    public static let messageSeconds = [
+    package static let messageSeconds = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
     ]
-    public static let tokenFetchSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+    package static let tokenFetchSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-    public init(bounds: [Double]) {
+    package init(bounds: [Double]) {
         self.bounds = bounds
         counts = Array(repeating: 0, count: bounds.count + 1)
     }
 
     /// - Returns: the place of its bucket.
     @discardableResult
-    public mutating func observe(_ value: Double) -> Int {
+    package mutating func observe(_ value: Double) -> Int {
         var bucket = 0
         while bucket < bounds.count && value > bounds[bucket] { bucket += 1 }
         counts[bucket] += 1
@@ -30,11 +30,11 @@ public struct Histogram: Equatable, Sendable {
         return bucket
     }
 
-    public var count: Int { counts.reduce(0, +) }
+    package var count: Int { counts.reduce(0, +) }
 
     /// The value that the given share of the observations does not exceed, as Prometheus estimates it: evenly spread within
     /// a bucket, and the last bound for what is above it. Nil where nothing was observed.
-    public func quantile(_ share: Double) -> Double? {
+    package func quantile(_ share: Double) -> Double? {
         let rank = share * Double(count)
         guard rank > 0 else { return nil }
         var below = 0.0
@@ -50,7 +50,7 @@ public struct Histogram: Equatable, Sendable {
     }
 
     /// The observations that an earlier copy did not have.
-    public func since(_ earlier: Histogram) -> Histogram {
+    package func since(_ earlier: Histogram) -> Histogram {
         guard bounds == earlier.bounds else { return self }
         var difference = self
         for bucket in counts.indices { difference.counts[bucket] = max(0, counts[bucket] - earlier.counts[bucket]) }
@@ -59,7 +59,7 @@ public struct Histogram: Equatable, Sendable {
     }
 
     /// Adds the observations of another histogram with the same bounds.
-    public mutating func add(_ other: Histogram) {
+    package mutating func add(_ other: Histogram) {
         guard bounds == other.bounds else { return }
         for bucket in counts.indices { counts[bucket] += other.counts[bucket] }
         sum += other.sum

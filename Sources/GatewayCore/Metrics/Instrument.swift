@@ -1,7 +1,7 @@
 /// Every metric the gateway exposes: the list to look things up in. Names are part of the contract.
 ///
 /// No label ever holds a userId, a key or anything else that a caller can make up.
-public enum Instrument: String, CaseIterable, Sendable {
+package enum Instrument: String, CaseIterable, Sendable {
     case messages = "skillgate_messages_total"
     case messageDuration = "skillgate_message_duration_seconds"
     case messagesInFlight = "skillgate_messages_in_flight"
@@ -48,9 +48,9 @@ public enum Instrument: String, CaseIterable, Sendable {
     case processMaximumFiles = "process_max_fds"
     case processStart = "process_start_time_seconds"
 
-    public enum Kind: String, Sendable { case counter, gauge, histogram }
+    package enum Kind: String, Sendable { case counter, gauge, histogram }
 
-    public var kind: Kind {
+    package var kind: Kind {
         switch self {
         case .messages, .upstreamAttempts, .regionsLearned, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
             .idempotencyEvictions, .idempotencyCallerEvictions, .connectionsTurnedAway, .idempotencyStoreFailures,
@@ -71,7 +71,7 @@ public enum Instrument: String, CaseIterable, Sendable {
         }
     }
 
-    public var help: String {
+    package var help: String {
         switch self {
         case .messages: "Answered messages, by source of the response: upstream, gateway (a refusal) or replay."
         case .messageDuration: "Time from a message's last byte to its response."

@@ -1,10 +1,10 @@
 /// Writes metrics as text: Prometheus 0.0.4, or OpenMetrics 1.0.
-public struct MetricsPage: Sendable {
-    public enum Format: Sendable {
+package struct MetricsPage: Sendable {
+    package enum Format: Sendable {
         case prometheus
         case openMetrics
 
-        public var contentType: String {
+        package var contentType: String {
             switch self {
             case .prometheus: "text/plain; version=0.0.4; charset=utf-8"
             case .openMetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -12,37 +12,37 @@ public struct MetricsPage: Sendable {
         }
 
         /// OpenMetrics where the `Accept` field names it; a scraper that does not ask gets what every scraper reads.
-        public init(accept: String?) {
+        package init(accept: String?) {
             self = accept?.contains("application/openmetrics-text") == true ? .openMetrics : .prometheus
         }
     }
 
-    public typealias Label = (name: String, value: String)
+    package typealias Label = (name: String, value: String)
 
     private let format: Format
     private var text = ""
 
-    public init(_ format: Format) {
+    package init(_ format: Format) {
         self.format = format
     }
 
     /// Starts a family; its samples follow.
-    public mutating func family(_ instrument: Instrument) {
+    package mutating func family(_ instrument: Instrument) {
         var name = instrument.rawValue
         if format == .openMetrics && instrument.kind == .counter && name.hasSuffix("_total") { name.removeLast(6) }
         text += "# HELP \(name) \(instrument.help)\n# TYPE \(name) \(instrument.kind.rawValue)\n"
     }
 
-    public mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Double) {
+    package mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Double) {
         line(instrument.rawValue, labels, Self.number(value))
     }
 
-    public mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Int) {
+    package mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Int) {
         line(instrument.rawValue, labels, String(value))
     }
 
     /// - Parameter exemplars: shown by OpenMetrics alone; the other format knows none.
-    public mutating func histogram(
+    package mutating func histogram(
         _ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram,
         exemplars: Histogram.Exemplars = [:]
     ) {
@@ -64,7 +64,7 @@ public struct MetricsPage: Sendable {
         return " # {trace_id=\"\(exemplar.trace.traceIDText)\"} \(Self.number(exemplar.seconds))"
     }
 
-    public consuming func finished() -> String {
+    package consuming func finished() -> String {
         format == .openMetrics ? text + "# EOF\n" : text
     }
 

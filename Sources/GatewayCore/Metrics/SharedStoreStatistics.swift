@@ -1,7 +1,7 @@
 /// What one event loop has seen of a store that many gateways share; for metrics.
-public struct SharedStoreStatistics: Equatable, Sendable {
+package struct SharedStoreStatistics: Equatable, Sendable {
     /// What failed; a label of the metrics.
-    public enum Operation: String, CaseIterable, Sendable {
+    package enum Operation: String, CaseIterable, Sendable {
         case claim
         case settle
         /// Settling again in the background.
@@ -11,16 +11,16 @@ public struct SharedStoreStatistics: Equatable, Sendable {
         case report
     }
 
-    public var failures: [Operation: Int] = [:]
+    package var failures: [Operation: Int] = [:]
     /// Settlements that the server has not confirmed yet.
-    public var backlog = 0
+    package var backlog = 0
     /// Whether it had no room for a record a short time ago.
-    public var isFull = false
+    package var isFull = false
 
-    public init() {}
+    package init() {}
 
     /// Adds those of another event loop.
-    public mutating func add(_ other: SharedStoreStatistics) {
+    package mutating func add(_ other: SharedStoreStatistics) {
         failures.merge(other.failures, uniquingKeysWith: +)
         backlog += other.backlog
         isFull = isFull || other.isFull

@@ -3,13 +3,13 @@ import NIOCore
 /// The access log of one event loop: a line for each message, and for refusals as `RefusalTally` has it.
 ///
 /// Holds nothing that a caller can make up: no userId, no key, no content.
-public final class AccessLog {
+package final class AccessLog {
     let lines: LogLines
     /// Logs 1 in N accepted messages; every other message has a line.
     var acceptedPerLine = 1
     private var acceptedSinceLine = 0
 
-    public init(_ lines: LogLines) {
+    package init(_ lines: LogLines) {
         self.lines = lines
         lines.writeTally = { [weak self] in self?.write($0) }
     }

@@ -2,7 +2,7 @@ import NIOCore
 
 /// The audit log of one event loop: a line for each decision who may do what, with how the caller showed who it is and
 /// where the request came from; of those that were refused, as `RefusalTally` has it.
-public final class AuditLog {
+package final class AuditLog {
     /// What was asked for.
     enum Action: String {
         case message
@@ -16,7 +16,7 @@ public final class AuditLog {
 
     let lines: LogLines
 
-    public init(_ lines: LogLines) {
+    package init(_ lines: LogLines) {
         self.lines = lines
         lines.writeTally = { [weak self] in self?.write($0) }
     }

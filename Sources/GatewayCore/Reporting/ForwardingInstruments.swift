@@ -1,17 +1,17 @@
 /// What one event loop counts of the messages it forwards. Written by that loop alone; a scrape copies it there and
 /// adds the copies up, so that no message ever waits for another loop or for a scrape.
-public struct ForwardingInstruments: Sendable {
+package struct ForwardingInstruments: Sendable {
     /// The labels of `skillgate_messages_total` that come from the request, by their place in the configuration.
-    public struct Labels: Sendable {
-        public var caller: Int?
-        public var skill: Int?
-        public var region: Region?
+    package struct Labels: Sendable {
+        package var caller: Int?
+        package var skill: Int?
+        package var region: Region?
         /// No label of a series: for logs and exemplars.
-        public var trace: TraceContext?
+        package var trace: TraceContext?
     }
 
     /// One series of `skillgate_messages_total`. Small numbers, so that counting a message hashes eight bytes.
-    public struct MessageSeries: Hashable, Sendable {
+    package struct MessageSeries: Hashable, Sendable {
         private let packed: UInt64
 
         init(_ labels: Labels, status: Int, source: Answer.Source) {
@@ -23,11 +23,11 @@ public struct ForwardingInstruments: Sendable {
                 | UInt64(UInt16(clamping: status))
         }
 
-        public var caller: Int? { Self.index(packed >> 48 & 0xFFFF) }
-        public var skill: Int? { Self.index(packed >> 32 & 0xFFFF) }
-        public var region: Region? { Self.index(packed >> 24 & 0xFF).flatMap(Region.init(rawValue:)) }
-        public var source: Answer.Source { Answer.Source.allCases[Int(packed >> 16 & 0xFF)] }
-        public var status: Int { Int(packed & 0xFFFF) }
+        package var caller: Int? { Self.index(packed >> 48 & 0xFFFF) }
+        package var skill: Int? { Self.index(packed >> 32 & 0xFFFF) }
+        package var region: Region? { Self.index(packed >> 24 & 0xFF).flatMap(Region.init(rawValue:)) }
+        package var source: Answer.Source { Answer.Source.allCases[Int(packed >> 16 & 0xFF)] }
+        package var status: Int { Int(packed & 0xFFFF) }
 
         private static func index(_ field: UInt64) -> Int? { field == 0 ? nil : Int(field) - 1 }
 
@@ -40,13 +40,13 @@ public struct ForwardingInstruments: Sendable {
         }
     }
 
-    public struct UpstreamSeries: Hashable, Sendable {
-        public var region: Region
-        public var status: Int
+    package struct UpstreamSeries: Hashable, Sendable {
+        package var region: Region
+        package var status: Int
     }
 
     /// Why a message was written to a socket, or was not.
-    public enum AttemptReason: String, CaseIterable, Sendable {
+    package enum AttemptReason: String, CaseIterable, Sendable {
         case first
         case tokenRenewed = "token_renewed"
         /// The first region did not know the user.
@@ -56,7 +56,7 @@ public struct ForwardingInstruments: Sendable {
     }
 
     /// What a claim found: `ClaimOutcome` as a label.
-    public enum BeginOutcome: String, CaseIterable, Sendable {
+    package enum BeginOutcome: String, CaseIterable, Sendable {
         case owned
         case inFlight = "in_flight"
         case accepted
@@ -95,10 +95,10 @@ public struct ForwardingInstruments: Sendable {
     }
 
     /// A number for each store and outcome.
-    public struct Begins: Sendable {
+    package struct Begins: Sendable {
         private var counts = Array(repeating: 0, count: StoreKind.allCases.count * BeginOutcome.allCases.count)
 
-        public internal(set) subscript(store: StoreKind, outcome: BeginOutcome) -> Int {
+        package internal(set) subscript(store: StoreKind, outcome: BeginOutcome) -> Int {
             get { counts[Self.place(store, outcome)] }
             set { counts[Self.place(store, outcome)] = newValue }
         }
@@ -112,14 +112,14 @@ public struct ForwardingInstruments: Sendable {
         }
     }
 
-    public internal(set) var messages: [MessageSeries: Int] = [:]
-    public internal(set) var messagesInFlight = 0
-    public internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
-    public internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
-    public internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
-    public internal(set) var idempotencyBegins = Begins()
-    public internal(set) var outcomeUnknown = ByRegion { _ in 0 }
-    public internal(set) var rejected: [Problem: Int] = [:]
+    package internal(set) var messages: [MessageSeries: Int] = [:]
+    package internal(set) var messagesInFlight = 0
+    package internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
+    package internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
+    package internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
+    package internal(set) var idempotencyBegins = Begins()
+    package internal(set) var outcomeUnknown = ByRegion { _ in 0 }
+    package internal(set) var rejected: [Problem: Int] = [:]
     /// By region, with one more for messages without one, and by source.
     private var messageDurations = Array(
         repeating: Histogram(bounds: Histogram.messageSeconds),
@@ -127,13 +127,13 @@ public struct ForwardingInstruments: Sendable {
     /// Beside `messageDurations`.
     private var messageExemplars: [Int: Histogram.Exemplars] = [:]
 
-    public init() {}
+    package init() {}
 
-    public func messageExemplars(_ region: Region?, _ source: Answer.Source) -> Histogram.Exemplars {
+    package func messageExemplars(_ region: Region?, _ source: Answer.Source) -> Histogram.Exemplars {
         messageExemplars[Self.place(region, source)] ?? [:]
     }
 
-    public func messageDuration(_ region: Region?, _ source: Answer.Source) -> Histogram {
+    package func messageDuration(_ region: Region?, _ source: Answer.Source) -> Histogram {
         messageDurations[Self.place(region, source)]
     }
 
@@ -183,7 +183,7 @@ public struct ForwardingInstruments: Sendable {
     }
 
     /// Adds what another event loop counted.
-    public mutating func add(_ other: ForwardingInstruments) {
+    package mutating func add(_ other: ForwardingInstruments) {
         messages.merge(other.messages, uniquingKeysWith: +)
         messagesInFlight += other.messagesInFlight
         for (series, histogram) in other.upstreamDurations {

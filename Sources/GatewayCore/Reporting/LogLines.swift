@@ -1,7 +1,7 @@
-public import NIOCore
+package import NIOCore
 
 /// Gathers the lines of one event loop's log, objects of JSON, and hands them on in pieces.
-public final class LogLines {
+package final class LogLines {
     /// A piece is handed on when it has so many bytes, or so much later than its first line.
     private static let pieceBytes = 32 * 1024
     private static let longestWait = TimeAmount.milliseconds(200)
@@ -19,7 +19,7 @@ public final class LogLines {
     /// - Parameters:
     ///   - callerNames, skillNames: by their labels.
     ///   - now: the wall clock.
-    public init(
+    package init(
         callerNames: [String], skillNames: [String], eventLoop: any EventLoop,
         now: @escaping @Sendable () -> UnixTimestamp, sink: @escaping LogSink
     ) {
@@ -75,18 +75,18 @@ public final class LogLines {
 }
 
 /// Lines that go together to whoever writes them.
-public struct LogPiece: Sendable {
-    public var text: ByteBuffer
-    public var lines: Int
+package struct LogPiece: Sendable {
+    package var text: ByteBuffer
+    package var lines: Int
 
-    public init(text: ByteBuffer, lines: Int) {
+    package init(text: ByteBuffer, lines: Int) {
         self.text = text
         self.lines = lines
     }
 }
 
 /// Gets the pieces in order, on the event loop; must not wait.
-public typealias LogSink = @Sendable (LogPiece) -> Void
+package typealias LogSink = @Sendable (LogPiece) -> Void
 
 /// The names that labels stand for, each written once as a JSON string.
 struct LogNames {

@@ -1,13 +1,13 @@
 /// All that a scrape shows, as it stood at one moment.
-public struct MetricsSnapshot: Sendable {
-    public struct Token: Sendable {
-        public var skill: String
-        public var statistics: TokenCache.Statistics
+package struct MetricsSnapshot: Sendable {
+    package struct Token: Sendable {
+        package var skill: String
+        package var statistics: TokenCache.Statistics
         /// Unix times; nil while there is no token.
-        public var expiresAt: Double?
-        public var fetchedAt: Double?
+        package var expiresAt: Double?
+        package var fetchedAt: Double?
 
-        public init(skill: String, statistics: TokenCache.Statistics, expiresAt: Double?, fetchedAt: Double?) {
+        package init(skill: String, statistics: TokenCache.Statistics, expiresAt: Double?, fetchedAt: Double?) {
             self.skill = skill
             self.statistics = statistics
             self.expiresAt = expiresAt
@@ -15,12 +15,12 @@ public struct MetricsSnapshot: Sendable {
         }
     }
 
-    public struct Build: Sendable {
-        public var version: String
-        public var revision: String
-        public var swift: String
+    package struct Build: Sendable {
+        package var version: String
+        package var revision: String
+        package var swift: String
 
-        public init(version: String, revision: String, swift: String) {
+        package init(version: String, revision: String, swift: String) {
             self.version = version
             self.revision = revision
             self.swift = swift
@@ -28,72 +28,72 @@ public struct MetricsSnapshot: Sendable {
     }
 
     /// Configurations that were loaded while the gateway ran.
-    public struct Reloads: Sendable {
-        public var succeeded = 0
-        public var failed = 0
+    package struct Reloads: Sendable {
+        package var succeeded = 0
+        package var failed = 0
         /// Unix time at which the configuration in force was loaded.
-        public var lastSuccess: Double
+        package var lastSuccess: Double
         /// Whether what is on disk is not what is in force.
-        public var isLastRefused = false
+        package var isLastRefused = false
 
-        public init(lastSuccess: Double) {
+        package init(lastSuccess: Double) {
             self.lastSuccess = lastSuccess
         }
     }
 
     /// The shared store as the gateway sees it.
-    public struct SharedStore: Sendable {
-        public var statistics = SharedStoreStatistics()
-        public var isUp: Bool
+    package struct SharedStore: Sendable {
+        package var statistics = SharedStoreStatistics()
+        package var isUp: Bool
         /// By name; those that are known.
-        public var settings: [(name: String, isSafe: Bool)] = []
-        public var wipes = 0
-        public var isHeld = false
-        public var clockJumps = 0
+        package var settings: [(name: String, isSafe: Bool)] = []
+        package var wipes = 0
+        package var isHeld = false
+        package var clockJumps = 0
 
         /// What keeps it from holding what it promises, for people.
-        public var problems: [String] {
+        package var problems: [String] {
             var problems = settings.filter { !$0.isSafe }.map { "the setting \($0.name) can lose records" }
             if isHeld { problems.append("it has lost records: nothing is sent under new keys") }
             if statistics.isFull { problems.append("it is full") }
             return problems
         }
 
-        public init(isUp: Bool) {
+        package init(isUp: Bool) {
             self.isUp = isUp
         }
     }
 
-    public var forwarding = ForwardingInstruments()
-    public var upstream = ByRegion { _ in UpstreamStatus() }
+    package var forwarding = ForwardingInstruments()
+    package var upstream = ByRegion { _ in UpstreamStatus() }
     /// Of this process's own memory; nil where no record is kept there.
-    public var records: MemoryIdempotencyStore.Statistics?
+    package var records: MemoryIdempotencyStore.Statistics?
     /// Of these records, by the caller's place among the names: how many went to make room.
-    public var recordsEvicted: [Int] = []
+    package var recordsEvicted: [Int] = []
     /// Nil where there is none.
-    public var sharedStore: SharedStore?
+    package var sharedStore: SharedStore?
     /// How long a record is kept, as configured.
-    public var retention = Duration.zero
+    package var retention = Duration.zero
     /// How long one is kept really: less while a full store evicts.
-    public var retentionKept: Duration { max(.zero, retention - (records?.evictedEarlyBy ?? .zero)) }
-    public var tokens: [Token] = []
-    public var users = UserRegions.Statistics()
+    package var retentionKept: Duration { max(.zero, retention - (records?.evictedEarlyBy ?? .zero)) }
+    package var tokens: [Token] = []
+    package var users = UserRegions.Statistics()
     /// By log; those that are kept.
-    public var droppedLogLines: [(log: String, count: Int)] = []
+    package var droppedLogLines: [(log: String, count: Int)] = []
     /// Connections that were closed since too many of their address were open.
     /// The states that the gateway can be in, and whether it is.
-    public var states: [(name: String, isCurrent: Bool)] = []
-    public var connectionsTurnedAway = 0
-    public var reloads: Reloads?
+    package var states: [(name: String, isCurrent: Bool)] = []
+    package var connectionsTurnedAway = 0
+    package var reloads: Reloads?
     /// Names by their place in the configuration: what the series of messages are labelled with.
-    public var callers: [String]
-    public var skills: [String]
+    package var callers: [String]
+    package var skills: [String]
     /// Unix times, by what the certificate is for; those that there are.
-    public var certificateExpiries: [(use: String, time: Int)] = []
-    public var build: Build
-    public var process: ProcessStatistics?
+    package var certificateExpiries: [(use: String, time: Int)] = []
+    package var build: Build
+    package var process: ProcessStatistics?
 
-    public init(callers: [String], skills: [String], build: Build) {
+    package init(callers: [String], skills: [String], build: Build) {
         self.callers = callers
         self.skills = skills
         self.build = build
@@ -102,7 +102,7 @@ public struct MetricsSnapshot: Sendable {
     /// What stands for a caller, skill or region that was never settled.
     private static let none = "none"
 
-    public func render(_ format: MetricsPage.Format) -> String {
+    package func render(_ format: MetricsPage.Format) -> String {
         var page = MetricsPage(format)
         renderMessages(to: &page)
         renderUpstream(to: &page)
@@ -307,16 +307,16 @@ public struct MetricsSnapshot: Sendable {
 }
 
 /// What the operating system says of this process.
-public struct ProcessStatistics: Sendable {
-    public var cpuSeconds: Double
-    public var residentBytes: Int
-    public var virtualBytes: Int
-    public var openFiles: Int
-    public var maximumFiles: Int
+package struct ProcessStatistics: Sendable {
+    package var cpuSeconds: Double
+    package var residentBytes: Int
+    package var virtualBytes: Int
+    package var openFiles: Int
+    package var maximumFiles: Int
     /// Unix time.
-    public var startedAt: Double
+    package var startedAt: Double
 
-    public init(
+    package init(
         cpuSeconds: Double, residentBytes: Int, virtualBytes: Int, openFiles: Int, maximumFiles: Int,
         startedAt: Double
     ) {

@@ -1,5 +1,5 @@
 /// Why a message came to nothing, where that is for an operator to know: neither the caller's doing nor the user's.
-public enum Trouble: Equatable, Sendable {
+package enum Trouble: Equatable, Sendable {
     /// The gateway answered by itself.
     case refusal(Refusal)
     /// Amazon answered: with 403, 429 or 5xx.
@@ -17,7 +17,7 @@ public enum Trouble: Equatable, Sendable {
     private static let statuses = Set([403, 429] + Array(500...599))
 
     /// Sent, and nobody knows what became of it.
-    public var isOutcomeUnknown: Bool {
+    package var isOutcomeUnknown: Bool {
         guard case .refusal(let refusal) = self else { return false }
         return refusal.problem.row.resend == .mayDouble && refusal.problem != .outcomeUnknownEarlier
     }

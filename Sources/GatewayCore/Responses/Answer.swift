@@ -1,6 +1,6 @@
 /// What the caller gets: Amazon's answer, or one of the gateway's own.
-public struct Answer: Equatable, Sendable {
-    public enum Content: Equatable, Sendable {
+package struct Answer: Equatable, Sendable {
+    package enum Content: Equatable, Sendable {
         case upstream(UpstreamAnswer)
         case refusal(Refusal)
         /// What became of an idempotency key.
@@ -20,10 +20,10 @@ public struct Answer: Equatable, Sendable {
     }
 
     /// Who said it; a label of the metrics.
-    public enum Source: String, CaseIterable, Sendable { case upstream, gateway, replay }
+    package enum Source: String, CaseIterable, Sendable { case upstream, gateway, replay }
 
     /// What became of the record of a message's key, where it is not as it should be.
-    public enum Deduplication: String, Sendable {
+    package enum Deduplication: String, Sendable {
         /// Other replicas do not know of this message: their shared store could not be reached.
         case replica
         /// The shared store has not confirmed yet that the message was accepted; until it does, a retry may be answered as one
@@ -31,21 +31,21 @@ public struct Answer: Equatable, Sendable {
         case pending
     }
 
-    public var content: Content
+    package var content: Content
     /// The region the message was for, once that was settled.
-    public var region: Region?
+    package var region: Region?
     /// The answer of an earlier or concurrent request with the same idempotency key.
-    public var isReplay: Bool
+    package var isReplay: Bool
     /// What a caller should know of the record of its key; nil: it is where it should be.
-    public var deduplication: Deduplication?
+    package var deduplication: Deduplication?
 
-    public init(_ content: Content, region: Region?, isReplay: Bool = false) {
+    package init(_ content: Content, region: Region?, isReplay: Bool = false) {
         self.content = content
         self.region = region
         self.isReplay = isReplay
     }
 
-    public var status: Int {
+    package var status: Int {
         switch content {
         case .upstream(let answer): answer.status
         case .refusal(let refusal): refusal.problem.row.status
@@ -54,7 +54,7 @@ public struct Answer: Equatable, Sendable {
         }
     }
 
-    public var source: Source {
+    package var source: Source {
         if isReplay { return .replay }
         return switch content {
         case .upstream: .upstream

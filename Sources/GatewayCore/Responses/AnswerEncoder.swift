@@ -1,7 +1,7 @@
-public import NIOCore
+package import NIOCore
 
 /// Writes each answer as one buffer: status line, fields and content.
-public final class AnswerEncoder: Sendable {
+package final class AnswerEncoder: Sendable {
     /// `next-hop` of RFC 9209 for each region.
     private let nextHops: ByRegion<String>
     /// The whole head of the one answer that nearly every message gets, up to the request id.
@@ -10,7 +10,7 @@ public final class AnswerEncoder: Sendable {
     /// Whether people look at the answers: they are not to be taken for anything but what their `Content-Type` says.
     private let isForBrowsers: Bool
 
-    public init(endpoints: ByRegion<APIEndpoint>, isForBrowsers: Bool = false) {
+    package init(endpoints: ByRegion<APIEndpoint>, isForBrowsers: Bool = false) {
         self.isForBrowsers = isForBrowsers
         let nextHops = ByRegion { "\"\(endpoints[$0].authority)\"" }
         self.nextHops = nextHops
@@ -23,15 +23,15 @@ public final class AnswerEncoder: Sendable {
     }
 
     /// What the connection adds to an answer.
-    public struct Form: Sendable {
+    package struct Form: Sendable {
         /// Whether the connection may serve another request after this answer.
-        public var keepsAlive: Bool
+        package var keepsAlive: Bool
         /// False for an answer to HEAD (RFC 9110 section 9.3.2).
-        public var hasContent: Bool
+        package var hasContent: Bool
         /// The `Date` field line with its CR LF.
-        public var dateLine: ByteBuffer
+        package var dateLine: ByteBuffer
 
-        public init(keepsAlive: Bool, hasContent: Bool = true, dateLine: ByteBuffer = ByteBuffer()) {
+        package init(keepsAlive: Bool, hasContent: Bool = true, dateLine: ByteBuffer = ByteBuffer()) {
             self.keepsAlive = keepsAlive
             self.hasContent = hasContent
             self.dateLine = dateLine
@@ -39,7 +39,7 @@ public final class AnswerEncoder: Sendable {
     }
 
     /// - Parameter buffer: is emptied first; its memory is used again unless an earlier answer is still there to be sent.
-    public func encode(_ answer: Answer, _ form: Form, into buffer: inout ByteBuffer) {
+    package func encode(_ answer: Answer, _ form: Form, into buffer: inout ByteBuffer) {
         buffer.clear(minimumCapacity: 512)
         switch answer.content {
         case .upstream(let upstream): write(upstream, answer, form, to: &buffer)

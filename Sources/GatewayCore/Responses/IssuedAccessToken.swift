@@ -1,5 +1,5 @@
 /// An access token of the gateway, as its caller gets it.
-public struct IssuedAccessToken: Equatable, Sendable {
-    public var text: String
-    public var lifetimeSeconds: Int
+package struct IssuedAccessToken: Equatable, Sendable {
+    package var text: String
+    package var lifetimeSeconds: Int
 }

@@ -2,7 +2,7 @@
 /// metrics and logs, and to the question whether the message may be sent again.
 ///
 /// Nothing else switches over failures. A failure that is Amazon's answer is not here; see `AnswerDisposition`.
-public enum Problem: String, CaseIterable, Sendable {
+package enum Problem: String, CaseIterable, Sendable {
     // The request cannot be understood.
     case requestMalformed = "request-malformed"
     case requestTimeout = "request-timeout"
@@ -51,7 +51,7 @@ public enum Problem: String, CaseIterable, Sendable {
     case outcomeUnknownGatewayAnswer = "outcome-unknown-gateway-answer"
     case outcomeUnknownEarlier = "outcome-unknown-earlier"
 
-    public enum Severity: Sendable {
+    package enum Severity: Sendable {
         /// The caller's own doing: for the caller to see, not for the operator.
         case debug
         /// Degraded but working.
@@ -59,7 +59,7 @@ public enum Problem: String, CaseIterable, Sendable {
     }
 
     /// What a caller that has this answer may do with the same message.
-    public enum Resend: Sendable {
+    package enum Resend: Sendable {
         /// It would fail again as it stands.
         case afterCorrection
         /// Nothing was sent: as often as the caller likes.
@@ -68,20 +68,20 @@ public enum Problem: String, CaseIterable, Sendable {
         case mayDouble
     }
 
-    public struct Row: Sendable {
-        public var status: Int
+    package struct Row: Sendable {
+        package var status: Int
         /// The last part of `urn:skillgate:problem:…`; several causes may share one type.
-        public var type: String
-        public var title: String
+        package var type: String
+        package var title: String
         /// RFC 9209 section 2.3.
-        public var proxyStatusError: String
-        public var severity: Severity
-        public var resend: Resend
+        package var proxyStatusError: String
+        package var severity: Severity
+        package var resend: Resend
         /// What stands for it in answers of the token endpoint (RFC 6749 section 5.2).
-        public var oauthError = "invalid_request"
+        package var oauthError = "invalid_request"
     }
 
-    public var row: Row {
+    package var row: Row {
         switch self {
         case .requestMalformed: malformed(400, "Malformed request")
         case .requestTimeout: malformed(408, "Request timeout")

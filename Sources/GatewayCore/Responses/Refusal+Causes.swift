@@ -1,7 +1,7 @@
 /// What the caller is told of failures that other parts found.
 
 extension Refusal {
-    public init(_ error: RequestError) {
+    package init(_ error: RequestError) {
         switch error {
         case .malformed(let detail): self.init(.requestMalformed, detail)
         case .tooLarge(let detail): self.init(.contentTooLarge, detail)

@@ -1,18 +1,18 @@
 /// A base URL: scheme, host, port and path prefix, in one normal form so that equal endpoints compare equal.
-public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
-    public var isSecure: Bool
+package struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
+    package var isSecure: Bool
     /// In lower case; an IPv6 address without its brackets.
-    public var host: String
-    public var port: Int
+    package var host: String
+    package var port: Int
     /// Empty, or starting with `/` and not ending in one.
-    public var pathPrefix: String
+    package var pathPrefix: String
 
-    public struct ParsingError: Error, Equatable {
+    package struct ParsingError: Error, Equatable {
         /// What is wrong with the text and what is expected.
-        public var detail: String
+        package var detail: String
     }
 
-    public init(parsing text: String) throws(ParsingError) {
+    package init(parsing text: String) throws(ParsingError) {
         let rest: Substring
         if text.lowercased().hasPrefix("https://") {
             (isSecure, rest) = (true, text.dropFirst(8))
@@ -63,23 +63,23 @@ public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// `host` or `host:port`: what the `Host` field holds.
-    public var authority: String {
+    package var authority: String {
         let name = host.contains(":") ? "[\(host)]" : host
         return port == (isSecure ? 443 : 80) ? name : "\(name):\(port)"
     }
 
-    public var description: String { "\(isSecure ? "https" : "http")://\(authority)\(pathPrefix)" }
+    package var description: String { "\(isSecure ? "https" : "http")://\(authority)\(pathPrefix)" }
 
     /// Whether the host is this machine by its very name; no name is looked up.
-    public var isLoopback: Bool { Self.isLoopback(host: host) }
+    package var isLoopback: Bool { Self.isLoopback(host: host) }
 
-    public static func isLoopback(host: String) -> Bool {
+    package static func isLoopback(host: String) -> Bool {
         if host == "localhost" || host == "::1" { return true }
         return IPAddress.isLoopbackIPv4(host)
     }
 
     /// Where Amazon serves `region`.
-    public static func official(_ region: Region) -> APIEndpoint {
+    package static func official(_ region: Region) -> APIEndpoint {
         let host =
             switch region {
             case .northAmerica: "api.amazonalexa.com"
@@ -90,7 +90,7 @@ public struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Names that callers may know a region by and that are never dialled. Some of Amazon's pages print this one.
-    public static func officialAliases(_ region: Region) -> [APIEndpoint] {
+    package static func officialAliases(_ region: Region) -> [APIEndpoint] {
         region == .farEast ? [APIEndpoint(isSecure: true, host: "api.fe.amazon.com", port: 443, pathPrefix: "")] : []
     }
 

@@ -1,10 +1,10 @@
 /// One of the three installations of the Skill Messaging API. A user lives in exactly one.
-public enum Region: Int, CaseIterable, Sendable {
+package enum Region: Int, CaseIterable, Sendable {
     case northAmerica
     case europe
     case farEast
 
-    public var name: String {
+    package var name: String {
         switch self {
         case .northAmerica: "NA"
         case .europe: "EU"
@@ -12,7 +12,7 @@ public enum Region: Int, CaseIterable, Sendable {
         }
     }
 
-    public init?(name: String) {
+    package init?(name: String) {
         guard let region = Self.allCases.first(where: { $0.name == name.uppercased() }) else { return nil }
         self = region
     }
@@ -33,18 +33,18 @@ public enum Region: Int, CaseIterable, Sendable {
 }
 
 /// A value for each region.
-public struct ByRegion<Value> {
-    public var northAmerica: Value
-    public var europe: Value
-    public var farEast: Value
+package struct ByRegion<Value> {
+    package var northAmerica: Value
+    package var europe: Value
+    package var farEast: Value
 
-    public init(_ value: (Region) throws -> Value) rethrows {
+    package init(_ value: (Region) throws -> Value) rethrows {
         northAmerica = try value(.northAmerica)
         europe = try value(.europe)
         farEast = try value(.farEast)
     }
 
-    public subscript(region: Region) -> Value {
+    package subscript(region: Region) -> Value {
         get {
             switch region {
             case .northAmerica: northAmerica

@@ -1,17 +1,17 @@
 /// Which region an API endpoint belongs to: what `Gateway-Api-Endpoint` is matched against.
-public struct RegionDirectory: Sendable {
+package struct RegionDirectory: Sendable {
     private var regions: [APIEndpoint: Region] = [:]
     /// The usual spellings, compared byte by byte before anything is parsed.
     private var spellings: [(bytes: [UInt8], region: Region)] = []
 
-    public struct Conflict: Error, Equatable {
-        public var endpoint: APIEndpoint
-        public var regions: [Region]
+    package struct Conflict: Error, Equatable {
+        package var endpoint: APIEndpoint
+        package var regions: [Region]
     }
 
     /// - Parameter endpoints: each region's endpoint and aliases. Amazon's own are known besides, so that what a user's
     ///   request said of its region keeps its meaning when a region is configured to be somewhere else.
-    public init(_ endpoints: ByRegion<[APIEndpoint]>) throws(Conflict) {
+    package init(_ endpoints: ByRegion<[APIEndpoint]>) throws(Conflict) {
         for region in Region.allCases {
             for endpoint in endpoints[region] {
                 if let other = regions[endpoint], other != region {

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// A userId means nothing outside its skill: what one skill says or is refused must not reach another's users. Users are kept
 /// as hashes under a seed of this process; 64 bits are enough to tell as many apart as are kept.
-public final class SkillUsers: Sendable {
+package final class SkillUsers: Sendable {
     /// How much one skill may keep.
     struct Share: Equatable {
         var users: Int

@@ -1,12 +1,12 @@
-public import NIOCore
+package import NIOCore
 import Synchronization
 
 /// Where users live, and who lives nowhere any more: of each skill by itself (`SkillUsers`), with an equal share of the room.
 ///
 /// A user who moves gets a new userId, so nothing learned here grows stale. Losing it costs one more try of a message.
-public final class UserRegions: Sendable {
+package final class UserRegions: Sendable {
     /// How a region became known; a label of the metrics.
-    public enum Source: String, CaseIterable, Sendable {
+    package enum Source: String, CaseIterable, Sendable {
         /// Amazon accepted a message there.
         case message
         /// Amazon refused a message elsewhere, and accepted it there.
@@ -16,36 +16,36 @@ public final class UserRegions: Sendable {
     }
 
     /// Somebody whom no region knows.
-    public struct GoneUser: Sendable {
-        public var userID: String
-        public var skill: String
+    package struct GoneUser: Sendable {
+        package var userID: String
+        package var skill: String
     }
 
-    public struct Statistics: Sendable {
-        public var learned: [Source: Int] = [:]
-        public var gone = 0
+    package struct Statistics: Sendable {
+        package var learned: [Source: Int] = [:]
+        package var gone = 0
     }
 
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// Of all skills together.
-        public var maximumUsers = 400_000
-        public var maximumGoneUsers = 10_000
+        package var maximumUsers = 400_000
+        package var maximumGoneUsers = 10_000
         /// How long a user counts as gone: Amazon may have been mistaken.
-        public var goneFor = TimeAmount.hours(1)
+        package var goneFor = TimeAmount.hours(1)
 
-        public init() {}
+        package init() {}
     }
 
     private let configuration: Configuration
     /// By name. A skill that is gone keeps its users, for as long as it may come back.
     private let skills = Mutex<[String: SkillUsers]>([:])
 
-    public init(_ configuration: Configuration = Configuration()) {
+    package init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
     }
 
     /// Those of one skill; the same ones whenever it is asked for.
-    public func users(of skill: String) -> SkillUsers {
+    package func users(of skill: String) -> SkillUsers {
         skills.withLock { skills in
             if let known = skills[skill] { return known }
             let share = share(among: skills.count + 1)
@@ -62,13 +62,13 @@ public final class UserRegions: Sendable {
     }
 
     /// Those who count as gone.
-    public func goneUsers(now: NIODeadline) -> [GoneUser] {
+    package func goneUsers(now: NIODeadline) -> [GoneUser] {
         skills.withLock { $0 }.flatMap { skill, users in
             users.goneUsers(now: now).map { GoneUser(userID: $0, skill: skill) }
         }.sorted { ($0.skill, $0.userID) < ($1.skill, $1.userID) }
     }
 
-    public func statistics(now: NIODeadline) -> Statistics {
+    package func statistics(now: NIODeadline) -> Statistics {
         var sum = Statistics()
         for users in skills.withLock({ $0.values }) {
             sum.learned.merge(users.learned, uniquingKeysWith: +)

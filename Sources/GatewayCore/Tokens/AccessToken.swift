@@ -1,15 +1,15 @@
-public import NIOCore
+package import NIOCore
 
 /// Amazon's access token for one skill, ready to be written into a request. It never leaves towards a caller.
-public struct AccessToken: Equatable, Sendable {
+package struct AccessToken: Equatable, Sendable {
     /// The whole field line, `Authorization: Bearer …` and CR LF.
-    public let fieldLine: ByteBuffer
+    package let fieldLine: ByteBuffer
     /// Counts the tokens of one cache, and is no other's: tells whether a refused token is still the current one.
-    public let generation: UInt64
+    package let generation: UInt64
     /// Not used from here on, a margin before Amazon stops taking it.
-    public let expires: NIODeadline
+    package let expires: NIODeadline
 
-    public init(_ value: String, generation: UInt64, expires: NIODeadline) {
+    package init(_ value: String, generation: UInt64, expires: NIODeadline) {
         fieldLine = ByteBuffer(string: "Authorization: Bearer \(value)\r\n")
         self.generation = generation
         self.expires = expires
@@ -17,6 +17,6 @@ public struct AccessToken: Equatable, Sendable {
 }
 
 extension AccessToken: CustomStringConvertible, CustomDebugStringConvertible {
-    public var description: String { "AccessToken(generation: \(generation))" }
-    public var debugDescription: String { description }
+    package var description: String { "AccessToken(generation: \(generation))" }
+    package var debugDescription: String { description }
 }

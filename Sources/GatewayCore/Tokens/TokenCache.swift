@@ -1,30 +1,30 @@
-public import NIOCore
+package import NIOCore
 import Synchronization
 
 /// The current access token of one skill, for all event loops; fetches and renews it.
 ///
 /// Does what `TokenStateMachine` says. The mutex is held for a few memory accesses; fetching and answering those who
 /// wait happen outside of it.
-public final class TokenCache: Sendable {
-    public typealias Obtained = Result<AccessToken, TokenUnavailable>
+package final class TokenCache: Sendable {
+    package typealias Obtained = Result<AccessToken, TokenUnavailable>
 
     /// For metrics and readiness.
-    public struct Statistics: Sendable {
-        public var fetches: [FetchResult: Int] = [:]
-        public var forcedRenewals = 0
-        public var fetchDurations = Histogram(bounds: Histogram.tokenFetchSeconds)
-        public var hasHadToken = false
-        public var expires: NIODeadline?
+    package struct Statistics: Sendable {
+        package var fetches: [FetchResult: Int] = [:]
+        package var forcedRenewals = 0
+        package var fetchDurations = Histogram(bounds: Histogram.tokenFetchSeconds)
+        package var hasHadToken = false
+        package var expires: NIODeadline?
         /// When the last token that came was asked for.
-        public var fetched: NIODeadline?
-        public var lastFailure: TokenFetchFailure?
+        package var fetched: NIODeadline?
+        package var lastFailure: TokenFetchFailure?
     }
 
-    public enum FetchResult: Hashable, Sendable {
+    package enum FetchResult: Hashable, Sendable {
         case success
         case failure(TokenFetchFailure.Reason)
 
-        public var label: String {
+        package var label: String {
             switch self {
             case .success: "success"
             case .failure(let reason): reason.rawValue
@@ -51,7 +51,7 @@ public final class TokenCache: Sendable {
     /// - Parameters:
     ///   - firstGeneration: its tokens count up from here; different for each cache that a skill may have in turn.
     ///   - random: from 0 up to 1, for jitter.
-    public init(
+    package init(
         _ credentials: ClientCredentials, endpoint: any TokenEndpoint, eventLoop: any EventLoop,
         firstGeneration: UInt64 = 0,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
@@ -68,12 +68,12 @@ public final class TokenCache: Sendable {
     }
 
     /// Starts the first fetch; from then on there always is a fetch under way or a timer set for the next one.
-    public func start() {
+    package func start() {
         timeTriggered()
     }
 
     /// From here on tokens are fetched with `credentials`, the first one at once. The token at hand stays in use until then.
-    public func replaceCredentials(_ credentials: ClientCredentials) {
+    package func replaceCredentials(_ credentials: ClientCredentials) {
         let now = eventLoop.now
         let isChanged = state.withLock { state in
             guard state.credentials != credentials else { return false }
@@ -85,7 +85,7 @@ public final class TokenCache: Sendable {
     }
 
     /// Ends renewal. Whoever waits is told that there is no token.
-    public func stop() {
+    package func stop() {
         let (waiters, timer) = state.withLock { state in
             state.isStopped = true
             defer { (state.waiters, state.timer) = ([], nil) }
@@ -96,7 +96,7 @@ public final class TokenCache: Sendable {
     }
 
     /// The token to send with.
-    public func token(on eventLoop: any EventLoop) -> Eventual<Obtained> {
+    package func token(on eventLoop: any EventLoop) -> Eventual<Obtained> {
         token(on: eventLoop, now: eventLoop.now)
     }
 
@@ -118,7 +118,7 @@ public final class TokenCache: Sendable {
     }
 
     /// Waits for the first token; for a configuration that is being loaded.
-    public func firstToken(on eventLoop: any EventLoop, atMost timeout: Duration) async -> Obtained {
+    package func firstToken(on eventLoop: any EventLoop, atMost timeout: Duration) async -> Obtained {
         switch token(on: eventLoop) {
         case .now(let obtained): return obtained
         case .later(let future):
@@ -136,7 +136,7 @@ public final class TokenCache: Sendable {
     }
 
     /// Amazon refused the token of this generation: the token to send once more with, or nil if there is no newer one.
-    public func renewed(refused generation: UInt64, on eventLoop: any EventLoop) -> Eventual<Obtained>? {
+    package func renewed(refused generation: UInt64, on eventLoop: any EventLoop) -> Eventual<Obtained>? {
         let now = eventLoop.now
         let (renewal, isForced): (Eventual<Obtained>?, Bool) = state.withLock { state in
             switch state.machine.refused(generation: generation, now: now) {
@@ -153,12 +153,12 @@ public final class TokenCache: Sendable {
     }
 
     /// A message was refused again with a newer token.
-    public func refusedAgain(on eventLoop: any EventLoop) {
+    package func refusedAgain(on eventLoop: any EventLoop) {
         let now = eventLoop.now
         state.withLock { $0.machine.refusedAgain(now: now) }
     }
 
-    public func statistics() -> Statistics {
+    package func statistics() -> Statistics {
         state.withLock { state in
             var statistics = state.statistics
             statistics.hasHadToken = state.machine.hasHadToken

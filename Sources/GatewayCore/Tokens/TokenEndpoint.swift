@@ -1,13 +1,13 @@
-public import NIOCore
+package import NIOCore
 
 /// What the gateway authenticates itself with at the token endpoint, for one skill.
-public struct ClientCredentials: Equatable, Sendable {
-    public var clientID: String
-    public var clientSecret: String
+package struct ClientCredentials: Equatable, Sendable {
+    package var clientID: String
+    package var clientSecret: String
     /// Tried at once when `clientSecret` is refused: lets an operator rotate without a gap.
-    public var nextClientSecret: String?
+    package var nextClientSecret: String?
 
-    public init(clientID: String, clientSecret: String, nextClientSecret: String? = nil) {
+    package init(clientID: String, clientSecret: String, nextClientSecret: String? = nil) {
         self.clientID = clientID
         self.clientSecret = clientSecret
         self.nextClientSecret = nextClientSecret
@@ -15,22 +15,22 @@ public struct ClientCredentials: Equatable, Sendable {
 }
 
 /// A token as the token endpoint granted it (RFC 6749 section 5.1).
-public struct TokenGrant: Equatable, Sendable {
+package struct TokenGrant: Equatable, Sendable {
     /// Checked to be characters that may stand in a field value.
-    public var token: String
+    package var token: String
     /// `expires_in`, in seconds; nil where it is missing or no number.
-    public var lifetimeSeconds: Int?
+    package var lifetimeSeconds: Int?
 
-    public init(token: String, lifetimeSeconds: Int?) {
+    package init(token: String, lifetimeSeconds: Int?) {
         self.token = token
         self.lifetimeSeconds = lifetimeSeconds
     }
 }
 
 /// Why there is no token. `detail` is for the log and names no secret.
-public struct TokenFetchFailure: Error, Equatable, Sendable {
+package struct TokenFetchFailure: Error, Equatable, Sendable {
     /// A label of the metrics.
-    public enum Reason: String, CaseIterable, Sendable {
+    package enum Reason: String, CaseIterable, Sendable {
         /// The client id or secret is wrong (RFC 6749 section 5.2, `invalid_client`).
         case invalidClient = "invalid_client"
         /// Any other error that the endpoint explained.
@@ -41,17 +41,17 @@ public struct TokenFetchFailure: Error, Equatable, Sendable {
         case timeout
     }
 
-    public var reason: Reason
-    public var detail: String
+    package var reason: Reason
+    package var detail: String
 
-    public init(_ reason: Reason, _ detail: String) {
+    package init(_ reason: Reason, _ detail: String) {
         self.reason = reason
         self.detail = detail
     }
 }
 
 /// Where access tokens come from. One request a call; no retries, no cache.
-public protocol TokenEndpoint: Sendable {
+package protocol TokenEndpoint: Sendable {
     /// - Parameter secret: which of the two secrets to use.
     func fetchToken(
         _ credentials: ClientCredentials, secret: ClientCredentials.Secret, on eventLoop: any EventLoop
@@ -59,14 +59,14 @@ public protocol TokenEndpoint: Sendable {
 }
 
 extension ClientCredentials {
-    public enum Secret: Equatable, Sendable {
+    package enum Secret: Equatable, Sendable {
         case current
         case next
 
         var other: Secret { self == .current ? .next : .current }
     }
 
-    public func value(of secret: Secret) -> String {
+    package func value(of secret: Secret) -> String {
         switch secret {
         case .current: clientSecret
         case .next: nextClientSecret ?? clientSecret

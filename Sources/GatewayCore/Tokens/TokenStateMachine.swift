@@ -1,7 +1,7 @@
-public import NIOCore
+package import NIOCore
 
 /// When to fetch a token of one skill, and which token to use. Pure: time and chance are passed in.
-public struct TokenStateMachine: Sendable {
+package struct TokenStateMachine: Sendable {
     /// What is there to be used.
     private enum Held: Equatable {
         case nothing
@@ -20,7 +20,7 @@ public struct TokenStateMachine: Sendable {
         case underWayOutdated(sent: NIODeadline)
     }
 
-    public enum Use: Equatable {
+    package enum Use: Equatable {
         case token(AccessToken)
         /// A fetch is under way that will say.
         case wait
@@ -29,7 +29,7 @@ public struct TokenStateMachine: Sendable {
     }
 
     /// What follows from a refused token.
-    public enum Renewal: Equatable {
+    package enum Renewal: Equatable {
         /// A newer token is there already.
         case token(AccessToken)
         /// A new one is being fetched.
@@ -38,12 +38,12 @@ public struct TokenStateMachine: Sendable {
         case none
     }
 
-    public enum FetchAction: Equatable {
+    package enum FetchAction: Equatable {
         case fetch(ClientCredentials.Secret)
         case waitUntil(NIODeadline)
     }
 
-    public enum Completion: Equatable {
+    package enum Completion: Equatable {
         case deliver(AccessToken)
         case fail(TokenUnavailable)
         /// Another fetch is due at once; whoever waits goes on waiting.
@@ -71,7 +71,7 @@ public struct TokenStateMachine: Sendable {
     private var hurriesAgain: NIODeadline
 
     /// - Parameter firstGeneration: tokens count up from here.
-    public init(hasNextSecret: Bool, now: NIODeadline, firstGeneration: UInt64 = 0) {
+    package init(hasNextSecret: Bool, now: NIODeadline, firstGeneration: UInt64 = 0) {
         self.firstGeneration = firstGeneration
         generation = firstGeneration
         self.hasNextSecret = hasNextSecret
@@ -81,17 +81,17 @@ public struct TokenStateMachine: Sendable {
     }
 
     /// Whether a token was ever there: what readiness asks.
-    public var hasHadToken: Bool { generation > firstGeneration }
+    package var hasHadToken: Bool { generation > firstGeneration }
 
     /// When the token at hand stops being used; nil if there is none.
-    public var expires: NIODeadline? {
+    package var expires: NIODeadline? {
         switch held {
         case .nothing: nil
         case .token(let token), .suspect(let token): token.expires
         }
     }
 
-    public func use(now: NIODeadline) -> Use {
+    package func use(now: NIODeadline) -> Use {
         switch (held, fetch) {
         case (.token(let token), _) where token.expires > now: return .token(token)
         case (_, .underWay), (_, .underWayOutdated):
@@ -111,7 +111,7 @@ public struct TokenStateMachine: Sendable {
     /// back as soon as the endpoint is. A wrong secret does not get better by asking.
     ///
     /// - Returns: whether `timeTriggered` is to be called.
-    public mutating func hurry(now: NIODeadline) -> Bool {
+    package mutating func hurry(now: NIODeadline) -> Bool {
         guard case .due(let due) = fetch, due > now, now >= hurriesAgain, lastFailure?.reason != .invalidClient else {
             return false
         }
@@ -120,14 +120,14 @@ public struct TokenStateMachine: Sendable {
     }
 
     /// The timer went off, or may as well have.
-    public mutating func timeTriggered(now: NIODeadline) -> FetchAction? {
+    package mutating func timeTriggered(now: NIODeadline) -> FetchAction? {
         guard case .due(let due) = fetch else { return nil }
         guard due <= now else { return .waitUntil(due) }
         fetch = .underWay(secret: secret, sent: now, triedOther: false)
         return .fetch(secret)
     }
 
-    public mutating func fetchSucceeded(_ grant: TokenGrant, random: Double, now: NIODeadline) -> Completion {
+    package mutating func fetchSucceeded(_ grant: TokenGrant, random: Double, now: NIODeadline) -> Completion {
         let sent: NIODeadline
         var isOutdated = false
         switch fetch {
@@ -156,7 +156,7 @@ public struct TokenStateMachine: Sendable {
         return .deliver(token)
     }
 
-    public mutating func fetchFailed(_ failure: TokenFetchFailure, random: Double, now: NIODeadline) -> Completion {
+    package mutating func fetchFailed(_ failure: TokenFetchFailure, random: Double, now: NIODeadline) -> Completion {
         if case .underWayOutdated = fetch {
             fetch = .underWay(secret: secret, sent: now, triedOther: false)
             return .fetchAgain
@@ -184,7 +184,7 @@ public struct TokenStateMachine: Sendable {
     }
 
     /// The secret to go on with after `Completion.fetchAgain`.
-    public mutating func secretToTryAgainWith(now: NIODeadline) -> ClientCredentials.Secret {
+    package mutating func secretToTryAgainWith(now: NIODeadline) -> ClientCredentials.Secret {
         guard case .underWay(let secret, _, let triedOther) = fetch else { return secret }
         fetch = .underWay(secret: secret, sent: now, triedOther: triedOther)
         return secret
@@ -192,7 +192,7 @@ public struct TokenStateMachine: Sendable {
 
     /// The secrets are others now. What failed with the old ones may succeed, so a fetch is due at once; the token at hand is
     /// used until then.
-    public mutating func credentialsReplaced(hasNextSecret: Bool, now: NIODeadline) {
+    package mutating func credentialsReplaced(hasNextSecret: Bool, now: NIODeadline) {
         self.hasNextSecret = hasNextSecret
         secret = .current
         failuresInARow = 0
@@ -206,7 +206,7 @@ public struct TokenStateMachine: Sendable {
     /// Amazon answered 403 to a message sent with the token of this generation, for the first time for this message.
     ///
     /// However many messages report the same generation, one fetch follows.
-    public mutating func refused(generation refused: UInt64, now: NIODeadline) -> Renewal {
+    package mutating func refused(generation refused: UInt64, now: NIODeadline) -> Renewal {
         switch (held, fetch) {
         case (.token(let token), _) where token.generation == refused:
             guard forcedFetchesAgain <= now else { return .none }
@@ -226,13 +226,13 @@ public struct TokenStateMachine: Sendable {
     }
 
     /// Amazon answered 403 to the same message once more, with a new token: the token is not the cause.
-    public mutating func refusedAgain(now: NIODeadline) {
+    package mutating func refusedAgain(now: NIODeadline) {
         forcedFetchesAgain = now + Self.forcedFetchPause
     }
 }
 
 /// Why a message cannot be sent for want of a token.
-public struct TokenUnavailable: Error, Equatable, Sendable {
-    public var retryAfter: Duration
-    public var failure: TokenFetchFailure?
+package struct TokenUnavailable: Error, Equatable, Sendable {
+    package var retryAfter: Duration
+    package var failure: TokenFetchFailure?
 }

@@ -1,19 +1,19 @@
 /// A proxy that connections to a region go through: HTTP `CONNECT` (RFC 9110 section 9.3.6), with TLS inside of the tunnel.
-public struct ForwardProxy: Equatable, Sendable {
-    public var host: String
-    public var port: Int
+package struct ForwardProxy: Equatable, Sendable {
+    package var host: String
+    package var port: Int
     /// Sent as `Proxy-Authorization: Basic` (RFC 7617).
-    public var credentials: Credentials?
+    package var credentials: Credentials?
 
-    public struct Credentials: Equatable, Sendable {
-        public var username: String
-        public var password: String
+    package struct Credentials: Equatable, Sendable {
+        package var username: String
+        package var password: String
     }
 
     /// `http://[user[:password]@]host:port`, as in `HTTPS_PROXY`; nil for anything else.
     ///
     /// The way to the proxy is not encrypted; what goes through it is.
-    public init?(url: String) {
+    package init?(url: String) {
         let scheme = "http://"
         guard url.lowercased().hasPrefix(scheme) else { return nil }
         var authority = url.dropFirst(scheme.count)
@@ -43,7 +43,7 @@ public struct ForwardProxy: Equatable, Sendable {
 
     /// Whether no proxy is to be used for a host, by a list as in `NO_PROXY`: names parted by commas; one stands for all names
     /// below it, too, with a dot before it or without; `*` for everything.
-    public static func isExcepted(_ host: String, by list: String) -> Bool {
+    package static func isExcepted(_ host: String, by list: String) -> Bool {
         let host = host.lowercased()
         return list.lowercased().split(separator: ",").contains { entry in
             var name = entry.filter { $0 != " " }

@@ -1,7 +1,7 @@
-public import NIOCore
+package import NIOCore
 
 /// Why a message has no connection to its region. Nothing was sent.
-public enum UpstreamUnavailable: Error, Equatable, Sendable {
+package enum UpstreamUnavailable: Error, Equatable, Sendable {
     case notResolved
     case connectionRefused
     case connectTimeout
@@ -19,14 +19,14 @@ public enum UpstreamUnavailable: Error, Equatable, Sendable {
 }
 
 /// Why a message that was handed to the socket has no answer. It may have been accepted.
-public enum UpstreamFailure: Error, Equatable, Sendable {
+package enum UpstreamFailure: Error, Equatable, Sendable {
     case timeout
     case connectionLost
     case malformedAnswer(String)
 }
 
 /// The connections of one event loop to one region.
-public protocol UpstreamPool: AnyObject {
+package protocol UpstreamPool: AnyObject {
     /// A connection that is established and free, for this message alone until it sends or gives it back.
     ///
     /// Nil when there is none yet: `receiver` is told later, once, whether one came.
@@ -34,7 +34,7 @@ public protocol UpstreamPool: AnyObject {
 }
 
 /// One established connection, leased for one message. Bound to its event loop.
-public protocol UpstreamConnection: AnyObject {
+package protocol UpstreamConnection: AnyObject {
     /// Writes the request, once. False if the connection is gone and not a byte was written.
     ///
     /// After true, exactly one of `upstreamAnswered` and `upstreamFailed` is called, about `deadline` at the latest;
@@ -46,7 +46,7 @@ public protocol UpstreamConnection: AnyObject {
 }
 
 /// A message on its way to the upstream.
-public protocol UpstreamReceiver: AnyObject {
+package protocol UpstreamReceiver: AnyObject {
     /// Whose message it is, as a small number: owners whose messages wait for a connection take turns.
     var owner: Int { get }
     /// Which skill's message it is, as a small number: Amazon limits each skill by itself.

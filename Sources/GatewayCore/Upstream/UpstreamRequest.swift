@@ -3,11 +3,11 @@ import NIOCore
 /// Writes the requests to one region, each as one buffer.
 ///
 /// Built from typed values alone: no field of a caller is copied, so nothing of a caller can become a field.
-public struct UpstreamRequest: Sendable {
+package struct UpstreamRequest: Sendable {
     private let beforeUser: ByteBuffer
     private let afterUser: ByteBuffer
 
-    public init(endpoint: APIEndpoint, userAgent: String) {
+    package init(endpoint: APIEndpoint, userAgent: String) {
         beforeUser = ByteBuffer(string: "POST \(endpoint.pathPrefix)/v1/skillmessages/users/")
         afterUser = ByteBuffer(
             string: " HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(userAgent)\r\n"

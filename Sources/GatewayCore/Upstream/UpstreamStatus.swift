@@ -1,18 +1,18 @@
 /// One region as one event loop sees it, or all of them together.
-public struct UpstreamStatus: Equatable, Sendable {
-    public var connections = UpstreamConnectionCounts()
-    public var circuit = CircuitBreaker.State.closed
+package struct UpstreamStatus: Equatable, Sendable {
+    package var connections = UpstreamConnectionCounts()
+    package var circuit = CircuitState.closed
     /// Messages that may be in flight at once.
-    public var inFlightLimit = 0
+    package var inFlightLimit = 0
     /// What the limit is while nobody complains.
-    public var inFlightMaximum = 0
+    package var inFlightMaximum = 0
     /// By the skill's label: limits of those that Amazon has answered 429.
-    public var skillLimits: [Int: Int] = [:]
+    package var skillLimits: [Int: Int] = [:]
 
-    public init() {}
+    package init() {}
 
     /// Adds what another event loop sees. The worse of two circuits is the one to be shown.
-    public mutating func add(_ other: Self) {
+    package mutating func add(_ other: Self) {
         connections = connections + other.connections
         // A skill that has a limit of its own on one loop only has that of the region on the others.
         for skill in Set(skillLimits.keys).union(other.skillLimits.keys) {

@@ -1,13 +1,13 @@
 import NIOSSL
-public import TLSFiles
+package import TLSFiles
 
 /// TLS trust roots and client certificate of `rediss://`.
-public struct RedisTLS: Sendable {
+package struct RedisTLS: Sendable {
     let context: NIOSSLContext
     /// Unix time in seconds: until when the client certificate is good; nil if there is none.
-    public let certificateExpiry: Int?
+    package let certificateExpiry: Int?
 
-    public init(_ files: RedisConfiguration.TLS) throws(PEMFile.Unusable) {
+    package init(_ files: RedisConfiguration.TLS) throws(PEMFile.Unusable) {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         configuration.certificateVerification = .fullVerification

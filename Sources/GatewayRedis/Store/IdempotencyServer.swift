@@ -1,7 +1,7 @@
-public import GatewayCore
+package import GatewayCore
 
 /// Why a command has no reply, and what may have become of it.
-public enum IdempotencyServerFailure: Error, Equatable, Sendable {
+package enum IdempotencyServerFailure: Error, Equatable, Sendable {
     /// The server did not do it and will not: it was never sent, or refused.
     case notDone
     /// The server did not do it since it has no room for another record.
@@ -26,7 +26,7 @@ public enum IdempotencyServerFailure: Error, Equatable, Sendable {
 ///
 /// Each command is atomic at the server and follows `IdempotencyRecord` to the letter. Its completion is called once
 /// and soon: a server that does not answer in time is a failure. Commands take effect in the order they were given.
-public protocol IdempotencyServer: AnyObject {
+package protocol IdempotencyServer: AnyObject {
     /// Called whenever the server has come within reach again. By then every command that was left undecided has
     /// either been done or never will be, so that what follows it in time follows it in effect, too.
     var onAvailable: (() -> Void)? { get set }

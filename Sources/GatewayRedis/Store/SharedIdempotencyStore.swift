@@ -1,13 +1,13 @@
-public import GatewayCore
-public import NIOCore
+package import GatewayCore
+package import NIOCore
 
 /// Records on a server that many gateways share, and what to do while it cannot be reached. Bound to one event loop.
 ///
 /// The server is asked once for each step and never waited for long. What it has not confirmed is settled again in the
 /// background (`SettlementBacklog`); duplicates of a message that another gateway is sending are waited for by asking
 /// again at intervals.
-public final class SharedIdempotencyStore: IdempotencyStore {
-    public enum WhenUnavailable: Sendable {
+package final class SharedIdempotencyStore: IdempotencyStore {
+    package enum WhenUnavailable: Sendable {
         /// Nothing is sent.
         case refuse
         /// Messages are sent, and deduplicated by this process alone.
@@ -36,7 +36,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     /// A server that had no room is called full for so long.
     private static let fullFor = TimeAmount.seconds(30)
 
-    public let kind: StoreKind
+    package let kind: StoreKind
     private let server: any IdempotencyServer
     private let eventLoop: any EventLoop
     private let whenUnavailable: WhenUnavailable
@@ -49,7 +49,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
     private var fullUntil = NIODeadline.distantPast
 
     /// - Parameter random: from 0 up to 1, for jitter.
-    public init(
+    package init(
         _ kind: StoreKind, on server: any IdempotencyServer, whenUnavailable: WhenUnavailable,
         eventLoop: any EventLoop, random: @escaping () -> Double = { Double.random(in: 0..<1) }
     ) {
@@ -62,7 +62,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
         server.onAvailable = { [unowned backlog] in backlog.serverAvailable() }
     }
 
-    public var statistics: SharedStoreStatistics {
+    package var statistics: SharedStoreStatistics {
         var statistics = SharedStoreStatistics()
         statistics.failures = failures
         statistics.failures[.settleAgain] = backlog.failures
@@ -74,7 +74,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     // MARK: Claim
 
-    public func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+    package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
         let promise = eventLoop.makePromise(of: ClaimReply.self)
         server.claim(claim) { result in
             switch result {
@@ -113,7 +113,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     // MARK: Settle
 
-    public func settle(
+    package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         if !waiting.isEmpty, let waiting = waiting.removeValue(forKey: WaitedFor(claim)) {
@@ -145,7 +145,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     // MARK: Wait for another attempt
 
-    public func resultOfAttemptInFlight(
+    package func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
     ) -> Eventual<AttemptResult?> {
         if case .forward(let local) = whenUnavailable,
@@ -198,7 +198,7 @@ public final class SharedIdempotencyStore: IdempotencyStore {
 
     // MARK: Report
 
-    public func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
+    package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
         let promise = eventLoop.makePromise(of: KeyReport?.self)
         server.report(on: scope) { result in
             switch result {

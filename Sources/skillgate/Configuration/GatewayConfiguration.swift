@@ -42,7 +42,7 @@ struct GatewayConfiguration: Sendable {
     struct Upstream: Equatable, Sendable {
         /// The path of a PEM file whose certificates are trusted besides the system's.
         var caFile: String?
-        var region = RegionalPool.Configuration()
+        var region = RegionConfiguration()
         var limits = ForwardingConfiguration.Limits()
         var strict5xx = false
         var proxy = Proxy.environment(url: nil, except: "")

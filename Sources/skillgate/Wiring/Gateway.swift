@@ -110,7 +110,7 @@ final class Gateway: Service {
 
     /// Each event loop finds out by itself: its messages wait for no other.
     private static func log(
-        _ circuit: CircuitBreaker.State, _ region: Region, eventLoop: Int, _ logger: Logger
+        _ circuit: CircuitState, _ region: Region, eventLoop: Int, _ logger: Logger
     ) {
         let metadata: Logger.Metadata = ["cloud.region": "\(region.name)", "gateway.event_loop": "\(eventLoop)"]
         if circuit == .closed {

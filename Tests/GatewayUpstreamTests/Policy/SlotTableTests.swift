@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import GatewayCore
+@testable import GatewayUpstream
 
 @Suite struct SlotTableTests {
     @Test func `a place that is used again is not mistaken for what was there before`() {

@@ -1,26 +1,20 @@
-public import NIOCore
+import NIOCore
 
 /// The messages of each skill that are in flight to one region, and how many may be: without a limit, until Amazon answers 429, which
 /// says something of the skill that drew it and of no other. Those above the limit wait, each skill's by themselves.
 ///
-/// Pure: time is passed in. Inlinable: each message passes it, and generic code of another module is slow.
-public struct SkillLimits<Waiter> {
-    @usableFromInline
+/// Pure: time is passed in.
+struct SkillLimits<Waiter> {
     struct Entry {
-        @usableFromInline
         var inFlight = 0
         /// Nil until there was a 429.
-        @usableFromInline
         var limit: InFlightLimit?
-        @usableFromInline
         var waiters = FairQueue<Waiter>()
         var queue: StandingQueue
 
         init(queue: StandingQueue) {
             self.queue = queue
         }
-
-        @inlinable
         var isAtLimit: Bool { limit.map { inFlight >= $0.current } ?? false }
     }
 
@@ -28,27 +22,23 @@ public struct SkillLimits<Waiter> {
     private let configuration: InFlightLimit.Configuration
     private let queue: StandingQueue
     /// By the skill's label.
-    @usableFromInline
     var entries: [Entry] = []
-    @usableFromInline
     var stored = 0
 
     /// Those that wait, of all skills.
-    @inlinable
-    public var waiting: Int { stored }
+    var waiting: Int { stored }
 
     /// - Parameters:
     ///   - maximum: the limit of a skill that has recovered.
     ///   - standing: the messages of a skill wait for a short time only once some have waited all the time for so long.
-    public init(maximum: Int, _ configuration: InFlightLimit.Configuration, standing: TimeAmount) {
+    init(maximum: Int, _ configuration: InFlightLimit.Configuration, standing: TimeAmount) {
         self.maximum = maximum
         self.configuration = configuration
         queue = StandingQueue(after: standing)
     }
 
     /// Counts one more message in flight; false if the skill is at its limit.
-    @inlinable
-    public mutating func enter(_ skill: Int) -> Bool {
+    mutating func enter(_ skill: Int) -> Bool {
         if entries.count <= skill { addEntries(upTo: skill) }
         guard !entries[skill].isAtLimit else { return false }
         entries[skill].inFlight += 1
@@ -58,16 +48,14 @@ public struct SkillLimits<Waiter> {
     /// A message is no longer in flight.
     ///
     /// - Returns: the one that waits and is in flight instead.
-    @inlinable
-    public mutating func leave(_ skill: Int) -> Waiter? {
+    mutating func leave(_ skill: Int) -> Waiter? {
         entries[skill].inFlight -= 1
         guard waiting > 0 else { return nil }
         return nextWaiter(of: skill)
     }
 
     /// One more that may be in flight, since the limit has grown.
-    @inlinable
-    public mutating func nextWaiter(of skill: Int) -> Waiter? {
+    mutating func nextWaiter(of skill: Int) -> Waiter? {
         guard !entries[skill].isAtLimit, let waiter = entries[skill].waiters.popFirst() else { return nil }
         stored -= 1
         entries[skill].inFlight += 1
@@ -75,19 +63,16 @@ public struct SkillLimits<Waiter> {
     }
 
     /// Whether one that waits now, for a skill at its limit, joins a queue that stands.
-    public mutating func joinsStandingQueue(of skill: Int, now: NIODeadline) -> Bool {
+    mutating func joinsStandingQueue(of skill: Int, now: NIODeadline) -> Bool {
         entries[skill].queue.joined(behind: entries[skill].waiters.count, now: now)
     }
-
-    @inlinable
-    public mutating func wait(_ waiter: Waiter, skill: Int, owner: Int) {
+    mutating func wait(_ waiter: Waiter, skill: Int, owner: Int) {
         entries[skill].waiters.append(waiter, of: owner)
         stored += 1
     }
 
     /// Takes out those for which `isOver` is true.
-    @inlinable
-    public mutating func removeWaiters(where isOver: (Waiter) -> Bool) -> [Waiter] {
+    mutating func removeWaiters(where isOver: (Waiter) -> Bool) -> [Waiter] {
         guard waiting > 0 else { return [] }
         var removed: [Waiter] = []
         for skill in entries.indices { removed += entries[skill].waiters.removeAll(where: isOver) }
@@ -96,23 +81,20 @@ public struct SkillLimits<Waiter> {
     }
 
     /// Those that wait, in no particular order.
-    @inlinable
-    public var waiters: some Sequence<Waiter> { entries.lazy.flatMap { $0.waiters.elements } }
-
-    @usableFromInline
+    var waiters: some Sequence<Waiter> { entries.lazy.flatMap { $0.waiters.elements } }
     mutating func addEntries(upTo skill: Int) {
         while entries.count <= skill { entries.append(Entry(queue: queue)) }
     }
 
     /// Amazon answered 429 to a message of the skill.
-    public mutating func throttled(_ skill: Int, now: NIODeadline) {
+    mutating func throttled(_ skill: Int, now: NIODeadline) {
         var limit = entries[skill].limit ?? InFlightLimit(maximum: maximum, configuration)
         limit.overloaded(inFlight: entries[skill].inFlight, now: now)
         entries[skill].limit = limit
     }
 
     /// By skill, of those that may have fewer in flight than the region takes.
-    public var reducedLimits: [Int: Int] {
+    var reducedLimits: [Int: Int] {
         var limits: [Int: Int] = [:]
         for (skill, entry) in entries.enumerated() {
             if let limit = entry.limit, limit.isReduced { limits[skill] = limit.current }
@@ -121,11 +103,10 @@ public struct SkillLimits<Waiter> {
     }
 
     /// Whether `answered` has to be told of the skill's answers.
-    @inlinable
-    public func isWatching(_ skill: Int) -> Bool { entries[skill].limit != nil }
+    func isWatching(_ skill: Int) -> Bool { entries[skill].limit != nil }
 
     /// Amazon answered something else.
-    public mutating func answered(_ skill: Int, now: NIODeadline) {
+    mutating func answered(_ skill: Int, now: NIODeadline) {
         guard var limit = entries[skill].limit else { return }
         limit.answered(inFlight: entries[skill].inFlight, now: now)
         entries[skill].limit = limit

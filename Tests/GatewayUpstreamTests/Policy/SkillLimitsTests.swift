@@ -1,7 +1,7 @@
 import NIOCore
 import Testing
 
-@testable import GatewayCore
+@testable import GatewayUpstream
 
 struct SkillLimitsTests {
     private var limits = SkillLimits<String>(maximum: 256, InFlightLimit.Configuration(), standing: .seconds(1))

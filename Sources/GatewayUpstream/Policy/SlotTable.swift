@@ -1,15 +1,15 @@
 /// Values by identifiers that name a place in an array: what a dictionary would hash for is looked up at once.
-public struct SlotTable<Value> {
+struct SlotTable<Value> {
     private var entries: [(id: Int, value: Value)?] = []
-    public private(set) var count = 0
+    private(set) var count = 0
 
-    public init() {}
+    init() {}
 
-    public var isEmpty: Bool { count == 0 }
-    public var values: [Value] { entries.compactMap { $0?.value } }
+    var isEmpty: Bool { count == 0 }
+    var values: [Value] { entries.compactMap { $0?.value } }
 
     /// Nil for an identifier whose place is empty, or another's by now.
-    public subscript(id: Int) -> Value? {
+    subscript(id: Int) -> Value? {
         get {
             let slot = SlotIdentifiers.slot(of: id)
             guard slot < entries.count, let entry = entries[slot], entry.id == id else { return nil }
@@ -29,7 +29,7 @@ public struct SlotTable<Value> {
     }
 
     /// Takes the value out; nil if it is not there.
-    public mutating func removeValue(forKey id: Int) -> Value? {
+    mutating func removeValue(forKey id: Int) -> Value? {
         let value = self[id]
         self[id] = nil
         return value

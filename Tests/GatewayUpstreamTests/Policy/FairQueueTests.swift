@@ -1,6 +1,6 @@
 import Testing
 
-@testable import GatewayCore
+@testable import GatewayUpstream
 
 final class FairQueueTests {
     private var queue = FairQueue<String>()

@@ -1,43 +1,28 @@
-public import NIOCore
+import NIOCore
 
 /// Elements of several owners: each owner's in the order in which they came, and the owners in turn, so that one with
 /// many does not keep the others waiting.
-///
-/// Inlinable: messages of a busy gateway wait for a connection as a rule, and generic code of another module is slow.
-public struct FairQueue<Element> {
+struct FairQueue<Element> {
     /// By owner. Empty ones are kept: their memory serves for the next element.
-    @usableFromInline
     var lanes: [CircularBuffer<Element>] = []
     /// Owners that have elements, the one whose turn it is first.
-    @usableFromInline
     var turns = CircularBuffer<Int>()
-    @usableFromInline
     var stored = 0
-
-    @inlinable
-    public var count: Int { stored }
-
-    @inlinable
-    public init() {}
-
-    @inlinable
-    public var isEmpty: Bool { count == 0 }
+    var count: Int { stored }
+    init() {}
+    var isEmpty: Bool { count == 0 }
 
     /// All of them, in no particular order.
-    @inlinable
-    public var elements: some Sequence<Element> { lanes.joined() }
+    var elements: some Sequence<Element> { lanes.joined() }
 
     /// - Parameter owner: a small number, not negative.
-    @inlinable
-    public mutating func append(_ element: Element, of owner: Int) {
+    mutating func append(_ element: Element, of owner: Int) {
         while lanes.count <= owner { lanes.append(CircularBuffer()) }
         if lanes[owner].isEmpty { turns.append(owner) }
         lanes[owner].append(element)
         stored += 1
     }
-
-    @inlinable
-    public mutating func popFirst() -> Element? {
+    mutating func popFirst() -> Element? {
         guard let owner = turns.popFirst(), let element = lanes[owner].popFirst() else { return nil }
         stored -= 1
         if !lanes[owner].isEmpty { turns.append(owner) }
@@ -45,8 +30,7 @@ public struct FairQueue<Element> {
     }
 
     /// Takes out those for which `isOver` is true.
-    @inlinable
-    public mutating func removeAll(where isOver: (Element) -> Bool) -> [Element] {
+    mutating func removeAll(where isOver: (Element) -> Bool) -> [Element] {
         var removed: [Element] = []
         for owner in lanes.indices where !lanes[owner].isEmpty {
             lanes[owner].removeAll { element in

@@ -1,27 +1,27 @@
-public import NIOCore
+package import NIOCore
 
 /// How many messages may be in flight at once: fewer once the other side has said that they are too many, or was too slow
 /// to say anything, and more again while it answers.
 ///
 /// Multiplicative decrease and additive increase, as TCP has it (RFC 5681); behind a while without complaints it doubles
 /// every second. Pure: time is passed in.
-public struct InFlightLimit: Sendable {
-    public struct Configuration: Equatable, Sendable {
-        public var isAdaptive = true
-        public var minimum = 4
+package struct InFlightLimit: Sendable {
+    package struct Configuration: Equatable, Sendable {
+        package var isAdaptive = true
+        package var minimum = 4
         /// What is left of the limit after a decrease.
-        public var decrease = 0.7
+        package var decrease = 0.7
         /// Answers to what was sent before a decrease say nothing about the new limit.
-        public var pause = TimeAmount.milliseconds(200)
+        package var pause = TimeAmount.milliseconds(200)
         /// Fewer outcomes than these in `window` say nothing: two time-outs on an idle region are no overload.
-        public var minimumOutcomes = 10
+        package var minimumOutcomes = 10
         /// So many of a hundred outcomes have to be complaints.
-        public var minimumPercentage = 10
-        public var window = TimeAmount.seconds(10)
+        package var minimumPercentage = 10
+        package var window = TimeAmount.seconds(10)
         /// Without a complaint for so long, the limit doubles, and again after every further one.
-        public var recovery = TimeAmount.seconds(1)
+        package var recovery = TimeAmount.seconds(1)
 
-        public init() {}
+        package init() {}
     }
 
     private let configuration: Configuration
@@ -34,19 +34,19 @@ public struct InFlightLimit: Sendable {
     private var complaints = 0
 
     /// - Parameter maximum: the limit where nobody ever complains.
-    public init(maximum: Int, _ configuration: Configuration = Configuration()) {
+    init(maximum: Int, _ configuration: Configuration = Configuration()) {
         self.maximum = maximum
         self.configuration = configuration
         limit = Double(maximum)
     }
 
-    public var current: Int { Int(limit) }
-    public var isReduced: Bool { current < maximum }
+    var current: Int { Int(limit) }
+    var isReduced: Bool { current < maximum }
     /// Whether `answered` has to be told of answers, which costs a look at a clock.
-    public var isWatching: Bool { complaints > 0 || isReduced }
+    var isWatching: Bool { complaints > 0 || isReduced }
 
     /// There was a complaint about so many messages in flight.
-    public mutating func overloaded(inFlight: Int, now: NIODeadline) {
+    mutating func overloaded(inFlight: Int, now: NIODeadline) {
         guard configuration.isAdaptive else { return }
         count(now: now)
         complaints += 1
@@ -61,7 +61,7 @@ public struct InFlightLimit: Sendable {
     }
 
     /// An answer came without a complaint, with so many messages in flight.
-    public mutating func answered(inFlight: Int, now: NIODeadline) {
+    mutating func answered(inFlight: Int, now: NIODeadline) {
         count(now: now)
         guard isReduced else { return }
         if now >= nextDoubling {
@@ -74,7 +74,7 @@ public struct InFlightLimit: Sendable {
     }
 
     /// As few as there may be, until answers come: the other side has not answered at all of late.
-    public mutating func collapse(now: NIODeadline) {
+    mutating func collapse(now: NIODeadline) {
         guard configuration.isAdaptive else { return }
         limit = Double(min(configuration.minimum, maximum))
         nextDoubling = now + configuration.recovery

@@ -1,57 +1,58 @@
-public import NIOCore
+import GatewayCore
+import NIOCore
 
 /// Which connection carries the next message, when to open one and when to close one. Pure: time is passed in,
 /// connections are known by number only, and those who wait for one by how many they are: whoever runs this keeps them
 /// in the order in which they came.
-public struct PoolStateMachine: Sendable {
-    public struct Configuration: Equatable, Sendable {
-        public var maximumConnections = 256
+package struct PoolStateMachine: Sendable {
+    package struct Configuration: Equatable, Sendable {
+        package var maximumConnections = 256
         /// Handshakes under way at once: a burst on a cold pool waits for the first connections instead of opening
         /// one for each message.
-        public var maximumConnecting = 32
+        package var maximumConnecting = 32
         /// How long a message waits while all connections are busy.
-        public var slotTimeout = Duration.milliseconds(250)
+        package var slotTimeout = Duration.milliseconds(250)
         /// How long once some message has waited all the time for `slotTimeout`: waiting longer would make all of them
         /// late, and no more of them would be sent.
-        public var standingSlotTimeout = Duration.milliseconds(25)
-        public var connectTimeout = Duration.seconds(2)
+        package var standingSlotTimeout = Duration.milliseconds(25)
+        package var connectTimeout = Duration.seconds(2)
         /// Below the idle limit of Amazon's front, so that ours is the side that closes.
-        public var idleTimeout = Duration.seconds(30)
-        public var maximumUses = 9_000
-        public var maximumAge = Duration.seconds(600)
+        package var idleTimeout = Duration.seconds(30)
+        package var maximumUses = 9_000
+        package var maximumAge = Duration.seconds(600)
         /// Messages that wait for a connection, at most.
-        public var maximumWaiters = 4_096
+        package var maximumWaiters = 4_096
         /// As many connections are opened as soon as messages wait; more if it is the region that they wait for.
-        public var connectionsOpenedAtOnce = 32
+        package var connectionsOpenedAtOnce = 32
 
-        public init() {}
+        package init() {}
     }
 
-    public typealias ConnectionID = Int
+    typealias ConnectionID = Int
 
-    public enum LeaseAction: Equatable {
+    enum LeaseAction: Equatable {
         case use(ConnectionID)
         case wait(until: NIODeadline, connect: ConnectionID?)
         case refuse
     }
 
-    public enum ConnectionAction: Equatable {
+    enum ConnectionAction: Equatable {
         case none
         case handToFirstWaiter
         case close
     }
 
-    public struct ConnectedAction: Equatable {
-        public var connection: ConnectionAction
+    struct ConnectedAction: Equatable {
+        var connection: ConnectionAction
         /// The connection to open for those who still wait: its handshake was held back by this one.
-        public var connect: ConnectionID?
+        var connect: ConnectionID?
     }
 
-    public struct FailureAction: Equatable {
+    struct FailureAction: Equatable {
         /// The first waiter is told that none came; false if nobody waits.
-        public var failsFirstWaiter: Bool
+        var failsFirstWaiter: Bool
         /// The connection to open for those who remain.
-        public var connect: ConnectionID?
+        var connect: ConnectionID?
     }
 
     private enum Connection: Equatable {
@@ -76,7 +77,7 @@ public struct PoolStateMachine: Sendable {
         var uses = 0
     }
 
-    public let configuration: Configuration
+    let configuration: Configuration
     private let idleTimeout: TimeAmount
     private let maximumAge: TimeAmount
     private var connections = SlotTable<Connection>()
@@ -90,22 +91,22 @@ public struct PoolStateMachine: Sendable {
     private var releases = 0
     private var bottleneck = Bottleneck.unknown
     /// As many connections may carry messages at once; others stay idle.
-    public var inFlightLimit = Int.max
+    var inFlightLimit = Int.max
 
-    public init(_ configuration: Configuration) {
+    init(_ configuration: Configuration) {
         self.configuration = configuration
         idleTimeout = TimeAmount(configuration.idleTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
         queue = StandingQueue(after: TimeAmount(configuration.slotTimeout))
     }
 
-    public var idleCount: Int { idle.count }
-    public var connectingCount: Int { connecting }
-    public var leasedCount: Int { connections.count - idle.count - connecting }
-    public var isEmpty: Bool { connections.isEmpty }
+    var idleCount: Int { idle.count }
+    var connectingCount: Int { connecting }
+    var leasedCount: Int { connections.count - idle.count - connecting }
+    var isEmpty: Bool { connections.isEmpty }
 
     /// The connection that was used last of those that are free; nil if none is.
-    public mutating func leaseIdle() -> ConnectionID? {
+    mutating func leaseIdle() -> ConnectionID? {
         guard leasedCount < inFlightLimit, let id = idle.popLast(), case .idle(_, let usage) = connections[id] else {
             return nil
         }
@@ -113,7 +114,7 @@ public struct PoolStateMachine: Sendable {
         return id
     }
 
-    public mutating func lease(now: NIODeadline) -> LeaseAction {
+    mutating func lease(now: NIODeadline) -> LeaseAction {
         if let id = leaseIdle() { return .use(id) }
         guard waiting < configuration.maximumWaiters else { return .refuse }
         let isStanding = queue.joined(behind: waiting, now: now)
@@ -137,7 +138,7 @@ public struct PoolStateMachine: Sendable {
     /// If all connections came free between two rests, more of them would carry no more messages, and opening them,
     /// each with a handshake, would make the loop send fewer. Where answers take their time, few come free between two
     /// rests, and in any time few of many.
-    public mutating func sampled(eventLoopRests: Int) {
+    mutating func sampled(eventLoopRests: Int) {
         let allOfThem = leasedCount.multipliedReportingOverflow(by: max(1, eventLoopRests))
         let allCameFree = leasedCount > 0 && !allOfThem.overflow && releases >= allOfThem.partialValue
         bottleneck = allCameFree ? .eventLoop : .region
@@ -145,43 +146,43 @@ public struct PoolStateMachine: Sendable {
     }
 
     /// The last sample is too old to say anything.
-    public mutating func startSampling() {
+    mutating func startSampling() {
         bottleneck = .unknown
         releases = 0
     }
 
     /// The idle connection for the first of those who wait; nil if nobody waits, or none may be used.
-    public mutating func leaseForWaiter() -> ConnectionID? {
+    mutating func leaseForWaiter() -> ConnectionID? {
         guard waiting > 0, let id = leaseIdle() else { return nil }
         waiting -= 1
         return id
     }
 
     /// The connection to open for those who wait, if one more would help them.
-    public mutating func connectForWaiters() -> ConnectionID? {
+    mutating func connectForWaiters() -> ConnectionID? {
         connectIfNeeded()
     }
 
     /// The time of so many waiters is up.
-    public mutating func waitersTimedOut(_ count: Int) {
+    mutating func waitersTimedOut(_ count: Int) {
         waiting -= count
     }
 
-    public mutating func connected(_ id: ConnectionID, now: NIODeadline) -> ConnectedAction {
+    mutating func connected(_ id: ConnectionID, now: NIODeadline) -> ConnectedAction {
         guard connections[id] == .connecting else { return ConnectedAction(connection: .close) }
         connecting -= 1
         let action = makeFree(id, Usage(established: now), now: now)
         return ConnectedAction(connection: action, connect: connectIfNeeded())
     }
 
-    public mutating func connectFailed(_ id: ConnectionID) -> FailureAction {
+    mutating func connectFailed(_ id: ConnectionID) -> FailureAction {
         if remove(id) == .connecting { connecting -= 1 }
         let failsFirstWaiter = takeWaiter()
         return FailureAction(failsFirstWaiter: failsFirstWaiter, connect: connectIfNeeded())
     }
 
     /// A leased connection has done its work, or was not needed (`wasUsed` false).
-    public mutating func released(_ id: ConnectionID, wasUsed: Bool, now: NIODeadline) -> ConnectionAction {
+    mutating func released(_ id: ConnectionID, wasUsed: Bool, now: NIODeadline) -> ConnectionAction {
         guard case .leased(var usage) = connections[id] else { return .close }
         if wasUsed { usage.uses += 1 }
         releases += 1
@@ -193,7 +194,7 @@ public struct PoolStateMachine: Sendable {
     }
 
     /// A connection is gone, for whatever reason. Returns the one to open in its place for those who wait.
-    public mutating func closed(_ id: ConnectionID) -> ConnectionID? {
+    mutating func closed(_ id: ConnectionID) -> ConnectionID? {
         switch remove(id) {
         case .idle: idle.removeAll { $0 == id }
         case .connecting: connecting -= 1
@@ -203,7 +204,7 @@ public struct PoolStateMachine: Sendable {
     }
 
     /// The idle connections whose time is up. They count as gone.
-    public mutating func closeWorn(now: NIODeadline) -> [ConnectionID] {
+    mutating func closeWorn(now: NIODeadline) -> [ConnectionID] {
         var worn: [ConnectionID] = []
         idle.removeAll { id in
             guard case .idle(let since, let usage) = connections[id] else { return true }

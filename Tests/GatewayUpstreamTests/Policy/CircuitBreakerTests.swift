@@ -1,7 +1,8 @@
+import GatewayCore
 import NIOCore
 import Testing
 
-@testable import GatewayCore
+@testable import GatewayUpstream
 
 final class CircuitBreakerTests {
     private var circuit = CircuitBreaker()

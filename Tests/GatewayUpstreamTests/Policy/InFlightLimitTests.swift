@@ -1,7 +1,7 @@
 import NIOCore
 import Testing
 
-@testable import GatewayCore
+@testable import GatewayUpstream
 
 struct InFlightLimitTests {
     private var limit = InFlightLimit(maximum: 256)

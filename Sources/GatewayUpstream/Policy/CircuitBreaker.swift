@@ -1,39 +1,29 @@
-public import NIOCore
+import GatewayCore
+package import NIOCore
 
 /// Whether messages may be sent to a region: not while it neither takes connections nor answers.
 ///
 /// Opens on connections that fail and answers that do not come, never on an answer, whatever its status. What finds out
 /// whether the region is back is a harmless request on a connection of its own, not a message, whose outcome would be unknown
 /// if it is not. Pure: time is passed in.
-public struct CircuitBreaker: Sendable {
-    public struct Configuration: Equatable, Sendable {
-        public var isEnabled = true
+package struct CircuitBreaker: Sendable {
+    package struct Configuration: Equatable, Sendable {
+        package var isEnabled = true
         /// So many failures without an answer in between open the circuit …
-        public var failuresInARow = 5
+        package var failuresInARow = 5
         /// … and so do failures that are half of at least so many outcomes …
-        public var outcomes = 20
+        package var outcomes = 20
         /// … in so long, counted from a failure on.
-        public var window = TimeAmount.seconds(10)
+        package var window = TimeAmount.seconds(10)
         /// The first pause before a probe; doubles with each probe that is not answered.
-        public var firstPause = TimeAmount.seconds(1)
-        public var longestPause = TimeAmount.seconds(30)
+        package var firstPause = TimeAmount.seconds(1)
+        package var longestPause = TimeAmount.seconds(30)
 
-        public init() {}
-    }
-
-    /// The raw value is that of `skillgate_circuit_state`.
-    public enum State: Int, Sendable {
-        /// Messages are sent. Can transition to: open.
-        case closed = 0
-        /// A probe is under way; or one was answered, and so was one before, and no message after that: nothing is sent for
-        /// another while. Can transition to: closed, open.
-        case halfOpen = 1
-        /// Nothing is sent, and nothing tried. Can transition to: halfOpen.
-        case open = 2
+        package init() {}
     }
 
     private let configuration: Configuration
-    public private(set) var state = State.closed
+    private(set) var state = CircuitState.closed
     /// While open: when to probe. While half-open behind an answered probe: when to close.
     private var nextChange = NIODeadline.distantPast
     private var isProbing = false
@@ -46,14 +36,14 @@ public struct CircuitBreaker: Sendable {
     private var windowFailures = 0
     private var windowAnswers = 0
 
-    public init(_ configuration: Configuration = Configuration()) {
+    init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
     }
 
-    public var isClosed: Bool { state == .closed }
+    var isClosed: Bool { state == .closed }
 
     /// An answer to a message came, of whatever status.
-    public mutating func answered() {
+    mutating func answered() {
         // Nearly always there is nothing to remember.
         guard failuresInARow > 0 || windowFailures > 0 || closings > 0 || state == .open else { return }
         failuresInARow = 0
@@ -66,7 +56,7 @@ public struct CircuitBreaker: Sendable {
     /// A connection failed, or an answer to a message did not come.
     ///
     /// - Returns: whether that opened the circuit.
-    public mutating func failed(now: NIODeadline) -> Bool {
+    mutating func failed(now: NIODeadline) -> Bool {
         guard configuration.isEnabled, state == .closed else { return false }
         if now - windowStart > configuration.window {
             (windowStart, windowFailures, windowAnswers) = (now, 0, 0)
@@ -83,13 +73,13 @@ public struct CircuitBreaker: Sendable {
         return true
     }
 
-    public enum Change: Equatable, Sendable {
+    enum Change: Equatable, Sendable {
         case probe
         case close
     }
 
     /// What is due now; a probe is taken to be under way from now on.
-    public mutating func timePassed(now: NIODeadline) -> Change? {
+    mutating func timePassed(now: NIODeadline) -> Change? {
         guard now >= nextChange else { return nil }
         switch state {
         case .closed: return nil
@@ -107,7 +97,7 @@ public struct CircuitBreaker: Sendable {
     /// The probe was answered, with whatever status.
     ///
     /// - Returns: whether that closed the circuit.
-    public mutating func probeAnswered(now: NIODeadline) -> Bool {
+    mutating func probeAnswered(now: NIODeadline) -> Bool {
         guard state == .halfOpen, isProbing else { return false }
         isProbing = false
         failedProbes = 0
@@ -121,14 +111,14 @@ public struct CircuitBreaker: Sendable {
     }
 
     /// The probe was not answered.
-    public mutating func probeFailed(now: NIODeadline) {
+    mutating func probeFailed(now: NIODeadline) {
         guard state == .halfOpen, isProbing else { return }
         failedProbes += 1
         open(now: now)
     }
 
     /// How long until messages may be sent again, at the earliest.
-    public func retryAfter(now: NIODeadline) -> Duration {
+    func retryAfter(now: NIODeadline) -> Duration {
         Duration(from: now, to: max(now, nextChange))
     }
 

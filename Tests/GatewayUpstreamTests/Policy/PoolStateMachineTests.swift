@@ -1,8 +1,9 @@
+import GatewayCore
 import NIOCore
 import TestSupport
 import Testing
 
-@testable import GatewayCore
+@testable import GatewayUpstream
 
 @Suite struct PoolStateMachineTests {
     private func at(_ seconds: Double) -> NIODeadline {

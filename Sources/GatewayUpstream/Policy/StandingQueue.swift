@@ -5,7 +5,6 @@ import NIOCore
 /// As many are served from a queue that stands however long they have waited in it, so waiting long only makes all of
 /// them late. Those who join it may wait for a short time only, as in Ben Maurer, "Fail at Scale" (ACM Queue 13:8,
 /// 2015), after CoDel (RFC 8289). Pure: time is passed in.
-@usableFromInline
 struct StandingQueue: Sendable {
     private let limit: TimeAmount
     private var start = NIODeadline.distantPast

@@ -1,0 +1,296 @@
+import GatewayCore
+import NIOCore
+
+/// How a region is sent to.
+package struct RegionConfiguration: Equatable, Sendable {
+    package var pool = PoolStateMachine.Configuration()
+    package var circuit = CircuitBreaker.Configuration()
+    package var limit = InFlightLimit.Configuration()
+
+    package init() {}
+}
+
+/// All that one event loop knows of one region: its connections, who waits for them, the circuit and the limits.
+///
+/// Pure: time is passed in, connections are known by number only. What is to be done stands in `actions`, in order;
+/// `RegionalPool` does it, and nothing else.
+struct RegionState {
+    typealias ConnectionID = PoolStateMachine.ConnectionID
+
+    enum Lease {
+        case connection(ConnectionID)
+        case unavailable(UpstreamUnavailable)
+        /// The message is told later.
+        case waits
+    }
+
+    enum Action {
+        case open(ConnectionID)
+        case close(ConnectionID)
+        case give(ConnectionID, to: any UpstreamReceiver)
+        case refuse(any UpstreamReceiver, UpstreamUnavailable)
+        /// It has waited for others of its skill, and takes its turn for a connection now.
+        case leaseConnection(any UpstreamReceiver)
+        case probe
+        case report(CircuitState)
+    }
+
+    private struct Waiter {
+        var receiver: any UpstreamReceiver
+        var deadline: NIODeadline
+        /// Whether it was given as long as a handshake may take.
+        var waitsForHandshake = false
+    }
+
+    /// Those whose time is up are looked for once in this time, however many wait.
+    private static let waitGranularity = TimeAmount.milliseconds(1)
+
+    /// In the order in which they are to be done; whoever does them takes them out.
+    var actions = CircularBuffer<Action>(initialCapacity: 8)
+    /// When the next message has waited too long; for all of them, since nearly every one is served long before that.
+    private(set) var nextTimeout: NIODeadline?
+    private let configuration: PoolStateMachine.Configuration
+    private var connections: PoolStateMachine
+    private var circuit: CircuitBreaker
+    private var limit: InFlightLimit
+    /// Above it, messages wait for others of their skill before they wait for a connection.
+    private var skills: SkillLimits<Waiter>
+    private var waiters = FairQueue<Waiter>()
+    /// The skill whose message has a connection.
+    private var leases = SlotTable<Int>()
+    private(set) var isShutDown = false
+
+    init(_ configuration: RegionConfiguration) {
+        self.configuration = configuration.pool
+        connections = PoolStateMachine(configuration.pool)
+        circuit = CircuitBreaker(configuration.circuit)
+        let maximum = configuration.pool.maximumConnections
+        limit = InFlightLimit(maximum: maximum, configuration.limit)
+        skills = SkillLimits(
+            maximum: maximum, configuration.limit, standing: TimeAmount(configuration.pool.slotTimeout))
+    }
+
+    /// For metrics.
+    var status: UpstreamStatus {
+        var status = UpstreamStatus()
+        status.connections = UpstreamConnectionCounts(
+            idle: connections.idleCount, leased: connections.leasedCount, connecting: connections.connectingCount)
+        status.circuit = circuit.state
+        status.inFlightLimit = limit.current
+        status.inFlightMaximum = configuration.maximumConnections
+        status.skillLimits = skills.reducedLimits
+        return status
+    }
+
+    /// Whether anything may happen to the region while no message is sent.
+    var needsSweep: Bool { !isShutDown && !(connections.isEmpty && circuit.isClosed) }
+    var hasWaiters: Bool { !waiters.isEmpty }
+
+    // MARK: Lease
+
+    /// The connection that is idle, or why none will be; nil where the message has to wait for one, or to have one opened.
+    ///
+    /// - Parameter now: a clock that is read only if need be.
+    mutating func leaseIdle(for receiver: any UpstreamReceiver, now: () -> NIODeadline) -> Lease? {
+        guard !isShutDown else { return .unavailable(.connectionLost) }
+        guard circuit.isClosed else { return .unavailable(.circuitOpen(retryAfter: circuit.retryAfter(now: now()))) }
+        guard skills.enter(receiver.skill) else { return waitForSkill(receiver, now: now()) }
+        return connections.leaseIdle().map { leased($0, receiver) }
+    }
+
+    /// For a message that `leaseIdle` had nothing for, or that has waited for others of its skill.
+    mutating func leaseOrWait(for receiver: any UpstreamReceiver, now: NIODeadline) -> Lease {
+        switch connections.lease(now: now) {
+        case .use(let id): return leased(id, receiver)
+        case .refuse:
+            left(receiver.skill)
+            return .unavailable(.noFreeConnection)
+        case .wait(let deadline, let connect):
+            let waitsForHandshake = connections.connectingCount > 0
+            waiters.append(
+                Waiter(receiver: receiver, deadline: deadline, waitsForHandshake: waitsForHandshake),
+                of: receiver.owner)
+            timeout(notLaterThan: deadline)
+            open(connect)
+            return .waits
+        }
+    }
+
+    private mutating func leased(_ id: ConnectionID, _ receiver: any UpstreamReceiver) -> Lease {
+        leases[id] = receiver.skill
+        return .connection(id)
+    }
+
+    private mutating func waitForSkill(_ receiver: any UpstreamReceiver, now: NIODeadline) -> Lease {
+        guard skills.waiting < configuration.maximumWaiters else { return .unavailable(.skillThrottled) }
+        let isStanding = skills.joinsStandingQueue(of: receiver.skill, now: now)
+        let deadline = now + (isStanding ? configuration.standingSlotTimeout : configuration.slotTimeout)
+        skills.wait(Waiter(receiver: receiver, deadline: deadline), skill: receiver.skill, owner: receiver.owner)
+        timeout(notLaterThan: deadline)
+        return .waits
+    }
+
+    /// A message of the skill is no longer in flight; one that waited for that may be.
+    private mutating func left(_ skill: Int) {
+        if let waiter = skills.leave(skill) { actions.append(.leaseConnection(waiter.receiver)) }
+    }
+
+    // MARK: Connections
+
+    mutating func established(_ id: ConnectionID, now: NIODeadline) {
+        let action = connections.connected(id, now: now)
+        follow(action.connection, id)
+        open(action.connect)
+    }
+
+    /// - Parameter wasUsed: false for a connection that is given back without having carried a message.
+    mutating func released(_ id: ConnectionID, wasUsed: Bool, now: NIODeadline) {
+        let skill = leases.removeValue(forKey: id)
+        follow(connections.released(id, wasUsed: wasUsed, now: now), id)
+        if let skill { left(skill) }
+    }
+
+    mutating func connectFailed(_ id: ConnectionID, _ reason: UpstreamUnavailable, now: NIODeadline) {
+        let action = connections.connectFailed(id)
+        if action.failsFirstWaiter, let waiter = waiters.popFirst() { refuse(waiter, reason) }
+        regionFailed(now: now)
+        open(action.connect)
+    }
+
+    mutating func closed(_ id: ConnectionID) {
+        let skill = leases.removeValue(forKey: id)
+        open(connections.closed(id))
+        if let skill { left(skill) }
+    }
+
+    private mutating func follow(_ action: PoolStateMachine.ConnectionAction, _ id: ConnectionID) {
+        switch action {
+        case .none: break
+        case .handToFirstWaiter: giveToFirstWaiter(id)
+        case .close: actions.append(.close(id))
+        }
+    }
+
+    private mutating func giveToFirstWaiter(_ id: ConnectionID) {
+        guard let waiter = waiters.popFirst() else { return }
+        leases[id] = waiter.receiver.skill
+        actions.append(.give(id, to: waiter.receiver))
+    }
+
+    private mutating func open(_ id: ConnectionID?) {
+        if let id { actions.append(.open(id)) }
+    }
+
+    private mutating func refuse(_ waiter: Waiter, _ reason: UpstreamUnavailable) {
+        actions.append(.refuse(waiter.receiver, reason))
+        left(waiter.receiver.skill)
+    }
+
+    // MARK: Responses
+
+    /// The region responded to a message; its connection has not been released yet.
+    mutating func responded(on id: ConnectionID, status: Int, now: () -> NIODeadline) {
+        circuit.answered()
+        if let skill = leases[id] {
+            if status == 429 {
+                skills.throttled(skill, now: now())
+            } else if skills.isWatching(skill) {
+                skills.answered(skill, now: now())
+                while let waiter = skills.nextWaiter(of: skill) { actions.append(.leaseConnection(waiter.receiver)) }
+            }
+        }
+        if status == 503 {
+            overloaded(now: now())
+        } else if limit.isWatching {
+            limit.answered(inFlight: connections.leasedCount, now: now())
+            connections.inFlightLimit = limit.current
+        }
+    }
+
+    /// No response came to a message that was sent.
+    mutating func failed(_ failure: UpstreamFailure, now: NIODeadline) {
+        switch failure {
+        case .timeout:
+            overloaded(now: now)
+            regionFailed(now: now)
+        case .connectionLost: regionFailed(now: now)
+        case .malformedAnswer: break  // somebody is there
+        }
+    }
+
+    private mutating func overloaded(now: NIODeadline) {
+        limit.overloaded(inFlight: connections.leasedCount, now: now)
+        connections.inFlightLimit = limit.current
+    }
+
+    private mutating func regionFailed(now: NIODeadline) {
+        guard !isShutDown, circuit.failed(now: now) else { return }
+        actions.append(.report(.open))
+        // Once it closes, few messages find out whether the region takes more.
+        limit.collapse(now: now)
+        connections.inFlightLimit = limit.current
+        // Those who wait would do so for nothing.
+        let reason = UpstreamUnavailable.circuitOpen(retryAfter: circuit.retryAfter(now: now))
+        let throttled = skills.removeWaiters { _ in true }
+        connections.waitersTimedOut(waiters.count)
+        while let waiter = waiters.popFirst() { refuse(waiter, reason) }
+        for waiter in throttled { actions.append(.refuse(waiter.receiver, reason)) }
+    }
+
+    mutating func probeEnded(isAnswered: Bool, now: NIODeadline) {
+        guard isAnswered else { return circuit.probeFailed(now: now) }
+        if circuit.probeAnswered(now: now) { actions.append(.report(.closed)) }
+    }
+
+    // MARK: Time
+
+    /// Tells how often the event loop has rested: whether those who wait do so for the region or for this loop.
+    mutating func sampled(_ sample: EventLoopRests.Sample) {
+        switch sample {
+        case .tooEarly: break
+        case .tooLate: connections.startSampling()
+        case .rests(let count): connections.sampled(eventLoopRests: count)
+        }
+    }
+
+    mutating func openForWaiters() {
+        while !isShutDown, let id = connections.connectForWaiters() { open(id) }
+    }
+
+    mutating func timeoutPassed(now: NIODeadline) {
+        nextTimeout = nil
+        let overdue = waiters.removeAll { $0.deadline <= now }
+        connections.waitersTimedOut(overdue.count)
+        let throttled = skills.removeWaiters { $0.deadline <= now }
+        let next = [waiters.elements.lazy.map(\.deadline).min(), skills.waiters.lazy.map(\.deadline).min()]
+        if let next = next.compactMap({ $0 }).min() { timeout(notLaterThan: max(next, now + Self.waitGranularity)) }
+        for waiter in overdue { refuse(waiter, slotRanOut(waiter)) }
+        for waiter in throttled { actions.append(.refuse(waiter.receiver, .skillThrottled)) }
+    }
+
+    /// What a message has waited for in vain: for a handshake, if it was given the time of one.
+    private func slotRanOut(_ waiter: Waiter) -> UpstreamUnavailable {
+        waiter.waitsForHandshake && connections.leasedCount == 0 ? .connectTimeout : .noFreeConnection
+    }
+
+    private mutating func timeout(notLaterThan deadline: NIODeadline) {
+        nextTimeout = min(nextTimeout ?? deadline, deadline)
+    }
+
+    /// The idle connections whose time is up. They count as gone.
+    mutating func closeExpired(now: NIODeadline) -> [ConnectionID] { connections.closeWorn(now: now) }
+
+    /// What is due now besides connections that are closed.
+    mutating func timePassed(now: NIODeadline) {
+        // Connections may be idle while messages wait, since the limit has grown.
+        while let id = connections.leaseForWaiter() { giveToFirstWaiter(id) }
+        switch circuit.timePassed(now: now) {
+        case .probe: actions.append(.probe)
+        case .close: actions.append(.report(.closed))
+        case nil: break
+        }
+    }
+
+    /// Nothing is leased or opened from now on.
+    mutating func shutDown() { isShutDown = true }
+}
