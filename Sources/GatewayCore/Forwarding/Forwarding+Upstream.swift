@@ -61,6 +61,6 @@ extension Forwarding: UpstreamReceiver {
     }
 
     func upstreamFailed(_ failure: UpstreamFailure) {
-        resume(.settle(.unknown, .failure(failure.refusal)))
+        resume(state.failed(failure))
     }
 }

@@ -50,7 +50,7 @@ final class Forwarding {
     private func firstStep() -> ForwardingState.Step {
         if let claim, let answer = forwarder.store.acceptedAnswer(to: claim, now: now) {
             forwarder.instruments.claimed(ClaimReply(.accepted(answer), forwarder.store.kind))
-            return .replay(answer)
+            return state.replay(answer)
         }
         // A region that is stated counts more than what other messages found.
         let isGone = message.search.certainty != .stated && message.skill.users.isGone(message.user, now: now)
@@ -85,34 +85,43 @@ final class Forwarding {
         case .send(let connection):
             forwarder.sends.append(Send(forwarding: self, connection: connection))
             return nil
-        case .renewToken(let token, let refusal):
-            guard let renewal = message.skill.tokens.renewed(refused: token.generation, on: eventLoop) else {
-                return renewed(nil, after: refusal)
+        case .renewToken:
+            let generation = state.token?.generation ?? 0
+            guard let renewal = message.skill.tokens.renewed(refused: generation, on: eventLoop) else {
+                return renewed(nil)
             }
-            return when(renewal, within: tokenTimeout, refusal) { $0.renewed($1, after: $2) }
-        case .settle(let settlement, let outcome):
+            return when(renewal, within: tokenTimeout, ()) { forwarding, result, _ in forwarding.renewed(result) }
+        case .settle:
             // The record first, then the caller: who is told 202 finds that answer again.
-            guard let claim, state.claimedAt != nil else { return .answer(outcome, region, isReplay: false) }
-            let result = AttemptResult(outcome.mapError { $0 }, region: region)
-            let reply = forwarder.store.settle(claim, settlement, result: result, on: eventLoop)
-            return when(reply, (settlement, outcome)) { $0.settled($1, $2.0, $2.1) }
-        case .consultRecord(let refusal):
-            guard let claim else { return .answer(.failure(refusal), region, isReplay: false) }
-            return when(forwarder.store.report(on: claim.scope, on: eventLoop), (claim, refusal)) {
-                $0.state.consulted($1, of: $2.0, waits: $0.waitsForConcurrent, $2.1)
+            guard let claim, state.claimedAt != nil, let ending = state.ending else { return .answer }
+            let result = AttemptResult(ending.outcome.mapError { $0 }, region: ending.region)
+            let reply = forwarder.store.settle(claim, ending.settlement, result: result, on: eventLoop)
+            return when(reply, ()) { forwarding, reply, _ in forwarding.state.settled(reply) }
+        case .consultRecord:
+            guard let claim else { return .answer }
+            return when(forwarder.store.report(on: claim.scope, on: eventLoop), claim) {
+                $0.state.consulted($1, of: $2, waits: $0.waitsForConcurrent)
             }
         case .awaitConcurrent(let leaseLeft):
-            guard waitsForConcurrent, let claim else { return keyInUse(leaseLeft) }
+            // No lease is longer than this, whatever a store's clock has been made to say.
+            let leaseLeft = min(leaseLeft, Duration(exchange.snapshot.times.lease))
+            guard waitsForConcurrent, let claim else { return state.concurrentInFlight(leaseLeft) }
             return when(forwarder.store.resultOfAttemptInFlight(claim, on: eventLoop), within: left, leaseLeft) {
                 forwarding, result, leaseLeft in
-                result.map { forwarding.state.concurrentEnded($0) } ?? forwarding.keyInUse(leaseLeft)
+                guard let result else { return forwarding.state.concurrentInFlight(leaseLeft) }
+                return forwarding.state.concurrentEnded(result)
             }
-        case .answer(let outcome, let region, let isReplay):
-            var answer = Answer(Answer.Content(outcome), region: region, isReplay: isReplay)
-            answer.deduplication = state.deduplication
-            exchange.answer(answer, sends: state.sends)
+        case .answer:
+            answer()
             return nil
         }
+    }
+
+    private func answer() {
+        guard let ending = state.ending else { return }
+        var answer = Answer(Answer.Content(ending.outcome), region: ending.region, isReplay: ending.isReplay)
+        answer.deduplication = state.deduplication
+        exchange.answer(answer, sends: state.sends)
     }
 
     /// What `then` makes of a value: now, or, where that comes later, not until then.
@@ -151,21 +160,8 @@ final class Forwarding {
         return state.claimed(reply, at: now, from: forwarder.store.kind, holding: connection)
     }
 
-    private func renewed(_ result: TokenCache.Obtained?, after refusal: UpstreamAnswer) -> ForwardingState.Step {
-        state.renewed(result, after: refusal, isLate: eventLoop.now >= deadline)
-    }
-
-    private func settled(
-        _ reply: SettlementReply, _ settlement: Settlement, _ outcome: ForwardingState.Outcome
-    ) -> ForwardingState.Step {
-        state.settled(reply, settlement)
-        return .answer(outcome, region, isReplay: false)
-    }
-
-    private func keyInUse(_ leaseLeft: Duration) -> ForwardingState.Step {
-        // No lease is longer than this, whatever a store's clock has been made to say.
-        let wait = min(leaseLeft, Duration(exchange.snapshot.times.lease))
-        return .answer(.failure(.idempotencyKeyInUse(retryAfter: wait)), region, isReplay: false)
+    private func renewed(_ result: TokenCache.Obtained?) -> ForwardingState.Step {
+        state.renewed(result, isLate: eventLoop.now >= deadline)
     }
 
     private var waitsForConcurrent: Bool { exchange.configuration.concurrentDuplicates == .wait }

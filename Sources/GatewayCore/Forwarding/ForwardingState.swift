@@ -6,18 +6,31 @@ struct ForwardingState {
     /// What a message comes to: Amazon's response, or the gateway's own.
     typealias Outcome = Result<UpstreamAnswer, Refusal>
 
+    /// What is to be done. What the message comes to stands in `ending`, since a step is handed from one to the next.
     enum Step {
         case obtainToken
-        case renewToken(refused: AccessToken, UpstreamAnswer)
+        /// Another than the one that was refused.
+        case renewToken
         case leaseConnection
         case claim(any UpstreamConnection)
         case send(any UpstreamConnection)
-        case settle(Settlement, Outcome)
+        /// Tells the record, and then the caller.
+        case settle
         /// Nothing was sent and nothing is claimed: an earlier attempt may still have an answer for this message.
-        case consultRecord(Refusal)
+        case consultRecord
         /// Another request with the same key is being sent: its answer is this one's, too.
         case awaitConcurrent(leaseLeft: Duration)
-        case answer(Outcome, Region?, isReplay: Bool)
+        case answer
+    }
+
+    /// What a message comes to.
+    struct Ending {
+        var outcome: Outcome
+        /// For the record, where this attempt holds one.
+        var settlement = Settlement.released
+        var region: Region?
+        /// What another attempt came to.
+        var isReplay = false
     }
 
     /// What Amazon's response tells of the user or the token, for messages to come.
@@ -49,6 +62,7 @@ struct ForwardingState {
     private var isTokenRenewed = false
     /// The refusal that is passed on if the message cannot be sent once more, or elsewhere.
     private var firstRefusal: UpstreamAnswer?
+    private(set) var ending: Ending?
     /// Other replicas may not know what this one knows of the message.
     private(set) var deduplication: Answer.Deduplication?
 
@@ -94,9 +108,9 @@ struct ForwardingState {
         case .owned:
             claimedAt = time
             return .send(connection)
-        case .accepted(let answer): return .replay(answer)
+        case .accepted(let answer): return replay(answer)
         case .inFlight(let left): return .awaitConcurrent(leaseLeft: left)
-        case .unknown: return .answer(.failure(.outcomeUnknownEarlier), search.region, isReplay: true)
+        case .unknown: return end(.failure(.outcomeUnknownEarlier), isReplay: true)
         case .mismatched: return refused(.idempotencyKeyReused)
         case .indistinct: return refused(.idempotencyKeyIndistinct)
         case .storeFull: return refused(.storeFull)
@@ -142,7 +156,7 @@ struct ForwardingState {
         switch AnswerDisposition(status: answer.status, strict5xx: strict5xx) {
         case .accepted:
             let accepted = AcceptedAnswer(status: answer.status, region: search.region, requestID: answer.requestID)
-            return (.settle(.accepted(accepted), .success(answer)), .accepted)
+            return (settle(.accepted(accepted), .success(answer)), .accepted)
         case .refused:
             let isDoubtful = answer.status == 404 && search.certainty == .learned && !search.isElsewhere
             if isDoubtful { lesson = .doubtful(search.region) }
@@ -150,9 +164,11 @@ struct ForwardingState {
             if search.isUnknownEverywhere { lesson = .gone }
         case .tokenRefused:
             if goesElsewhere(answer, isTokenProven: isTokenProven) { return (.leaseConnection, nil) }
-            if !isTokenRenewed, let token {
+            if !isTokenRenewed {
+                // Without another token, this is what the message comes to.
                 firstRefusal = answer
-                return (.renewToken(refused: token, answer), nil)
+                _ = settle(.refused(status: answer.status), .success(answer))
+                return (.renewToken, nil)
             }
             lesson = .tokenRefusedAgain
         case .unknown:
@@ -160,9 +176,9 @@ struct ForwardingState {
                 .outcomeUnknownGatewayAnswer,
                 "status \(answer.status) does not show whether the API accepted the message")
             refusal.receivedStatus = answer.status
-            return (.settle(.unknown, .failure(refusal)), nil)
+            return (settle(.unknown, .failure(refusal)), nil)
         }
-        return (.settle(.refused(status: answer.status), .success(answer)), lesson)
+        return (settle(.refused(status: answer.status), .success(answer)), lesson)
     }
 
     private mutating func goesElsewhere(_ answer: UpstreamAnswer, isTokenProven: Bool) -> Bool {
@@ -177,9 +193,9 @@ struct ForwardingState {
     /// - Parameters:
     ///   - result: nil when there is no newer token, or the wait took too long.
     ///   - isLate: the message's deadline has passed.
-    mutating func renewed(_ result: TokenCache.Obtained?, after refusal: UpstreamAnswer, isLate: Bool) -> Step {
+    mutating func renewed(_ result: TokenCache.Obtained?, isLate: Bool) -> Step {
         guard case .success(let renewed) = result, renewed.generation != token?.generation, !isLate else {
-            return .settle(.refused(status: refusal.status), .success(refusal))
+            return .settle
         }
         token = renewed
         isTokenRenewed = true
@@ -187,13 +203,17 @@ struct ForwardingState {
         return .leaseConnection
     }
 
+    /// No response came to what was sent.
+    mutating func failed(_ failure: UpstreamFailure) -> Step { settle(.unknown, .failure(failure.refusal)) }
+
     // MARK: Settle
 
     /// This attempt was not sent: the record, if there is one, is free again.
     mutating func unsent(_ refusal: Refusal) -> Step {
-        if let firstRefusal { return .settle(.refused(status: firstRefusal.status), .success(firstRefusal)) }
-        if claimedAt != nil { return .settle(.released, .failure(refusal)) }
-        return isKeyed ? .consultRecord(refusal) : refused(refusal)
+        if let firstRefusal { return settle(.refused(status: firstRefusal.status), .success(firstRefusal)) }
+        let isClaimedOrKeyless = claimedAt != nil || !isKeyed
+        _ = settle(.released, .failure(refusal))
+        return isClaimedOrKeyless ? .settle : .consultRecord
     }
 
     /// What cannot be sent now may have been accepted before, or be on its way; its retry is owed that answer.
@@ -201,14 +221,14 @@ struct ForwardingState {
     /// - Parameters:
     ///   - report: nil when the store cannot be reached.
     ///   - waits: duplicates of a message in flight wait for its answer.
-    func consulted(_ report: KeyReport?, of claim: IdempotencyClaim, waits: Bool, _ refusal: Refusal) -> Step {
+    mutating func consulted(_ report: KeyReport?, of claim: IdempotencyClaim, waits: Bool) -> Step {
         guard let report, let recorded = report.fingerprint, claim.difference(from: recorded) == nil else {
-            return refused(refusal)
+            return .answer
         }
         switch report.state {
-        case .accepted(let answer): return .replay(answer)
+        case .accepted(let answer): return replay(answer)
         case .inFlight(let left) where waits: return .awaitConcurrent(leaseLeft: left)
-        case .inFlight, .unknown, .absent: return refused(refusal)
+        case .inFlight, .unknown, .absent: return .answer
         }
     }
 
@@ -216,24 +236,38 @@ struct ForwardingState {
     ///
     /// - Parameter result: nil when claiming again says how it ended. The message may have come to wait for want of a token,
     ///   so from the start.
-    func concurrentEnded(_ result: AttemptResult?) -> Step {
+    mutating func concurrentEnded(_ result: AttemptResult?) -> Step {
         guard let result else { return .obtainToken }
         let outcome = result.response.mapError { $0 as? Refusal ?? .outcomeUnknownEarlier }
-        return .answer(outcome, result.region, isReplay: true)
+        ending = Ending(outcome: outcome, region: result.region, isReplay: true)
+        return .answer
     }
 
-    mutating func settled(_ reply: SettlementReply, _ settlement: Settlement) {
-        if reply == .pending, case .accepted = settlement { deduplication = deduplication ?? .pending }
+    /// It is not over, and is waited for no longer.
+    mutating func concurrentInFlight(_ leaseLeft: Duration) -> Step {
+        refused(.idempotencyKeyInUse(retryAfter: leaseLeft))
     }
 
-    private func refused(_ refusal: Refusal) -> Step {
-        .answer(.failure(refusal), search.region, isReplay: false)
+    mutating func settled(_ reply: SettlementReply) -> Step {
+        if reply == .pending, case .accepted = ending?.settlement { deduplication = deduplication ?? .pending }
+        return .answer
     }
-}
 
-extension ForwardingState.Step {
     /// Answers a duplicate as the first was answered.
-    static func replay(_ answer: AcceptedAnswer) -> Self {
-        .answer(.success(UpstreamAnswer(answer)), answer.region, isReplay: true)
+    mutating func replay(_ answer: AcceptedAnswer) -> Step {
+        ending = Ending(outcome: .success(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
+        return .answer
+    }
+
+    private mutating func settle(_ settlement: Settlement, _ outcome: Outcome) -> Step {
+        ending = Ending(outcome: outcome, settlement: settlement, region: search.region)
+        return .settle
+    }
+
+    private mutating func refused(_ refusal: Refusal) -> Step { end(.failure(refusal), isReplay: false) }
+
+    private mutating func end(_ outcome: Outcome, isReplay: Bool) -> Step {
+        ending = Ending(outcome: outcome, region: search.region, isReplay: isReplay)
+        return .answer
     }
 }

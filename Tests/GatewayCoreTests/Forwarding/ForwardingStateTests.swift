@@ -46,21 +46,20 @@ struct ForwardingStateTests {
     @Test func `without a key nothing is claimed or looked up`() {
         var state = state(isKeyed: false)
         guard case .send = state.leased(.success(connection)) else { return unexpected() }
-        guard case .answer(.failure(let refusal), .europe, isReplay: false) = state.obtained(nil) else {
-            return unexpected()
-        }
-        #expect(refusal.problem == .tokenUnavailable)
+        guard case .settle = state.obtained(nil) else { return unexpected() }
+        #expect(problem(state) == .tokenUnavailable && state.ending?.region == .europe)
     }
 
     @Test func `what cannot be sent consults the record first`() {
         var state = state()
-        guard case .consultRecord(let refusal) = state.leased(.failure(.noFreeConnection)) else { return unexpected() }
-        #expect(refusal.problem == .tooManyInFlight)
+        guard case .consultRecord = state.leased(.failure(.noFreeConnection)) else { return unexpected() }
+        #expect(problem(state) == .tooManyInFlight)
     }
 
     @Test func `what is claimed and cannot be sent is released`() {
         var state = state(claimed: true)
-        guard case .settle(.released, .failure) = state.met(.tooLate) else { return unexpected() }
+        guard case .settle = state.met(.tooLate) else { return unexpected() }
+        #expect(state.ending?.settlement == .released && problem(state) == .sendBudgetExceeded)
         guard case .obtainToken = state.met(.tokenExpired) else { return unexpected() }
     }
 
@@ -81,14 +80,13 @@ struct ForwardingStateTests {
 
     @Test func `what another attempt has done is answered as the store says`() {
         let accepted = AcceptedAnswer(status: 202, region: .farEast, requestID: nil)
+        var state = state()
         func claimed(_ outcome: ClaimOutcome) -> ForwardingState.Step {
-            var state = state()
+            state = self.state()
             return state.claimed(ClaimReply(outcome, .memory), at: start, from: .memory, holding: connection)
         }
-        guard case .answer(.success(let first), .farEast, isReplay: true) = claimed(.accepted(accepted)) else {
-            return unexpected()
-        }
-        #expect(first.status == 202)
+        guard case .answer = claimed(.accepted(accepted)) else { return unexpected() }
+        #expect(status(state) == 202 && state.ending?.region == .farEast && state.ending?.isReplay == true)
         guard case .awaitConcurrent(leaseLeft: .seconds(3)) = claimed(.inFlight(left: .seconds(3))) else {
             return unexpected()
         }
@@ -97,11 +95,10 @@ struct ForwardingStateTests {
             (.indistinct, .idempotencyKeyIndistinct, false), (.storeFull, .storeFull, false),
             (.storeUnavailable, .storeUnavailable, false),
         ]
-        for (outcome, problem, isReplay) in refusals {
-            guard case .answer(.failure(let refusal), .europe, isReplay) = claimed(outcome) else {
-                return unexpected("\(outcome)")
-            }
-            #expect(refusal.problem == problem)
+        for (outcome, expected, isReplay) in refusals {
+            guard case .answer = claimed(outcome) else { return unexpected("\(outcome)") }
+            #expect(problem(state) == expected && state.ending?.isReplay == isReplay)
+            #expect(state.ending?.region == .europe)
         }
     }
 
@@ -109,7 +106,8 @@ struct ForwardingStateTests {
         var state = state()
         _ = state.claimed(ClaimReply(.owned, .memory), at: start, from: .redis, holding: connection)
         #expect(state.deduplication == .replica)
-        state.settled(.pending, .accepted(AcceptedAnswer(status: 202, region: .europe, requestID: nil)))
+        _ = state.responded(response(202), strict5xx: false, isTokenProven: false)
+        _ = state.settled(.pending)
         #expect(state.deduplication == .replica, "the more serious of the two")
     }
 
@@ -118,40 +116,44 @@ struct ForwardingStateTests {
     @Test func `a 202 settles the record with the region that accepted it`() {
         var state = state(claimed: true, sent: true)
         guard
-            case (.settle(.accepted(let accepted), .success), .accepted?) = state.responded(
-                response(202), strict5xx: false, isTokenProven: false)
+            case (.settle, .accepted?) = state.responded(response(202), strict5xx: false, isTokenProven: false),
+            case .accepted(let accepted) = state.ending?.settlement
         else { return unexpected() }
-        #expect(accepted.region == .europe && accepted.status == 202)
-        state.settled(.pending, .accepted(accepted))
+        #expect(accepted.region == .europe && accepted.status == 202 && status(state) == 202)
+        guard case .answer = state.settled(.pending) else { return unexpected() }
         #expect(state.deduplication == .pending)
     }
 
     @Test(arguments: [(500, false, false), (500, true, true), (502, false, true), (504, false, true)])
     func `a 5xx is proof or doubt`(status: Int, strict5xx: Bool, isUnknown: Bool) {
         var state = state(claimed: true, sent: true)
-        switch state.responded(response(status), strict5xx: strict5xx, isTokenProven: true).0 {
-        case .settle(.unknown, .failure(let refusal)): #expect(isUnknown && refusal.receivedStatus == status)
-        case .settle(.refused(let refused), .success): #expect(!isUnknown && refused == status)
-        default: unexpected()
+        guard case (.settle, nil) = state.responded(response(status), strict5xx: strict5xx, isTokenProven: true) else {
+            return unexpected()
         }
+        switch state.ending?.outcome {
+        case .failure(let refusal): #expect(isUnknown && refusal.receivedStatus == status)
+        case .success(let passedOn): #expect(!isUnknown && passedOn.status == status)
+        case nil: unexpected()
+        }
+        #expect(state.ending?.settlement == (isUnknown ? .unknown : .refused(status: status)))
     }
 
     @Test func `a refused token is renewed once`() {
         var state = state(claimed: true, sent: true)
         guard
-            case (.renewToken(let refused, let first), nil) = state.responded(
-                response(403), strict5xx: false, isTokenProven: true)
+            case (.renewToken, nil) = state.responded(response(403), strict5xx: false, isTokenProven: true)
         else { return unexpected() }
-        #expect(refused.generation == 1)
-        guard case .leaseConnection = state.renewed(.success(token(2)), after: first, isLate: false) else {
+        #expect(state.token?.generation == 1)
+        guard case .leaseConnection = state.renewed(.success(token(2)), isLate: false) else {
             return unexpected()
         }
         let reason = state.sent()
         #expect(reason == .tokenRenewed && state.token?.generation == 2)
         guard
-            case (.settle(.refused(403), .success), .tokenRefusedAgain?) = state.responded(
+            case (.settle, .tokenRefusedAgain?) = state.responded(
                 response(403), strict5xx: false, isTokenProven: true)
         else { return unexpected() }
+        #expect(state.ending?.settlement == .refused(status: 403) && status(state) == 403)
     }
 
     @Test func `without a newer token in time the refusal is passed on`() {
@@ -163,9 +165,10 @@ struct ForwardingStateTests {
         ] as [(TokenCache.Obtained?, Bool)] {
             var state = state(claimed: true, sent: true)
             _ = state.responded(first, strict5xx: false, isTokenProven: true)
-            guard case .settle(.refused(403), .success) = state.renewed(result, after: first, isLate: isLate) else {
+            guard case .settle = state.renewed(result, isLate: isLate) else {
                 return unexpected("\(String(describing: result))")
             }
+            #expect(state.ending?.settlement == .refused(status: 403) && status(state) == 403)
         }
     }
 
@@ -176,9 +179,8 @@ struct ForwardingStateTests {
             return unexpected()
         }
         #expect(state.search.region == .northAmerica)
-        guard case .settle(.refused(404), .success) = state.leased(.failure(.connectionRefused)) else {
-            return unexpected()
-        }
+        guard case .settle = state.leased(.failure(.connectionRefused)) else { return unexpected() }
+        #expect(state.ending?.settlement == .refused(status: 404) && status(state) == 404)
     }
 
     @Test func `a 404 where the user was found before casts doubt on that region`() {
@@ -190,27 +192,27 @@ struct ForwardingStateTests {
         _ = state.sent()
         _ = state.responded(response(404), strict5xx: false, isTokenProven: true)
         guard
-            case (.settle(.refused(404), .success), .gone?) = state.responded(
-                response(404), strict5xx: false, isTokenProven: true)
+            case (.settle, .gone?) = state.responded(response(404), strict5xx: false, isTokenProven: true)
         else { return unexpected() }
+        #expect(state.ending?.settlement == .refused(status: 404))
     }
 
     // MARK: Records of other attempts
 
     @Test func `a record of the same message decides, and no other does`() {
-        let state = state()
-        let refusal = Refusal(.tokenUnavailable, "x")
+        var state = state()
         let fingerprint = RequestFingerprint(words: (1, 2))
         let claim = IdempotencyClaim(
             scope: IdempotencyScope(words: (1, 2, 3, 4)), fingerprint: fingerprint,
             owner: AttemptID(origin: 1, number: 1), lease: .seconds(15), retention: .hours(1), consent: false)
         func consulted(_ report: KeyReport?, waits: Bool = true) -> ForwardingState.Step {
-            state.consulted(report, of: claim, waits: waits, refusal)
+            state = self.state()
+            guard case .consultRecord = state.obtained(nil) else { return .obtainToken }
+            return state.consulted(report, of: claim, waits: waits)
         }
         let accepted = KeyReport.State.accepted(AcceptedAnswer(status: 202, region: .farEast, requestID: nil))
-        guard case .answer(.success, .farEast, isReplay: true) = consulted(KeyReport(accepted, fingerprint)) else {
-            return unexpected()
-        }
+        guard case .answer = consulted(KeyReport(accepted, fingerprint)) else { return unexpected() }
+        #expect(status(state) == 202 && state.ending?.region == .farEast && state.ending?.isReplay == true)
         let inFlight = KeyReport(.inFlight(left: .seconds(2)), fingerprint)
         guard case .awaitConcurrent = consulted(inFlight) else { return unexpected() }
         let others: [(KeyReport?, Bool)] = [
@@ -218,15 +220,24 @@ struct ForwardingStateTests {
             (KeyReport(accepted, RequestFingerprint(words: (1, 3))), true),
         ]
         for (report, waits) in others {
-            guard case .answer(.failure(refusal), .europe, isReplay: false) = consulted(report, waits: waits) else {
+            guard case .answer = consulted(report, waits: waits) else {
                 return unexpected("\(String(describing: report))")
             }
+            #expect(problem(state) == .tokenUnavailable && state.ending?.isReplay == false)
         }
     }
 
     @Test func `an attempt that ended without an answer is claimed again, from the token on`() {
-        guard case .obtainToken = state().concurrentEnded(nil) else { return unexpected() }
+        var state = state()
+        guard case .obtainToken = state.concurrentEnded(nil) else { return unexpected() }
     }
+
+    private func problem(_ state: ForwardingState) -> Problem? {
+        guard case .failure(let refusal) = state.ending?.outcome else { return nil }
+        return refusal.problem
+    }
+
+    private func status(_ state: ForwardingState) -> Int? { try? state.ending?.outcome.get().status }
 
     private func unexpected(_ what: String = "", at location: SourceLocation = #_sourceLocation) {
         Issue.record("unexpected step \(what)", sourceLocation: location)
