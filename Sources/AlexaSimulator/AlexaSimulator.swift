@@ -66,7 +66,7 @@ package struct AlexaSimulator: Sendable {
 
     private func router() -> Router<SimulatorContext> {
         let router = Router(context: SimulatorContext.self)
-        let misbehaviour = Misbehaviour(amazon: amazon)
+        let misbehaviour = FaultInjector(amazon: amazon)
         TokenRoutes(amazon: amazon, misbehaviour: misbehaviour).add(to: router)
         for region in SimulatedRegion.allCases {
             MessageRoutes(amazon: amazon, misbehaviour: misbehaviour, region: region, deliverer: deliverer)

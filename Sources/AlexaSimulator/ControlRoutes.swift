@@ -33,14 +33,16 @@ struct ControlRoutes {
             do {
                 let value = try JSONDecoder().decode(JSONValue.self, from: content)
                 if let member = Faults.unknownMember(in: value) {
-                    return Answer(400, message: "there is no member `\(member)`").response
+                    return SimulatedResponse(400, message: "there is no member `\(member)`").response
                 }
                 let faults = try JSONDecoder().decode(Faults.self, from: content)
-                if let impossible = faults.impossibleValue { return Answer(400, message: impossible).response }
+                if let impossible = faults.impossibleValue {
+                    return SimulatedResponse(400, message: impossible).response
+                }
                 amazon.setFaults(faults)
                 return try Self.json(amazon.faults)
             } catch let error as DecodingError {
-                return Answer(400, message: "the faults cannot be read: \(error.inWords)").response
+                return SimulatedResponse(400, message: "the faults cannot be read: \(error.inWords)").response
             }
         }
         control.delete("faults") { _, _ in
@@ -53,7 +55,8 @@ struct ControlRoutes {
             let content = Data(try await request.body.collect(upTo: 4096).readableBytesView)
             let userId = context.parameters.get("userId") ?? ""
             guard let home = try? JSONDecoder().decode(Home.self, from: content) else {
-                return Answer(400, message: "expected {\"region\": \"NA\" | \"EU\" | \"FE\" | null}").response
+                return SimulatedResponse(400, message: "expected {\"region\": \"NA\" | \"EU\" | \"FE\" | null}")
+                    .response
             }
             amazon.setHome(of: userId.percentDecoded(), to: home.region)
             return Response(status: .noContent)
@@ -62,7 +65,7 @@ struct ControlRoutes {
             struct Client: Decodable { var secrets: [String] }
             let content = Data(try await request.body.collect(upTo: 4096).readableBytesView)
             guard let client = try? JSONDecoder().decode(Client.self, from: content) else {
-                return Answer(400, message: "expected {\"secrets\": [\"…\"]}").response
+                return SimulatedResponse(400, message: "expected {\"secrets\": [\"…\"]}").response
             }
             amazon.setSecrets(client.secrets, of: context.parameters.get("clientID") ?? "")
             return Response(status: .noContent)

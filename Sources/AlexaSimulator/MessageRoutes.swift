@@ -6,7 +6,7 @@ import NIOCore
 /// The Skill Messaging API of one region, as strict as its documentation.
 struct MessageRoutes {
     let amazon: SimulatedAmazon
-    let misbehaviour: Misbehaviour
+    let misbehaviour: FaultInjector
     let region: SimulatedRegion
     /// Nil: nothing is delivered.
     let deliverer: MessageDeliverer?
@@ -22,12 +22,12 @@ struct MessageRoutes {
         }
         for method in [HTTPRequest.Method.get, .put, .delete, .patch] {
             router.on("\(prefix)/v1/skillmessages/users/:userId", method: method) { _, _ in
-                Answer(405, message: "only POST").response
+                SimulatedResponse(405, message: "only POST").response
             }
         }
     }
 
-    private func answer(_ request: Request, userId: String, _ content: Data) -> Answer {
+    private func answer(_ request: Request, userId: String, _ content: Data) -> SimulatedResponse {
         amazon.messageReceived(region)
         var answer = judge(request, userId: userId, content)
         answer.requestID = answer.requestID ?? UUID().uuidString.lowercased()
@@ -35,37 +35,42 @@ struct MessageRoutes {
         return answer
     }
 
-    private func judge(_ request: Request, userId: String, _ content: Data) -> Answer {
+    private func judge(_ request: Request, userId: String, _ content: Data) -> SimulatedResponse {
         let authorization = request.headers[.authorization] ?? ""
         guard authorization.hasPrefix("Bearer "),
             let clientID = amazon.client(ofToken: String(authorization.dropFirst(7)))
-        else { return Answer(403, message: "The access token is expired or not valid.") }
+        else { return SimulatedResponse(403, message: "The access token is expired or not valid.") }
         guard request.headers[.contentType]?.lowercased().hasPrefix("application/json") == true else {
-            return Answer(400, message: "Content-Type is not application/json")
+            return SimulatedResponse(400, message: "Content-Type is not application/json")
         }
         let message: JSONValue
         do {
             message = try JSONDecoder().decode(JSONValue.self, from: content)
         } catch {
-            return Answer(400, message: "The content is not JSON")
+            return SimulatedResponse(400, message: "The content is not JSON")
         }
-        guard case .object(let members) = message else { return Answer(400, message: "The content is not an object") }
+        guard case .object(let members) = message else {
+            return SimulatedResponse(400, message: "The content is not an object")
+        }
         guard case .object(let data) = members["data"] else {
-            return Answer(400, message: "data is missing or not an object")
+            return SimulatedResponse(400, message: "data is missing or not an object")
         }
-        if let problem = problem(with: data) { return Answer(400, message: problem) }
+        if let problem = problem(with: data) { return SimulatedResponse(400, message: problem) }
         var expiry = 3600
         if let member = members["expiresAfterSeconds"] {
             guard case .integer(let seconds) = member, (60...86_400).contains(seconds) else {
-                return Answer(400, message: "expiresAfterSeconds is not an integer from 60 to 86400")
+                return SimulatedResponse(400, message: "expiresAfterSeconds is not an integer from 60 to 86400")
             }
             expiry = seconds
         }
-        guard let home = amazon.home(of: userId) else { return Answer(404, message: "There is no such user") }
-        guard home == region else {
-            return Answer(amazon.faults.unknowns?.wrongRegionStatus ?? 404, message: "There is no such user here")
+        guard let home = amazon.home(of: userId) else {
+            return SimulatedResponse(404, message: "There is no such user")
         }
-        var answer = Answer(202)
+        guard home == region else {
+            return SimulatedResponse(
+                amazon.faults.unknowns?.wrongRegionStatus ?? 404, message: "There is no such user here")
+        }
+        var answer = SimulatedResponse(202)
         let requestID = UUID().uuidString.lowercased()
         answer.requestID = requestID
         let accepted = AcceptedMessage(

@@ -14,7 +14,7 @@ package struct Scenario: Codable, Sendable {
     }
 
     /// What no simulator can do.
-    struct Mistake: Error, CustomStringConvertible {
+    struct ReadingError: Error, CustomStringConvertible {
         var description: String
     }
 
@@ -26,6 +26,6 @@ package struct Scenario: Codable, Sendable {
 
     package init(yaml: String) throws {
         self = try YAMLDecoder().decode(Scenario.self, from: yaml)
-        if let impossible = faults?.impossibleValue { throw Mistake(description: "faults: \(impossible)") }
+        if let impossible = faults?.impossibleValue { throw ReadingError(description: "faults: \(impossible)") }
     }
 }

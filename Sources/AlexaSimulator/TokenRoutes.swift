@@ -6,7 +6,7 @@ import NIOCore
 /// Login with Amazon: OAuth 2.0 client credentials (RFC 6749 section 4.4), in the forms Amazon takes.
 struct TokenRoutes {
     let amazon: SimulatedAmazon
-    let misbehaviour: Misbehaviour
+    let misbehaviour: FaultInjector
 
     func add(to router: Router<SimulatorContext>) {
         for path in ["/auth/o2/token", "/auth/O2/token", "/lwa/auth/o2/token", "/lwa/auth/O2/token"] {
@@ -19,13 +19,13 @@ struct TokenRoutes {
         }
     }
 
-    private func answer(_ request: Request, _ content: String) -> Answer {
+    private func answer(_ request: Request, _ content: String) -> SimulatedResponse {
         let answer = grant(request, content)
         amazon.tokenAnswered(answer.status)
         return answer
     }
 
-    private func grant(_ request: Request, _ content: String) -> Answer {
+    private func grant(_ request: Request, _ content: String) -> SimulatedResponse {
         var fields = Self.fields(content, type: request.headers[.contentType] ?? "")
         if let (clientID, secret) = Self.basicCredentials(request.headers[.authorization]) {
             fields["client_id"] = clientID
@@ -48,7 +48,7 @@ struct TokenRoutes {
         }
         let (token, lifetime) = amazon.grantToken(to: clientID)
         let isText = amazon.faults.tokenLifetimeAsString == true
-        return Answer(
+        return SimulatedResponse(
             200,
             json: .object([
                 "access_token": .string(token), "expires_in": isText ? .string(String(lifetime)) : .integer(lifetime),
@@ -56,8 +56,8 @@ struct TokenRoutes {
             ]))
     }
 
-    private static func error(_ status: Int, _ code: String, _ description: String) -> Answer {
-        Answer(status, json: .object(["error": .string(code), "error_description": .string(description)]))
+    private static func error(_ status: Int, _ code: String, _ description: String) -> SimulatedResponse {
+        SimulatedResponse(status, json: .object(["error": .string(code), "error_description": .string(description)]))
     }
 
     /// A form, encoded or not (Amazon's SDKs do not encode it), or JSON.

@@ -17,15 +17,15 @@ package final class AdminPages: RequestHandler {
         self.eventLoop = eventLoop
     }
 
-    package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
-        if let refusal = refusal(of: request) { return recipient.answered(Answer(.refusal(refusal), region: nil)) }
+    package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
+        if let refusal = refusal(of: request) { return recipient.answered(Response(.refusal(refusal), region: nil)) }
         let promise = eventLoop.makePromise(of: Page.self)
         let source = source
         promise.completeWithTask { try await Self.page(request, source) }
         promise.futureResult.assumeIsolated().whenComplete { result in
             // It fails where the event loops that it asks are being shut down.
             let page = (try? result.get()) ?? .text("the gateway is stopping\n", status: 503)
-            recipient.answered(Answer(.page(page), region: nil))
+            recipient.answered(Response(.page(page), region: nil))
         }
     }
 

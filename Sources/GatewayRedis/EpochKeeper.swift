@@ -7,11 +7,11 @@ final class EpochKeeper {
     private let onStoreWiped: RedisConfiguration.WhenWiped
     private let retention: Duration
     private let unixMilliseconds: () -> Int
-    private let onEvent: (RedisServer.Event) -> Void
+    private let onEvent: (RedisClient.Event) -> Void
 
     init(
         _ configuration: RedisConfiguration, health: RedisHealth, unixMilliseconds: @escaping () -> Int,
-        onEvent: @escaping (RedisServer.Event) -> Void
+        onEvent: @escaping (RedisClient.Event) -> Void
     ) {
         self.health = health
         onStoreWiped = configuration.onStoreWiped

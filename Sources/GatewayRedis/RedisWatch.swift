@@ -5,12 +5,12 @@ import NIOCore
 /// their clock go as time does? Bound to its event loop.
 final class RedisWatch {
     private static let pause = Duration.seconds(60)
-    private weak var server: RedisServer?
+    private weak var server: RedisClient?
     private let health: RedisHealth
     private var timer: Scheduled<Void>?
     private var clocks = ServerClocks()
 
-    init(_ server: RedisServer, health: RedisHealth) {
+    init(_ server: RedisClient, health: RedisHealth) {
         self.server = server
         self.health = health
     }
@@ -42,7 +42,7 @@ final class RedisWatch {
 
     // MARK: Settings
 
-    private func lookAtSettings(of node: RedisNode, _ server: RedisServer) {
+    private func lookAtSettings(of node: RedisNode, _ server: RedisClient) {
         let wanted = node.waitReplicas
         if case .count(let count) = server.configuration.waitReplicas, let known = server.topology?.replicas {
             note(.waitReplicas, isSafe: count >= known, value: "\(count) of \(known)")
@@ -79,7 +79,7 @@ final class RedisWatch {
     }
 }
 
-extension RedisServer {
+extension RedisClient {
     /// Has this server's settings looked at from now on. One event loop of a gateway does it for all.
     package func startWatching() {
         watch = RedisWatch(self, health: health)

@@ -8,7 +8,7 @@ import Synchronization
 final class ConnectionGate: Sendable {
     private struct State {
         var open = 0
-        var byAddress: [Peer.Place: Int] = [:]
+        var byAddress: [Peer.Network: Int] = [:]
         var turnedAway = 0
     }
 
@@ -30,7 +30,7 @@ final class ConnectionGate: Sendable {
     var turnedAway: Int { state.withLock { $0.turnedAway } }
 
     /// False, and nothing is counted, if the address has its share already. Those of this machine's Unix sockets have none.
-    func opened(from place: Peer.Place) -> Bool {
+    func opened(from place: Peer.Network) -> Bool {
         state.withLock { state in
             if place != .local {
                 guard state.byAddress[place, default: 0] < limitPerAddress else {
@@ -44,7 +44,7 @@ final class ConnectionGate: Sendable {
         }
     }
 
-    func closed(from place: Peer.Place) {
+    func closed(from place: Peer.Network) {
         let hasRoomAgain = state.withLock { state in
             if let count = state.byAddress[place] { state.byAddress[place] = count > 1 ? count - 1 : nil }
             state.open -= 1

@@ -31,10 +31,10 @@ final class HTTPConnection: ChannelInboundHandler {
     private static let readAheadLimitBytes = 64 * 1024
 
     private let loop: ListenerLoop
-    private var assembler: RequestAssembler
+    private var decoder: RequestDecoder
     private var state: State
     private(set) var peer = Peer()
-    private var phase = RequestAssembler.Phase.idle
+    private var phase = RequestDecoder.Phase.idle
     /// When the phase has lasted too long.
     private var deadline: NIODeadline
     /// When answers have waited too long to be read; they do while the channel is not writable.
@@ -43,9 +43,9 @@ final class HTTPConnection: ChannelInboundHandler {
     /// What the client's certificate stands for, and until when.
     private var certificate: ClientCertificate?
     /// The last answer; its memory serves for the next.
-    private var answerBuffer = ByteBuffer()
+    private var responseBuffer = ByteBuffer()
     /// It is written at the end of the turn.
-    private var answerIsPending = false
+    private var responseIsPending = false
     private var context: ChannelHandlerContext?
     private var hasPendingRead = false
     private var inputIsClosed = false
@@ -55,7 +55,7 @@ final class HTTPConnection: ChannelInboundHandler {
     init(loop: ListenerLoop, isSecure: Bool) {
         self.loop = loop
         state = isSecure ? .handshaking : .reading
-        assembler = RequestAssembler(limits: loop.limits, isSecure: isSecure)
+        decoder = RequestDecoder(limits: loop.limits, isSecure: isSecure)
         deadline = .distantFuture
     }
 
@@ -74,7 +74,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard state != .closing else { return }
-        assembler.receive(unwrapInboundIn(data))
+        decoder.receive(unwrapInboundIn(data))
         if state == .reading { advance() }
     }
 
@@ -157,7 +157,7 @@ final class HTTPConnection: ChannelInboundHandler {
         defer { isAdvancing = false }
         // Whoever does not read answers gets no more of them.
         while state == .reading && isWritable {
-            switch assembler.next() {
+            switch decoder.next() {
             case .needsMoreBytes(let phase):
                 if inputIsClosed { return close() }
                 if phase != self.phase { enter(phase, now: loop.eventLoop.now) }
@@ -187,7 +187,7 @@ final class HTTPConnection: ChannelInboundHandler {
         peer = Peer(address: peer.address)
     }
 
-    private func enter(_ phase: RequestAssembler.Phase, now: NIODeadline) {
+    private func enter(_ phase: RequestDecoder.Phase, now: NIODeadline) {
         self.phase = phase
         deadline =
             switch phase {
@@ -208,14 +208,14 @@ final class HTTPConnection: ChannelInboundHandler {
     private func answerAndClose(_ refusal: Refusal, isHead: Bool) {
         state = .closing
         flush()
-        encode(Answer(.refusal(refusal), region: nil), keepsAlive: false, isHead: isHead)
-        write(answerBuffer)
+        encode(Response(.refusal(refusal), region: nil), keepsAlive: false, isHead: isHead)
+        write(responseBuffer)
         closeGracefully()
     }
 
-    private func encode(_ answer: Answer, keepsAlive: Bool, isHead: Bool) {
-        let form = AnswerEncoder.Form(keepsAlive: keepsAlive, hasContent: !isHead, dateLine: loop.dateLine)
-        loop.encoder.encode(answer, form, into: &answerBuffer)
+    private func encode(_ answer: Response, keepsAlive: Bool, isHead: Bool) {
+        let form = ResponseEncoder.Form(keepsAlive: keepsAlive, hasContent: !isHead, dateLine: loop.dateLine)
+        loop.encoder.encode(answer, form, into: &responseBuffer)
     }
 
     private func write(_ buffer: ByteBuffer) {
@@ -225,9 +225,9 @@ final class HTTPConnection: ChannelInboundHandler {
 
     /// What `answered` has encoded goes out.
     func flush() {
-        guard answerIsPending else { return }
-        answerIsPending = false
-        context?.writeAndFlush(wrapOutboundOut(answerBuffer), promise: nil)
+        guard responseIsPending else { return }
+        responseIsPending = false
+        context?.writeAndFlush(wrapOutboundOut(responseBuffer), promise: nil)
     }
 
     /// Closes our side and gives the client time to read: closing at once, with bytes unread, would reset the
@@ -247,8 +247,8 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 }
 
-extension HTTPConnection: AnswerRecipient {
-    func answered(_ answer: Answer) {
+extension HTTPConnection: ResponseRecipient {
+    func answered(_ answer: Response) {
         guard case .answering(let exchange) = state else { return }
         let isTrusted = certificate?.isValid(loop) ?? true
         let keepsAlive = exchange.keepsAlive && !loop.isDraining && !inputIsClosed && isTrusted
@@ -256,16 +256,16 @@ extension HTTPConnection: AnswerRecipient {
         flush()
         encode(answer, keepsAlive: keepsAlive, isHead: exchange.isHead)
         guard keepsAlive else {
-            write(answerBuffer)
+            write(responseBuffer)
             state = .closing
             return closeGracefully()
         }
-        answerIsPending = true
+        responseIsPending = true
         loop.flushes.append(self)
         state = .reading
         phase = .idle
         deadline = loop.idleDeadline
-        if assembler.bufferedBytes > 0 { advance() }
+        if decoder.bufferedBytes > 0 { advance() }
         if hasPendingRead, let context { read(context: context) }
     }
 }
@@ -285,7 +285,7 @@ extension HTTPConnection: ChannelOutboundHandler {
 
     private var isReadingHeldBack: Bool {
         switch state {
-        case .answering: !isWritable || assembler.bufferedBytes >= Self.readAheadLimitBytes
+        case .answering: !isWritable || decoder.bufferedBytes >= Self.readAheadLimitBytes
         case .reading: !isWritable
         case .handshaking, .closing: false
         }

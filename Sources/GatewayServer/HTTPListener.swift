@@ -14,13 +14,13 @@ package struct HTTPListener: Sendable {
 
     /// Binds the socket and starts to accept.
     ///
-    /// - Throws: `PEMFile.Unusable`, `UnixSocketFile.Unusable` and `ListeningError`, each with a description of what failed.
+    /// - Throws: `PEMFile.LoadingError`, `UnixSocketFile.BindingError` and `ListeningError`, each with a description of what failed.
     /// - Parameters:
     ///   - handlers: one for each event loop of `group`, bound to it.
     ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
     package static func bind(
         _ configuration: ListenerConfiguration, handlers: [NIOLoopBound<any RequestHandler>],
-        encoder: AnswerEncoder, group: any EventLoopGroup,
+        encoder: ResponseEncoder, group: any EventLoopGroup,
         onExhausted: @escaping @Sendable (any Error) -> Void = { _ in }
     ) async throws -> HTTPListener {
         let tls = try configuration.tls.map { try ListenerTLS($0) }

@@ -29,7 +29,7 @@ package struct ListenerConfiguration: Equatable, Sendable {
     package var address: Address
     /// Nil: plain text.
     package var tls: TLS?
-    package var limits = RequestAssembler.Limits()
+    package var limits = RequestDecoder.Limits()
     /// For a head to arrive, from its first byte on; for the first byte of a connection; and for a TLS handshake.
     package var headTimeout = Duration.seconds(5)
     /// For the content to arrive, from the end of the head on.

@@ -11,14 +11,14 @@ final class ListenerLoop {
 
     let eventLoop: any EventLoop
     let handler: any RequestHandler
-    let encoder: AnswerEncoder
-    let limits: RequestAssembler.Limits
+    let encoder: ResponseEncoder
+    let limits: RequestDecoder.Limits
     let headTimeout: TimeAmount
     let contentTimeout: TimeAmount
     let idleTimeout: TimeAmount
     let writeTimeout: TimeAmount
     /// Connections with answers to be sent at the end of the turn.
-    let flushes: TurnQueue<HTTPConnection>
+    let flushes: EndOfTickQueue<HTTPConnection>
     private(set) var isDraining = false
     /// When a connection that becomes idle now has been so for too long: as of the last sweep, since for every answer
     /// the time would be asked for otherwise, and up to an interval late.
@@ -33,7 +33,7 @@ final class ListenerLoop {
     private var whenEmpty: EventLoopPromise<Void>?
 
     init(
-        eventLoop: any EventLoop, handler: any RequestHandler, encoder: AnswerEncoder,
+        eventLoop: any EventLoop, handler: any RequestHandler, encoder: ResponseEncoder,
         configuration: ListenerConfiguration, tls: ListenerTLS?, gate: ConnectionGate
     ) {
         self.eventLoop = eventLoop
@@ -47,7 +47,7 @@ final class ListenerLoop {
         writeTimeout = TimeAmount(configuration.writeTimeout)
         self.gate = gate
         idleDeadline = eventLoop.now + idleTimeout
-        flushes = TurnQueue(on: eventLoop) { $0.flush() }
+        flushes = EndOfTickQueue(on: eventLoop) { $0.flush() }
     }
 
     /// False if there is no room for one more from its address: it is to be closed, and does not count.

@@ -12,7 +12,7 @@ package final class ListenerTLS: Sendable {
     private let current: Mutex<Renewal>
     private let changesOfAuthorities = Atomic<Int>(0)
 
-    package init(_ files: ListenerConfiguration.TLS) throws(PEMFile.Unusable) {
+    package init(_ files: ListenerConfiguration.TLS) throws(PEMFile.LoadingError) {
         self.files = files
         current = Mutex(try Self.read(files))
     }
@@ -36,7 +36,7 @@ package final class ListenerTLS: Sendable {
     }
 
     /// Reads the files again, and changes nothing yet.
-    package func read() throws(PEMFile.Unusable) -> Renewal {
+    package func read() throws(PEMFile.LoadingError) -> Renewal {
         try Self.read(files)
     }
 
@@ -48,7 +48,7 @@ package final class ListenerTLS: Sendable {
         if isChanged { changesOfAuthorities.add(1, ordering: .relaxed) }
     }
 
-    private static func read(_ files: ListenerConfiguration.TLS) throws(PEMFile.Unusable) -> Renewal {
+    private static func read(_ files: ListenerConfiguration.TLS) throws(PEMFile.LoadingError) -> Renewal {
         let chain = try PEMFile.certificates(files.certificateChainFile)
         let key = try PEMFile.privateKey(files.privateKeyFile)
         var configuration = TLSConfiguration.makeServerConfiguration(
@@ -57,7 +57,7 @@ package final class ListenerTLS: Sendable {
         // With TLS 1.2 only what keeps recorded traffic secret when the key gets known, and no CBC.
         configuration.cipherSuites = "ECDHE+AESGCM:ECDHE+CHACHA20"
         configuration.applicationProtocols = applicationProtocols
-        let authorities = try files.clientCAFile.map { path throws(PEMFile.Unusable) in
+        let authorities = try files.clientCAFile.map { path throws(PEMFile.LoadingError) in
             try PEMFile.certificates(path)
         }
         if files.clientCAFile != nil {

@@ -7,12 +7,12 @@ import Synchronization
 /// The file that one kind of log of all event loops is written to, by a thread of its own: no message waits for a
 /// disk. Opened for appending, so that it can be truncated by whoever rotates it.
 package final class LogFile: Sendable {
-    package struct CannotOpen: Error, CustomStringConvertible {
+    package struct OpeningError: Error, CustomStringConvertible {
         package var description: String
     }
 
     private struct State {
-        var waiting: [LogPiece] = []
+        var waiting: [LogBatch] = []
         var waitingBytes = 0
         var isWriting = false
         var droppedLines = 0
@@ -25,11 +25,11 @@ package final class LogFile: Sendable {
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let state = Mutex(State())
 
-    package init(path: String) throws(CannotOpen) {
+    package init(path: String) throws(OpeningError) {
         // A FIFO that nobody reads would be waited for.
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
         guard descriptor >= 0 else {
-            throw CannotOpen(description: "cannot write the log \(path): \(String(cString: strerror(errno)))")
+            throw OpeningError(description: "cannot write the log \(path): \(String(cString: strerror(errno)))")
         }
         // From here on its own thread may wait.
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
@@ -40,7 +40,7 @@ package final class LogFile: Sendable {
     package var droppedLines: Int { state.withLock { $0.droppedLines } }
 
     /// Returns at once; whatever cannot be written is counted.
-    package func write(_ piece: LogPiece) {
+    package func write(_ piece: LogBatch) {
         let starts = state.withLock { state in
             guard state.waitingBytes + piece.text.readableBytes <= Self.waitingLimitBytes else {
                 state.droppedLines += piece.lines

@@ -6,7 +6,7 @@ import NIOCore
 /// The socket is bound under a name of its own, gets its mode and owner, and only then the name that clients know: at no
 /// moment may anybody connect who should not, and a file that a dead process has left is replaced.
 struct UnixSocketFile: Sendable {
-    typealias Unusable = UnixSocketAccess.Unusable
+    typealias BindingError = UnixSocketAccess.BindingError
 
     private let path: String
     private let access: UnixSocketAccess
@@ -16,27 +16,27 @@ struct UnixSocketFile: Sendable {
     static func temporaryPath(for path: String) -> String { "\(path).\(getpid())" }
 
     /// - Throws: where another process listens at `path`.
-    static func checkIsFree(_ path: String) throws(Unusable) {
+    static func checkIsFree(_ path: String) throws(BindingError) {
         let address: SocketAddress
         do {
             address = try SocketAddress(unixDomainSocketPath: path)
         } catch {
-            throw Unusable(description: "\(path) is not a valid Unix socket path; expected at most 107 bytes")
+            throw BindingError(description: "\(path) is not a valid Unix socket path; expected at most 107 bytes")
         }
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         let isTaken = address.withSockAddr { pointer, size in connect(descriptor, pointer, socklen_t(size)) == 0 }
-        if isTaken { throw Unusable(description: "another process is listening at \(path)") }
+        if isTaken { throw BindingError(description: "another process is listening at \(path)") }
         unlink(temporaryPath(for: path))
     }
 
     /// Gives the bound socket its mode, owner and name.
-    init(path: String, access: UnixSocketAccess) throws(Unusable) {
+    init(path: String, access: UnixSocketAccess) throws(BindingError) {
         self.path = path
         self.access = access
         let bound = Self.temporaryPath(for: path)
-        do throws(Unusable) {
+        do throws(BindingError) {
             try Self.setAccess(access, of: bound)
             var status = stat()
             identity = stat(bound, &status) == 0 ? (UInt(status.st_dev), UInt(status.st_ino)) : nil
@@ -47,7 +47,7 @@ struct UnixSocketFile: Sendable {
         }
     }
 
-    private static func setAccess(_ access: UnixSocketAccess, of path: String) throws(Unusable) {
+    private static func setAccess(_ access: UnixSocketAccess, of path: String) throws(BindingError) {
         guard chmod(path, mode_t(access.mode)) == 0 else { throw unusable("cannot set the mode of \(path)") }
         guard access.owner != nil || access.group != nil else { return }
         let (owner, group) = try access.identifiers()
@@ -65,29 +65,29 @@ struct UnixSocketFile: Sendable {
         unlink(path)
     }
 
-    private static func unusable(_ what: String) -> Unusable {
-        Unusable(description: "\(what): \(String(cString: strerror(errno)))")
+    private static func unusable(_ what: String) -> BindingError {
+        BindingError(description: "\(what): \(String(cString: strerror(errno)))")
     }
 }
 
 extension UnixSocketAccess {
-    package struct Unusable: Error, CustomStringConvertible {
+    package struct BindingError: Error, CustomStringConvertible {
         package var description: String
     }
 
     /// The numbers of owner and group; nil where they stay.
     ///
     /// - Throws: where there is no such user or group.
-    package func identifiers() throws(Unusable) -> (owner: UInt32?, group: UInt32?) {
-        let ownerID = try owner.map { name throws(Unusable) in
+    package func identifiers() throws(BindingError) -> (owner: UInt32?, group: UInt32?) {
+        let ownerID = try owner.map { name throws(BindingError) in
             guard let id = uid_t(name) ?? getpwnam(name)?.pointee.pw_uid else {
-                throw Unusable(description: "there is no user `\(name)`")
+                throw BindingError(description: "there is no user `\(name)`")
             }
             return id
         }
-        let groupID = try group.map { name throws(Unusable) in
+        let groupID = try group.map { name throws(BindingError) in
             guard let id = gid_t(name) ?? getgrnam(name)?.pointee.gr_gid else {
-                throw Unusable(description: "there is no group `\(name)`")
+                throw BindingError(description: "there is no group `\(name)`")
             }
             return id
         }

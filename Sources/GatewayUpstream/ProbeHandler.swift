@@ -12,7 +12,7 @@ final class ProbeHandler: ChannelInboundHandler {
     private let isSecure: Bool
     /// Told once whether an answer came.
     private var ended: ((_ isAnswered: Bool) -> Void)?
-    private var assembler = ResponseAssembler()
+    private var decoder = ResponseDecoder()
     private var context: ChannelHandlerContext?
 
     init(_ endpoint: APIEndpoint, userAgent: String, ended: @escaping (_ isAnswered: Bool) -> Void) {
@@ -43,9 +43,9 @@ final class ProbeHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         do {
-            if case .answer = try assembler.receive(unwrapInboundIn(data)) { return end(isAnswered: true) }
+            if case .answer = try decoder.receive(unwrapInboundIn(data)) { return end(isAnswered: true) }
             // The rest of the content says nothing more.
-            if assembler.answerSoFar() != nil { end(isAnswered: true) }
+            if decoder.answerSoFar() != nil { end(isAnswered: true) }
         } catch {
             end(isAnswered: false)
         }

@@ -19,11 +19,11 @@ package final class RegionalPool: UpstreamPool {
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private let onCircuitChange: @Sendable (CircuitState) -> Void
     private var state: RegionState
-    private var connections = SlotTable<UpstreamChannelHandler>()
+    private var connections = SlotMap<UpstreamChannelHandler>()
     private var isPerforming = false
     private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var sweep: RepeatedTask?
-    private var rests: EventLoopRests
+    private var rests: EventLoopIdleCounter
 
     /// - Parameters:
     ///   - proxy: for TLS connections; nil: they go straight to the region.
@@ -56,7 +56,7 @@ package final class RegionalPool: UpstreamPool {
         self.onCircuitChange = onCircuitChange
         connectTimeout = TimeAmount(configuration.pool.connectTimeout)
         state = RegionState(configuration)
-        rests = EventLoopRests(now: eventLoop.now)
+        rests = EventLoopIdleCounter(now: eventLoop.now)
     }
 
     /// For metrics.
@@ -221,7 +221,7 @@ package final class RegionalPool: UpstreamPool {
         let sample = rests.sample(now: now)
         state.sampled(sample)
         if case .tooLate = sample {
-            eventLoop.assumeIsolated().scheduleTask(in: EventLoopRests.window) { self.openForWaiters() }
+            eventLoop.assumeIsolated().scheduleTask(in: EventLoopIdleCounter.window) { self.openForWaiters() }
         }
     }
 }

@@ -8,7 +8,7 @@ final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     /// The proxy does not make a tunnel.
-    struct Refused: Error, CustomStringConvertible {
+    struct TunnelError: Error, CustomStringConvertible {
         var description: String
     }
 
@@ -45,7 +45,7 @@ final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func refuse(_ context: ChannelHandlerContext, _ reason: String) {
-        context.fireErrorCaught(Refused(description: reason))
+        context.fireErrorCaught(TunnelError(description: reason))
     }
 
     /// Behind the empty line.

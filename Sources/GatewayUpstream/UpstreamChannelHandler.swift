@@ -25,7 +25,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     /// There is a proxy, and no tunnel through it yet.
     private var lacksTunnel: Bool
     private var state = State.connecting
-    private var assembler = ResponseAssembler()
+    private var decoder = ResponseDecoder()
     private var context: ChannelHandlerContext?
 
     init(id: PoolStateMachine.ConnectionID, pool: RegionalPool, isSecure: Bool, isBehindProxy: Bool = false) {
@@ -61,13 +61,13 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
             return close()  // bytes that answer nothing
         }
         do {
-            switch try assembler.receive(unwrapInboundIn(data)) {
+            switch try decoder.receive(unwrapInboundIn(data)) {
             case .needsMoreBytes: break
             case .answer(let answer, let isReusable):
                 state = .free
                 pool.responded(self, status: answer.status)
                 if isReusable { pool.released(self, wasUsed: true) } else { close() }
-                receiver.upstreamAnswered(answer)
+                receiver.upstreamResponded(answer)
             }
         } catch {
             fail(.malformedAnswer(error.detail))
@@ -106,10 +106,10 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     /// of the message.
     func fail(_ failure: UpstreamFailure) {
         guard case .awaitingAnswer(let receiver, _) = state else { return close() }
-        if let answer = assembler.answerSoFar() {
+        if let answer = decoder.answerSoFar() {
             pool.responded(self, status: answer.status)
             close()
-            receiver.upstreamAnswered(answer)
+            receiver.upstreamResponded(answer)
         } else {
             close()
             pool.failed(failure)
@@ -147,7 +147,7 @@ extension UpstreamChannelHandler: UpstreamConnection {
         return true
     }
 
-    func giveBack() {
+    func release() {
         guard case .free = state else { return }
         pool.released(self, wasUsed: false)
     }
@@ -159,7 +159,7 @@ extension UpstreamUnavailable {
         switch error {
         case let error as NIOConnectionError:
             self = error.connectionErrors.isEmpty ? .notResolved : Self(connecting: error.connectionErrors[0].error)
-        case let error as TunnelHandler.Refused: self = .tunnelRefused(error.description)
+        case let error as TunnelHandler.TunnelError: self = .tunnelRefused(error.description)
         case let error as NIOSSLError: self = .tlsFailed(String(describing: error))
         case let error as NIOSSLExtraError: self = .tlsFailed(error.description)
         case let error as BoringSSLError: self = .tlsFailed(String(describing: error))

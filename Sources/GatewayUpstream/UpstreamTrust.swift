@@ -6,7 +6,7 @@ package struct UpstreamTrust: Sendable {
     let context: NIOSSLContext
 
     /// - Parameter caFile: the path of a PEM file whose certificates are trusted besides the system's.
-    package init(caFile: String? = nil) throws(PEMFile.Unusable) {
+    package init(caFile: String? = nil) throws(PEMFile.LoadingError) {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         configuration.certificateVerification = .fullVerification

@@ -3,23 +3,23 @@ package import NIOSSL
 
 /// Certificates and private keys from PEM files. What is wrong with a file is said in words.
 package enum PEMFile {
-    package struct Unusable: Error, CustomStringConvertible {
+    package struct LoadingError: Error, CustomStringConvertible {
         package let description: String
     }
 
     /// All certificates of a file, of which there is at least one.
-    package static func certificates(_ path: String) throws(Unusable) -> [NIOSSLCertificate] {
+    package static func certificates(_ path: String) throws(LoadingError) -> [NIOSSLCertificate] {
         try checkIsReadable(path)
         guard let certificates = try? NIOSSLCertificate.fromPEMFile(path), !certificates.isEmpty else {
-            throw Unusable(description: "\(path) contains no readable certificate; expected PEM")
+            throw LoadingError(description: "\(path) contains no readable certificate; expected PEM")
         }
         return certificates
     }
 
-    package static func privateKey(_ path: String) throws(Unusable) -> NIOSSLPrivateKey {
+    package static func privateKey(_ path: String) throws(LoadingError) -> NIOSSLPrivateKey {
         try checkIsReadable(path)
         guard let key = try? NIOSSLPrivateKey(file: path, format: .pem) else {
-            throw Unusable(
+            throw LoadingError(
                 description:
                     "\(path) contains no readable private key; expected PEM without a passphrase")
         }
@@ -29,25 +29,25 @@ package enum PEMFile {
     /// Makes a context of a configuration whose certificate and key are of these files.
     package static func context(
         _ configuration: TLSConfiguration, chain: String?, key: String?
-    ) throws(Unusable) -> NIOSSLContext {
+    ) throws(LoadingError) -> NIOSSLContext {
         do {
             return try NIOSSLContext(configuration: configuration)
         } catch {
             guard let chain, let key else {
-                throw Unusable(description: "cannot set up TLS: \(error)")
+                throw LoadingError(description: "cannot set up TLS: \(error)")
             }
-            throw Unusable(description: "the private key \(key) does not match the certificate in \(chain)")
+            throw LoadingError(description: "the private key \(key) does not match the certificate in \(chain)")
         }
     }
 
-    private static func checkIsReadable(_ path: String) throws(Unusable) {
+    private static func checkIsReadable(_ path: String) throws(LoadingError) {
         var status = stat()
         guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
-            throw Unusable(description: "cannot read \(path): \(String(cString: strerror(errno)))")
+            throw LoadingError(description: "cannot read \(path): \(String(cString: strerror(errno)))")
         }
         // A FIFO would be waited for until somebody writes to it.
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw Unusable(description: "cannot read \(path): it is not a regular file")
+            throw LoadingError(description: "cannot read \(path): it is not a regular file")
         }
     }
 }

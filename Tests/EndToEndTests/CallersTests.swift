@@ -186,7 +186,7 @@ import TokenEndpointClient
             let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
             #expect(page.contains(#"skillgate_rejected_total{reason="caller-rate"} \#(eager[429] ?? 0)"#))
             let refused = try await RawConnection.with(port: bed.port) { exchange in
-                var last: RawConnection.Answer?
+                var last: RawConnection.Response?
                 for number in 0..<20 where last?.status != 429 {
                     last = try await exchange.exchange(
                         bed.request(user: "NA-\(number)", authorization: "Bearer eager-canary-0123456789"))

@@ -11,8 +11,8 @@ import TokenEndpointClient
     /// Sends one message on each of a thousand connections that are open at the same time.
     private func sendAll(
         _ bed: TestBed, _ request: @Sendable @escaping (Int) -> String
-    ) async throws -> [RawConnection.Answer] {
-        try await withThrowingTaskGroup(of: RawConnection.Answer?.self) { tasks in
+    ) async throws -> [RawConnection.Response] {
+        try await withThrowingTaskGroup(of: RawConnection.Response?.self) { tasks in
             for number in 0..<Self.count {
                 tasks.addTask {
                     try await RawConnection.with(port: bed.port) { try await $0.exchange(request(number)) }

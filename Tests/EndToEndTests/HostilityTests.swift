@@ -86,7 +86,7 @@ import TokenEndpointClient
     @Test func `the admin listener answers to no foreign name, and is bounded like the others`() async throws {
         try await TestBed.run(environment: ["SKILLGATE_DRAIN_TIMEOUT": "1s"]) { bed in
             let port = try #require(Int(bed.adminURL.split(separator: ":").last ?? ""))
-            func exchange(_ text: String) async throws -> RawConnection.Answer? {
+            func exchange(_ text: String) async throws -> RawConnection.Response? {
                 try await RawConnection.with(port: port) { try await $0.exchange(text) }
             }
             let page = try await exchange("GET /api/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

@@ -78,8 +78,8 @@ import TokenEndpointClient
 
     private func sendAll(
         _ beds: [TestBed], count: Int, _ request: @Sendable @escaping (TestBed) -> String
-    ) async throws -> [RawConnection.Answer] {
-        try await withThrowingTaskGroup(of: RawConnection.Answer?.self) { tasks in
+    ) async throws -> [RawConnection.Response] {
+        try await withThrowingTaskGroup(of: RawConnection.Response?.self) { tasks in
             for number in 0..<count {
                 let bed = beds[number % beds.count]
                 tasks.addTask {

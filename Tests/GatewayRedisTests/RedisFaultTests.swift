@@ -7,7 +7,7 @@ import Testing
 
 /// What becomes of claims and records while a real Redis is stalled, killed, wiped, full, demoted or failed over.
 @Suite struct RedisFaultTests {
-    private static let accepted = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(1, 2))
+    private static let accepted = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(1, 2))
 
     private func claim(_ number: UInt64, owner: UInt64 = 1) -> IdempotencyClaim {
         IdempotencyClaim(

@@ -72,7 +72,7 @@ struct StoreContract {
         var resend = claim(scope, owner: 2, fingerprint: .init(words: (7 << 48, 9)), consent: true)
         resend.otherFingerprints = [Self.fingerprint]
         #expect(try await other.claim(resend) == .owned)
-        let answer = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(1, 2))
+        let answer = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(1, 2))
         try await other.settle(resend, .accepted(answer))
         resend.owner.number = 3
         #expect(try await one.claim(resend) == .accepted(answer))
@@ -80,9 +80,9 @@ struct StoreContract {
 
     private func finalAnswers() async throws {
         for answer in [
-            AcceptedAnswer(status: 202, region: .northAmerica, requestID: .uuid(1, .max)),
-            AcceptedAnswer(status: 200, region: .europe, requestID: .text("not-a-uuid")),
-            AcceptedAnswer(status: 299, region: .farEast, requestID: nil),
+            AcceptedResponse(status: 202, region: .northAmerica, requestID: .uuid(1, .max)),
+            AcceptedResponse(status: 200, region: .europe, requestID: .text("not-a-uuid")),
+            AcceptedResponse(status: 299, region: .farEast, requestID: nil),
         ] {
             let scope = scope()
             let first = claim(scope, owner: 1)
@@ -118,7 +118,7 @@ struct StoreContract {
         try await one.settle(claim(scope, owner: 3), .released)
         #expect(try await other.claim(claim(scope, owner: 4)) == .unknown, "a resend does not take the doubt away")
         #expect(try await one.claim(claim(scope, owner: 3, consent: true)) == .owned)
-        let late = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(5, 6))
+        let late = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(5, 6))
         try await other.settle(claim(scope, owner: 2), .accepted(late))
         try await one.settle(claim(scope, owner: 3), .released)
         #expect(try await one.claim(claim(scope, owner: 4)) == .accepted(late), "a late 202 beats everything")
@@ -152,8 +152,8 @@ struct StoreContract {
         #expect(try await one.claim(first) == .owned)
         async let here = one.result(of: claim(scope, owner: 2))
         async let there = other.result(of: claim(scope, owner: 3))
-        let accepted = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(1, 2))
-        let response = UpstreamAnswer(status: 202, requestID: .uuid(1, 2))
+        let accepted = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(1, 2))
+        let response = UpstreamResponse(status: 202, requestID: .uuid(1, 2))
         try await one.settle(first, .accepted(accepted), result: AttemptResult(.success(response), region: .europe))
         // Whoever came too late to wait claims anew; that is what nil says.
         for found in [try await here, try await there] {
@@ -177,7 +177,7 @@ struct StoreContract {
 
     /// Random claims and settlements find what `IdempotencyRecord` finds.
     private func likeTheModel() async throws {
-        let answer = AcceptedAnswer(status: 202, region: .europe, requestID: .uuid(7, 8))
+        let answer = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(7, 8))
         let now = NIODeadline.uptimeNanoseconds(0)
         for _ in 0..<20 {
             let scope = scope()

@@ -14,9 +14,9 @@ import Testing
         var refused: [Problem] = []
         var refusesHeads = false
         var answersLater = false
-        private var recipients: [any AnswerRecipient] = []
+        private var recipients: [any ResponseRecipient] = []
 
-        func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
+        func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
             paths.append(request.path)
             recipients.append(recipient)
             if !answersLater { answer() }
@@ -25,7 +25,7 @@ import Testing
         func answer() {
             guard !recipients.isEmpty else { return }
             recipients.removeFirst().answered(
-                Answer(.page(Page(contentType: "text/plain", content: ByteBuffer(string: "ok"))), region: nil))
+                Response(.page(Page(contentType: "text/plain", content: ByteBuffer(string: "ok"))), region: nil))
         }
 
         func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
@@ -44,7 +44,7 @@ import Testing
         init(gate: ConnectionGate = ConnectionGate(limit: 100, perAddress: nil)) throws {
             listener = ListenerLoop(
                 eventLoop: channel.embeddedEventLoop, handler: handler,
-                encoder: AnswerEncoder(endpoints: ByRegion { .official($0) }),
+                encoder: ResponseEncoder(endpoints: ByRegion { .official($0) }),
                 configuration: ListenerConfiguration(.tcp(host: "127.0.0.1", port: 0)), tls: nil, gate: gate)
             try channel.pipeline.syncOperations.addHandler(HTTPConnection(loop: listener, isSecure: false))
             try channel.connect(to: SocketAddress(ipAddress: "10.0.0.1", port: 1)).wait()

@@ -12,7 +12,7 @@ import Testing
         let skill: Int
         var connection: (any UpstreamConnection)?
         var unavailable: UpstreamUnavailable?
-        var answer: UpstreamAnswer?
+        var answer: UpstreamResponse?
         var failure: UpstreamFailure?
 
         init(skill: Int = 0, owner: Int = 0) { (self.skill, self.owner) = (skill, owner) }
@@ -24,7 +24,7 @@ import Testing
             }
         }
 
-        func upstreamAnswered(_ answer: UpstreamAnswer) { self.answer = answer }
+        func upstreamResponded(_ answer: UpstreamResponse) { self.answer = answer }
         func upstreamFailed(_ failure: UpstreamFailure) { self.failure = failure }
     }
 
@@ -108,7 +108,7 @@ import Testing
             let message = try bed.send()
             try bed.channels[0].writeInbound(ByteBuffer(string: "HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\nabc"))
             if isLost { bed.channels[0].pipeline.fireChannelInactive() } else { bed.pass(.seconds(11)) }
-            #expect(message.answer == UpstreamAnswer(status: 400, content: ByteBuffer(string: "abc")))
+            #expect(message.answer == UpstreamResponse(status: 400, content: ByteBuffer(string: "abc")))
             #expect(message.failure == nil)
         }
     }

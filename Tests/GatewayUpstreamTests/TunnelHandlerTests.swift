@@ -52,12 +52,12 @@ import Testing
     func `behind anything else there is none`(answer: String) throws {
         let (channel, behind) = try connected()
         try channel.writeInbound(ByteBuffer(string: answer))
-        #expect(!behind.isActive && behind.error is TunnelHandler.Refused)
+        #expect(!behind.isActive && behind.error is TunnelHandler.TunnelError)
     }
 
     @Test func `an answer without an end is not waited for`() throws {
         let (channel, behind) = try connected()
         for _ in 0..<10 { try channel.writeInbound(ByteBuffer(string: String(repeating: "x", count: 1024))) }
-        #expect(!behind.isActive && behind.error is TunnelHandler.Refused)
+        #expect(!behind.isActive && behind.error is TunnelHandler.TunnelError)
     }
 }

@@ -97,7 +97,7 @@ final class Ledger {
     // MARK: Answers
 
     /// A caller got an answer from a process that lives.
-    func answered(_ message: Message, with answer: Answer, isConsented: Bool) {
+    func answered(_ message: Message, with answer: Response, isConsented: Bool) {
         answers[answer.status, default: 0] += 1
         onEvent?("\(message) is answered \(answer.status), \(answer.source)")
         guard case .upstream(let upstream) = answer.content else { return }

@@ -18,12 +18,12 @@ final class ScopesOfKeys: Sendable {
         let forwarder = try? SimulatedProcess.forwarder(
             store: store, pool: NoPool(), tokens: tokens, loop: loop, origin: 0)
         for key in 0..<Self.keys {
-            var assembler = RequestAssembler()
-            assembler.receive(
+            var decoder = RequestDecoder()
+            decoder.receive(
                 ByteBuffer(
                     string: "GET /v1/idempotency-keys/k\(key) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n")
             )
-            guard case .request(let request) = assembler.next() else { continue }
+            guard case .request(let request) = decoder.next() else { continue }
             forwarder?.handle(request, from: Peer(), to: Nobody())
         }
         scopes = Mutex(store.asked)
@@ -61,7 +61,7 @@ final class ScopesOfKeys: Sendable {
         }
     }
 
-    private final class Nobody: AnswerRecipient {
-        func answered(_ answer: Answer) {}
+    private final class Nobody: ResponseRecipient {
+        func answered(_ answer: Response) {}
     }
 }

@@ -3,7 +3,7 @@ import GatewayRedis
 import NIOCore
 
 /// The connection of one process to the server, and its reconnecting: what GatewayRedis promises, in virtual time.
-final class SimulatedLink: IdempotencyServer {
+final class SimulatedLink: IdempotencyRecordClient {
     /// One connection. Commands on it arrive in order; replies, too.
     private final class Connection {
         var isOpen = true
@@ -87,7 +87,7 @@ final class SimulatedLink: IdempotencyServer {
     }
 
     private func run<Reply>(
-        _ command: @escaping () -> Reply, _ completion: @escaping (Result<Reply, IdempotencyServerFailure>) -> Void
+        _ command: @escaping () -> Reply, _ completion: @escaping (Result<Reply, IdempotencyRecordError>) -> Void
     ) {
         guard let connection, !isDead else { return completion(.failure(.notDone)) }
         commands += 1
@@ -115,7 +115,7 @@ final class SimulatedLink: IdempotencyServer {
     // MARK: Commands
 
     func claim(
-        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyRecordError>) -> Void
     ) {
         claimedAt[claim.owner.number] = eventLoop.now
         unsettled[claim.owner.number] = claim
@@ -131,7 +131,7 @@ final class SimulatedLink: IdempotencyServer {
 
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        _ completion: @escaping (Result<Void, IdempotencyServerFailure>) -> Void
+        _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void
     ) {
         run(
             { [server] in server.settle(claim, settlement) },
@@ -142,7 +142,7 @@ final class SimulatedLink: IdempotencyServer {
     }
 
     func report(
-        on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyServerFailure>) -> Void
+        on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyRecordError>) -> Void
     ) {
         run({ [server] in server.report(scope) }, completion)
     }

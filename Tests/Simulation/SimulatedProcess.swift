@@ -129,7 +129,7 @@ final class SimulatedProcess {
 
     // MARK: Messages
 
-    func forward(_ message: Ledger.Message, isConsented: Bool, then: @escaping (Answer) -> Void) {
+    func forward(_ message: Ledger.Message, isConsented: Bool, then: @escaping (Response) -> Void) {
         let content = #"{"data":{"key":"\#(message.key)","variant":"\#(message.variant)","consent":"no"}}"#
         // Where nobody says where the user lives, the regions are tried in turn.
         let region = timeline.chance(0.3) ? "" : "Gateway-Region: \(timeline.element(["NA", "EU", "FE"]))\r\n"
@@ -142,9 +142,9 @@ final class SimulatedProcess {
             \r
             \(content)
             """
-        var assembler = RequestAssembler()
-        assembler.receive(ByteBuffer(string: text))
-        guard case .request(let request) = assembler.next() else { return }
+        var decoder = RequestDecoder()
+        decoder.receive(ByteBuffer(string: text))
+        guard case .request(let request) = decoder.next() else { return }
         forwarder?.handle(
             request, from: Peer(),
             to: SimulatedRecipient { [self] answer in
@@ -176,12 +176,12 @@ final class SimulatedProcess {
     }
 }
 
-private final class SimulatedRecipient: AnswerRecipient {
-    private let then: (Answer) -> Void
+private final class SimulatedRecipient: ResponseRecipient {
+    private let then: (Response) -> Void
 
-    init(_ then: @escaping (Answer) -> Void) {
+    init(_ then: @escaping (Response) -> Void) {
         self.then = then
     }
 
-    func answered(_ answer: Answer) { then(answer) }
+    func answered(_ answer: Response) { then(answer) }
 }

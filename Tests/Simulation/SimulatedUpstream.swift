@@ -17,7 +17,7 @@ final class SimulatedUpstream {
     func revokeTokens() { validTokens += 1 }
 
     enum Outcome {
-        case answer(UpstreamAnswer)
+        case answer(UpstreamResponse)
         case failure(UpstreamFailure)
         /// Nothing ever comes.
         case silence
@@ -51,7 +51,7 @@ final class SimulatedUpstream {
     }
 
     private func answer(_ status: Int, _ send: Int) -> Outcome {
-        .answer(UpstreamAnswer(status: status, requestID: .text("id-\(send)")))
+        .answer(UpstreamResponse(status: status, requestID: .text("id-\(send)")))
     }
 }
 
@@ -108,7 +108,7 @@ final class SimulatedPool: UpstreamPool {
             timeline.after(isSlow ? timeline.milliseconds(500...2_500) : timeline.milliseconds(1...60)) { [self] in
                 process.run { [self] in
                     switch outcome {
-                    case .answer(let answer): end(send) { $0.upstreamAnswered(answer) }
+                    case .answer(let answer): end(send) { $0.upstreamResponded(answer) }
                     case .failure(let failure): end(send) { $0.upstreamFailed(failure) }
                     case .silence: break
                     }
@@ -146,5 +146,5 @@ private final class SimulatedConnection: UpstreamConnection {
         pool.write(request, deadline: deadline, receiver: receiver)
     }
 
-    func giveBack() {}
+    func release() {}
 }

@@ -15,7 +15,7 @@ package struct CallerLimits: Equatable, Sendable {
 
 /// How much a caller uses, on all event loops together. No lock: each number is one atomic.
 package final class CallerUsage: Sendable {
-    private let nextArrival = Atomic<Int64>(0)
+    private let theoreticalArrivalTime = Atomic<Int64>(0)
     private let inFlight = Atomic<Int>(0)
 
     package init() {}
@@ -24,15 +24,15 @@ package final class CallerUsage: Sendable {
     func pass(_ rate: RateLimit?, now: NIODeadline) throws(CallerError) {
         guard let rate else { return }
         let now = Int64(clamping: now.uptimeNanoseconds)
-        var seen = nextArrival.load(ordering: .relaxed)
+        var seen = theoreticalArrivalTime.load(ordering: .relaxed)
         while true {
-            switch rate.decide(nextArrival: seen, now: now) {
+            switch rate.decide(theoreticalArrivalTime: seen, now: now) {
             case .refused(let nanoseconds):
                 throw CallerError(
                     .rateLimitExceeded, "the caller has exceeded its rate limit; nothing was sent",
                     retryAfter: .nanoseconds(nanoseconds))
             case .allowed(let next):
-                let (exchanged, current) = nextArrival.compareExchange(
+                let (exchanged, current) = theoreticalArrivalTime.compareExchange(
                     expected: seen, desired: next, ordering: .relaxed)
                 if exchanged { return }
                 seen = current

@@ -4,7 +4,7 @@ package import NIOCore
 package final class Peer {
     /// What stands for all connections from one place when failed attempts are counted: an IPv4 address, a network of
     /// IPv6, or this machine.
-    package enum Place: Hashable, Sendable {
+    package enum Network: Hashable, Sendable {
         case ipv4(UInt32)
         /// The first 64 bits: whoever has one address of such a network has them all.
         case ipv6(UInt64)
@@ -12,7 +12,7 @@ package final class Peer {
     }
 
     package let address: SocketAddress?
-    package let place: Place
+    package let place: Network
     /// For logs: the IP address, or `local`.
     var addressText: String { address?.ipAddress ?? "local" }
     /// False over a Unix socket.
@@ -28,7 +28,7 @@ package final class Peer {
         place = Self.place(of: address)
     }
 
-    private static func place(of address: SocketAddress?) -> Place {
+    private static func place(of address: SocketAddress?) -> Network {
         guard let address else { return .local }
         return address.withSockAddr { pointer, size in
             let bytes = UnsafeRawBufferPointer(start: pointer, count: size)
@@ -41,7 +41,7 @@ package final class Peer {
         }
     }
 
-    private static func place(ofIPv6 bytes: UnsafeRawBufferPointer) -> Place {
+    private static func place(ofIPv6 bytes: UnsafeRawBufferPointer) -> Network {
         let network = bytes.loadUnaligned(as: UInt64.self)
         // ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2).
         let isMapped = network == 0 && bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self).bigEndian == 0xFFFF

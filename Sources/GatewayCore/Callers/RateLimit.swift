@@ -3,7 +3,7 @@
 package struct RateLimit: Equatable, Sendable {
     package enum Decision: Equatable, Sendable {
         /// The moment to remember.
-        case allowed(nextArrival: Int64)
+        case allowed(theoreticalArrivalTime: Int64)
         /// Nanoseconds until one is allowed.
         case refused(retryAfter: Int64)
     }
@@ -25,10 +25,10 @@ package struct RateLimit: Equatable, Sendable {
         tolerance = interval * Int64(self.burst - 1)
     }
 
-    /// - Parameter nextArrival: as it was remembered; 0 at first.
-    package func decide(nextArrival: Int64, now: Int64) -> Decision {
-        let early = nextArrival - now
+    /// - Parameter theoreticalArrivalTime: as it was remembered; 0 at first.
+    package func decide(theoreticalArrivalTime: Int64, now: Int64) -> Decision {
+        let early = theoreticalArrivalTime - now
         guard early <= tolerance else { return .refused(retryAfter: early - tolerance) }
-        return .allowed(nextArrival: max(nextArrival, now) + interval)
+        return .allowed(theoreticalArrivalTime: max(theoreticalArrivalTime, now) + interval)
     }
 }

@@ -9,7 +9,7 @@ struct CallerTokenEndpoint {
         do {
             let token = try issue()
             exchange.allowed()
-            exchange.answer(Answer(.accessToken(token), region: nil))
+            exchange.answer(Response(.accessToken(token), region: nil))
         } catch {
             var refusal = error
             refusal.form = .oauth

@@ -10,14 +10,14 @@ final class Exchange {
     let started: NIODeadline
     private let action: AuditLog.Action
     private let peer: Peer
-    private let recipient: any AnswerRecipient
+    private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
     private var method: CallerDirectory.Method?
     /// Whose messages in flight this one counts among.
     private var usage: CallerUsage?
 
     init(
-        _ action: AuditLog.Action, _ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient,
+        _ action: AuditLog.Action, _ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient,
         on forwarder: MessageForwarder
     ) {
         self.action = action
@@ -102,7 +102,7 @@ final class Exchange {
     /// The request was found not to be.
     func refuse(_ refusal: Refusal) {
         audit(refusal.problem)
-        answer(Answer(.refusal(refusal), region: nil))
+        answer(Response(.refusal(refusal), region: nil))
     }
 
     private func audit(_ problem: Problem?) {
@@ -110,7 +110,7 @@ final class Exchange {
     }
 
     /// - Parameter sends: times a message was written to a connection.
-    func answer(_ answer: Answer, sends: Int = 0) {
+    func answer(_ answer: Response, sends: Int = 0) {
         if action == .message {
             let duration = eventLoop.now - started
             labels.region = answer.region ?? labels.region

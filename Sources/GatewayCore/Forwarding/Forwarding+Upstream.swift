@@ -14,7 +14,7 @@ extension Forwarding: UpstreamReceiver {
         let now = eventLoop.now
         let sendBudget = exchange.snapshot.times.sendBudget
         if let obstacle = state.obstacle(now: now, deadline: deadline, sendBudget: sendBudget) {
-            connection.giveBack()
+            connection.release()
             return state.met(obstacle)
         }
         guard let token = state.token else { return .obtainToken }
@@ -38,9 +38,9 @@ extension Forwarding: UpstreamReceiver {
         resume(state.leased(result))
     }
 
-    func upstreamAnswered(_ answer: UpstreamAnswer) {
+    func upstreamResponded(_ answer: UpstreamResponse) {
         let duration = eventLoop.now - waitingSince
-        forwarder.instruments.upstreamAnswered(region, status: answer.status, seconds: duration.inSeconds)
+        forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
         let isTokenProven = state.token.map { forwarder.isProven($0, of: message.skill) } ?? false
         let (next, lesson) = state.responded(
             answer, strict5xx: exchange.configuration.strict5xx, isTokenProven: isTokenProven)

@@ -48,7 +48,7 @@ final class Forwarding {
 
     /// A message that is known to be accepted, or whose user is known to be gone, needs neither token nor connection.
     private func firstStep() -> ForwardingState.Step {
-        if let claim, let answer = forwarder.store.acceptedAnswer(to: claim, now: now) {
+        if let claim, let answer = forwarder.store.acceptedResponse(to: claim, now: now) {
             forwarder.instruments.claimed(ClaimReply(.accepted(answer), forwarder.store.kind))
             return state.replay(answer)
         }
@@ -119,7 +119,7 @@ final class Forwarding {
 
     private func answer() {
         guard let ending = state.ending else { return }
-        var answer = Answer(Answer.Content(ending.outcome), region: ending.region, isReplay: ending.isReplay)
+        var answer = Response(Response.Content(ending.outcome), region: ending.region, isReplay: ending.isReplay)
         answer.deduplication = state.deduplication
         exchange.answer(answer, sends: state.sends)
     }
@@ -155,7 +155,7 @@ final class Forwarding {
 
     private func claimed(_ reply: ClaimReply, holding connection: any UpstreamConnection) -> ForwardingState.Step {
         forwarder.instruments.claimed(reply)
-        if reply.outcome != .owned { connection.giveBack() }
+        if reply.outcome != .owned { connection.release() }
         // The time is still that of the question.
         return state.claimed(reply, at: now, from: forwarder.store.kind, holding: connection)
     }

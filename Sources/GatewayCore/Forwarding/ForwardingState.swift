@@ -4,7 +4,7 @@ import NIOCore
 /// done is returned, for `Forwarding` to do.
 struct ForwardingState {
     /// What a message comes to: Amazon's response, or the gateway's own.
-    typealias Outcome = Result<UpstreamAnswer, Refusal>
+    typealias Outcome = Result<UpstreamResponse, Refusal>
 
     /// What is to be done. What the message comes to stands in `ending`, since a step is handed from one to the next.
     enum Step {
@@ -61,10 +61,10 @@ struct ForwardingState {
     /// Once a message.
     private var isTokenRenewed = false
     /// The refusal that is passed on if the message cannot be sent once more, or elsewhere.
-    private var firstRefusal: UpstreamAnswer?
+    private var firstRefusal: UpstreamResponse?
     private(set) var ending: Ending?
     /// Other replicas may not know what this one knows of the message.
-    private(set) var deduplication: Answer.Deduplication?
+    private(set) var deduplication: Response.Deduplication?
 
     init(_ search: RegionSearch, isKeyed: Bool) {
         self.search = search
@@ -150,12 +150,12 @@ struct ForwardingState {
     ///
     /// - Parameter isTokenProven: Amazon has accepted a message with the token before.
     mutating func responded(
-        _ answer: UpstreamAnswer, strict5xx: Bool, isTokenProven: Bool
+        _ answer: UpstreamResponse, strict5xx: Bool, isTokenProven: Bool
     ) -> (Step, Lesson?) {
         var lesson: Lesson?
-        switch AnswerDisposition(status: answer.status, strict5xx: strict5xx) {
+        switch ResponseDisposition(status: answer.status, strict5xx: strict5xx) {
         case .accepted:
-            let accepted = AcceptedAnswer(status: answer.status, region: search.region, requestID: answer.requestID)
+            let accepted = AcceptedResponse(status: answer.status, region: search.region, requestID: answer.requestID)
             return (settle(.accepted(accepted), .success(answer)), .accepted)
         case .refused:
             let isDoubtful = answer.status == 404 && search.certainty == .learned && !search.isElsewhere
@@ -181,7 +181,7 @@ struct ForwardingState {
         return (settle(.refused(status: answer.status), .success(answer)), lesson)
     }
 
-    private mutating func goesElsewhere(_ answer: UpstreamAnswer, isTokenProven: Bool) -> Bool {
+    private mutating func goesElsewhere(_ answer: UpstreamResponse, isTokenProven: Bool) -> Bool {
         guard search.refused(status: answer.status, isTokenProven: isTokenProven) else { return false }
         // If the next region cannot be reached, this is what the caller gets.
         firstRefusal = answer
@@ -254,8 +254,8 @@ struct ForwardingState {
     }
 
     /// Answers a duplicate as the first was answered.
-    mutating func replay(_ answer: AcceptedAnswer) -> Step {
-        ending = Ending(outcome: .success(UpstreamAnswer(answer)), region: answer.region, isReplay: true)
+    mutating func replay(_ answer: AcceptedResponse) -> Step {
+        ending = Ending(outcome: .success(UpstreamResponse(answer)), region: answer.region, isReplay: true)
         return .answer
     }
 

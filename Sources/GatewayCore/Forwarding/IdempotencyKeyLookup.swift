@@ -31,13 +31,13 @@ struct IdempotencyKeyLookup {
     }
 
     private func answer(_ report: KeyReport?) {
-        let content: Answer.Content =
+        let content: Response.Content =
             if let report {
                 .report(report.state)
             } else {
                 .refusal(
                     Refusal(.storeUnavailable, "the idempotency store cannot be reached", retryAfterSeconds: 1))
             }
-        exchange.answer(Answer(content, region: nil))
+        exchange.answer(Response(content, region: nil))
     }
 }

@@ -10,7 +10,7 @@ package final class MessageForwarder: RequestHandler {
     let pools: ByRegion<any UpstreamPool>
     let eventLoop: any EventLoop
     let requests: ByRegion<UpstreamRequest>
-    let sends: TurnQueue<Forwarding.Send>
+    let sends: EndOfTickQueue<Forwarding.Send>
     var hasher: IdempotencyHasher
     /// The last request to a region; its memory serves for the next.
     var requestBuffer = ByteBuffer()
@@ -18,7 +18,7 @@ package final class MessageForwarder: RequestHandler {
     let logs: Logs
     /// Of each skill, by its label, the generation of a token that Amazon has accepted a message with.
     private var provenGenerations: [UInt64?] = []
-    private let failedAttempts: FailedAttempts
+    private let failedAttempts: AuthenticationThrottle
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onTrouble: @Sendable (Trouble, Region?) -> Void
     private let origin: UInt64
@@ -46,7 +46,7 @@ package final class MessageForwarder: RequestHandler {
     package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
-        failedAttempts: FailedAttempts = FailedAttempts(),
+        failedAttempts: AuthenticationThrottle = AuthenticationThrottle(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in }
     ) {
@@ -63,7 +63,7 @@ package final class MessageForwarder: RequestHandler {
         requests = ByRegion {
             UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
         }
-        sends = TurnQueue(on: eventLoop) { $0.perform() }
+        sends = EndOfTickQueue(on: eventLoop) { $0.perform() }
         hasher = IdempotencyHasher(fingerprintKeys)
     }
 
@@ -77,7 +77,7 @@ package final class MessageForwarder: RequestHandler {
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
 
-    package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any AnswerRecipient) {
+    package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
         do {
             let route = try route(request)
             let exchange = Exchange(route.action, request, from: peer, to: recipient, on: self)
@@ -89,7 +89,7 @@ package final class MessageForwarder: RequestHandler {
             }
         } catch {
             refused(error.problem, from: peer)
-            recipient.answered(Answer(.refusal(error), region: nil))
+            recipient.answered(Response(.refusal(error), region: nil))
         }
     }
 
@@ -225,7 +225,7 @@ package final class MessageForwarder: RequestHandler {
         for lines in logs.all { lines.close() }
     }
 
-    func report(_ answer: Answer) {
+    func report(_ answer: Response) {
         if let trouble = Trouble(answer) { onTrouble(trouble, answer.region) }
     }
 }

@@ -10,7 +10,7 @@ struct UserRegionUpdate {
         do {
             let region = try learn(userSegment)
             exchange.allowed()
-            exchange.answer(Answer(.userRegion(region), region: nil))
+            exchange.answer(Response(.userRegion(region), region: nil))
         } catch {
             exchange.refuse(error)
         }

@@ -1,7 +1,7 @@
 package import NIOCore
 
 /// What is kept of an accepted message: enough to answer every later duplicate as the first was answered.
-package struct AcceptedAnswer: Equatable, Sendable {
+package struct AcceptedResponse: Equatable, Sendable {
     package var status: Int
     package var region: Region
     package var requestID: RequestID?
@@ -13,9 +13,9 @@ package struct AcceptedAnswer: Equatable, Sendable {
     }
 }
 
-extension UpstreamAnswer {
+extension UpstreamResponse {
     /// The answer of the first, for a duplicate: Amazon's 202 has no content.
-    package init(_ accepted: AcceptedAnswer) {
+    package init(_ accepted: AcceptedResponse) {
         self.init(status: accepted.status, requestID: accepted.requestID)
     }
 }
@@ -79,7 +79,7 @@ package enum ClaimOutcome: Equatable, Sendable {
     case owned
     /// Another attempt is sending; `left` of its lease remains.
     case inFlight(left: Duration)
-    case accepted(AcceptedAnswer)
+    case accepted(AcceptedResponse)
     /// An attempt was made and what became of it is not known. Not to be sent without consent.
     case unknown
     /// The key belongs to another message.
@@ -98,7 +98,7 @@ package struct KeyReport: Equatable, Sendable {
         case absent
         /// An attempt is sending; `left` of its lease remains.
         case inFlight(left: Duration)
-        case accepted(AcceptedAnswer)
+        case accepted(AcceptedResponse)
         case unknown
     }
 
@@ -117,7 +117,7 @@ package struct KeyReport: Equatable, Sendable {
 
 /// What became of an attempt.
 package enum Settlement: Equatable, Sendable {
-    case accepted(AcceptedAnswer)
+    case accepted(AcceptedResponse)
     case unknown
     /// Nothing was sent: a retry may be.
     case released
@@ -139,7 +139,7 @@ package struct IdempotencyRecord: Equatable, Sendable {
         /// Can transition to: accepted; with consent to sending.
         case unknown
         /// Final until the retention ends.
-        case accepted(AcceptedAnswer)
+        case accepted(AcceptedResponse)
     }
 
     package var fingerprint: RequestFingerprint

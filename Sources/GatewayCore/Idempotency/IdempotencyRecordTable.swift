@@ -72,14 +72,14 @@ struct IdempotencyRecordTable {
 
     /// Where a record stands, until the next change: looked up once for reading it and for replacing it, since each
     /// look-up reaches into memory that no cache holds.
-    struct Place {
+    struct Index {
         fileprivate var position: Int?
     }
 
-    func place(of scope: IdempotencyScope) -> Place { Place(position: position(of: scope)) }
+    func place(of scope: IdempotencyScope) -> Index { Index(position: position(of: scope)) }
 
     /// The record at `place`, unpacked; nil if there is none.
-    func record(at place: Place) -> IdempotencyRecord? {
+    func record(at place: Index) -> IdempotencyRecord? {
         place.position.map { unpack(slot(at: $0)) }
     }
 
@@ -93,7 +93,7 @@ struct IdempotencyRecordTable {
 
     /// - Parameter place: of `scope`.
     mutating func replace(
-        _ scope: IdempotencyScope, at place: Place, with record: IdempotencyRecord?, of caller: Int
+        _ scope: IdempotencyScope, at place: Index, with record: IdempotencyRecord?, of caller: Int
     ) {
         if let position = place.position {
             let slot = slot(at: position)
@@ -206,7 +206,7 @@ struct IdempotencyRecordTable {
         let packed = self[slot]
         func accepted(_ requestID: RequestID?) -> IdempotencyRecord.State {
             .accepted(
-                AcceptedAnswer(
+                AcceptedResponse(
                     status: Int(packed.status),
                     region: Region(rawValue: Int(packed.region)) ?? .northAmerica,
                     requestID: requestID))

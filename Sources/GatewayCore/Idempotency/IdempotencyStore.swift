@@ -28,11 +28,11 @@ package enum SettlementReply: Equatable, Sendable {
 /// What an attempt came to, for the duplicates that wait for it.
 package struct AttemptResult: Sendable {
     /// The region's response, or why there is none: for whoever sends, nothing that a store looks at.
-    package var response: Result<UpstreamAnswer, any Error>
+    package var response: Result<UpstreamResponse, any Error>
     /// The region the message was for.
     package var region: Region?
 
-    package init(_ response: Result<UpstreamAnswer, any Error>, region: Region?) {
+    package init(_ response: Result<UpstreamResponse, any Error>, region: Region?) {
         self.response = response
         self.region = region
     }
@@ -50,7 +50,7 @@ package protocol IdempotencyStore: AnyObject {
     func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
 
     /// What a claim would find if its message has been accepted, where that is known at once; nil otherwise. Changes nothing.
-    func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer?
+    func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse?
 
     /// Ready when the store has it, or when it is certain that the store goes on trying.
     ///
@@ -71,5 +71,5 @@ package protocol IdempotencyStore: AnyObject {
 
 extension IdempotencyStore {
     /// A store that has to be asked over a network knows nothing at once.
-    package func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? { nil }
+    package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? { nil }
 }

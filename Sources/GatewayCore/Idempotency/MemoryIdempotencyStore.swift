@@ -179,7 +179,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         shares.changed(records(of: caller, &state), wasHeld: wasHeld, isHeld: isHeld)
     }
 
-    package func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {
+    package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? {
         shard(claim.scope).state.withLock { state in
             // By the rules of a claim, on a copy.
             var record = state.table.record(claim.scope)

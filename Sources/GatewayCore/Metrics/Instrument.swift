@@ -19,7 +19,7 @@ package enum Instrument: String, CaseIterable, Sendable {
     case tokenForcedRenewals = "skillgate_token_forced_renewals_total"
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
-    case idempotencyBegins = "skillgate_idempotency_begins_total"
+    case idempotencyClaims = "skillgate_idempotency_begins_total"
     case idempotencyRecords = "skillgate_idempotency_records"
     case idempotencyEvictions = "skillgate_idempotency_evictions_total"
     case idempotencyCallerEvictions = "skillgate_idempotency_caller_evictions_total"
@@ -52,7 +52,7 @@ package enum Instrument: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .messages, .upstreamAttempts, .regionsLearned, .tokenFetches, .tokenForcedRenewals, .idempotencyBegins,
+        case .messages, .upstreamAttempts, .regionsLearned, .tokenFetches, .tokenForcedRenewals, .idempotencyClaims,
             .idempotencyEvictions, .idempotencyCallerEvictions, .connectionsTurnedAway, .idempotencyStoreFailures,
             .idempotencyStoreWipes, .idempotencyStoreClockJumps, .outcomeUnknown, .rejected,
             .logLinesDropped, .configurationReloads, .processCPU:
@@ -92,7 +92,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .tokenForcedRenewals: "Token fetches after Amazon refused a token that had not expired."
         case .regionsLearned: "Users whose region was learned, by how it was learned."
         case .usersGone: "Users unknown to every region, whose messages the gateway answers with 404 for a while."
-        case .idempotencyBegins: "Claims of an idempotency key, by outcome."
+        case .idempotencyClaims: "Claims of an idempotency key, by outcome."
         case .idempotencyRecords: "Idempotency records in this process's memory, by state."
         case .idempotencyEvictions: "Idempotency records removed, by reason."
         case .idempotencyCallerEvictions: "Idempotency records of a caller removed to make room for others."

@@ -19,7 +19,7 @@ package final class AccessLog {
     ///   - sends: times the message was written to a connection.
     ///   - duration: from its last byte to its answer.
     func finished(
-        _ labels: ForwardingInstruments.Labels, _ answer: Answer, from peer: Peer, sends: Int, duration: TimeAmount
+        _ labels: ForwardingInstruments.Labels, _ answer: Response, from peer: Peer, sends: Int, duration: TimeAmount
     ) {
         if case .refusal(let refusal) = answer.content, refusal.problem.row.severity == .debug,
             !hasLineOfItsOwn(refusal.problem, from: peer, caller: labels.caller)

@@ -14,7 +14,7 @@ package struct ForwardingInstruments: Sendable {
     package struct MessageSeries: Hashable, Sendable {
         private let packed: UInt64
 
-        init(_ labels: Labels, status: Int, source: Answer.Source) {
+        init(_ labels: Labels, status: Int, source: Response.Source) {
             packed =
                 UInt64(UInt16(clamping: (labels.caller ?? -1) + 1)) << 48
                 | UInt64(UInt16(clamping: (labels.skill ?? -1) + 1)) << 32
@@ -26,12 +26,12 @@ package struct ForwardingInstruments: Sendable {
         package var caller: Int? { Self.index(packed >> 48 & 0xFFFF) }
         package var skill: Int? { Self.index(packed >> 32 & 0xFFFF) }
         package var region: Region? { Self.index(packed >> 24 & 0xFF).flatMap(Region.init(rawValue:)) }
-        package var source: Answer.Source { Answer.Source.allCases[Int(packed >> 16 & 0xFF)] }
+        package var source: Response.Source { Response.Source.allCases[Int(packed >> 16 & 0xFF)] }
         package var status: Int { Int(packed & 0xFFFF) }
 
         private static func index(_ field: UInt64) -> Int? { field == 0 ? nil : Int(field) - 1 }
 
-        fileprivate static func place(of source: Answer.Source) -> Int {
+        fileprivate static func place(of source: Response.Source) -> Int {
             switch source {
             case .upstream: 0
             case .gateway: 1
@@ -56,7 +56,7 @@ package struct ForwardingInstruments: Sendable {
     }
 
     /// What a claim found: `ClaimOutcome` as a label.
-    package enum BeginOutcome: String, CaseIterable, Sendable {
+    package enum ClaimOutcomeLabel: String, CaseIterable, Sendable {
         case owned
         case inFlight = "in_flight"
         case accepted
@@ -95,20 +95,20 @@ package struct ForwardingInstruments: Sendable {
     }
 
     /// A number for each store and outcome.
-    package struct Begins: Sendable {
-        private var counts = Array(repeating: 0, count: StoreKind.allCases.count * BeginOutcome.allCases.count)
+    package struct Claims: Sendable {
+        private var counts = Array(repeating: 0, count: StoreKind.allCases.count * ClaimOutcomeLabel.allCases.count)
 
-        package internal(set) subscript(store: StoreKind, outcome: BeginOutcome) -> Int {
+        package internal(set) subscript(store: StoreKind, outcome: ClaimOutcomeLabel) -> Int {
             get { counts[Self.place(store, outcome)] }
             set { counts[Self.place(store, outcome)] = newValue }
         }
 
-        mutating func add(_ other: Begins) {
+        mutating func add(_ other: Claims) {
             for place in counts.indices { counts[place] += other.counts[place] }
         }
 
-        private static func place(_ store: StoreKind, _ outcome: BeginOutcome) -> Int {
-            (store == .memory ? 0 : BeginOutcome.allCases.count) + outcome.place
+        private static func place(_ store: StoreKind, _ outcome: ClaimOutcomeLabel) -> Int {
+            (store == .memory ? 0 : ClaimOutcomeLabel.allCases.count) + outcome.place
         }
     }
 
@@ -117,52 +117,52 @@ package struct ForwardingInstruments: Sendable {
     package internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
     package internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
     package internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
-    package internal(set) var idempotencyBegins = Begins()
+    package internal(set) var idempotencyClaims = Claims()
     package internal(set) var outcomeUnknown = ByRegion { _ in 0 }
     package internal(set) var rejected: [Problem: Int] = [:]
     /// By region, with one more for messages without one, and by source.
     private var messageDurations = Array(
         repeating: Histogram(bounds: Histogram.messageSeconds),
-        count: (Region.allCases.count + 1) * Answer.Source.allCases.count)
+        count: (Region.allCases.count + 1) * Response.Source.allCases.count)
     /// Beside `messageDurations`.
     private var messageExemplars: [Int: Histogram.Exemplars] = [:]
 
     package init() {}
 
-    package func messageExemplars(_ region: Region?, _ source: Answer.Source) -> Histogram.Exemplars {
+    package func messageExemplars(_ region: Region?, _ source: Response.Source) -> Histogram.Exemplars {
         messageExemplars[Self.place(region, source)] ?? [:]
     }
 
-    package func messageDuration(_ region: Region?, _ source: Answer.Source) -> Histogram {
+    package func messageDuration(_ region: Region?, _ source: Response.Source) -> Histogram {
         messageDurations[Self.place(region, source)]
     }
 
-    private static func place(_ region: Region?, _ source: Answer.Source) -> Int {
-        ((region?.rawValue ?? -1) + 1) * Answer.Source.allCases.count + MessageSeries.place(of: source)
+    private static func place(_ region: Region?, _ source: Response.Source) -> Int {
+        ((region?.rawValue ?? -1) + 1) * Response.Source.allCases.count + MessageSeries.place(of: source)
     }
 
     mutating func messageBegan() {
-        if !LeftOut.metrics { messagesInFlight += 1 }
+        if !BenchmarkOmissions.metrics { messagesInFlight += 1 }
     }
 
     mutating func claimed(_ reply: ClaimReply) {
-        if !LeftOut.metrics { idempotencyBegins[reply.store, BeginOutcome(reply.outcome)] += 1 }
+        if !BenchmarkOmissions.metrics { idempotencyClaims[reply.store, ClaimOutcomeLabel(reply.outcome)] += 1 }
     }
 
     mutating func waited(_ region: Region, seconds: Double) {
-        if !LeftOut.metrics { upstreamQueue[region].observe(seconds) }
+        if !BenchmarkOmissions.metrics { upstreamQueue[region].observe(seconds) }
     }
 
     mutating func attempted(_ region: Region, _ reason: AttemptReason) {
-        if !LeftOut.metrics { upstreamAttempts[region][reason, default: 0] += 1 }
+        if !BenchmarkOmissions.metrics { upstreamAttempts[region][reason, default: 0] += 1 }
     }
 
     mutating func refused(_ problem: Problem) {
-        if !LeftOut.metrics { rejected[problem, default: 0] += 1 }
+        if !BenchmarkOmissions.metrics { rejected[problem, default: 0] += 1 }
     }
 
-    mutating func messageFinished(_ labels: Labels, _ answer: Answer, seconds: Double) {
-        if LeftOut.metrics { return }
+    mutating func messageFinished(_ labels: Labels, _ answer: Response, seconds: Double) {
+        if BenchmarkOmissions.metrics { return }
         messagesInFlight -= 1
         messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
         let place = Self.place(labels.region, answer.source)
@@ -175,8 +175,8 @@ package struct ForwardingInstruments: Sendable {
         }
     }
 
-    mutating func upstreamAnswered(_ region: Region, status: Int, seconds: Double) {
-        if LeftOut.metrics { return }
+    mutating func upstreamResponded(_ region: Region, status: Int, seconds: Double) {
+        if BenchmarkOmissions.metrics { return }
         upstreamDurations[
             UpstreamSeries(region: region, status: status), default: Histogram(bounds: Histogram.messageSeconds)
         ].observe(seconds)
@@ -194,7 +194,7 @@ package struct ForwardingInstruments: Sendable {
             upstreamAttempts[region].merge(other.upstreamAttempts[region], uniquingKeysWith: +)
             outcomeUnknown[region] += other.outcomeUnknown[region]
         }
-        idempotencyBegins.add(other.idempotencyBegins)
+        idempotencyClaims.add(other.idempotencyClaims)
         rejected.merge(other.rejected, uniquingKeysWith: +)
         for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
         for (place, exemplars) in other.messageExemplars {

@@ -11,7 +11,7 @@ package final class LogLines {
     private let sink: LogSink
     private var names: LogNames
     private var timestamps = TimestampWriter()
-    private var piece = LogPiece(text: ByteBuffer(), lines: 0)
+    private var piece = LogBatch(text: ByteBuffer(), lines: 0)
     private var tally = RefusalTally()
     /// Writes the line of the refusals that had none of their own.
     var writeTally: (RefusalTally.Entry) -> Void = { _ in }
@@ -70,12 +70,12 @@ package final class LogLines {
     func flush() {
         guard piece.lines > 0 else { return }
         sink(piece)
-        piece = LogPiece(text: ByteBuffer(), lines: 0)
+        piece = LogBatch(text: ByteBuffer(), lines: 0)
     }
 }
 
 /// Lines that go together to whoever writes them.
-package struct LogPiece: Sendable {
+package struct LogBatch: Sendable {
     package var text: ByteBuffer
     package var lines: Int
 
@@ -86,7 +86,7 @@ package struct LogPiece: Sendable {
 }
 
 /// Gets the pieces in order, on the event loop; must not wait.
-package typealias LogSink = @Sendable (LogPiece) -> Void
+package typealias LogSink = @Sendable (LogBatch) -> Void
 
 /// The names that labels stand for, each written once as a JSON string.
 struct LogNames {

@@ -147,7 +147,7 @@ package struct MetricsSnapshot: Sendable {
         }
         page.family(.messageDuration)
         for region in [nil] + Region.allCases.map(Optional.some) {
-            for source in Answer.Source.allCases {
+            for source in Response.Source.allCases {
                 let histogram = forwarding.messageDuration(region, source)
                 guard histogram.count > 0 else { continue }
                 page.histogram(
@@ -235,13 +235,13 @@ package struct MetricsSnapshot: Sendable {
     }
 
     private func renderIdempotency(to page: inout MetricsPage) {
-        page.family(.idempotencyBegins)
+        page.family(.idempotencyClaims)
         let stores: [StoreKind] = (records == nil ? [] : [.memory]) + (sharedStore == nil ? [] : [.redis])
         for store in stores {
-            for outcome in ForwardingInstruments.BeginOutcome.allCases {
+            for outcome in ForwardingInstruments.ClaimOutcomeLabel.allCases {
                 page.sample(
-                    .idempotencyBegins, [("store", store.rawValue), ("outcome", outcome.rawValue)],
-                    forwarding.idempotencyBegins[store, outcome])
+                    .idempotencyClaims, [("store", store.rawValue), ("outcome", outcome.rawValue)],
+                    forwarding.idempotencyClaims[store, outcome])
             }
         }
         if let records { render(records, to: &page) }

@@ -9,7 +9,7 @@ struct RefusalTally {
     struct Kind: Hashable {
         /// What was asked for; nil where only the refusal counts.
         var action: AuditLog.Action?
-        var place: Peer.Place?
+        var place: Peer.Network?
         var caller: Int?
         var problem: Problem
     }

@@ -5,7 +5,7 @@ package enum Trouble: Equatable, Sendable {
     /// Amazon answered: with 403, 429 or 5xx.
     case answer(status: Int)
 
-    init?(_ answer: Answer) {
+    init?(_ answer: Response) {
         switch answer.content {
         case .refusal(let refusal) where refusal.problem.row.severity == .warning: self = .refusal(refusal)
         case .upstream(let upstream) where !answer.isReplay && Self.statuses.contains(upstream.status):

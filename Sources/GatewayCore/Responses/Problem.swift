@@ -1,7 +1,7 @@
 /// Every way in which a message fails inside the gateway: the one table that says what each means to the caller, to
 /// metrics and logs, and to the question whether the message may be sent again.
 ///
-/// Nothing else switches over failures. A failure that is Amazon's answer is not here; see `AnswerDisposition`.
+/// Nothing else switches over failures. A failure that is Amazon's answer is not here; see `ResponseDisposition`.
 package enum Problem: String, CaseIterable, Sendable {
     // The request cannot be understood.
     case requestMalformed = "request-malformed"

@@ -37,12 +37,12 @@ package protocol UpstreamPool: AnyObject {
 package protocol UpstreamConnection: AnyObject {
     /// Writes the request, once. False if the connection is gone and not a byte was written.
     ///
-    /// After true, exactly one of `upstreamAnswered` and `upstreamFailed` is called, about `deadline` at the latest;
+    /// After true, exactly one of `upstreamResponded` and `upstreamFailed` is called, about `deadline` at the latest;
     /// before that, the connection has gone back to its pool or is closed.
     func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool
 
     /// Gives the connection back unused.
-    func giveBack()
+    func release()
 }
 
 /// A message on its way to the upstream.
@@ -52,6 +52,6 @@ package protocol UpstreamReceiver: AnyObject {
     /// Which skill's message it is, as a small number: Amazon limits each skill by itself.
     var skill: Int { get }
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
-    func upstreamAnswered(_ answer: UpstreamAnswer)
+    func upstreamResponded(_ answer: UpstreamResponse)
     func upstreamFailed(_ failure: UpstreamFailure)
 }

@@ -7,7 +7,7 @@ package struct RedisTLS: Sendable {
     /// Unix time in seconds: until when the client certificate is good; nil if there is none.
     package let certificateExpiry: Int?
 
-    package init(_ files: RedisConfiguration.TLS) throws(PEMFile.Unusable) {
+    package init(_ files: RedisConfiguration.TLS) throws(PEMFile.LoadingError) {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12  // NIOSSL's own default is 1.0
         configuration.certificateVerification = .fullVerification

@@ -4,7 +4,7 @@ import NIOCore
 enum RESPValue: Equatable {
     /// Simple, bulk and verbatim strings; doubles and big numbers as they came.
     case string(ByteBuffer)
-    /// Begins with a word in capitals that says which, such as `MOVED` or `ERR`.
+    /// Claims with a word in capitals that says which, such as `MOVED` or `ERR`.
     case error(String)
     case integer(Int)
     case boolean(Bool)

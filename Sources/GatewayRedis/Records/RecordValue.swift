@@ -14,7 +14,7 @@ import NIOCore
 enum RecordValue: Equatable {
     case sending(RequestFingerprint, owner: AttemptID, leaseEndsAtRemaining: Int, isResend: Bool = false)
     case unknown(RequestFingerprint, refusedResend: Int? = nil)
-    case accepted(RequestFingerprint, AcceptedAnswer)
+    case accepted(RequestFingerprint, AcceptedResponse)
 
     var fingerprint: RequestFingerprint {
         switch self {
@@ -114,13 +114,13 @@ extension ByteBuffer {
         readMultipleIntegers(as: (UInt64, UInt64).self).map { AttemptID(origin: $0, number: $1) }
     }
 
-    fileprivate mutating func readAcceptedAnswer() -> AcceptedAnswer? {
+    fileprivate mutating func readAcceptedAnswer() -> AcceptedResponse? {
         guard let digits = readSlice(length: 4) else { return nil }
         let bytes = digits.readableBytesUInt8Span
         guard let status = bytes.decimal(0..<3), (200...299).contains(status), let place = bytes.decimal(3..<4),
             let region = Region(rawValue: place)
         else { return nil }
-        var answer = AcceptedAnswer(status: status, region: region, requestID: nil)
+        var answer = AcceptedResponse(status: status, region: region, requestID: nil)
         switch readInteger(as: UInt8.self) {
         case UInt8(ascii: "u"):
             guard let (high, low) = readMultipleIntegers(as: (UInt64, UInt64).self), readableBytes == 0 else {

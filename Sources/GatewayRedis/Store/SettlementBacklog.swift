@@ -19,7 +19,7 @@ final class SettlementBacklog {
         var expires: NIODeadline
     }
 
-    private let server: any IdempotencyServer
+    private let server: any IdempotencyRecordClient
     private let eventLoop: any EventLoop
     private let random: () -> Double
     private var entries = CircularBuffer<Entry>()
@@ -30,7 +30,7 @@ final class SettlementBacklog {
     private(set) var failures = 0
     private(set) var givenUp = 0
 
-    init(server: any IdempotencyServer, eventLoop: any EventLoop, random: @escaping () -> Double) {
+    init(server: any IdempotencyRecordClient, eventLoop: any EventLoop, random: @escaping () -> Double) {
         self.server = server
         self.eventLoop = eventLoop
         self.random = random
@@ -77,7 +77,7 @@ final class SettlementBacklog {
         }
     }
 
-    private func settled(_ entry: Entry, _ result: Result<Void, IdempotencyServerFailure>) {
+    private func settled(_ entry: Entry, _ result: Result<Void, IdempotencyRecordError>) {
         inFlight -= 1
         switch result {
         case .success:

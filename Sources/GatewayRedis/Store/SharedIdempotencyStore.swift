@@ -37,7 +37,7 @@ package final class SharedIdempotencyStore: IdempotencyStore {
     private static let fullFor = TimeAmount.seconds(30)
 
     package let kind: StoreKind
-    private let server: any IdempotencyServer
+    private let server: any IdempotencyRecordClient
     private let eventLoop: any EventLoop
     private let whenUnavailable: WhenUnavailable
     private let random: () -> Double
@@ -50,7 +50,7 @@ package final class SharedIdempotencyStore: IdempotencyStore {
 
     /// - Parameter random: from 0 up to 1, for jitter.
     package init(
-        _ kind: StoreKind, on server: any IdempotencyServer, whenUnavailable: WhenUnavailable,
+        _ kind: StoreKind, on server: any IdempotencyRecordClient, whenUnavailable: WhenUnavailable,
         eventLoop: any EventLoop, random: @escaping () -> Double = { Double.random(in: 0..<1) }
     ) {
         self.kind = kind
@@ -85,7 +85,7 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         return .later(promise.futureResult)
     }
 
-    private func claimFailed(_ claim: IdempotencyClaim, _ failure: IdempotencyServerFailure) -> ClaimReply {
+    private func claimFailed(_ claim: IdempotencyClaim, _ failure: IdempotencyRecordError) -> ClaimReply {
         failures[.claim, default: 0] += 1
         if failure == .full {
             fullUntil = eventLoop.now + Self.fullFor
@@ -107,7 +107,7 @@ package final class SharedIdempotencyStore: IdempotencyStore {
     }
 
     /// The claim may have been made, or be made yet, and nobody sends for it.
-    private func release(_ claim: IdempotencyClaim, after failure: IdempotencyServerFailure) {
+    private func release(_ claim: IdempotencyClaim, after failure: IdempotencyRecordError) {
         if failure.mayBeDone { backlog.add(claim, .released) }
     }
 
@@ -188,10 +188,11 @@ package final class SharedIdempotencyStore: IdempotencyStore {
     private static func attempt(_ report: KeyReport, of key: WaitedFor) -> AttemptResult? {
         guard report.fingerprint == key.fingerprint else { return nil }
         switch report.state {
-        case .accepted(let accepted): return AttemptResult(.success(UpstreamAnswer(accepted)), region: accepted.region)
+        case .accepted(let accepted):
+            return AttemptResult(.success(UpstreamResponse(accepted)), region: accepted.region)
         case .unknown:
             // It was sent with consent, and refused: one consent is one attempt, however many asked for it at once.
-            return report.refusedResend.map { AttemptResult(.success(UpstreamAnswer(status: $0)), region: nil) }
+            return report.refusedResend.map { AttemptResult(.success(UpstreamResponse(status: $0)), region: nil) }
         case .absent, .inFlight: return nil
         }
     }

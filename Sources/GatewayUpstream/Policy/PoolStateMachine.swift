@@ -80,7 +80,7 @@ package struct PoolStateMachine: Sendable {
     let configuration: Configuration
     private let idleTimeout: TimeAmount
     private let maximumAge: TimeAmount
-    private var connections = SlotTable<Connection>()
+    private var connections = SlotMap<Connection>()
     private var identifiers = SlotIdentifiers()
     /// Newest last. Taking the newest lets the others grow old and close.
     private var idle: [ConnectionID] = []
@@ -204,7 +204,7 @@ package struct PoolStateMachine: Sendable {
     }
 
     /// The idle connections whose time is up. They count as gone.
-    mutating func closeWorn(now: NIODeadline) -> [ConnectionID] {
+    mutating func closeExpired(now: NIODeadline) -> [ConnectionID] {
         var worn: [ConnectionID] = []
         idle.removeAll { id in
             guard case .idle(let since, let usage) = connections[id] else { return true }
@@ -252,7 +252,7 @@ package struct PoolStateMachine: Sendable {
 
     private mutating func remove(_ id: ConnectionID) -> Connection? {
         let connection = connections.removeValue(forKey: id)
-        if connection != nil { identifiers.giveBack(id) }
+        if connection != nil { identifiers.release(id) }
         return connection
     }
 }

@@ -57,7 +57,7 @@ struct RegionState {
     private var skills: SkillLimits<Waiter>
     private var waiters = FairQueue<Waiter>()
     /// The skill whose message has a connection.
-    private var leases = SlotTable<Int>()
+    private var leases = SlotMap<Int>()
     private(set) var isShutDown = false
 
     init(_ configuration: RegionConfiguration) {
@@ -245,7 +245,7 @@ struct RegionState {
     // MARK: Time
 
     /// Tells how often the event loop has rested: whether those who wait do so for the region or for this loop.
-    mutating func sampled(_ sample: EventLoopRests.Sample) {
+    mutating func sampled(_ sample: EventLoopIdleCounter.Sample) {
         switch sample {
         case .tooEarly: break
         case .tooLate: connections.startSampling()
@@ -278,7 +278,7 @@ struct RegionState {
     }
 
     /// The idle connections whose time is up. They count as gone.
-    mutating func closeExpired(now: NIODeadline) -> [ConnectionID] { connections.closeWorn(now: now) }
+    mutating func closeExpired(now: NIODeadline) -> [ConnectionID] { connections.closeExpired(now: now) }
 
     /// What is due now besides connections that are closed.
     mutating func timePassed(now: NIODeadline) {

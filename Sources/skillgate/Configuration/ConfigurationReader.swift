@@ -2,13 +2,13 @@ import Yams
 
 /// One thing that is wrong with a configuration, and where.
 struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringConvertible {
-    enum Place: Equatable, Sendable {
+    enum Location: Equatable, Sendable {
         /// Both counted from 1.
         case file(String, line: Int, column: Int)
         case environment(String)
     }
 
-    var place: Place
+    var place: Location
     /// What is wrong, and what is expected.
     var text: String
 
@@ -101,7 +101,7 @@ final class ConfigurationReader {
         ConfigurationProblem(place: .file(fileName, line: mark?.line ?? 1, column: mark?.column ?? 1), text: text)
     }
 
-    func report(_ text: String, at place: ConfigurationProblem.Place) {
+    func report(_ text: String, at place: ConfigurationProblem.Location) {
         problems.append(ConfigurationProblem(place: place, text: text))
     }
 
@@ -133,7 +133,7 @@ final class ConfigurationReader {
             }.joined(separator: "_")
     }
 
-    func override(of path: [String]) -> (text: String, place: ConfigurationProblem.Place)? {
+    func override(of path: [String]) -> (text: String, place: ConfigurationProblem.Location)? {
         let variable = Self.variable(for: path)
         overrides.insert(variable)
         return environment[variable].map { ($0, .environment(variable)) }

@@ -137,7 +137,7 @@ extension GatewayConfiguration {
     private func readPath(_ name: String, _ section: ConfigurationSection, _ secrets: SecretReader) -> String? {
         guard let path = section.value(name, .text("the path of a PEM file")) else { return nil }
         let file = secrets.path(path)
-        do throws(TextFile.Unreadable) {
+        do throws(TextFile.ReadingError) {
             section.reader.watch(file)
             _ = try TextFile.read(file, limitBytes: 4 << 20)
         } catch {

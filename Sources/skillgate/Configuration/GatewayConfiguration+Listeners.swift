@@ -57,7 +57,7 @@ extension GatewayConfiguration {
         case .unix(let path):
             let checked = access
             section.checkHere(at: section.has("owner") ? "owner" : "group") {
-                do throws(UnixSocketAccess.Unusable) {
+                do throws(UnixSocketAccess.BindingError) {
                     _ = try checked.identifiers()
                     return nil
                 } catch {

@@ -2,33 +2,33 @@ import Glibc
 
 /// Small text files, read whole.
 enum TextFile {
-    struct Unreadable: Error, CustomStringConvertible {
+    struct ReadingError: Error, CustomStringConvertible {
         var description: String
     }
 
     /// - Parameter mayWait: whether a pipe or a terminal will do, which is read to its end.
-    static func read(_ path: String, limitBytes: Int, mayWait: Bool = false) throws(Unreadable) -> String {
+    static func read(_ path: String, limitBytes: Int, mayWait: Bool = false) throws(ReadingError) -> String {
         // A FIFO would be waited for until somebody writes to it.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | (mayWait ? 0 : O_NONBLOCK))
-        guard descriptor >= 0 else { throw Unreadable(description: "cannot read \(path): \(reason())") }
+        guard descriptor >= 0 else { throw ReadingError(description: "cannot read \(path): \(reason())") }
         defer { close(descriptor) }
         var status = stat()
         guard mayWait || (fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG) else {
-            throw Unreadable(description: "cannot read \(path): it is not a regular file")
+            throw ReadingError(description: "cannot read \(path): it is not a regular file")
         }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while true {
             let count = Glibc.read(descriptor, &chunk, chunk.count)
             if count == 0 { break }
-            guard count > 0 else { throw Unreadable(description: "cannot read \(path): \(reason())") }
+            guard count > 0 else { throw ReadingError(description: "cannot read \(path): \(reason())") }
             bytes += chunk[..<count]
             guard bytes.count <= limitBytes else {
-                throw Unreadable(description: "\(path) is larger than \(limitBytes) bytes")
+                throw ReadingError(description: "\(path) is larger than \(limitBytes) bytes")
             }
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw Unreadable(description: "\(path) is not UTF-8 text")
+            throw ReadingError(description: "\(path) is not UTF-8 text")
         }
         return text
     }
@@ -36,7 +36,7 @@ enum TextFile {
     /// A key or secret, without the line end that editors put behind it.
     ///
     /// - Parameter mayWait: as of `read`.
-    static func readSecret(_ path: String, mayWait: Bool = false) throws(Unreadable) -> String {
+    static func readSecret(_ path: String, mayWait: Bool = false) throws(ReadingError) -> String {
         withoutLineEnd(try read(path, limitBytes: 64 << 10, mayWait: mayWait))
     }
 

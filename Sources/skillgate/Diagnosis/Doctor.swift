@@ -40,7 +40,7 @@ struct Doctor {
 
     private mutating func examineGateway(_ admin: String) async {
         let gateway: RunningGateway
-        do throws(RunningGateway.Unreadable) {
+        do throws(RunningGateway.StatusError) {
             gateway = try await RunningGateway.ask(admin)
         } catch {
             return diagnosis.add("gateway", problem: error.description, "asked at \(admin)")
@@ -219,9 +219,9 @@ struct Doctor {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
         let promise = eventLoop.makePromise(of: String?.self)
-        let reasons = StoreReasons()
+        let reasons = LastStoreError()
         let server = try? await eventLoop.submit {
-            let server = try RedisServer(
+            let server = try RedisClient(
                 redis, clientName: "skillgate-doctor", eventLoop: eventLoop, unixMilliseconds: UnixTime.milliseconds
             ) { event in
                 switch event {

@@ -15,23 +15,23 @@ struct RunningGateway: Decodable {
     var reasons: [String]
     var regions: [Region]
 
-    struct Unreadable: Error, CustomStringConvertible {
+    struct StatusError: Error, CustomStringConvertible {
         var description: String
     }
 
     /// - Parameter admin: the URL of its admin listener.
-    static func ask(_ admin: String) async throws(Unreadable) -> RunningGateway {
+    static func ask(_ admin: String) async throws(StatusError) -> RunningGateway {
         let url = (admin.hasSuffix("/") ? String(admin.dropLast()) : admin) + "/api/status"
         let response: HTTPTransfer.Response
         do {
             response = try await HTTPTransfer("GET", url).perform()
         } catch {
-            throw Unreadable(description: error.problem(reaching: url))
+            throw StatusError(description: error.problem(reaching: url))
         }
         guard response.status == 200,
             let gateway = try? JSONDecoder().decode(RunningGateway.self, from: Data(response.content))
         else {
-            throw Unreadable(
+            throw StatusError(
                 description: "\(url) is not the status of a gateway of this version (status \(response.status))")
         }
         return gateway

@@ -16,9 +16,9 @@ enum StoreAdoption {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
         let promise = eventLoop.makePromise(of: String?.self)
-        let reasons = StoreReasons()
+        let reasons = LastStoreError()
         let server = try? await eventLoop.submit { [redis] in
-            let server = try RedisServer(
+            let server = try RedisClient(
                 redis, clientName: "skillgate-adopt", eventLoop: eventLoop, unixMilliseconds: UnixTime.milliseconds
             ) { event in
                 if case .lost(let reason) = event { reasons.note(reason) }

@@ -4,10 +4,10 @@ import NIOCore
 
 /// Makes a record and takes it away again, as a message would: whether a store answers says little of whether it can be used.
 struct TrialRecord: Sendable {
-    private let server: NIOLoopBound<RedisServer>
+    private let server: NIOLoopBound<RedisClient>
     private let eventLoop: any EventLoop
 
-    init(_ server: NIOLoopBound<RedisServer>, on eventLoop: any EventLoop) {
+    init(_ server: NIOLoopBound<RedisClient>, on eventLoop: any EventLoop) {
         self.server = server
         self.eventLoop = eventLoop
     }
@@ -34,7 +34,7 @@ struct TrialRecord: Sendable {
         return (try? await promise.futureResult.get()) ?? nil
     }
 
-    private func text(_ failure: IdempotencyServerFailure, _ refusal: String?) -> String {
+    private func text(_ failure: IdempotencyRecordError, _ refusal: String?) -> String {
         switch failure {
         case .full: "it has no room for another record (`maxmemory`)"
         case .notReplicated: "fewer replicas confirm a record than `waitReplicas` requires"

@@ -72,14 +72,14 @@ struct BulkSend {
 
     // MARK: Files
 
-    private func read() throws -> (messages: [OutgoingMessage], before: [String: SendResult]) {
+    private func read() throws -> (messages: [SendInput], before: [String: SendResult]) {
         try StandardError.orExit {
             let text = try TextFile.read(file == "-" ? "/dev/stdin" : file, limitBytes: 1 << 30, mayWait: true)
             let (messages, before) = (try messages(in: text), try ResultsFile.read(resultsPath))
             // Lines may have been added, mended and taken out since; but not all of them.
             guard before.isEmpty || messages.isEmpty || messages.contains(where: { before[$0.name] != nil })
             else {
-                throw TextFile.Unreadable(
+                throw TextFile.ReadingError(
                     description:
                         "\(resultsPath) contains results for messages other than those in \(file); expected another "
                         + "results file (--results)")
@@ -89,8 +89,8 @@ struct BulkSend {
     }
 
     /// All of them, so that a mistake in the last line is found before the first is sent.
-    private func messages(in text: String) throws(TextFile.Unreadable) -> [OutgoingMessage] {
-        var messages: [OutgoingMessage] = []
+    private func messages(in text: String) throws(TextFile.ReadingError) -> [SendInput] {
+        var messages: [SendInput] = []
         var mistakes: [String] = []
         var occurrences: [[UInt8]: Int] = [:]
         var lines: [String: Int] = [:]
@@ -99,14 +99,14 @@ struct BulkSend {
             text.unicodeScalars.first == "\u{FEFF}" ? Substring(text.unicodeScalars.dropFirst()) : Substring(text)
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             if line.allSatisfy(\.isWhitespace) { continue }
-            do throws(OutgoingMessage.Mistake) {
-                var message = try OutgoingMessage(line: index + 1, json: Array(line.utf8))
+            do throws(SendInput.InputError) {
+                var message = try SendInput(line: index + 1, json: Array(line.utf8))
                 if let said = message.said {
                     message.distinguish(occurrence: occurrences[said, default: 0])
                     occurrences[said, default: 0] += 1
                 }
                 if let other = lines.updateValue(index + 1, forKey: message.name) {
-                    throw OutgoingMessage.Mistake(
+                    throw SendInput.InputError(
                         description: "member `idempotencyKey` is that of line \(other) as well; expected one of its own"
                     )
                 }
@@ -115,7 +115,7 @@ struct BulkSend {
                 mistakes.append("\(file):\(index + 1): \(error)")
             }
         }
-        guard mistakes.isEmpty else { throw TextFile.Unreadable(description: mistakes.joined(separator: "\n")) }
+        guard mistakes.isEmpty else { throw TextFile.ReadingError(description: mistakes.joined(separator: "\n")) }
         return messages
     }
 

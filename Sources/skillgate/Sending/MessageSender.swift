@@ -17,7 +17,7 @@ struct MessageSender: Sendable {
     /// Whether what may have been accepted before is sent all the same.
     var consentsToDoubles = false
 
-    func send(_ message: OutgoingMessage) async -> SendResult {
+    func send(_ message: SendInput) async -> SendResult {
         var result = SendResult(message)
         while true {
             result.attempts += 1
@@ -32,7 +32,7 @@ struct MessageSender: Sendable {
     }
 
     /// Sends once. Returns how long to wait before it makes sense to try again; nil if it makes none.
-    private func attempt(_ message: OutgoingMessage, _ result: inout SendResult) async -> Duration? {
+    private func attempt(_ message: SendInput, _ result: inout SendResult) async -> Duration? {
         let backoff = Duration.milliseconds(100 << min(result.attempts, 8))
         let response: HTTPTransfer.Response
         do {
@@ -68,7 +68,7 @@ struct MessageSender: Sendable {
     }
 
     /// Asks what became of a message whose outcome was unknown; sends nothing.
-    func ask(about message: OutgoingMessage) async -> SendResult {
+    func ask(about message: SendInput) async -> SendResult {
         var result = SendResult(message)
         result.attempts = 1
         result.status = 504
@@ -100,7 +100,7 @@ struct MessageSender: Sendable {
         return transfer
     }
 
-    private func transfer(_ message: OutgoingMessage) -> HTTPTransfer {
+    private func transfer(_ message: SendInput) -> HTTPTransfer {
         var fields = [
             (name: "Content-Type", value: "application/json"),
             (name: "Idempotency-Key", value: StructuredString.quoted(message.idempotencyKey)),

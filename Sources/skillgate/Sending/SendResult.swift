@@ -7,7 +7,7 @@ struct SendResult: Codable, Sendable {
     var line: Int
     var skill: String?
     var idempotencyKey: String
-    /// As of `OutgoingMessage`: a line that was changed since is another message, or goes elsewhere.
+    /// As of `SendInput`: a line that was changed since is another message, or goes elsewhere.
     var contentHash: String?
     var route: String?
     /// Nil where no answer came.
@@ -19,7 +19,7 @@ struct SendResult: Codable, Sendable {
     /// What the gateway or Amazon said was wrong, or why no answer came.
     var detail: String?
 
-    init(_ message: OutgoingMessage) {
+    init(_ message: SendInput) {
         line = message.line
         skill = message.skill
         idempotencyKey = message.idempotencyKey
@@ -40,7 +40,7 @@ struct SendResult: Codable, Sendable {
     var isUnknown: Bool { status == 504 }
 
     /// Whether nothing is left to be done for a message of the same name.
-    func settles(_ message: OutgoingMessage) -> Bool {
+    func settles(_ message: SendInput) -> Bool {
         guard contentHash == message.contentHash else { return false }
         // 401 and 403 are about the caller, who may have another key by now.
         return isAccepted || (isFinal && status != 401 && status != 403 && route == message.route)
@@ -58,7 +58,7 @@ struct ResultsFile: ~Copyable {
     private let path: String
 
     /// The results that are there already, by the names of messages; later ones count.
-    static func read(_ path: String) throws(TextFile.Unreadable) -> [String: SendResult] {
+    static func read(_ path: String) throws(TextFile.ReadingError) -> [String: SendResult] {
         guard access(path, F_OK) == 0 else { return [:] }
         var results: [String: SendResult] = [:]
         let text = try TextFile.read(path, limitBytes: 1 << 30, mayWait: true)
@@ -67,18 +67,18 @@ struct ResultsFile: ~Copyable {
                 results[result.name] = result
             } else if line.first != "{" || (line.last == "}" && !line.contains("\"attempts\"")) {
                 // A run that was killed leaves half a line, and never another one.
-                throw TextFile.Unreadable(
+                throw TextFile.ReadingError(
                     description: "\(path) is there and holds no results; expected another file for them (--results)")
             }
         }
         return results
     }
 
-    init(appendingTo path: String) throws(TextFile.Unreadable) {
+    init(appendingTo path: String) throws(TextFile.ReadingError) {
         self.path = path
         descriptor = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw TextFile.Unreadable(description: "cannot write \(path): \(String(cString: strerror(errno)))")
+            throw TextFile.ReadingError(description: "cannot write \(path): \(String(cString: strerror(errno)))")
         }
         // A run that was killed may have left half a line.
         if !endsWithLine { _ = write(descriptor, "\n", 1) }
@@ -101,7 +101,7 @@ struct ResultsFile: ~Copyable {
         guard count == line.count else {
             // What a file system that is full takes is a part.
             let reason = count < 0 ? String(cString: strerror(errno)) : String(cString: strerror(ENOSPC))
-            throw TextFile.Unreadable(description: "cannot write \(path): \(reason)")
+            throw TextFile.ReadingError(description: "cannot write \(path): \(reason)")
         }
     }
 

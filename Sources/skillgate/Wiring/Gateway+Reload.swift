@@ -58,7 +58,7 @@ extension Gateway {
     private func read(
         _ listeners: [HTTPListener]
     ) throws(ReloadRefused) -> [(ListenerTLS, ListenerTLS.Renewal)] {
-        do throws(PEMFile.Unusable) {
+        do throws(PEMFile.LoadingError) {
             var renewals: [(ListenerTLS, ListenerTLS.Renewal)] = []
             for listener in listeners {
                 if let tls = listener.tls { renewals.append((tls, try tls.read())) }
@@ -87,7 +87,7 @@ extension Gateway {
         }
     }
 
-    private func use(_ forwarding: ForwardingConfiguration, _ roster: Roster) async {
+    private func use(_ forwarding: ForwardingConfiguration, _ roster: ReloadableState) async {
         for loop in loops {
             try? await loop.forwarder.eventLoop.submit {
                 loop.forwarder.value.use(

@@ -25,7 +25,7 @@ final class Gateway: Service {
     /// What another configuration changes.
     struct Current: Sendable {
         var configuration: GatewayConfiguration
-        var roster: Roster
+        var roster: ReloadableState
         var listeners: [HTTPListener] = []
     }
 
@@ -64,7 +64,7 @@ final class Gateway: Service {
         records = IdempotencyRecords(configuration.idempotency, logger: logger)
         redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap { try RedisTLS($0).certificateExpiry }
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
-        var roster = Roster()
+        var roster = ReloadableState()
         let endpoint = Self.tokenEndpoint(configuration)
         _ = roster.take(configuration.skills, users) {
             Self.tokenCache($0, endpoint, controlLoop, logger)
@@ -74,7 +74,7 @@ final class Gateway: Service {
         current = Mutex(Current(configuration: configuration, roster: roster))
 
         let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
-        let failedAttempts = FailedAttempts()
+        let failedAttempts = AuthenticationThrottle()
         let (records, logs, problems) = (records, logs, problems)
         let names = (callers: roster.callerNames, skills: roster.skillNames)
         var loops: [Loop] = []
@@ -148,7 +148,7 @@ final class Gateway: Service {
     }
 
     static func forwarding(
-        _ configuration: GatewayConfiguration, _ roster: inout Roster
+        _ configuration: GatewayConfiguration, _ roster: inout ReloadableState
     ) throws(RegionDirectory.Conflict) -> ForwardingConfiguration {
         let tokens = configuration.callerTokens
         let directory = CallerDirectory(
@@ -189,7 +189,7 @@ final class Gateway: Service {
             limitConnections(of: &listener)
             let bound = try await HTTPListener.bind(
                 listener, handlers: loops.map(\.handler),
-                encoder: AnswerEncoder(endpoints: configuration.endpoints),
+                encoder: ResponseEncoder(endpoints: configuration.endpoints),
                 group: group,
                 onExhausted: { [acceptFailures] in acceptFailures.failed($0) })
             logger.notice(

@@ -7,9 +7,9 @@ import NIOCore
 /// The shared store of one event loop, and its connection.
 final class SharedStore {
     let store: SharedIdempotencyStore
-    private let server: RedisServer
+    private let server: RedisClient
 
-    init(store: SharedIdempotencyStore, server: RedisServer) {
+    init(store: SharedIdempotencyStore, server: RedisClient) {
         self.store = store
         self.server = server
     }
@@ -53,7 +53,7 @@ struct IdempotencyRecords: Sendable {
     func connect(on eventLoop: any EventLoop, watches: Bool) throws -> SharedStore? {
         guard let redis = configuration.redis else { return nil }
         let log = log
-        let server = try RedisServer(
+        let server = try RedisClient(
             redis, clientName: "skillgate", eventLoop: eventLoop, health: health,
             unixMilliseconds: UnixTime.milliseconds, onEvent: { log.report($0) })
         let whenUnavailable: SharedIdempotencyStore.WhenUnavailable =

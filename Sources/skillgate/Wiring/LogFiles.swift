@@ -9,9 +9,9 @@ struct LogFiles: Sendable {
 
     /// - Parameters:
     ///   - access, audit: paths.
-    init(access: String?, audit: String?) throws(LogFile.CannotOpen) {
-        self.access = try access.map { path throws(LogFile.CannotOpen) in try LogFile(path: path) }
-        self.audit = try audit.map { path throws(LogFile.CannotOpen) in try LogFile(path: path) }
+    init(access: String?, audit: String?) throws(LogFile.OpeningError) {
+        self.access = try access.map { path throws(LogFile.OpeningError) in try LogFile(path: path) }
+        self.audit = try audit.map { path throws(LogFile.OpeningError) in try LogFile(path: path) }
     }
 
     /// What one event loop writes to.

@@ -21,7 +21,7 @@ final class StoreLog: Sendable {
         self.logger = logger
     }
 
-    func report(_ event: RedisServer.Event) {
+    func report(_ event: RedisClient.Event) {
         switch event {
         case .available:
             let wasDown = state.withLock { state in

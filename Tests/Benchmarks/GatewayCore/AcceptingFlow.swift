@@ -50,9 +50,9 @@ final class AcceptingFlow {
     }
 
     private static func request(_ bytes: ByteBuffer) -> InboundRequest? {
-        var assembler = RequestAssembler()
-        assembler.receive(bytes)
-        guard case .request(let request) = assembler.next() else { return nil }
+        var decoder = RequestDecoder()
+        decoder.receive(bytes)
+        guard case .request(let request) = decoder.next() else { return nil }
         return request
     }
 
@@ -82,10 +82,10 @@ final class AcceptingFlow {
     }
 }
 
-private final class CountingRecipient: AnswerRecipient {
+private final class CountingRecipient: ResponseRecipient {
     private(set) var accepted = 0
 
-    func answered(_ answer: Answer) {
+    func answered(_ answer: Response) {
         if answer.status == 202 { accepted += 1 }
     }
 }
@@ -107,10 +107,10 @@ private final class AcceptingPool: UpstreamPool, UpstreamConnection {
     func answer() {
         let receiver = receiver
         self.receiver = nil
-        receiver?.upstreamAnswered(SampleAnswer.accepted)
+        receiver?.upstreamResponded(SampleResponse.accepted)
     }
 
-    func giveBack() {}
+    func release() {}
 }
 
 private struct GrantingEndpoint: TokenEndpoint {

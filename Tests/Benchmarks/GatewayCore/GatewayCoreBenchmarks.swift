@@ -25,10 +25,10 @@ let benchmarks: @Sendable () -> Void = {
 
     Benchmark("read-a-request") { benchmark in
         let bytes = SampleRequest.bytes(key: "order-1")
-        var assembler = RequestAssembler()
+        var decoder = RequestDecoder()
         count(benchmark) { _ in
-            assembler.receive(bytes)
-            blackHole(assembler.next())
+            decoder.receive(bytes)
+            blackHole(decoder.next())
         }
     }
 
@@ -66,8 +66,8 @@ let benchmarks: @Sendable () -> Void = {
     Benchmark("claim-and-settle-in-memory") { benchmark in
         let loop = EmbeddedEventLoop()
         let store = MemoryIdempotencyStore()
-        let result = AttemptResult(.success(SampleAnswer.accepted), region: .europe)
-        let settlement = Settlement.accepted(SampleAnswer.recorded)
+        let result = AttemptResult(.success(SampleResponse.accepted), region: .europe)
+        let settlement = Settlement.accepted(SampleResponse.recorded)
         func claimAndSettle(_ number: Int) {
             let claim = SampleClaim.numbered(number)
             blackHole(store.claim(claim, on: loop))
@@ -79,8 +79,8 @@ let benchmarks: @Sendable () -> Void = {
     }
 
     Benchmark("encode-an-answer") { benchmark in
-        let encoder = AnswerEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
-        let result = AttemptResult(.success(SampleAnswer.accepted), region: .europe)
+        let encoder = ResponseEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
+        let result = AttemptResult(.success(SampleResponse.accepted), region: .europe)
         var buffer = ByteBuffer()
         count(benchmark) { _ in
             encoder.encode(answer, .init(keepsAlive: true), into: &buffer)

@@ -29,10 +29,10 @@ enum SampleRequest {
     static func apiKey(_ caller: Int) -> String { "benchmark-0123456789abcdef-\(caller)" }
 }
 
-enum SampleAnswer {
+enum SampleResponse {
     static let requestID = RequestID.uuid(0x0d29_c856_00aa_11ef, 0x9262_0242_ac12_0002)
-    static let accepted = UpstreamAnswer(status: 202, requestID: requestID)
-    static let recorded = AcceptedAnswer(status: 202, region: .europe, requestID: requestID)
+    static let accepted = UpstreamResponse(status: 202, requestID: requestID)
+    static let recorded = AcceptedResponse(status: 202, region: .europe, requestID: requestID)
 }
 
 enum SampleClaim {

@@ -5,7 +5,7 @@ import NIOSSL
 
 /// A connection to the gateway that sends what it is told, right or wrong, and reads answers by their framing.
 enum RawConnection {
-    struct Answer: Sendable {
+    struct Response: Sendable {
         var status: Int
         var head: String
         var content: String
@@ -104,12 +104,12 @@ enum RawConnection {
         }
 
         /// The next answer, or nil if the gateway closed the connection instead.
-        mutating func answer() async throws -> Answer? {
+        mutating func answer() async throws -> Response? {
             while true {
                 if let end = buffer.range(of: "\r\n\r\n") {
                     let head = String(buffer[..<end.lowerBound])
                     let status = head.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-                    var answer = Answer(status: status, head: head, content: "")
+                    var answer = Response(status: status, head: head, content: "")
                     let length = answer.field("Content-Length").flatMap { Int($0) } ?? 0
                     let content = Array(buffer[end.upperBound...].utf8)
                     if content.count >= length {
@@ -133,7 +133,7 @@ enum RawConnection {
             return buffer
         }
 
-        mutating func exchange(_ text: String) async throws -> Answer? {
+        mutating func exchange(_ text: String) async throws -> Response? {
             try await send(text)
             return try await answer()
         }

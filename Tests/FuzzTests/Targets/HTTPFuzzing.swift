@@ -13,15 +13,15 @@ enum HTTPFuzzing {
     }
 
     private static func requests(_ parts: [ArraySlice<UInt8>]) -> [String] {
-        var limits = RequestAssembler.Limits()
+        var limits = RequestDecoder.Limits()
         limits.headBytes = 512
         limits.contentBytes = 512
-        var assembler = RequestAssembler(limits: limits)
+        var decoder = RequestDecoder(limits: limits)
         var events: [String] = []
         for part in parts {
-            assembler.receive(ByteBuffer(bytes: part))
+            decoder.receive(ByteBuffer(bytes: part))
             reading: while true {
-                switch assembler.next() {
+                switch decoder.next() {
                 case .needsMoreBytes: break reading
                 case .continueExpected: continue  // whether it is said depends on what is there
                 case .refused(let error):
@@ -48,24 +48,24 @@ enum HTTPFuzzing {
         promise(whole?.requestID == parts?.requestID, "a request id depends on where the answer is cut")
     }
 
-    private static func answer(_ parts: [ArraySlice<UInt8>]) -> UpstreamAnswer? {
-        var assembler = ResponseAssembler()
+    private static func answer(_ parts: [ArraySlice<UInt8>]) -> UpstreamResponse? {
+        var decoder = ResponseDecoder()
         for part in parts {
             do {
-                guard case .answer(let answer, _) = try assembler.receive(ByteBuffer(bytes: part)) else { continue }
+                guard case .answer(let answer, _) = try decoder.receive(ByteBuffer(bytes: part)) else { continue }
                 promise(isPassable(answer), "an answer that cannot be passed on")
                 return answer
             } catch {
                 return nil
             }
         }
-        return assembler.answerSoFar()
+        return decoder.answerSoFar()
     }
 
     /// Whatever is passed on can become no field of its own.
-    private static func isPassable(_ answer: UpstreamAnswer) -> Bool {
+    private static func isPassable(_ answer: UpstreamResponse) -> Bool {
         let texts = [answer.retryAfter, answer.contentType, answer.requestID?.description].compactMap { $0 }
-        return answer.content.readableBytes <= ResponseAssembler.contentLimitBytes
+        return answer.content.readableBytes <= ResponseDecoder.contentLimitBytes
             && texts.allSatisfy { $0.utf8.allSatisfy { (0x20...0x7E).contains($0) } }
     }
 }

@@ -7,7 +7,7 @@ struct RecentTrafficTests {
     private var recent = RecentTraffic()
     private var instruments = ForwardingInstruments()
 
-    private mutating func count(_ source: Answer, caller: Int, times: Int = 1) {
+    private mutating func count(_ source: Response, caller: Int, times: Int = 1) {
         for _ in 0..<times { instruments.count(source, 0.02, caller: caller) }
     }
 
@@ -15,10 +15,10 @@ struct RecentTrafficTests {
 
     @Test mutating func `callers are told apart, by who answered them`() {
         look(at: 1000)
-        count(Answer(.upstream(.init(status: 202)), region: .europe), caller: 0, times: 5)
-        count(Answer(.upstream(.init(status: 429)), region: .europe), caller: 0, times: 2)
-        count(Answer(.upstream(.init(status: 202)), region: .europe, isReplay: true), caller: 0)
-        count(Answer(.refusal(.idempotencyKeyReused), region: .europe), caller: 1, times: 3)
+        count(Response(.upstream(.init(status: 202)), region: .europe), caller: 0, times: 5)
+        count(Response(.upstream(.init(status: 429)), region: .europe), caller: 0, times: 2)
+        count(Response(.upstream(.init(status: 202)), region: .europe, isReplay: true), caller: 0)
+        count(Response(.refusal(.idempotencyKeyReused), region: .europe), caller: 1, times: 3)
         look(at: 1010)
         let callers = recent.callers()
         #expect(callers[0]?.answered == 8 && callers[0]?.refusedByAmazon == 2 && callers[0]?.replayed == 1)
@@ -32,7 +32,7 @@ struct RecentTrafficTests {
 
     @Test mutating func `what is older than a minute is left out, and when a caller was seen is kept`() {
         look(at: 0)
-        count(Answer(.upstream(.init(status: 202)), region: .europe), caller: 0)
+        count(Response(.upstream(.init(status: 202)), region: .europe), caller: 0)
         for time in stride(from: 2.0, through: 200, by: 2) { look(at: time) }
         #expect(recent.callers() == [:])
         #expect(recent.regions()[.europe].answers == [:])
@@ -41,7 +41,7 @@ struct RecentTrafficTests {
     }
 
     @Test mutating func `nothing is told before the second look, and none of a clock that was set back`() {
-        count(Answer(.upstream(.init(status: 202)), region: .europe), caller: 0)
+        count(Response(.upstream(.init(status: 202)), region: .europe), caller: 0)
         look(at: 1000)
         #expect(recent.span == 0 && recent.callers() == [:])
         look(at: 10)

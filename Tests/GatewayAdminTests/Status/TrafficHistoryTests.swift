@@ -46,7 +46,7 @@ struct TrafficHistoryTests {
     }
 
     @Test func `what the gateway answers for a region counts, and what is the message's own fault does not`() {
-        func trouble(_ answer: Answer) -> [RegionTrouble] {
+        func trouble(_ answer: Response) -> [RegionTrouble] {
             var (history, instruments) = (TrafficHistory(limit: 20), ForwardingInstruments())
             history.add(instruments, time: 0)
             history.add(instruments, time: 1)
@@ -54,10 +54,10 @@ struct TrafficHistoryTests {
             history.add(instruments, time: 2)
             return RegionTrouble.all(in: history.points)
         }
-        #expect(trouble(Answer(.refusal(.outcomeUnknownEarlier), region: .europe)).map(\.status) == ["504"])
-        #expect(trouble(Answer(.upstream(.init(status: 403)), region: .europe)).map(\.status) == ["403"])
-        #expect(trouble(Answer(.upstream(.init(status: 404)), region: .europe)).isEmpty)
-        #expect(trouble(Answer(.refusal(.idempotencyKeyReused), region: .europe)).isEmpty)
+        #expect(trouble(Response(.refusal(.outcomeUnknownEarlier), region: .europe)).map(\.status) == ["504"])
+        #expect(trouble(Response(.upstream(.init(status: 403)), region: .europe)).map(\.status) == ["403"])
+        #expect(trouble(Response(.upstream(.init(status: 404)), region: .europe)).isEmpty)
+        #expect(trouble(Response(.refusal(.idempotencyKeyReused), region: .europe)).isEmpty)
     }
 
     @Test func `one word says how it stands, and sentences why`() {
@@ -101,7 +101,7 @@ struct TrafficHistoryTests {
 
 extension ForwardingInstruments {
     /// One message whose answer took so long.
-    mutating func count(_ answer: Answer, _ seconds: Double, caller: Int? = nil) {
+    mutating func count(_ answer: Response, _ seconds: Double, caller: Int? = nil) {
         messageBegan()
         messageFinished(Labels(caller: caller, region: answer.region), answer, seconds: seconds)
     }

@@ -7,13 +7,13 @@ import Testing
 @Suite struct AccessTokenRequestTests {
     private func read(_ content: String, authorization: String? = nil) throws(CallerError) -> AccessTokenRequest {
         let field = authorization.map { "Authorization: \($0)\r\n" } ?? ""
-        var assembler = RequestAssembler()
-        assembler.receive(
+        var decoder = RequestDecoder()
+        decoder.receive(
             ByteBuffer(
                 string:
                     "POST /auth/o2/token HTTP/1.1\r\nHost: x\r\n\(field)Content-Length: \(content.utf8.count)\r\n\r\n"
                     + content))
-        guard case .request(let request) = assembler.next() else { throw CallerError(.notAllowed, "no request") }
+        guard case .request(let request) = decoder.next() else { throw CallerError(.notAllowed, "no request") }
         return try AccessTokenRequest(request)
     }
 

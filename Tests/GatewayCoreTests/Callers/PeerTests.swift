@@ -4,7 +4,7 @@ import Testing
 @testable import GatewayCore
 
 @Suite struct PeerTests {
-    private func place(_ address: String) throws -> Peer.Place {
+    private func place(_ address: String) throws -> Peer.Network {
         Peer(address: try SocketAddress(ipAddress: address, port: 1)).place
     }
 
@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test func `failures are limited by place, and a place that is full hurts no other`() throws {
-        let attempts = FailedAttempts()
+        let attempts = AuthenticationThrottle()
         let now = NIODeadline.uptimeNanoseconds(1)
         let (one, other) = (try place("192.0.2.1"), try place("192.0.2.2"))
         let answers = (0..<40).map { _ in attempts.retryAfter(failureFrom: one, now: now) }
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func `however many places there are, memory is bounded and all stay limited`() {
-        let attempts = FailedAttempts()
+        let attempts = AuthenticationThrottle()
         let now = NIODeadline.uptimeNanoseconds(1)
         for number in 0..<10_000 { _ = attempts.retryAfter(failureFrom: .ipv4(UInt32(number)), now: now) }
         let late = (0..<100).compactMap { attempts.retryAfter(failureFrom: .ipv4(1_000_000 + UInt32($0)), now: now) }

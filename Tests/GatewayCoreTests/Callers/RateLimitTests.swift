@@ -10,7 +10,9 @@ import Testing
     private func allowed(_ limit: RateLimit, at times: [Int64]) -> Int {
         var next: Int64 = 0
         return times.count { now in
-            guard case .allowed(let arrival) = limit.decide(nextArrival: next, now: now) else { return false }
+            guard case .allowed(let arrival) = limit.decide(theoreticalArrivalTime: next, now: now) else {
+                return false
+            }
             next = arrival
             return true
         }
@@ -40,12 +42,14 @@ import Testing
 
     @Test func `a refusal says when the next one is allowed`() {
         let limit = RateLimit(perSecond: 1, burst: 2)
-        guard case .allowed(let one) = limit.decide(nextArrival: 0, now: 5 * Self.second),
-            case .allowed(let two) = limit.decide(nextArrival: one, now: 5 * Self.second),
-            case .refused(let wait) = limit.decide(nextArrival: two, now: 5 * Self.second + Self.second / 4)
+        guard case .allowed(let one) = limit.decide(theoreticalArrivalTime: 0, now: 5 * Self.second),
+            case .allowed(let two) = limit.decide(theoreticalArrivalTime: one, now: 5 * Self.second),
+            case .refused(let wait) = limit.decide(theoreticalArrivalTime: two, now: 5 * Self.second + Self.second / 4)
         else { return #expect(Bool(false), "two of three are allowed") }
         #expect(wait == Self.second * 3 / 4)
-        #expect(limit.decide(nextArrival: two, now: 6 * Self.second) == .allowed(nextArrival: 8 * Self.second))
+        #expect(
+            limit.decide(theoreticalArrivalTime: two, now: 6 * Self.second)
+                == .allowed(theoreticalArrivalTime: 8 * Self.second))
     }
 
     @Test func `nonsense becomes the nearest that makes sense`() {

@@ -33,7 +33,7 @@ import Testing
         return CallerDirectory(entries, tokens: CallerTokens(signingSecrets: [signing], lifetimeSeconds: 3600))
     }
 
-    private func buy(_ bed: FlowBed, client: String = "orders-client", secret: String = "orders-secret") -> Answer? {
+    private func buy(_ bed: FlowBed, client: String = "orders-client", secret: String = "orders-secret") -> Response? {
         bed.request(
             "POST", "/auth/O2/token", "",
             "grant_type=client_credentials&client_id=\(client)&client_secret=\(secret)&scope=alexa:skill_messaging"

@@ -55,11 +55,11 @@ final class FlowBed {
         _ method: String, _ path: String, _ fields: String, _ content: String?, peer: Peer = Peer()
     ) -> Recipient {
         let length = content.map { "Content-Length: \($0.utf8.count)\r\n" } ?? ""
-        var assembler = RequestAssembler()
-        assembler.receive(
+        var decoder = RequestDecoder()
+        decoder.receive(
             ByteBuffer(string: "\(method) \(path) HTTP/1.1\r\nHost: x\r\n\(fields)\(length)\r\n\(content ?? "")"))
         let recipient = Recipient()
-        if case .request(let request) = assembler.next() { forwarder.handle(request, from: peer, to: recipient) }
+        if case .request(let request) = decoder.next() { forwarder.handle(request, from: peer, to: recipient) }
         loop.run()
         return recipient
     }
@@ -84,10 +84,10 @@ final class SharedNumber: Sendable {
     func add(_ difference: Int) { number.withLock { $0 += difference } }
 }
 
-final class Recipient: AnswerRecipient {
-    private(set) var answers: [Answer] = []
+final class Recipient: ResponseRecipient {
+    private(set) var answers: [Response] = []
 
-    func answered(_ answer: Answer) { answers.append(answer) }
+    func answered(_ answer: Response) { answers.append(answer) }
 
     var status: Int? { answers.count == 1 ? answers.first?.status : nil }
     var isReplay: Bool? { answers.first?.isReplay }
@@ -171,7 +171,7 @@ final class ScriptedPool: UpstreamPool {
     /// Answers the message that was sent first of those that wait.
     func answer(_ status: Int, requestID: String = "r") {
         guard !receivers.isEmpty else { return }
-        receivers.removeFirst().upstreamAnswered(UpstreamAnswer(status: status, requestID: .text(requestID)))
+        receivers.removeFirst().upstreamResponded(UpstreamResponse(status: status, requestID: .text(requestID)))
         loop.run()
     }
 
@@ -193,7 +193,7 @@ private final class ScriptedConnection: UpstreamConnection {
         pool.write(request, receiver)
     }
 
-    func giveBack() { pool.leased -= 1 }
+    func release() { pool.leased -= 1 }
 }
 
 /// The memory store, with replies that can be held back as a network would.
@@ -221,8 +221,8 @@ final class SlowStore: IdempotencyStore {
     }
 
     /// As a store behind a network, it knows nothing at once while replies take their time.
-    func acceptedAnswer(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedAnswer? {
-        delay.withLock { $0 } == nil ? memory.acceptedAnswer(to: claim, now: now) : nil
+    func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? {
+        delay.withLock { $0 } == nil ? memory.acceptedResponse(to: claim, now: now) : nil
     }
 
     func settle(

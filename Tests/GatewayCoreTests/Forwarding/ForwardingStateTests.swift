@@ -14,7 +14,7 @@ struct ForwardingStateTests {
         AccessToken("t\(generation)", generation: generation, expires: start + .seconds(3600))
     }
 
-    private func response(_ status: Int) -> UpstreamAnswer { UpstreamAnswer(status: status, requestID: .text("r")) }
+    private func response(_ status: Int) -> UpstreamResponse { UpstreamResponse(status: status, requestID: .text("r")) }
 
     private func state(
         _ certainty: RegionSearch.Certainty = .stated, isKeyed: Bool = true, claimed: Bool = false, sent: Bool = false
@@ -79,7 +79,7 @@ struct ForwardingStateTests {
     }
 
     @Test func `what another attempt has done is answered as the store says`() {
-        let accepted = AcceptedAnswer(status: 202, region: .farEast, requestID: nil)
+        let accepted = AcceptedResponse(status: 202, region: .farEast, requestID: nil)
         var state = state()
         func claimed(_ outcome: ClaimOutcome) -> ForwardingState.Step {
             state = self.state()
@@ -210,7 +210,7 @@ struct ForwardingStateTests {
             guard case .consultRecord = state.obtained(nil) else { return .obtainToken }
             return state.consulted(report, of: claim, waits: waits)
         }
-        let accepted = KeyReport.State.accepted(AcceptedAnswer(status: 202, region: .farEast, requestID: nil))
+        let accepted = KeyReport.State.accepted(AcceptedResponse(status: 202, region: .farEast, requestID: nil))
         guard case .answer = consulted(KeyReport(accepted, fingerprint)) else { return unexpected() }
         #expect(status(state) == 202 && state.ending?.region == .farEast && state.ending?.isReplay == true)
         let inFlight = KeyReport(.inFlight(left: .seconds(2)), fingerprint)
@@ -247,5 +247,5 @@ struct ForwardingStateTests {
 /// Stands for a connection where nothing is sent.
 private final class UnusedConnection: UpstreamConnection {
     func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
-    func giveBack() {}
+    func release() {}
 }

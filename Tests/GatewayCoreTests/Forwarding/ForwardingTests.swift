@@ -66,7 +66,7 @@ import Testing
         let duplicate = bed.send()
         #expect(duplicate.status == 202 && duplicate.isReplay == true)
         #expect(bed.pool.unavailable.count == 1, "no connection was asked for")
-        #expect(bed.forwarder.instruments.idempotencyBegins[.memory, .accepted] == 1)
+        #expect(bed.forwarder.instruments.idempotencyClaims[.memory, .accepted] == 1)
         // Other content under the key is refused as ever, and a record that has expired is no answer.
         #expect(bed.send(content: #"{"data":{}}"#).problem == .tokenUnavailable)
         bed.loop.advanceTime(by: .hours(24))

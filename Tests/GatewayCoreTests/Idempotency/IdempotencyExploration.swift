@@ -100,7 +100,7 @@ struct IdempotencyExploration {
     private static let unit = Duration.seconds(16)
     private static let lease = TimeAmount.seconds(15)
     private static let longestPause = 2
-    private static let answer = AcceptedAnswer(status: 202, region: .europe, requestID: nil)
+    private static let answer = AcceptedResponse(status: 202, region: .europe, requestID: nil)
 
     let design: Design
     let attempts: Int

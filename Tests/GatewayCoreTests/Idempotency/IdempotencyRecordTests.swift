@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct IdempotencyRecordTests {
     private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
-    private static let answer = AcceptedAnswer(status: 202, region: .europe, requestID: .text("r"))
+    private static let answer = AcceptedResponse(status: 202, region: .europe, requestID: .text("r"))
 
     private func claim(_ attempt: UInt64, content: UInt64 = 0, consent: Bool = false) -> IdempotencyClaim {
         IdempotencyClaim(

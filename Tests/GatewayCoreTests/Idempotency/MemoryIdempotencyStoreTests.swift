@@ -30,7 +30,7 @@ import Testing
 
     private func accepted(_ numbers: Range<UInt64>, of caller: Int, in store: MemoryIdempotencyStore) -> Int {
         numbers.count {
-            store.acceptedAnswer(to: claim($0, attempt: 2, caller: caller), now: .uptimeNanoseconds(0)) != nil
+            store.acceptedResponse(to: claim($0, attempt: 2, caller: caller), now: .uptimeNanoseconds(0)) != nil
         }
     }
 
@@ -42,8 +42,8 @@ import Testing
 
     private enum TestError: Error { case notAtOnce, atOnce }
 
-    private let accepted = AcceptedAnswer(status: 202, region: .farEast, requestID: .uuid(1, 2))
-    private let result = AttemptResult(.success(UpstreamAnswer(status: 202)), region: .farEast)
+    private let accepted = AcceptedResponse(status: 202, region: .farEast, requestID: .uuid(1, 2))
+    private let result = AttemptResult(.success(UpstreamResponse(status: 202)), region: .farEast)
 
     @Test func `the table behaves as a dictionary does, for random records`() {
         var generator = SeededGenerator(seed: 3)
@@ -64,10 +64,10 @@ import Testing
                     expires: expires)
             case 3: record = .init(fingerprint: fingerprint, state: .accepted(accepted), expires: expires)
             case 4:
-                let other = AcceptedAnswer(status: 200, region: .europe, requestID: .text("text-\(step)"))
+                let other = AcceptedResponse(status: 200, region: .europe, requestID: .text("text-\(step)"))
                 record = .init(fingerprint: fingerprint, state: .accepted(other), expires: expires)
             default:
-                let other = AcceptedAnswer(status: 202, region: .northAmerica, requestID: nil)
+                let other = AcceptedResponse(status: 202, region: .northAmerica, requestID: nil)
                 record = .init(fingerprint: fingerprint, state: .accepted(other), expires: expires)
             }
             table.replace(scope, with: record, of: step % 3)
@@ -194,7 +194,7 @@ import Testing
 
     @Test func `those who wait get the answer of the first, whatever it is`() throws {
         let loop = EmbeddedEventLoop()
-        let refusal = AttemptResult(.success(UpstreamAnswer(status: 429)), region: .europe)
+        let refusal = AttemptResult(.success(UpstreamResponse(status: 429)), region: .europe)
         for (settlement, result) in [(Settlement.accepted(accepted), result), (.released, refusal)] {
             let store = MemoryIdempotencyStore()
             #expect(try now(store.resultOfAttemptInFlight(claim(1), on: loop)) == nil)

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct AccessLogTests {
     private final class Pieces: Sendable {
-        let all = Mutex<[LogPiece]>([])
+        let all = Mutex<[LogBatch]>([])
 
         var lines: [Int] { all.withLock { $0.map(\.lines) } }
     }
@@ -35,8 +35,8 @@ import Testing
 
     @Test func `an accepted message is a line of JSON`() {
         let bed = Bed()
-        let answer = Answer(
-            .upstream(UpstreamAnswer(status: 202, requestID: .uuid(0x0d29_c856_00aa_11ef, 0x9262_0242_ac12_0002))),
+        let answer = Response(
+            .upstream(UpstreamResponse(status: 202, requestID: .uuid(0x0d29_c856_00aa_11ef, 0x9262_0242_ac12_0002))),
             region: .europe)
         bed.log.finished(
             .init(caller: 0, skill: 1, region: .europe), answer, from: Peer(), sends: 1,
@@ -49,7 +49,7 @@ import Testing
 
     @Test func `what is not settled is null, and a refusal names its problem`() {
         let bed = Bed(seconds: 951_782_400, nanoseconds: 0)
-        let answer = Answer(.refusal(Refusal(.notAuthenticated, "no")), region: nil)
+        let answer = Response(.refusal(Refusal(.notAuthenticated, "no")), region: nil)
         bed.log.finished(.init(), answer, from: Peer(), sends: 0, duration: .nanoseconds(999))
         #expect(
             bed.text == #"{"time":"2000-02-29T00:00:00.000Z","caller":null,"skill":null,"region":null,"#
@@ -59,7 +59,7 @@ import Testing
 
     @Test func `a request identifier cannot end its string`() {
         let bed = Bed()
-        let answer = Answer(.upstream(UpstreamAnswer(status: 202, requestID: .text(#"a"b\c"#))), region: .europe)
+        let answer = Response(.upstream(UpstreamResponse(status: 202, requestID: .text(#"a"b\c"#))), region: .europe)
         bed.log.finished(.init(), answer, from: Peer(), sends: 1, duration: .zero)
         #expect(bed.text.hasSuffix(#""requestID":"a\"b\\c"}"# + "\n"))
     }
@@ -78,7 +78,7 @@ import Testing
 
     @Test func `lines are handed on after a while, or when there are many`() {
         let bed = Bed()
-        let answer = Answer(.upstream(UpstreamAnswer(status: 202)), region: .europe)
+        let answer = Response(.upstream(UpstreamResponse(status: 202)), region: .europe)
         func finish() { bed.log.finished(.init(), answer, from: Peer(), sends: 1, duration: .zero) }
         finish()
         #expect(bed.pieces.lines == [])
@@ -97,7 +97,7 @@ import Testing
         bed.log.refused(.requestMalformed, from: peer)
         bed.log.refused(.notFound, from: Peer())
         for _ in 0..<3 {
-            let answer = Answer(.refusal(Refusal(.messageInvalid, "no")), region: nil)
+            let answer = Response(.refusal(Refusal(.messageInvalid, "no")), region: nil)
             bed.log.finished(.init(caller: 0), answer, from: peer, sends: 0, duration: .zero)
         }
         #expect(bed.text.split(separator: "\n").count == 4)
@@ -116,7 +116,7 @@ import Testing
 
     @Test func `what failed on the gateway's side has a line each`() {
         let bed = Bed()
-        let answer = Answer(.refusal(Refusal(.tokenUnavailable, "no")), region: nil)
+        let answer = Response(.refusal(Refusal(.tokenUnavailable, "no")), region: nil)
         for _ in 0..<5 { bed.log.finished(.init(caller: 0), answer, from: Peer(), sends: 0, duration: .zero) }
         #expect(bed.text.split(separator: "\n").count == 5)
     }

@@ -24,9 +24,9 @@ import Testing
             .sending(fingerprint, owner: AttemptID(origin: 1, number: .max), leaseEndsAtRemaining: 45_000),
             .sending(fingerprint, owner: AttemptID(origin: 0, number: 2), leaseEndsAtRemaining: 0, isResend: true),
             .unknown(fingerprint),
-            .accepted(fingerprint, AcceptedAnswer(status: 202, region: .farEast, requestID: .uuid(.max, 1))),
-            .accepted(fingerprint, AcceptedAnswer(status: 200, region: .northAmerica, requestID: .text("abc"))),
-            .accepted(fingerprint, AcceptedAnswer(status: 202, region: .europe, requestID: nil)),
+            .accepted(fingerprint, AcceptedResponse(status: 202, region: .farEast, requestID: .uuid(.max, 1))),
+            .accepted(fingerprint, AcceptedResponse(status: 200, region: .northAmerica, requestID: .text("abc"))),
+            .accepted(fingerprint, AcceptedResponse(status: 202, region: .europe, requestID: nil)),
         ] as [RecordValue])
     func `a record is read as it was written, and nothing shorter is one`(value: RecordValue) {
         let whole = bytes(value)

@@ -10,7 +10,7 @@ import Synchronization
 struct StoreOnLoop: Sendable {
     let eventLoop: any EventLoop
     private let store: NIOLoopBound<any IdempotencyStore>
-    private let server: NIOLoopBound<RedisServer>?
+    private let server: NIOLoopBound<RedisClient>?
     /// What its connections said of themselves.
     let events = EventList()
 
@@ -27,7 +27,7 @@ struct StoreOnLoop: Sendable {
         self.eventLoop = eventLoop
         let events = events
         let (store, server) = try await eventLoop.submit {
-            let server = try RedisServer(
+            let server = try RedisClient(
                 configuration, clientName: "test", eventLoop: eventLoop, health: health ?? RedisHealth(),
                 unixMilliseconds: { Int(Date().timeIntervalSince1970 * 1000) }, onEvent: { events.add($0) })
             if claimsByScript { server.claimsBySet = false }
@@ -66,7 +66,7 @@ struct StoreOnLoop: Sendable {
     @discardableResult
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        result: AttemptResult = AttemptResult(.success(UpstreamAnswer(status: 202)), region: nil)
+        result: AttemptResult = AttemptResult(.success(UpstreamResponse(status: 202)), region: nil)
     ) async throws -> SettlementReply {
         try await ask { [eventLoop] in $0.settle(claim, settlement, result: result, on: eventLoop) }
     }
@@ -110,8 +110,8 @@ func until(
 struct NeverCame: Error { var line: Int }
 
 final class EventList: Sendable {
-    private let events = Mutex<[RedisServer.Event]>([])
+    private let events = Mutex<[RedisClient.Event]>([])
 
-    func add(_ event: RedisServer.Event) { events.withLock { $0.append(event) } }
-    var all: [RedisServer.Event] { events.withLock { $0 } }
+    func add(_ event: RedisClient.Event) { events.withLock { $0.append(event) } }
+    var all: [RedisClient.Event] { events.withLock { $0 } }
 }

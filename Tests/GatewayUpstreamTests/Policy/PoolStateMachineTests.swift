@@ -138,8 +138,8 @@ import Testing
         let unused = warm(&pool, at: 0)
         #expect(pool.lease(now: at(1)) == .use(unused))
         #expect(pool.released(unused, wasUsed: false, now: at(1)) == .none)
-        #expect(pool.closeWorn(now: at(30.9)) == [])
-        #expect(pool.closeWorn(now: at(31)) == [unused])
+        #expect(pool.closeExpired(now: at(30.9)) == [])
+        #expect(pool.closeExpired(now: at(31)) == [unused])
         #expect(pool.isEmpty)
         let old = warm(&pool, at: 100)
         #expect(pool.lease(now: at(101)) == .use(old))
@@ -252,7 +252,7 @@ import Testing
             case 4:
                 if let id = leased.popLast() { hand(pool.released(id, wasUsed: true, now: now), id) }
             default:
-                _ = pool.closeWorn(now: now)
+                _ = pool.closeExpired(now: now)
                 guard waiting > 0 else { continue }
                 pool.waitersTimedOut(1)
                 waiting -= 1

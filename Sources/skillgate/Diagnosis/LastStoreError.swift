@@ -1,7 +1,7 @@
 import Synchronization
 
 /// What a store says of itself while it is looked at.
-final class StoreReasons: Sendable {
+final class LastStoreError: Sendable {
     private struct State {
         var last: String?
         var unsafe: [String] = []

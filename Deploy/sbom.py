@@ -1,6 +1,6 @@
 """Says what is linked into the executable: the licences of it as text, and a bill of materials as CycloneDX 1.5.
 
-  materials.py BUILD_FOLDER VERSION NOTICES BILL
+  sbom.py BUILD_FOLDER VERSION NOTICES BILL
 
 Which packages are linked is read off the list of object files, so that one that only tests or tools need does not appear.
 """

@@ -2,7 +2,7 @@ import Hummingbird
 import NIOCore
 
 /// Carries out the faults that are set.
-struct Misbehaviour {
+struct FaultInjector {
     let amazon: SimulatedAmazon
 
     /// Answers with what `service` says, or with what the fault that strikes makes of it.
@@ -10,27 +10,27 @@ struct Misbehaviour {
     /// - Parameter service: reads the request and does what the service does. Where a fault gives the answer it is only
     ///   asked if the fault says that the message is accepted all the same.
     func answer(
-        _ target: Target, _ context: SimulatorContext, service: () async throws -> Answer
+        _ target: Target, _ context: SimulatorContext, service: () async throws -> SimulatedResponse
     ) async throws -> Response {
         guard let fault = amazon.strike(target) else { return try await service().response }
         if let milliseconds = fault.latencyMilliseconds { try await Task.sleep(for: .milliseconds(milliseconds)) }
         switch fault.connection {
         case .resetBeforeRead:
             await context.resetConnection()
-            return Answer(500).response
+            return SimulatedResponse(500).response
         case .resetAfterRead:
             if fault.accept == true { _ = try await service() }
             count(target, status: 0, unless: fault.accept)
             await context.resetConnection()
-            return Answer(500).response
+            return SimulatedResponse(500).response
         case .hang:
             if fault.accept == true { _ = try await service() }
             count(target, status: 0, unless: fault.accept)
             try? await context.channel.closeFuture.get()
-            return Answer(500).response
+            return SimulatedResponse(500).response
         case .drip, nil: break
         }
-        var answer: Answer
+        var answer: SimulatedResponse
         if let status = fault.status {
             if fault.accept == true { _ = try await service() }
             answer = faultAnswer(status, fault)
@@ -42,12 +42,12 @@ struct Misbehaviour {
         return fault.connection == .drip ? answer.drippingResponse : answer.response
     }
 
-    private func faultAnswer(_ status: Int, _ fault: Faults.Fault) -> Answer {
+    private func faultAnswer(_ status: Int, _ fault: Faults.Fault) -> SimulatedResponse {
         switch fault.body ?? .json {
-        case .json: return Answer(status, message: "simulated status \(status)")
-        case .empty: return Answer(status)
+        case .json: return SimulatedResponse(status, message: "simulated status \(status)")
+        case .empty: return SimulatedResponse(status)
         case .html:
-            var answer = Answer(status)
+            var answer = SimulatedResponse(status)
             answer.content = "<html><head><title>\(status)</title></head><body><h1>\(status)</h1></body></html>"
             answer.contentType = "text/html"
             return answer

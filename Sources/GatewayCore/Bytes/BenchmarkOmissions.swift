@@ -1,6 +1,6 @@
 /// What a build for measurements leaves out, to show what it costs: `SKILLGATE_WITHOUT=metrics swift build …`. Every
 /// other build leaves out nothing.
-enum LeftOut {
+enum BenchmarkOmissions {
     #if SKILLGATE_WITHOUT_METRICS
         static let metrics = true
     #else

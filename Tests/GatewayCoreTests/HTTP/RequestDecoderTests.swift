@@ -4,28 +4,28 @@ import Testing
 
 @testable import GatewayCore
 
-@Suite struct RequestAssemblerTests {
+@Suite struct RequestDecoderTests {
     private static let simple = "POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 
-    private func read(_ text: String, limits: RequestAssembler.Limits = .init()) -> [String] {
-        var assembler = RequestAssembler(limits: limits)
-        assembler.receive(ByteBuffer(string: text))
-        return drain(&assembler)
+    private func read(_ text: String, limits: RequestDecoder.Limits = .init()) -> [String] {
+        var decoder = RequestDecoder(limits: limits)
+        decoder.receive(ByteBuffer(string: text))
+        return drain(&decoder)
     }
 
     /// The events of bytes that arrive in two parts.
     private func read(_ bytes: [UInt8], cutAt cut: Int) -> [String] {
-        var assembler = RequestAssembler()
-        assembler.receive(ByteBuffer(bytes: bytes[..<cut]))
-        let events = drain(&assembler)
-        assembler.receive(ByteBuffer(bytes: bytes[cut...]))
-        return events + drain(&assembler)
+        var decoder = RequestDecoder()
+        decoder.receive(ByteBuffer(bytes: bytes[..<cut]))
+        let events = drain(&decoder)
+        decoder.receive(ByteBuffer(bytes: bytes[cut...]))
+        return events + drain(&decoder)
     }
 
-    private func drain(_ assembler: inout RequestAssembler) -> [String] {
+    private func drain(_ decoder: inout RequestDecoder) -> [String] {
         var events: [String] = []
         while true {
-            switch assembler.next() {
+            switch decoder.next() {
             case .needsMoreBytes: return events
             case .continueExpected: events.append("continue")
             case .refused(let error): return events + [Refusal(error).problem.rawValue]
@@ -63,11 +63,11 @@ import Testing
 
     @Test func `a caller that waits for a go-ahead gets one, and none when the content is there`() {
         let head = "POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
-        var assembler = RequestAssembler()
-        assembler.receive(ByteBuffer(string: head))
-        #expect(drain(&assembler) == ["continue"])
-        assembler.receive(ByteBuffer(string: "z"))
-        #expect(drain(&assembler) == ["post /a z"])
+        var decoder = RequestDecoder()
+        decoder.receive(ByteBuffer(string: head))
+        #expect(drain(&decoder) == ["continue"])
+        decoder.receive(ByteBuffer(string: "z"))
+        #expect(drain(&decoder) == ["post /a z"])
         #expect(read(head + "z") == ["post /a z"])
     }
 
@@ -159,18 +159,18 @@ import Testing
             "GET / HTTP/1.1\r\nA: \n\(long)\r\nHost: x\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n",
         ]
-        var limits = RequestAssembler.Limits()
+        var limits = RequestDecoder.Limits()
         limits.headBytes = 200
         for text in cases {
             let whole = read(text, limits: limits)
             let bytes = Array(text.utf8)
             for first in 0...bytes.count {
                 for second in stride(from: first, through: bytes.count, by: 7) {
-                    var assembler = RequestAssembler(limits: limits)
+                    var decoder = RequestDecoder(limits: limits)
                     var events: [String] = []
                     for part in [bytes[..<first], bytes[first..<second], bytes[second...]] {
-                        assembler.receive(ByteBuffer(bytes: part))
-                        events += drain(&assembler)
+                        decoder.receive(ByteBuffer(bytes: part))
+                        events += drain(&decoder)
                     }
                     #expect(events == whole, "\(text.debugDescription) cut at \(first) and \(second)")
                 }
@@ -179,7 +179,7 @@ import Testing
     }
 
     @Test func `limits hold for heads, fields and contents`() {
-        var limits = RequestAssembler.Limits()
+        var limits = RequestDecoder.Limits()
         limits.headBytes = 200
         limits.fields = 3
         limits.contentBytes = 10
@@ -197,7 +197,7 @@ import Testing
         #expect(read("GET http://host:1/a/b HTTP/1.1\r\nHost: x\r\n\r\n") == ["get /a/b "])
     }
 
-    @Test func `no random change of a request makes the assembler trap or loop`() {
+    @Test func `no random change of a request makes the decoder trap or loop`() {
         var generator = SeededGenerator(seed: 7)
         let original = Array(
             "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nIdempotency-Key: \"k\"\r\n\r\n3\r\nabc\r\n0\r\n\r\n"

@@ -1,7 +1,7 @@
 package import NIOCore
 
 /// Writes each answer as one buffer: status line, fields and content.
-package final class AnswerEncoder: Sendable {
+package final class ResponseEncoder: Sendable {
     /// `next-hop` of RFC 9209 for each region.
     private let nextHops: ByRegion<String>
     /// The whole head of the one answer that nearly every message gets, up to the request id.
@@ -39,7 +39,7 @@ package final class AnswerEncoder: Sendable {
     }
 
     /// - Parameter buffer: is emptied first; its memory is used again unless an earlier answer is still there to be sent.
-    package func encode(_ answer: Answer, _ form: Form, into buffer: inout ByteBuffer) {
+    package func encode(_ answer: Response, _ form: Form, into buffer: inout ByteBuffer) {
         buffer.clear(minimumCapacity: 512)
         switch answer.content {
         case .upstream(let upstream): write(upstream, answer, form, to: &buffer)
@@ -93,7 +93,7 @@ package final class AnswerEncoder: Sendable {
     }
 
     private func write(
-        _ upstream: UpstreamAnswer, _ answer: Answer, _ form: Form, to buffer: inout ByteBuffer
+        _ upstream: UpstreamResponse, _ answer: Response, _ form: Form, to buffer: inout ByteBuffer
     ) {
         if let region = answer.region {
             if upstream.status == 202 {
@@ -124,7 +124,7 @@ package final class AnswerEncoder: Sendable {
         }
     }
 
-    private func write(_ refusal: Refusal, _ answer: Answer, _ form: Form, to buffer: inout ByteBuffer) {
+    private func write(_ refusal: Refusal, _ answer: Response, _ form: Form, to buffer: inout ByteBuffer) {
         let row = refusal.problem.row
         Self.writeStatusLine(row.status, to: &buffer)
         if let region = answer.region { Self.writeField("Gateway-Region", region.name, to: &buffer) }
@@ -181,7 +181,7 @@ package final class AnswerEncoder: Sendable {
         buffer.writeString("Proxy-Status: skillgate; next-hop=\(nextHop); received-status=\(status)\r\n")
     }
 
-    private static func writeIdempotencyFields(_ answer: Answer, to buffer: inout ByteBuffer) {
+    private static func writeIdempotencyFields(_ answer: Response, to buffer: inout ByteBuffer) {
         if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
         if let deduplication = answer.deduplication {
             writeField("Gateway-Deduplication", deduplication.rawValue, to: &buffer)

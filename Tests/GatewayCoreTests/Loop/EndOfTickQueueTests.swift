@@ -3,7 +3,7 @@ import Testing
 
 @testable import GatewayCore
 
-@Suite struct TurnQueueTests {
+@Suite struct EndOfTickQueueTests {
     private final class Log {
         var done: [Int] = []
     }
@@ -11,7 +11,7 @@ import Testing
     @Test func `what is appended is done once, in order, at the end of the turn`() {
         let loop = EmbeddedEventLoop()
         let log = Log()
-        let queue = TurnQueue<Int>(on: loop) { log.done.append($0) }
+        let queue = EndOfTickQueue<Int>(on: loop) { log.done.append($0) }
         queue.append(1)
         queue.append(2)
         #expect(log.done.isEmpty)
@@ -26,8 +26,8 @@ import Testing
     @Test func `what is appended meanwhile is done behind the others`() {
         let loop = EmbeddedEventLoop()
         let log = Log()
-        var later: TurnQueue<Int>?
-        let queue = TurnQueue<Int>(on: loop) { number in
+        var later: EndOfTickQueue<Int>?
+        let queue = EndOfTickQueue<Int>(on: loop) { number in
             log.done.append(number)
             if number < 3 { later?.append(number + 2) }
         }

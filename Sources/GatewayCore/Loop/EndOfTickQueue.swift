@@ -5,7 +5,7 @@ package import NIOCore
 /// A write wakes whoever waits at the other end, and waking another process is the most expensive part. Written one after
 /// the other behind all reading and deciding of a turn, messages find their peer awake from the first on. A loop with
 /// one message a turn puts nothing off for longer than it takes to call this.
-package final class TurnQueue<Element> {
+package final class EndOfTickQueue<Element> {
     private let eventLoop: any EventLoop
     private let perform: (Element) -> Void
     private var waiting: [Element] = []

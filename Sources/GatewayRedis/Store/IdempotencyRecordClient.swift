@@ -1,7 +1,7 @@
 package import GatewayCore
 
 /// Why a command has no reply, and what may have become of it.
-package enum IdempotencyServerFailure: Error, Equatable, Sendable {
+package enum IdempotencyRecordError: Error, Equatable, Sendable {
     /// The server did not do it and will not: it was never sent, or refused.
     case notDone
     /// The server did not do it since it has no room for another record.
@@ -26,18 +26,18 @@ package enum IdempotencyServerFailure: Error, Equatable, Sendable {
 ///
 /// Each command is atomic at the server and follows `IdempotencyRecord` to the letter. Its completion is called once
 /// and soon: a server that does not answer in time is a failure. Commands take effect in the order they were given.
-package protocol IdempotencyServer: AnyObject {
+package protocol IdempotencyRecordClient: AnyObject {
     /// Called whenever the server has come within reach again. By then every command that was left undecided has
     /// either been done or never will be, so that what follows it in time follows it in effect, too.
     var onAvailable: (() -> Void)? { get set }
 
     func claim(
-        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void)
+        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyRecordError>) -> Void)
 
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        _ completion: @escaping (Result<Void, IdempotencyServerFailure>) -> Void)
+        _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void)
 
     func report(
-        on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyServerFailure>) -> Void)
+        on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyRecordError>) -> Void)
 }

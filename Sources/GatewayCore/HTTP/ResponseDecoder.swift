@@ -1,7 +1,7 @@
 package import NIOCore
 
 /// What an upstream answered to one message: only what the gateway passes on.
-package struct UpstreamAnswer: Equatable, Sendable {
+package struct UpstreamResponse: Equatable, Sendable {
     package var status: Int
     package var requestID: RequestID?
     package var retryAfter: String?
@@ -21,11 +21,11 @@ package struct UpstreamAnswer: Equatable, Sendable {
 }
 
 /// Reads the one answer to the one message in flight on an upstream connection. Pure: bytes in, answer out.
-package struct ResponseAssembler: Sendable {
+package struct ResponseDecoder: Sendable {
     package enum Event: Equatable {
         case needsMoreBytes
         /// The answer is complete. `isReusable`: the connection may carry another message.
-        case answer(UpstreamAnswer, isReusable: Bool)
+        case answer(UpstreamResponse, isReusable: Bool)
     }
 
     package static let headLimitBytes = 16 * 1024
@@ -34,11 +34,11 @@ package struct ResponseAssembler: Sendable {
     private enum State {
         /// Can transition to: length, chunked, untilClose, and head again after an interim response.
         case head(scanned: Int)
-        case length(UpstreamAnswer, Int, keepsAlive: Bool)
-        case chunked(UpstreamAnswer, ChunkedContent, keepsAlive: Bool)
-        case untilClose(UpstreamAnswer)
+        case length(UpstreamResponse, Int, keepsAlive: Bool)
+        case chunked(UpstreamResponse, ChunkedContent, keepsAlive: Bool)
+        case untilClose(UpstreamResponse)
         /// There is more content than is passed on: it ends where the limit is. Can transition to: head.
-        case overlong(UpstreamAnswer, ByteBuffer)
+        case overlong(UpstreamResponse, ByteBuffer)
     }
 
     private var state = State.head(scanned: 0)
@@ -58,7 +58,7 @@ package struct ResponseAssembler: Sendable {
 
     /// The answer as far as it came, for when no more of it will: with its head its status is known, and so is what became of
     /// the message. Nil before that.
-    package func answerSoFar() -> UpstreamAnswer? {
+    package func answerSoFar() -> UpstreamResponse? {
         switch state {
         case .head: nil
         case .length(let answer, _, _): Self.cutShort(answer, buffer)
@@ -68,7 +68,7 @@ package struct ResponseAssembler: Sendable {
         }
     }
 
-    private static func complete(_ answer: UpstreamAnswer, _ content: ByteBuffer) -> UpstreamAnswer {
+    private static func complete(_ answer: UpstreamResponse, _ content: ByteBuffer) -> UpstreamResponse {
         var answer = answer
         answer.content = content
         return answer
@@ -76,8 +76,8 @@ package struct ResponseAssembler: Sendable {
 
     /// Of an error, part of the text is better than nothing. Part of anything else would be taken for the whole.
     private static func cutShort(
-        _ answer: UpstreamAnswer, _ content: ByteBuffer, _ more: ByteBuffer = ByteBuffer()
-    ) -> UpstreamAnswer {
+        _ answer: UpstreamResponse, _ content: ByteBuffer, _ more: ByteBuffer = ByteBuffer()
+    ) -> UpstreamResponse {
         guard answer.status >= 400 else { return answer }
         var content = content
         content.writeImmutableBuffer(more)
@@ -135,7 +135,7 @@ package struct ResponseAssembler: Sendable {
             state = .head(scanned: 0)
             return
         }
-        let answer = UpstreamAnswer(
+        let answer = UpstreamResponse(
             status: parsed.status,
             requestID: parsed.requestID.flatMap { RequestID(bytes, $0) },
             retryAfter: parsed.retryAfter.flatMap { Self.passable($0, of: bytes) },
@@ -155,9 +155,9 @@ package struct ResponseAssembler: Sendable {
     }
 
     /// Bytes behind an answer that nobody asked for make the connection useless: what would they answer?
-    private mutating func finish(_ answer: UpstreamAnswer, keepsAlive: Bool) -> Event {
+    private mutating func finish(_ answer: UpstreamResponse, keepsAlive: Bool) -> Event {
         let isReusable = keepsAlive && buffer.readableBytes == 0
-        self = ResponseAssembler()
+        self = ResponseDecoder()
         return .answer(answer, isReusable: isReusable)
     }
 

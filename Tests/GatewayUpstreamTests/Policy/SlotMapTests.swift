@@ -3,14 +3,14 @@ import Testing
 
 @testable import GatewayUpstream
 
-@Suite struct SlotTableTests {
+@Suite struct SlotMapTests {
     @Test func `a place that is used again is not mistaken for what was there before`() {
         var identifiers = SlotIdentifiers()
-        var table = SlotTable<String>()
+        var table = SlotMap<String>()
         let first = identifiers.take()
         table[first] = "first"
         #expect(table.removeValue(forKey: first) == "first")
-        identifiers.giveBack(first)
+        identifiers.release(first)
         let second = identifiers.take()
         #expect(SlotIdentifiers.slot(of: first) == SlotIdentifiers.slot(of: second) && first != second)
         table[second] = "second"
@@ -22,7 +22,7 @@ import Testing
     @Test func `it behaves as a dictionary does`() {
         var generator = SeededGenerator(seed: 3)
         var identifiers = SlotIdentifiers()
-        var table = SlotTable<Int>()
+        var table = SlotMap<Int>()
         var dictionary: [Int: Int] = [:]
         for step in 0..<20_000 {
             if Bool.random(using: &generator) || dictionary.isEmpty {
@@ -33,7 +33,7 @@ import Testing
             } else if let id = dictionary.keys.randomElement(using: &generator) {
                 #expect(table[id] == dictionary[id])
                 #expect(table.removeValue(forKey: id) == dictionary.removeValue(forKey: id))
-                identifiers.giveBack(id)
+                identifiers.release(id)
             }
             #expect(table.count == dictionary.count && table.isEmpty == dictionary.isEmpty)
         }

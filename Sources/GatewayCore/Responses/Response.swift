@@ -1,7 +1,7 @@
 /// What the caller gets: Amazon's answer, or one of the gateway's own.
-package struct Answer: Equatable, Sendable {
+package struct Response: Equatable, Sendable {
     package enum Content: Equatable, Sendable {
-        case upstream(UpstreamAnswer)
+        case upstream(UpstreamResponse)
         case refusal(Refusal)
         /// What became of an idempotency key.
         case report(KeyReport.State)
@@ -11,7 +11,7 @@ package struct Answer: Equatable, Sendable {
         case page(Page)
 
         /// What a message came to.
-        init(_ outcome: Result<UpstreamAnswer, Refusal>) {
+        init(_ outcome: Result<UpstreamResponse, Refusal>) {
             switch outcome {
             case .success(let answer): self = .upstream(answer)
             case .failure(let refusal): self = .refusal(refusal)

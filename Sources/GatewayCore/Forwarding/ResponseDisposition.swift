@@ -1,7 +1,7 @@
 /// What an answer of Amazon's says about the message, and so about its idempotency record.
 ///
 /// Any 2xx accepts; 502 and 504 from Amazon's edge prove nothing.
-enum AnswerDisposition: Equatable {
+enum ResponseDisposition: Equatable {
     case accepted
     /// Proven not accepted: a retry is sent.
     case refused

@@ -2,7 +2,7 @@ import GatewayCore
 
 /// What callers and skills keep when another configuration is loaded: their place among the labels of the metrics, what
 /// they have used of their limits, and their token.
-struct Roster: Sendable {
+struct ReloadableState: Sendable {
     struct KnownSkill: Sendable {
         var credentials: ClientCredentials
         var tokens: TokenCache

@@ -3,15 +3,15 @@ import Testing
 
 @testable import GatewayCore
 
-@Suite struct AnswerEncoderTests {
-    private let encoder = AnswerEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
+@Suite struct ResponseEncoderTests {
+    private let encoder = ResponseEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
 
-    private func encode(_ content: Answer.Content, region: Region? = .europe, replay: Bool = false) -> String {
-        let answer = Answer(content, region: region, isReplay: replay)
+    private func encode(_ content: Response.Content, region: Region? = .europe, replay: Bool = false) -> String {
+        let answer = Response(content, region: region, isReplay: replay)
         return encoded(answer)
     }
 
-    private func encoded(_ answer: Answer) -> String {
+    private func encoded(_ answer: Response) -> String {
         var buffer = ByteBuffer()
         encoder.encode(answer, .init(keepsAlive: true), into: &buffer)
         return String(buffer: buffer)
@@ -19,7 +19,7 @@ import Testing
 
     @Test func `what became of a key is told as JSON`() throws {
         func content(_ state: KeyReport.State) -> String {
-            let parts = encoded(Answer(.report(state), region: nil)).split(separator: "\r\n\r\n")
+            let parts = encoded(Response(.report(state), region: nil)).split(separator: "\r\n\r\n")
             #expect(parts.first?.hasPrefix("HTTP/1.1 200 OK\r\nCache-Control: no-store") == true)
             return parts.last.map(String.init) ?? ""
         }
@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func `Amazon's answer keeps its status, content and fields`() {
-        let answer = UpstreamAnswer(
+        let answer = UpstreamResponse(
             status: 429, requestID: .text("id-1"), retryAfter: "5", contentType: "application/json",
             content: ByteBuffer(string: #"{"code":7,"message":"slow down"}"#))
         #expect(
@@ -75,7 +75,7 @@ import Testing
         (#"{"message":"m""#, #"{"message":"{\"message\":\"m\""}"#),
     ])
     func `error content that Amazon's SDKs cannot read is wrapped`(content: String, wrapped: String) {
-        let answer = UpstreamAnswer(status: 500, contentType: "text/html", content: ByteBuffer(string: content))
+        let answer = UpstreamResponse(status: 500, contentType: "text/html", content: ByteBuffer(string: content))
         let text = encode(.upstream(answer))
         #expect(text.hasSuffix("\r\n\r\n" + wrapped))
         #expect(text.contains("Content-Type: application/json\r\n"))
@@ -83,12 +83,12 @@ import Testing
 
     @Test(arguments: ["{}", #"{"code":3}"#, #" {"a": {"code": "x"}, "code" : -1 } "#])
     func `error content that they can read is not touched`(content: String) {
-        let answer = UpstreamAnswer(status: 400, content: ByteBuffer(string: content))
+        let answer = UpstreamResponse(status: 400, content: ByteBuffer(string: content))
         #expect(encode(.upstream(answer)).hasSuffix("\r\n\r\n" + content))
     }
 
     @Test func `a replay says so`() {
-        let text = encode(.upstream(UpstreamAnswer(status: 202)), replay: true)
+        let text = encode(.upstream(UpstreamResponse(status: 202)), replay: true)
         #expect(text.contains("\r\nIdempotent-Replayed: true\r\n"))
     }
 

@@ -2,7 +2,7 @@ import Glibc
 import NIOCore
 
 /// How often an event loop found nothing to do and waited for events. Used on the thread of that loop.
-struct EventLoopRests {
+struct EventLoopIdleCounter {
     enum Sample {
         /// Too short a time to say more of the load than of one turn.
         case tooEarly

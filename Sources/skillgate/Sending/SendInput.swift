@@ -3,9 +3,9 @@ import GatewayCore
 import NIOCore
 
 /// One message that `skillgate send` sends: a line of its file, or what its options say.
-struct OutgoingMessage: Sendable {
+struct SendInput: Sendable {
     /// What is wrong with a line.
-    struct Mistake: Error, CustomStringConvertible {
+    struct InputError: Error, CustomStringConvertible {
         var description: String
     }
 
@@ -35,38 +35,38 @@ struct OutgoingMessage: Sendable {
     ///
     /// A message without a key gets one derived from its content, so that sending the same file again sends nothing
     /// twice, even if its lines were moved or reformatted.
-    init(line: Int, json: [UInt8]) throws(Mistake) {
+    init(line: Int, json: [UInt8]) throws(InputError) {
         let bytes = json.span
         var values: [String: Range<Int>] = [:]
         do {
             for (name, value) in try JSONMembers.all(of: bytes) {
                 guard Self.members.contains(name) else {
-                    throw Mistake(
+                    throw InputError(
                         description: "unknown member `\(name)`\(ConfigurationReader.hint(name, Self.members))")
                 }
                 guard values.updateValue(value, forKey: name) == nil else {
-                    throw Mistake(description: "member `\(name)` is given twice")
+                    throw InputError(description: "member `\(name)` is given twice")
                 }
             }
-        } catch let error as Mistake {
+        } catch let error as InputError {
             throw error
         } catch let error as MessageError {
-            throw Mistake(description: error.detail)
+            throw InputError(description: error.detail)
         } catch {
-            throw Mistake(description: "\(error)")
+            throw InputError(description: "\(error)")
         }
-        func text(_ name: String) throws(Mistake) -> String? {
+        func text(_ name: String) throws(InputError) -> String? {
             guard let range = values[name] else { return nil }
             guard let text = try? JSONMembers.string(bytes, range), !text.isEmpty else {
-                throw Mistake(description: "member `\(name)` is not a string or is empty")
+                throw InputError(description: "member `\(name)` is not a string or is empty")
             }
             return text
         }
         guard let userID = try text("userId") else {
-            throw Mistake(description: "member `userId` is missing; expected the user to send to")
+            throw InputError(description: "member `userId` is missing; expected the user to send to")
         }
         guard let data = values["data"] else {
-            throw Mistake(description: "member `data` is missing; expected an object of strings")
+            throw InputError(description: "member `data` is missing; expected an object of strings")
         }
         var content = Array("{\"data\":".utf8) + json[data]
         if let expiry = values["expiresAfterSeconds"] {
@@ -84,7 +84,7 @@ struct OutgoingMessage: Sendable {
         let message =
             Array("{\"userId\":\(JSONText.string(userID)),\(named)\"message\":".utf8) + content + Array("}".utf8)
         guard let form = try? JSONMembers.canonicalForm(of: message.span) else {
-            throw Mistake(description: "the message is not valid JSON")
+            throw InputError(description: "the message is not valid JSON")
         }
         if let key = try text("idempotencyKey") {
             (idempotencyKey, said) = (key, nil)
@@ -99,23 +99,23 @@ struct OutgoingMessage: Sendable {
     /// What the gateway would refuse, too.
     private static func check(
         userID: String, content: [UInt8], region: String?, apiEndpoint: String?
-    ) throws(Mistake) {
+    ) throws(InputError) {
         do throws(MessageError) {
             try MessageValidator.validate(content.span)
         } catch {
-            throw Mistake(description: error.detail)
+            throw InputError(description: error.detail)
         }
         do throws(UserIDError) {
             let segment = ByteBuffer(string: PercentEncoding.segment(userID))
             _ = try UserID(parsing: 0..<segment.readableBytes, of: segment)
         } catch {
-            throw Mistake(description: error.detail)
+            throw InputError(description: error.detail)
         }
         if let region, Region(name: region) == nil {
-            throw Mistake(description: "member `region` is \(JSONText.string(region)); expected NA, EU or FE")
+            throw InputError(description: "member `region` is \(JSONText.string(region)); expected NA, EU or FE")
         }
         if let apiEndpoint, (try? APIEndpoint(parsing: apiEndpoint)) == nil {
-            throw Mistake(
+            throw InputError(
                 description:
                     "member `apiEndpoint` is \(JSONText.string(apiEndpoint)); expected a URL as in a skill's request"
             )
@@ -123,22 +123,22 @@ struct OutgoingMessage: Sendable {
     }
 
     /// What becomes a field of the request.
-    private func checkFields() throws(Mistake) {
+    private func checkFields() throws(InputError) {
         do throws(IdempotencyKeyError) {
             let field = ByteBuffer(string: StructuredString.quoted(idempotencyKey))
             _ = try IdempotencyKey(parsing: 0..<field.readableBytes, of: field)
         } catch {
-            throw Mistake(
+            throw InputError(
                 description: "member `idempotencyKey` is no key; expected 1 to \(IdempotencyKey.limitCharacters) "
                     + "visible ASCII characters or spaces")
         }
         if let skill, ConfigurationValue<String>.name.parse(skill) == nil {
-            throw Mistake(
+            throw InputError(
                 description:
                     "member `skill` is \(JSONText.string(skill)); expected \(ConfigurationValue<String>.name.expected)")
         }
         if region != nil && apiEndpoint != nil {
-            throw Mistake(description: "members `region` and `apiEndpoint` are both given; expected one")
+            throw InputError(description: "members `region` and `apiEndpoint` are both given; expected one")
         }
     }
 

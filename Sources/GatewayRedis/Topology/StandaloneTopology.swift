@@ -1,7 +1,7 @@
 import NIOCore
 
 /// One master at an address that does not change, or at one of several.
-final class SingleServer: RedisTopology {
+final class StandaloneTopology: RedisTopology {
     private let node: RedisNode
     private let waitReplicas: RedisConfiguration.Replicas
 

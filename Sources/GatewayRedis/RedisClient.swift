@@ -4,7 +4,7 @@ package import NIOCore
 /// The records on Redis or Valkey, as one event loop reaches them. Bound to that loop.
 ///
 /// Finds the server that keeps a record, follows redirections, and says of every command what became of it.
-package final class RedisServer: IdempotencyServer {
+package final class RedisClient: IdempotencyRecordClient {
     package enum Event: Sendable {
         case available
         /// - Parameter reason: for the log; holds nothing secret.
@@ -65,7 +65,7 @@ package final class RedisServer: IdempotencyServer {
         let onLost: (RedisNode, String) -> Void = { _, reason in onEvent(.lost(reason: reason)) }
         switch configuration.topology {
         case .standalone:
-            topology = SingleServer(connector, epochs: epochs, keys: keys, onReady: onReady, onLost: onLost)
+            topology = StandaloneTopology(connector, epochs: epochs, keys: keys, onReady: onReady, onLost: onLost)
         case .sentinel(let master, _):
             topology = SentinelServer(
                 connector, master: master, epochs: epochs, keys: keys, onReady: onReady, onLost: onLost)
@@ -118,7 +118,7 @@ package final class RedisServer: IdempotencyServer {
     // MARK: Records
 
     package func claim(
-        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+        _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyRecordError>) -> Void
     ) {
         let command: RedisCommand = claimsBySet ? .claim(claim) : .claimByScript(claim)
         run(command) { [self] result in
@@ -137,7 +137,7 @@ package final class RedisServer: IdempotencyServer {
 
     private func claimed(
         _ claim: IdempotencyClaim, _ reply: RESPValue,
-        _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+        _ completion: @escaping (Result<ClaimOutcome, IdempotencyRecordError>) -> Void
     ) {
         switch ClaimReading(reply, to: claim) {
         case .outcome(let outcome): completion(.success(outcome))
@@ -151,7 +151,7 @@ package final class RedisServer: IdempotencyServer {
 
     private func claimByScript(
         _ claim: IdempotencyClaim, replacing recorded: RequestFingerprint? = nil,
-        _ completion: @escaping (Result<ClaimOutcome, IdempotencyServerFailure>) -> Void
+        _ completion: @escaping (Result<ClaimOutcome, IdempotencyRecordError>) -> Void
     ) {
         run(.claimByScript(claim, replacing: recorded)) { [self] result in
             switch result {
@@ -163,7 +163,7 @@ package final class RedisServer: IdempotencyServer {
 
     package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        _ completion: @escaping (Result<Void, IdempotencyServerFailure>) -> Void
+        _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void
     ) {
         run(.settle(claim, settlement)) { result in
             completion(result.map { _ in () }.mapError(\.forRecord))
@@ -171,7 +171,7 @@ package final class RedisServer: IdempotencyServer {
     }
 
     package func report(
-        on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyServerFailure>) -> Void
+        on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyRecordError>) -> Void
     ) {
         run(.report(scope)) { result in
             switch result {
@@ -185,11 +185,11 @@ package final class RedisServer: IdempotencyServer {
     // MARK: Running
 
     enum CommandFailure: Error, Equatable {
-        case failed(IdempotencyServerFailure)
+        case failed(IdempotencyRecordError)
         /// The server does not know the command in this form.
         case syntax
 
-        var forRecord: IdempotencyServerFailure {
+        var forRecord: IdempotencyRecordError {
             switch self {
             case .failed(let failure): failure
             case .syntax: .notDone

@@ -4,7 +4,7 @@ import Hummingbird
 import NIOCore
 
 /// What the simulated service answers before anything goes wrong with it.
-struct Answer: Sendable {
+struct SimulatedResponse: Sendable {
     var status: Int
     var content: String
     var contentType: String?

@@ -1,5 +1,5 @@
 /// Values by identifiers that name a place in an array: what a dictionary would hash for is looked up at once.
-struct SlotTable<Value> {
+struct SlotMap<Value> {
     private var entries: [(id: Int, value: Value)?] = []
     private(set) var count = 0
 
@@ -36,9 +36,9 @@ struct SlotTable<Value> {
     }
 }
 
-extension SlotTable: Sendable where Value: Sendable {}
+extension SlotMap: Sendable where Value: Sendable {}
 
-/// Identifiers for `SlotTable`: a place that is used again, and a number that is not.
+/// Identifiers for `SlotMap`: a place that is used again, and a number that is not.
 struct SlotIdentifiers: Sendable {
     private static let slotBits = 16
 
@@ -56,7 +56,7 @@ struct SlotIdentifiers: Sendable {
         return taken << Self.slotBits | slot
     }
 
-    mutating func giveBack(_ id: Int) {
+    mutating func release(_ id: Int) {
         free.append(Self.slot(of: id))
     }
 }
