@@ -69,111 +69,83 @@ package enum Problem: String, CaseIterable, Sendable {
     }
 
     package struct Row: Sendable {
-        package var status: Int
+        package let status: Int
         /// The last part of `urn:skillgate:problem:…`; several causes may share one type.
-        package var type: String
-        package var title: String
+        package let type: String
+        package let title: String
         /// RFC 9209 section 2.3.
-        package var proxyStatusError: String
-        package var severity: Severity
-        package var resend: Resend
-        /// What stands for it in answers of the token endpoint (RFC 6749 section 5.2).
-        package var oauthError = "invalid_request"
-    }
+        package let proxyStatusError: String
+        package let severity: Severity
+        package let resend: Resend
+        /// What stands for it in responses of the token endpoint (RFC 6749 section 5.2).
+        package let oauthError: String
 
-    package var row: Row {
-        switch self {
-        case .requestMalformed: malformed(400, "Malformed request")
-        case .requestTimeout: malformed(408, "Request timeout")
-        case .contentTooLarge: malformed(413, "Content too large")
-        case .notFound: malformed(404, "Not found")
-        case .methodNotAllowed: malformed(405, "Method not allowed")
-        case .notAuthenticated: denied(401, "Caller not authenticated")
-        case .notAllowed: denied(403, "Caller not authorized")
-        case .tooManyFailedAttempts: tooMany("Too many failed authentication attempts", "invalid_client")
-        case .callerRate: tooMany("Caller rate limit exceeded", "temporarily_unavailable")
-        case .callerInFlight: tooMany("Caller in-flight limit reached", "temporarily_unavailable")
-        case .tokenRequestInvalid: tokenRefused(400, "invalid_request", "Invalid access token request")
-        case .clientNotAuthenticated: tokenRefused(401, "invalid_client", "Client not authenticated")
-        case .grantTypeUnsupported: tokenRefused(400, "unsupported_grant_type", "Unsupported grant type")
-        case .scopeInvalid: tokenRefused(400, "invalid_scope", "Invalid scope")
-        case .messageInvalid: malformed(400, "Invalid message")
-        case .fieldInvalid: malformed(400, "Invalid field")
-        case .userIDInvalid: malformed(400, "Invalid userId")
-        case .skillRequired: malformed(400, "Skill required")
-        case .regionUnknown: malformed(400, "User's region unknown")
-        case .userGone: malformed(404, "User no longer exists")
-        case .idempotencyKeyInvalid: malformed(400, "Invalid idempotency key")
-        case .idempotencyKeyRequired: malformed(400, "Idempotency key required")
-        case .idempotencyKeyReused: malformed(422, "Idempotency key used for another message")
-        case .idempotencyKeyIndistinct:
-            Row(
-                status: 409, type: rawValue,
-                title: "Idempotency key cannot be matched to this message",
-                proxyStatusError: "proxy_configuration_error", severity: .warning, resend: .safe)
-        case .idempotencyKeyInUse:
-            Row(
-                status: 409, type: rawValue, title: "Idempotency key in use",
-                proxyStatusError: "http_request_error", severity: .debug, resend: .safe)
-        case .tokenUnavailable: notSent(503, "No access token available", "destination_unavailable")
-        case .tooManyInFlight: notSent(503, "In-flight limit reached", "connection_limit_reached")
-        case .circuitOpen: notSent(503, "Circuit open", "destination_unavailable")
-        case .sendBudgetExceeded: notSent(503, "Send budget exceeded", "proxy_internal_error")
-        case .storeFull: notSent(503, "Idempotency store full", "proxy_internal_error")
-        case .storeUnavailable:
-            notSent(503, "Idempotency store unavailable", "destination_unavailable")
-        case .upstreamNotResolved: unreachable("dns_error")
-        case .upstreamConnectionRefused: unreachable("connection_refused")
-        case .upstreamConnectionTimeout: unreachable("connection_timeout")
-        case .upstreamTLSFailed: unreachable("tls_protocol_error")
-        case .upstreamConnectionLost: unreachable("connection_terminated")
-        case .outcomeUnknownTimeout: unknown("connection_read_timeout")
-        case .outcomeUnknownConnectionLost: unknown("connection_terminated")
-        case .outcomeUnknownMalformedAnswer: unknown("http_protocol_error")
-        case .outcomeUnknownGatewayAnswer: unknown("http_response_incomplete")
-        case .outcomeUnknownEarlier: unknown("proxy_internal_response")
+        fileprivate init(
+            _ status: Int, _ type: String, _ title: String, _ proxyStatusError: String, _ severity: Severity,
+            _ resend: Resend, _ oauthError: String = "invalid_request"
+        ) {
+            self.status = status
+            self.type = type
+            self.title = title
+            self.proxyStatusError = proxyStatusError
+            self.severity = severity
+            self.resend = resend
+            self.oauthError = oauthError
         }
     }
 
-    private func malformed(_ status: Int, _ title: String) -> Row {
-        Row(
-            status: status, type: rawValue, title: title, proxyStatusError: "http_request_error", severity: .debug,
-            resend: .afterCorrection)
+    // A row per problem.
+    // swift-format-ignore
+    package var row: Row {
+        switch self {
+        case .requestMalformed:              Row(400, rawValue,               "Malformed request",                                 "http_request_error",        .debug,   .afterCorrection)
+        case .requestTimeout:                Row(408, rawValue,               "Request timeout",                                   "http_request_error",        .debug,   .safe)
+        case .contentTooLarge:               Row(413, rawValue,               "Content too large",                                 "http_request_error",        .debug,   .afterCorrection)
+        case .notFound:                      Row(404, rawValue,               "Not found",                                         "http_request_error",        .debug,   .afterCorrection)
+        case .methodNotAllowed:              Row(405, rawValue,               "Method not allowed",                                "http_request_error",        .debug,   .afterCorrection)
+        case .notAuthenticated:              Row(401, rawValue,               "Caller not authenticated",                          "http_request_denied",       .debug,   .afterCorrection)
+        case .notAllowed:                    Row(403, rawValue,               "Caller not authorized",                             "http_request_denied",       .debug,   .afterCorrection)
+        case .tooManyFailedAttempts:         Row(429, rawValue,               "Too many failed authentication attempts",           "http_request_denied",       .debug,   .safe, "invalid_client")
+        case .callerRate:                    Row(429, rawValue,               "Caller rate limit exceeded",                        "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
+        case .callerInFlight:                Row(429, rawValue,               "Caller in-flight limit reached",                    "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
+        case .tokenRequestInvalid:           Row(400, rawValue,               "Invalid access token request",                      "http_request_denied",       .debug,   .afterCorrection)
+        case .clientNotAuthenticated:        Row(401, rawValue,               "Client not authenticated",                          "http_request_denied",       .debug,   .afterCorrection, "invalid_client")
+        case .grantTypeUnsupported:          Row(400, rawValue,               "Unsupported grant type",                            "http_request_denied",       .debug,   .afterCorrection, "unsupported_grant_type")
+        case .scopeInvalid:                  Row(400, rawValue,               "Invalid scope",                                     "http_request_denied",       .debug,   .afterCorrection, "invalid_scope")
+        case .messageInvalid:                Row(400, rawValue,               "Invalid message",                                   "http_request_error",        .debug,   .afterCorrection)
+        case .fieldInvalid:                  Row(400, rawValue,               "Invalid field",                                     "http_request_error",        .debug,   .afterCorrection)
+        case .userIDInvalid:                 Row(400, rawValue,               "Invalid userId",                                    "http_request_error",        .debug,   .afterCorrection)
+        case .skillRequired:                 Row(400, rawValue,               "Skill required",                                    "http_request_error",        .debug,   .afterCorrection)
+        case .regionUnknown:                 Row(400, rawValue,               "User's region unknown",                             "http_request_error",        .debug,   .afterCorrection)
+        case .userGone:                      Row(404, rawValue,               "User no longer exists",                             "http_request_error",        .debug,   .afterCorrection)
+        case .idempotencyKeyInvalid:         Row(400, rawValue,               "Invalid idempotency key",                           "http_request_error",        .debug,   .afterCorrection)
+        case .idempotencyKeyRequired:        Row(400, rawValue,               "Idempotency key required",                          "http_request_error",        .debug,   .afterCorrection)
+        case .idempotencyKeyReused:          Row(422, rawValue,               "Idempotency key used for another message",          "http_request_error",        .debug,   .afterCorrection)
+        case .idempotencyKeyInUse:           Row(409, rawValue,               "Idempotency key in use",                            "http_request_error",        .debug,   .safe)
+        case .idempotencyKeyIndistinct:      Row(409, rawValue,               "Idempotency key cannot be matched to this message", "proxy_configuration_error", .warning, .safe)
+        case .tokenUnavailable:              Row(503, rawValue,               "No access token available",                         "destination_unavailable",   .warning, .safe)
+        case .tooManyInFlight:               Row(503, rawValue,               "In-flight limit reached",                           "connection_limit_reached",  .warning, .safe)
+        case .circuitOpen:                   Row(503, rawValue,               "Circuit open",                                      "destination_unavailable",   .warning, .safe)
+        case .sendBudgetExceeded:            Row(503, rawValue,               "Send budget exceeded",                              "proxy_internal_error",      .warning, .safe)
+        case .storeFull:                     Row(503, rawValue,               "Idempotency store full",                            "proxy_internal_error",      .warning, .safe)
+        case .storeUnavailable:              Row(503, rawValue,               "Idempotency store unavailable",                     "destination_unavailable",   .warning, .safe)
+        case .upstreamNotResolved:           Row(502, "upstream-unreachable", "Upstream unreachable",                              "dns_error",                 .warning, .safe)
+        case .upstreamConnectionRefused:     Row(502, "upstream-unreachable", "Upstream unreachable",                              "connection_refused",        .warning, .safe)
+        case .upstreamConnectionTimeout:     Row(502, "upstream-unreachable", "Upstream unreachable",                              "connection_timeout",        .warning, .safe)
+        case .upstreamTLSFailed:             Row(502, "upstream-unreachable", "Upstream unreachable",                              "tls_protocol_error",        .warning, .safe)
+        case .upstreamConnectionLost:        Row(502, "upstream-unreachable", "Upstream unreachable",                              "connection_terminated",     .warning, .safe)
+        case .outcomeUnknownTimeout:         Row(504, "outcome-unknown",      "Outcome unknown",                                   "connection_read_timeout",   .warning, .mayDouble)
+        case .outcomeUnknownConnectionLost:  Row(504, "outcome-unknown",      "Outcome unknown",                                   "connection_terminated",     .warning, .mayDouble)
+        case .outcomeUnknownMalformedAnswer: Row(504, "outcome-unknown",      "Outcome unknown",                                   "http_protocol_error",       .warning, .mayDouble)
+        case .outcomeUnknownGatewayAnswer:   Row(504, "outcome-unknown",      "Outcome unknown",                                   "http_response_incomplete",  .warning, .mayDouble)
+        case .outcomeUnknownEarlier:         Row(504, "outcome-unknown",      "Outcome unknown",                                   "proxy_internal_response",   .warning, .mayDouble)
+        }
     }
 
-    private func denied(_ status: Int, _ title: String) -> Row {
-        Row(
-            status: status, type: rawValue, title: title, proxyStatusError: "http_request_denied", severity: .debug,
-            resend: .afterCorrection)
-    }
+    /// What a caller may do with the same message after a response of this status, whoever it is from; nil where that is
+    /// not one of the gateway's own.
+    package static func resend(after status: Int) -> Resend? { resendByStatus[status] }
 
-    private func tooMany(_ title: String, _ oauthError: String) -> Row {
-        Row(
-            status: 429, type: rawValue, title: title, proxyStatusError: "http_request_denied", severity: .debug,
-            resend: .safe, oauthError: oauthError)
-    }
-
-    private func tokenRefused(_ status: Int, _ error: String, _ title: String) -> Row {
-        Row(
-            status: status, type: rawValue, title: title, proxyStatusError: "http_request_denied", severity: .debug,
-            resend: .afterCorrection, oauthError: error)
-    }
-
-    private func notSent(_ status: Int, _ title: String, _ proxyStatusError: String) -> Row {
-        Row(
-            status: status, type: rawValue, title: title, proxyStatusError: proxyStatusError, severity: .warning,
-            resend: .safe)
-    }
-
-    private func unreachable(_ proxyStatusError: String) -> Row {
-        Row(
-            status: 502, type: "upstream-unreachable", title: "Upstream unreachable",
-            proxyStatusError: proxyStatusError, severity: .warning, resend: .safe)
-    }
-
-    private func unknown(_ proxyStatusError: String) -> Row {
-        Row(
-            status: 504, type: "outcome-unknown", title: "Outcome unknown",
-            proxyStatusError: proxyStatusError, severity: .warning, resend: .mayDouble)
-    }
+    private static let resendByStatus = Dictionary(
+        allCases.map { ($0.row.status, $0.row.resend) }, uniquingKeysWith: { first, _ in first })
 }

@@ -52,7 +52,8 @@ struct MessageSender: Sendable {
         result.requestID = response.field("X-Amzn-RequestId")
         result.isReplay = response.field("Idempotent-Replayed") == "true" ? true : nil
         result.detail = result.isAccepted ? nil : Self.detail(response)
-        guard [408, 409, 429, 500, 502, 503].contains(response.status) else { return nil }
+        // Amazon's 500 is none of the gateway's own, and proves that the message was not accepted.
+        guard response.status == 500 || Problem.resend(after: response.status) == .safe else { return nil }
         let retryAfter = response.field("Retry-After").flatMap { Int($0) }.map { Duration.seconds($0) }
         return min(max(retryAfter ?? .zero, backoff), Self.longestPause)
     }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import GatewayCore
 import Glibc
 
 /// What became of one message, a line of the results file.
@@ -34,7 +35,7 @@ struct SendResult: Codable, Sendable {
     static func name(skill: String?, key: String) -> String { "\(skill ?? "") \(key)" }
 
     /// Whether it makes no sense to try again by itself.
-    var isFinal: Bool { isAccepted || status.map { [400, 401, 403, 404, 413, 422].contains($0) } ?? false }
+    var isFinal: Bool { isAccepted || status.flatMap(Problem.resend(after:)) == .afterCorrection }
 
     /// Whether the message may have been accepted, and nobody knows.
     var isUnknown: Bool { status == 504 }

@@ -99,6 +99,7 @@ import Testing
             #expect(text.contains("Proxy-Status: skillgate; error=\(problem.row.proxyStatusError)"))
             #expect(text.contains(#""type":"urn:skillgate:problem:\#(problem.row.type)""#))
             #expect(!text.contains(#""code""#))
+            #expect(Problem.resend(after: problem.row.status) == problem.row.resend, "a status tells what may be done")
             #expect((problem.row.status == 504) == (problem.row.resend == .mayDouble))
         }
     }
