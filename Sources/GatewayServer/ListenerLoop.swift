@@ -13,10 +13,7 @@ final class ListenerLoop {
     let handler: any RequestHandler
     let encoder: ResponseEncoder
     let limits: RequestDecoder.Limits
-    let headTimeout: TimeAmount
-    let contentTimeout: TimeAmount
-    let idleTimeout: TimeAmount
-    let writeTimeout: TimeAmount
+    let timeouts: HTTPConnectionState.Timeouts
     /// Connections with answers to be sent at the end of the turn.
     let flushes: EndOfTickQueue<HTTPConnection>
     private(set) var isDraining = false
@@ -41,12 +38,11 @@ final class ListenerLoop {
         self.tls = tls
         self.encoder = encoder
         limits = configuration.limits
-        headTimeout = TimeAmount(configuration.headTimeout)
-        contentTimeout = TimeAmount(configuration.contentTimeout)
-        idleTimeout = TimeAmount(configuration.idleTimeout)
-        writeTimeout = TimeAmount(configuration.writeTimeout)
+        timeouts = HTTPConnectionState.Timeouts(
+            head: TimeAmount(configuration.headTimeout), content: TimeAmount(configuration.contentTimeout),
+            idle: TimeAmount(configuration.idleTimeout), write: TimeAmount(configuration.writeTimeout))
         self.gate = gate
-        idleDeadline = eventLoop.now + idleTimeout
+        idleDeadline = eventLoop.now + timeouts.idle
         flushes = EndOfTickQueue(on: eventLoop) { $0.flush() }
     }
 
@@ -105,7 +101,7 @@ final class ListenerLoop {
     }
 
     private func swept(_ now: NIODeadline) {
-        idleDeadline = now + Self.sweepInterval + idleTimeout
+        idleDeadline = now + Self.sweepInterval + timeouts.idle
         let second = time(nil)
         guard second != dateSecond else { return }
         dateSecond = second
