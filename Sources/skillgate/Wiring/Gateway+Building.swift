@@ -1,0 +1,68 @@
+import GatewayCore
+import GatewayServer
+import Logging
+import NIOCore
+import TokenEndpointClient
+
+/// What the gateway is put together from.
+extension Gateway {
+    /// Each event loop finds out by itself: its messages wait for no other.
+    static func log(
+        _ circuit: CircuitState, _ region: Region, eventLoop: Int, _ logger: Logger
+    ) {
+        let metadata: Logger.Metadata = ["cloud.region": "\(region.name)", "gateway.event_loop": "\(eventLoop)"]
+        if circuit == .closed {
+            logger.notice("circuit closed", metadata: metadata)
+        } else {
+            logger.warning("circuit open: region not responding, no messages are sent to it", metadata: metadata)
+        }
+    }
+
+    static func tokenEndpoint(_ configuration: GatewayConfiguration) -> LoginWithAmazon {
+        LoginWithAmazon(
+            url: configuration.tokenEndpoint, userAgent: Build.userAgent, caFile: configuration.upstream.caFile,
+            proxy: configuration.upstream.proxy.url(for: configuration.tokenEndpoint))
+    }
+
+    func tokenCache(_ skill: GatewayConfiguration.SkillConfiguration) -> TokenCache {
+        Self.tokenCache(skill, Self.tokenEndpoint(configuration), controlLoop, logger)
+    }
+
+    static func tokenCache(
+        _ skill: GatewayConfiguration.SkillConfiguration, _ endpoint: LoginWithAmazon, _ controlLoop: any EventLoop,
+        _ logger: Logger
+    ) -> TokenCache {
+        TokenCache(
+            skill.credentials, endpoint: endpoint, eventLoop: controlLoop,
+            firstGeneration: UInt64(UInt32.random(in: 0...UInt32.max)) << 32,
+            onFailure: { failure in
+                logger.warning(
+                    "access token fetch failed",
+                    metadata: [
+                        "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
+                        "gateway.token.detail": "\(failure.detail)",
+                    ])
+            })
+    }
+
+    static func forwarding(
+        _ configuration: GatewayConfiguration, _ roster: inout ReloadableState
+    ) throws(RegionDirectory.Conflict) -> ForwardingConfiguration {
+        let tokens = configuration.callerTokens
+        let directory = CallerDirectory(
+            roster.entries(configuration.callers), anonymousCaller: configuration.anonymousCaller,
+            tokens: CallerTokens(
+                signingSecrets: tokens?.signingSecrets ?? [],
+                lifetimeSeconds: Int(tokens?.lifetime.components.seconds ?? 0)))
+        var forwarding = ForwardingConfiguration(
+            callers: directory, skills: roster.skills, regions: try configuration.regionDirectory(),
+            endpoints: configuration.endpoints, userAgent: Build.userAgent)
+        forwarding.limits = configuration.upstream.limits
+        forwarding.retention = configuration.idempotency.retention
+        forwarding.concurrentDuplicates = configuration.idempotency.concurrentDuplicates
+        forwarding.discovery = configuration.discovery
+        forwarding.strict5xx = configuration.upstream.strict5xx
+        forwarding.acceptedPerLogLine = configuration.acceptedPerLogLine
+        return forwarding
+    }
+}

@@ -1,0 +1,82 @@
+import GatewayCore
+import GatewayServer
+import GatewayUpstream
+import Logging
+import NIOCore
+import Synchronization
+
+/// The end: no message is lost, and none is waited for longer than configured.
+extension Gateway {
+    func drain(_ listeners: [HTTPListener]) async throws {
+        isDraining.store(true, ordering: .relaxed)
+        logger.notice("draining", metadata: ["gateway.drain.notice": "\(configuration.drain.notice)"])
+        for listener in listeners { try await listener.startDraining() }
+        try? await Task.sleep(for: configuration.drain.notice)
+        if await finish(listeners) {
+            logger.notice("drained: all messages answered")
+        } else {
+            logger.error("drain timeout exceeded: messages in flight abandoned")
+        }
+        for skill in skills { skill.tokens.stop() }
+        try await closeUpstream()
+        await closeStore()
+        for loop in loops {
+            try await loop.forwarder.eventLoop.submit { loop.forwarder.value.closeLogs() }.get()
+        }
+        try await logs.close()
+    }
+
+    /// Gives the shared store a moment to take what it has not confirmed yet.
+    private func closeStore() async {
+        let stores = loops.compactMap(\.sharedStore)
+        let end = ContinuousClock.now + Self.longestSettling
+        for shared in stores {
+            while (try? await shared.eventLoop.submit({ shared.value.backlog }).get()) ?? 0 > 0,
+                ContinuousClock.now < end
+            {
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        for shared in stores { try? await shared.eventLoop.submit { shared.value.shutDown() }.get() }
+    }
+
+    /// For what the store has not confirmed when the last message is answered, in all.
+    private static let longestSettling = Duration.seconds(2)
+
+    /// False if the drain timeout was exceeded before the last response.
+    private func finish(_ listeners: [HTTPListener]) async -> Bool {
+        let timeout = configuration.drain.timeout
+        return await withTaskGroup(of: Bool.self) { tasks in
+            tasks.addTask {
+                // All at once: one that takes long must not go on accepting at the others.
+                await withTaskGroup(of: Void.self) { finishes in
+                    for listener in listeners { finishes.addTask { try? await listener.finish() } }
+                }
+                return true
+            }
+            tasks.addTask {
+                do {
+                    try await Task.sleep(for: timeout)
+                } catch {
+                    return true  // everything was answered before
+                }
+                // Whoever waits for Amazon is told that the outcome is unknown; then nobody is waited for.
+                try? await self.closeUpstream()
+                for listener in listeners { try? await listener.abort() }
+                return false
+            }
+            let isFinished = await tasks.next() ?? true
+            tasks.cancelAll()
+            return isFinished
+        }
+    }
+
+    private func closeUpstream() async throws {
+        for loop in loops {
+            for region in Region.allCases {
+                let pool = loop.pools[region]
+                try await pool.eventLoop.submit { pool.value.shutDown() }.get()
+            }
+        }
+    }
+}

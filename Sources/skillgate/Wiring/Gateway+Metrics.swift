@@ -1,0 +1,119 @@
+import GatewayAdmin
+import GatewayCore
+import GatewayRedis
+import GatewayServer
+import GatewayUpstream
+import NIOCore
+import Synchronization
+
+/// What all event loops together have seen: for readiness and metrics.
+extension Gateway {
+    func readiness(history: [TrafficHistory.Point]) async throws -> Readiness {
+        readiness(try await regionStatuses(), try await sharedStore(), history)
+    }
+
+    /// As it follows from the state of the regions and of the shared store, and from the traffic of late.
+    func readiness(
+        _ regions: ByRegion<UpstreamStatus>, _ store: MetricsSnapshot.SharedStore?, _ history: [TrafficHistory.Point]
+    ) -> Readiness {
+        let now = NIODeadline.now()
+        let states = skills.map { skill in
+            let statistics = skill.tokens.statistics()
+            let isValid = statistics.expires.map { $0 > now } ?? false
+            return Readiness.SkillState(
+                skill: skill.name, token: isValid ? "valid" : statistics.hasHadToken ? "expired" : "none",
+                problem: isValid ? nil : statistics.lastFailure.map { "\($0.reason.rawValue), \($0.detail)" })
+        }
+        return Readiness(
+            draining: isDraining.load(ordering: .relaxed), skills: states,
+            regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
+            store: Readiness.StoreState(
+                kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true,
+                problems: store?.problems ?? []),
+            trouble: RegionTrouble.all(in: history), isReloadRefused: reloads.snapshot.isLastRefused)
+    }
+
+    private func regionStatuses() async throws -> ByRegion<UpstreamStatus> {
+        var sum = ByRegion { _ in UpstreamStatus() }
+        for loop in loops {
+            let statuses = try await loop.forwarder.eventLoop.submit {
+                ByRegion { loop.pools[$0].value.status }
+            }.get()
+            for region in Region.allCases { sum[region].add(statuses[region]) }
+        }
+        return sum
+    }
+
+    /// Nil where records are in memory.
+    private func sharedStore() async throws -> MetricsSnapshot.SharedStore? {
+        guard configuration.idempotency.redis != nil else { return nil }
+        var sum = MetricsSnapshot.SharedStore(isUp: true)
+        for loop in loops {
+            guard let shared = loop.sharedStore else { continue }
+            let (statistics, isUp) = try await shared.eventLoop.submit {
+                (shared.value.store.statistics, shared.value.isUp)
+            }.get()
+            sum.statistics.add(statistics)
+            if !isUp { sum.isUp = false }
+        }
+        let health = records.health.current
+        sum.wipes = health.wipes
+        sum.isHeld = health.isHeld
+        sum.clockJumps = health.clockJumps
+        sum.settings = RedisHealth.Setting.allCases.compactMap { setting in
+            health.settings[setting].map { (setting.rawValue, $0) }
+        }
+        return sum
+    }
+
+    /// What all event loops have counted.
+    func instruments() async throws -> ForwardingInstruments {
+        var sum = ForwardingInstruments()
+        for loop in loops {
+            sum.add(try await loop.forwarder.eventLoop.submit { loop.forwarder.value.instruments }.get())
+        }
+        return sum
+    }
+
+    /// The newest first.
+    var recentProblems: [StatusReport.Problem] { problems.recent }
+
+    private var certificateExpiries: [(use: String, time: Int)] {
+        let listeners = current.withLock { $0.listeners }.compactMap { $0.tls?.expiry }
+        let expiries = [
+            ("listener", listeners.map(\.certificate).min()),
+            ("client-authorities", listeners.compactMap(\.authorities).min()), ("redis-client", redisCertificateExpiry),
+        ]
+        return expiries.compactMap { use, time in time.map { (use, $0) } }
+    }
+
+    func metrics() async throws -> MetricsSnapshot {
+        let roster = current.withLock { $0.roster }
+        var snapshot = MetricsSnapshot(
+            callers: roster.callerNames, skills: roster.skillNames, build: Build.information)
+        snapshot.forwarding = try await instruments()
+        snapshot.upstream = try await regionStatuses()
+        snapshot.users = users.statistics(now: .now())
+        let now = NIODeadline.now()
+        let unixTime = UnixTime.now()
+        snapshot.tokens = roster.skills.map { skill in
+            let statistics = skill.tokens.statistics()
+            func wallClock(_ deadline: NIODeadline) -> Double { unixTime + Double((deadline - now).nanoseconds) * 1e-9 }
+            return MetricsSnapshot.Token(
+                skill: skill.name, statistics: statistics, expiresAt: statistics.expires.map(wallClock),
+                fetchedAt: statistics.fetched.map(wallClock))
+        }
+        snapshot.sharedStore = try await sharedStore()
+        snapshot.retention = configuration.idempotency.retention
+        if records.keepsLocalRecords {
+            snapshot.records = records.local.statistics(now: now)
+            snapshot.recordsEvicted = records.local.evictedByCaller
+        }
+        snapshot.droppedLogLines = logs.droppedLines
+        snapshot.connectionsTurnedAway = current.withLock { $0.listeners }.reduce(0) { $0 + $1.turnedAway }
+        snapshot.reloads = reloads.snapshot
+        snapshot.certificateExpiries = certificateExpiries
+        snapshot.process = ProcessStatistics.current()
+        return snapshot
+    }
+}

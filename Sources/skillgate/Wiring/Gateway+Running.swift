@@ -1,0 +1,51 @@
+import GatewayCore
+import GatewayServer
+import Logging
+import NIOCore
+import ServiceLifecycle
+import Synchronization
+
+/// From the first listener to the signal that ends the process.
+extension Gateway {
+    /// Serves until told to shut down; then drains, and returns when the last message has been answered.
+    func run() async throws {
+        for skill in skills { skill.tokens.start() }
+        let listeners = try await bind()
+        current.withLock { $0.listeners = listeners }
+        await onListening(listeners.compactMap(\.port))
+        try? await gracefulShutdown()
+        try await drain(listeners)
+    }
+
+    private func bind() async throws -> [HTTPListener] {
+        var listeners: [HTTPListener] = []
+        for var listener in configuration.listeners {
+            limitConnections(of: &listener)
+            let bound = try await HTTPListener.bind(
+                listener, handlers: loops.map(\.handler),
+                encoder: ResponseEncoder(endpoints: configuration.endpoints),
+                group: group,
+                onExhausted: { [acceptFailures] in acceptFailures.failed($0) })
+            logger.notice(
+                "listening", metadata: ["gateway.listener": "\(listener.address.bound(to: bound.port))"])
+            listeners.append(bound)
+        }
+        return listeners
+    }
+
+    /// So many are enough for nearly everybody, whatever is configured.
+    private static let fewConnections = 4096
+
+    private func limitConnections(of listener: inout ListenerConfiguration) {
+        let affordable = max(1, FileLimit.forCallers / configuration.listeners.count)
+        guard affordable < listener.maximumConnections else { return }
+        defer { listener.maximumConnections = affordable }
+        guard affordable < Self.fewConnections else { return }
+        logger.notice(
+            "the open-file limit allows fewer connections than configured",
+            metadata: [
+                "gateway.connections.address": "\(listener.address)", "gateway.connections.allowed": "\(affordable)",
+                "gateway.connections.configured": "\(listener.maximumConnections)",
+            ])
+    }
+}
