@@ -20,7 +20,6 @@ struct Demo: AsyncParsableCommand {
     func run() async throws {
         var logger = Logger(label: "skillgate.demo")
         logger.logLevel = .error
-        let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
         let simulatorPort = Promised<Int>()
         let simulator = try AlexaSimulator().application(host: "127.0.0.1", port: 0, logger: logger) { port in
@@ -31,20 +30,12 @@ struct Demo: AsyncParsableCommand {
         async let simulatorRun: Void = simulatorServices.run()
 
         let configuration = try DemoConfiguration.make(simulatorPort: await simulatorPort.value)
-        let gatewayPort = Promised<Int>()
-        let gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger) { ports in
-            gatewayPort.fulfil(ports.first ?? 0)
-        }
-        let adminPort = Promised<Int>()
-        let sampler = StatusSampler(gateway)
-        let admin = AdminServer(
-            address: SocketAddressText(host: "127.0.0.1", port: 0), source: AdminSource(gateway, sampler),
-            eventLoop: control.next()
-        ) { adminPort.fulfil($0) }
+        let (gatewayPort, adminPort) = (Promised<Int>(), Promised<Int>())
+        let process = try await GatewayProcess(
+            configuration, logger: logger, onListening: { gatewayPort.fulfil($0.first ?? 0) },
+            onAdminListening: { adminPort.fulfil($0) })
         let services = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: admin), .init(service: sampler), .init(service: gateway)],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+            services: process.services(), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         async let gatewayRun: Void = services.run()
 
         let tour = DemoTour(
@@ -81,6 +72,7 @@ enum DemoConfiguration {
         try GatewayConfiguration(
             yaml: """
                 listeners: [{address: 127.0.0.1:0}]
+                admin: {address: 127.0.0.1:0}
                 regions:
                   NA: {apiEndpoint: http://127.0.0.1:\(port)/na}
                   EU: {apiEndpoint: http://127.0.0.1:\(port)/eu}

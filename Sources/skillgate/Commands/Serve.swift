@@ -1,7 +1,5 @@
 import ArgumentParser
-import GatewayAdmin
 import Logging
-import NIOPosix
 import ServiceLifecycle
 import UnixSignals
 
@@ -17,32 +15,22 @@ struct Serve: AsyncParsableCommand {
         let configuration = try await ConfigurationFile.read(config)
         LogSettings.shared.use(configuration.log)
         let logger = Logger(label: "skillgate")
-        let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let gateway: Gateway
+        let process: GatewayProcess
         do {
-            gateway = try await Gateway(configuration, controlLoop: control.next(), logger: logger)
+            process = try await GatewayProcess(configuration, logger: logger) { port in
+                logger.notice("admin listening", metadata: ["gateway.admin": "\(configuration.admin.host):\(port)"])
+            }
         } catch {
             logger.critical("cannot start", metadata: ["error": "\(error)"])
             throw ExitCode(ExitStatus.unavailable)
         }
-        let sampler = StatusSampler(gateway)
+        let watch = ConfigurationWatch(
+            file: config, environment: Environment.variables(), gateway: process.gateway, logger: logger)
         var quiet = logger
         quiet.logLevel = .warning
-        let admin = AdminServer(
-            address: configuration.admin, source: AdminSource(gateway, sampler), eventLoop: control.next()
-        ) { port in
-            logger.notice("admin listening", metadata: ["gateway.admin": "\(configuration.admin.host):\(port)"])
-        }
-        let watch = ConfigurationWatch(
-            file: config, environment: Environment.variables(), gateway: gateway, logger: logger)
-        // Ended in reverse order: the admin server answers until the gateway has drained.
         let services = ServiceGroup(
-            configuration: .init(
-                services: [
-                    .init(service: admin), .init(service: gateway.evictionLog), .init(service: StartMemory()),
-                    .init(service: sampler), .init(service: watch), .init(service: gateway),
-                ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+            services: process.services(with: [process.gateway.evictionLog, StartMemory(), watch]),
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         do {
             try await services.run()
         } catch {

@@ -20,24 +20,19 @@ extension Gateway {
         for skill in skills { skill.tokens.stop() }
         try await closeUpstream()
         await closeStore()
-        for loop in loops {
-            try await loop.forwarder.eventLoop.submit { loop.forwarder.value.closeLogs() }.get()
-        }
+        _ = try await onEachLoop { $0.forwarder.value.closeLogs() }
         try await logs.close()
     }
 
     /// Gives the shared store a moment to take what it has not confirmed yet.
     private func closeStore() async {
-        let stores = loops.compactMap(\.sharedStore)
         let end = ContinuousClock.now + Self.longestSettling
-        for shared in stores {
-            while (try? await shared.eventLoop.submit({ shared.value.backlog }).get()) ?? 0 > 0,
-                ContinuousClock.now < end
-            {
-                try? await Task.sleep(for: .milliseconds(100))
-            }
+        while ContinuousClock.now < end {
+            let backlogs = try? await onEachLoop { $0.sharedStore?.value.backlog ?? 0 }
+            guard backlogs?.contains(where: { $0 > 0 }) == true else { break }
+            try? await Task.sleep(for: .milliseconds(100))
         }
-        for shared in stores { try? await shared.eventLoop.submit { shared.value.shutDown() }.get() }
+        _ = try? await onEachLoop { $0.sharedStore?.value.shutDown() }
     }
 
     /// For what the store has not confirmed when the last message is answered, in all.
@@ -72,11 +67,8 @@ extension Gateway {
     }
 
     private func closeUpstream() async throws {
-        for loop in loops {
-            for region in Region.allCases {
-                let pool = loop.pools[region]
-                try await pool.eventLoop.submit { pool.value.shutDown() }.get()
-            }
+        _ = try await onEachLoop { loop in
+            for region in Region.allCases { loop.pools[region].value.shutDown() }
         }
     }
 }

@@ -35,10 +35,8 @@ extension Gateway {
 
     private func regionStatuses() async throws -> ByRegion<UpstreamStatus> {
         var sum = ByRegion { _ in UpstreamStatus() }
-        for loop in loops {
-            let statuses = try await loop.forwarder.eventLoop.submit {
-                ByRegion { loop.pools[$0].value.status }
-            }.get()
+        let loops = try await onEachLoop { loop in ByRegion { loop.pools[$0].value.status } }
+        for statuses in loops {
             for region in Region.allCases { sum[region].add(statuses[region]) }
         }
         return sum
@@ -48,11 +46,9 @@ extension Gateway {
     private func sharedStore() async throws -> MetricsSnapshot.SharedStore? {
         guard configuration.idempotency.redis != nil else { return nil }
         var sum = MetricsSnapshot.SharedStore(isUp: true)
-        for loop in loops {
-            guard let shared = loop.sharedStore else { continue }
-            let (statistics, isUp) = try await shared.eventLoop.submit {
-                (shared.value.store.statistics, shared.value.isUp)
-            }.get()
+        let stores = try await onEachLoop { loop in loop.sharedStore.map { ($0.value.store.statistics, $0.value.isUp) }
+        }
+        for case (let statistics, let isUp)? in stores {
             sum.statistics.add(statistics)
             if !isUp { sum.isUp = false }
         }
@@ -69,9 +65,7 @@ extension Gateway {
     /// What all event loops have counted.
     func instruments() async throws -> ForwardingInstruments {
         var sum = ForwardingInstruments()
-        for loop in loops {
-            sum.add(try await loop.forwarder.eventLoop.submit { loop.forwarder.value.instruments }.get())
-        }
+        for instruments in try await onEachLoop({ $0.forwarder.value.instruments }) { sum.add(instruments) }
         return sum
     }
 

@@ -88,11 +88,8 @@ extension Gateway {
     }
 
     private func use(_ forwarding: ForwardingConfiguration, _ roster: ReloadableState) async {
-        for loop in loops {
-            try? await loop.forwarder.eventLoop.submit {
-                loop.forwarder.value.use(
-                    forwarding, callerNames: roster.callerNames, skillNames: roster.skillNames)
-            }.get()
+        _ = try? await onEachLoop { loop in
+            loop.forwarder.value.use(forwarding, callerNames: roster.callerNames, skillNames: roster.skillNames)
         }
     }
 

@@ -22,6 +22,13 @@ final class Gateway: Service {
         var sharedStore: NIOLoopBound<SharedStore>?
     }
 
+    /// Asks each event loop, on its own thread, one after the other.
+    func onEachLoop<Value: Sendable>(_ body: @escaping @Sendable (Loop) throws -> Value) async throws -> [Value] {
+        var values: [Value] = []
+        for loop in loops { values.append(try await loop.forwarder.eventLoop.submit { try body(loop) }.get()) }
+        return values
+    }
+
     /// What another configuration changes.
     struct Current: Sendable {
         var configuration: GatewayConfiguration
