@@ -22,7 +22,7 @@ package struct Faults: Codable, Equatable, Sendable {
         /// Answered instead of what would have been.
         package var status: Int?
         /// Of this fault to strike, from 0 to 1.
-        package var probability: Double?
+        var probability: Double?
         /// After so many strikes the fault is over.
         package var count: Int?
         package var latencyMilliseconds: Int?
@@ -33,7 +33,7 @@ package struct Faults: Codable, Equatable, Sendable {
         /// The message is accepted all the same, and only its answer goes wrong.
         package var accept: Bool?
         /// Messages a second; above it, 429.
-        package var ratePerSecond: Int?
+        var ratePerSecond: Int?
     }
 
     /// What no source says. The defaults are the stricter reading.
@@ -41,22 +41,22 @@ package struct Faults: Codable, Equatable, Sendable {
         package enum Count: String, Codable, Sendable { case bytes, characters }
 
         /// 6144 or 6000.
-        package var dataLimit: Int?
-        package var dataCountedIn: Count?
+        var dataLimit: Int?
+        var dataCountedIn: Count?
         /// Whether `data` may hold values that are not strings.
-        package var acceptsOtherValues: Bool?
+        var acceptsOtherValues: Bool?
         /// What a userId of another region gets: 404 or 403.
-        package var wrongRegionStatus: Int?
+        var wrongRegionStatus: Int?
     }
 
     package var NA: Fault?
     package var EU: Fault?
     package var FE: Fault?
     package var token: Fault?
-    package var tokenLifetimeSeconds: Int?
+    var tokenLifetimeSeconds: Int?
     /// `expires_in` as a string.
-    package var tokenLifetimeAsString: Bool?
-    package var unknowns: Unknowns?
+    var tokenLifetimeAsString: Bool?
+    var unknowns: Unknowns?
 
     package init() {}
 

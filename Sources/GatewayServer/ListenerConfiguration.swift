@@ -31,9 +31,9 @@ package struct ListenerConfiguration: Equatable, Sendable {
     package var tls: TLS?
     package var limits = RequestDecoder.Limits()
     /// For a head to arrive, from its first byte on; for the first byte of a connection; and for a TLS handshake.
-    package var headTimeout = Duration.seconds(5)
+    var headTimeout = Duration.seconds(5)
     /// For the content to arrive, from the end of the head on.
-    package var contentTimeout = Duration.seconds(10)
+    var contentTimeout = Duration.seconds(10)
     /// Between two requests.
     package var idleTimeout = Duration.seconds(75)
     /// For answers to be read: a connection that takes none for so long is closed.

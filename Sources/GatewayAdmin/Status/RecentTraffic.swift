@@ -12,8 +12,8 @@ package struct RecentTraffic: Sendable {
         /// Messages and other requests that had an answer.
         package var answered = 0
         /// Of those, the ones that the gateway refused, that Amazon did not accept, and that were answered again.
-        package var refusedHere = 0
-        package var refusedByAmazon = 0
+        var refusedHere = 0
+        var refusedByAmazon = 0
         package var replayed = 0
 
         package init() {}

@@ -61,7 +61,7 @@ package struct StatusReport: Encodable, Sendable {
         package var perSecond: Double
         /// In the last minute: of those, the ones that the gateway refused, that Amazon did not accept, and that were answered again.
         package var refused: Int
-        package var refusedByAmazon: Int
+        var refusedByAmazon: Int
         package var replayed: Int
         /// Messages; nil where it may have as many as it likes.
         package var inFlight: Int?

@@ -25,8 +25,8 @@ package struct TrafficHistory: Sendable {
         /// By name.
         package var regions: [String: Region]
         /// Messages a second that the gateway refused, and of those the ones that it refused with 5xx: for no fault of the caller's.
-        package var refusedHere: Double
-        package var failedHere: Double
+        var refusedHere: Double
+        var failedHere: Double
         /// Messages a second that it answered again.
         package var replayed: Double
     }

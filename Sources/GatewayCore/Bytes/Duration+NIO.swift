@@ -23,7 +23,7 @@ extension Duration {
     }
 
     /// Rounded up to whole seconds and at least 1: what a `Retry-After` field says.
-    package var asRetryAfterSeconds: Int {
+    var asRetryAfterSeconds: Int {
         let (seconds, attoseconds) = components
         return max(1, Int(clamping: seconds) + (attoseconds > 0 ? 1 : 0))
     }

@@ -70,7 +70,7 @@ package struct CallerTokens: Sendable {
         self.lifetimeSeconds = lifetimeSeconds
     }
 
-    package var areIssued: Bool { !keys.isEmpty }
+    var areIssued: Bool { !keys.isEmpty }
 
     /// Whether this is meant to be a token, and no API key.
     package static func isToken(_ text: String) -> Bool { text.hasPrefix("\(prefix)") }

@@ -19,7 +19,7 @@ package struct ForwardingConfiguration: Sendable {
         /// From the request's last byte to the answer.
         package var deadline = Duration.seconds(10)
         /// How long a message waits for a token to be fetched.
-        package var tokenTimeout = Duration.seconds(2)
+        var tokenTimeout = Duration.seconds(2)
         /// A claim older than this is not sent any more: its process was paused, and who knows for how long.
         package var sendBudget = Duration.seconds(1)
 

@@ -27,29 +27,29 @@ package struct RequestHead: Equatable, Sendable {
     package var method: Method
     /// The path of the target, without the query; percent-encoding is left as it came.
     package var path: Range<Int>
-    package var hasQuery: Bool
-    package var framing = Framing.none
+    var hasQuery: Bool
+    var framing = Framing.none
     /// Whether the connection may serve another request after this one.
     package var keepsAlive: Bool
     /// `Expect: 100-continue`: the caller waits for a go-ahead before it sends the content.
-    package var expectsContinue = false
+    var expectsContinue = false
     package var authorization: Range<Int>?
     package var idempotencyKey: Range<Int>?
-    package var idempotencyResend: Range<Int>?
-    package var gatewaySkill: Range<Int>?
-    package var gatewayRegion: Range<Int>?
-    package var gatewayAPIEndpoint: Range<Int>?
-    package var contentEncoding: Range<Int>?
+    var idempotencyResend: Range<Int>?
+    var gatewaySkill: Range<Int>?
+    var gatewayRegion: Range<Int>?
+    var gatewayAPIEndpoint: Range<Int>?
+    var contentEncoding: Range<Int>?
     package var contentType: Range<Int>?
     package var accept: Range<Int>?
     /// Host and port of the target in absolute form, or else of `Host`.
     package var authority: Range<Int>?
     /// What browsers say of a page that sends a request: `Origin`, and `Sec-Fetch-Site`.
     package var origin: Range<Int>?
-    package var secFetchSite: Range<Int>?
-    package var traceParent: Range<Int>?
+    var secFetchSite: Range<Int>?
+    var traceParent: Range<Int>?
     /// A field of `SingleField` that came twice. Refused by the forwarding flow, since the framing is sound.
-    package var repeatedField: SingleField?
+    var repeatedField: SingleField?
 
     init(method: Method, path: Range<Int>, hasQuery: Bool, keepsAlive: Bool) {
         self.method = method

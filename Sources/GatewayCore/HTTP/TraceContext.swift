@@ -39,7 +39,7 @@ package struct TraceContext: Sendable {
     }
 
     /// 32 hexadecimal digits, as `traceparent` has them.
-    package var traceIDText: String {
+    var traceIDText: String {
         var text = ByteBuffer()
         Self.write(high, to: &text)
         Self.write(low, to: &text)

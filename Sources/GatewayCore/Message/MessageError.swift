@@ -39,8 +39,8 @@ package enum MessageError: Error, Equatable {
 /// The rules of Amazon's Skill Messaging API that the gateway checks before it sends.
 package enum MessageRules {
     /// 6 KB in the widest reading; whether Amazon stops at 6000 or 6144 is not published.
-    package static let dataLimitBytes = 6144
-    package static let expirySeconds = 60...86_400
+    static let dataLimitBytes = 6144
+    static let expirySeconds = 60...86_400
     static let maximumDepth = 32
     static let expiryText = "an integer from \(expirySeconds.lowerBound) to \(expirySeconds.upperBound)"
 }

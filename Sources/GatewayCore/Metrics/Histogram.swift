@@ -10,10 +10,10 @@ package struct Histogram: Equatable, Sendable {
     package private(set) var sum = 0.0
 
     /// From a local replay to a message's whole deadline.
-    package static let messageSeconds = [
+    static let messageSeconds = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
     ]
-    package static let tokenFetchSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+    static let tokenFetchSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
     package init(bounds: [Double]) {
         self.bounds = bounds
@@ -22,7 +22,7 @@ package struct Histogram: Equatable, Sendable {
 
     /// - Returns: the place of its bucket.
     @discardableResult
-    package mutating func observe(_ value: Double) -> Int {
+    mutating func observe(_ value: Double) -> Int {
         var bucket = 0
         while bucket < bounds.count && value > bounds[bucket] { bucket += 1 }
         counts[bucket] += 1

@@ -27,7 +27,7 @@ package struct MetricsPage: Sendable {
     }
 
     /// Starts a family; its samples follow.
-    package mutating func family(_ instrument: Instrument) {
+    mutating func family(_ instrument: Instrument) {
         var name = instrument.rawValue
         if format == .openMetrics && instrument.kind == .counter && name.hasSuffix("_total") { name.removeLast(6) }
         text += "# HELP \(name) \(instrument.help)\n# TYPE \(name) \(instrument.kind.rawValue)\n"
@@ -42,7 +42,7 @@ package struct MetricsPage: Sendable {
     }
 
     /// - Parameter exemplars: shown by OpenMetrics alone; the other format knows none.
-    package mutating func histogram(
+    mutating func histogram(
         _ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram,
         exemplars: Histogram.Exemplars = [:]
     ) {
@@ -64,7 +64,7 @@ package struct MetricsPage: Sendable {
         return " # {trace_id=\"\(exemplar.trace.traceIDText)\"} \(Self.number(exemplar.seconds))"
     }
 
-    package consuming func finished() -> String {
+    consuming func finished() -> String {
         format == .openMetrics ? text + "# EOF\n" : text
     }
 

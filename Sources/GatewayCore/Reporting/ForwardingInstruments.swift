@@ -129,7 +129,7 @@ package struct ForwardingInstruments: Sendable {
 
     package init() {}
 
-    package func messageExemplars(_ region: Region?, _ source: Response.Source) -> Histogram.Exemplars {
+    func messageExemplars(_ region: Region?, _ source: Response.Source) -> Histogram.Exemplars {
         messageExemplars[Self.place(region, source)] ?? [:]
     }
 

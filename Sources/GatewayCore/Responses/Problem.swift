@@ -75,10 +75,10 @@ package enum Problem: String, CaseIterable, Sendable {
         package let title: String
         /// RFC 9209 section 2.3.
         package let proxyStatusError: String
-        package let severity: Severity
+        let severity: Severity
         package let resend: Resend
         /// What stands for it in responses of the token endpoint (RFC 6749 section 5.2).
-        package let oauthError: String
+        let oauthError: String
 
         fileprivate init(
             _ status: Int, _ type: String, _ title: String, _ proxyStatusError: String, _ severity: Severity,

@@ -12,11 +12,11 @@ package struct Refusal: Error, Equatable, Sendable {
     /// For the caller: what is wrong, what was expected and where. Never a secret, a token or message data.
     package var detail: String
     /// Seconds after which it makes sense to try again.
-    package var retryAfterSeconds: Int?
+    var retryAfterSeconds: Int?
     /// The methods of the target, on 405.
     package var allow: String?
     /// The status that came from the upstream, where one came and was not passed on.
-    package var receivedStatus: Int?
+    var receivedStatus: Int?
     package var form = Form.problemDetails
 
     package init(_ problem: Problem, _ detail: String, retryAfterSeconds: Int? = nil) {

@@ -37,7 +37,7 @@ package struct Response: Equatable, Sendable {
     /// The answer of an earlier or concurrent request with the same idempotency key.
     package var isReplay: Bool
     /// What a caller should know of the record of its key; nil: it is where it should be.
-    package var deduplication: Deduplication?
+    var deduplication: Deduplication?
 
     package init(_ content: Content, region: Region?, isReplay: Bool = false) {
         self.content = content

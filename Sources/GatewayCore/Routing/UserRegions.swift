@@ -22,16 +22,16 @@ package final class UserRegions: Sendable {
     }
 
     package struct Statistics: Sendable {
-        package var learned: [Source: Int] = [:]
+        var learned: [Source: Int] = [:]
         package var gone = 0
     }
 
     package struct Configuration: Sendable {
         /// Of all skills together.
-        package var maximumUsers = 400_000
-        package var maximumGoneUsers = 10_000
+        var maximumUsers = 400_000
+        var maximumGoneUsers = 10_000
         /// How long a user counts as gone: Amazon may have been mistaken.
-        package var goneFor = TimeAmount.hours(1)
+        var goneFor = TimeAmount.hours(1)
 
         package init() {}
     }

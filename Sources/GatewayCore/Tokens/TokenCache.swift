@@ -11,8 +11,8 @@ package final class TokenCache: Sendable {
     /// For metrics and readiness.
     package struct Statistics: Sendable {
         package var fetches: [FetchResult: Int] = [:]
-        package var forcedRenewals = 0
-        package var fetchDurations = Histogram(bounds: Histogram.tokenFetchSeconds)
+        var forcedRenewals = 0
+        var fetchDurations = Histogram(bounds: Histogram.tokenFetchSeconds)
         package var hasHadToken = false
         package var expires: NIODeadline?
         /// When the last token that came was asked for.
@@ -136,7 +136,7 @@ package final class TokenCache: Sendable {
     }
 
     /// Amazon refused the token of this generation: the token to send once more with, or nil if there is no newer one.
-    package func renewed(refused generation: UInt64, on eventLoop: any EventLoop) -> Eventual<Obtained>? {
+    func renewed(refused generation: UInt64, on eventLoop: any EventLoop) -> Eventual<Obtained>? {
         let now = eventLoop.now
         let (renewal, isForced): (Eventual<Obtained>?, Bool) = state.withLock { state in
             switch state.machine.refused(generation: generation, now: now) {
@@ -153,7 +153,7 @@ package final class TokenCache: Sendable {
     }
 
     /// A message was refused again with a newer token.
-    package func refusedAgain(on eventLoop: any EventLoop) {
+    func refusedAgain(on eventLoop: any EventLoop) {
         let now = eventLoop.now
         state.withLock { $0.machine.refusedAgain(now: now) }
     }

@@ -111,7 +111,7 @@ package struct TokenStateMachine: Sendable {
     /// back as soon as the endpoint is. A wrong secret does not get better by asking.
     ///
     /// - Returns: whether `timeTriggered` is to be called.
-    package mutating func hurry(now: NIODeadline) -> Bool {
+    mutating func hurry(now: NIODeadline) -> Bool {
         guard case .due(let due) = fetch, due > now, now >= hurriesAgain, lastFailure?.reason != .invalidClient else {
             return false
         }
@@ -156,7 +156,7 @@ package struct TokenStateMachine: Sendable {
         return .deliver(token)
     }
 
-    package mutating func fetchFailed(_ failure: TokenFetchFailure, random: Double, now: NIODeadline) -> Completion {
+    mutating func fetchFailed(_ failure: TokenFetchFailure, random: Double, now: NIODeadline) -> Completion {
         if case .underWayOutdated = fetch {
             fetch = .underWay(secret: secret, sent: now, triedOther: false)
             return .fetchAgain
@@ -184,7 +184,7 @@ package struct TokenStateMachine: Sendable {
     }
 
     /// The secret to go on with after `Completion.fetchAgain`.
-    package mutating func secretToTryAgainWith(now: NIODeadline) -> ClientCredentials.Secret {
+    mutating func secretToTryAgainWith(now: NIODeadline) -> ClientCredentials.Secret {
         guard case .underWay(let secret, _, let triedOther) = fetch else { return secret }
         fetch = .underWay(secret: secret, sent: now, triedOther: triedOther)
         return secret
@@ -192,7 +192,7 @@ package struct TokenStateMachine: Sendable {
 
     /// The secrets are others now. What failed with the old ones may succeed, so a fetch is due at once; the token at hand is
     /// used until then.
-    package mutating func credentialsReplaced(hasNextSecret: Bool, now: NIODeadline) {
+    mutating func credentialsReplaced(hasNextSecret: Bool, now: NIODeadline) {
         self.hasNextSecret = hasNextSecret
         secret = .current
         failuresInARow = 0
@@ -226,7 +226,7 @@ package struct TokenStateMachine: Sendable {
     }
 
     /// Amazon answered 403 to the same message once more, with a new token: the token is not the cause.
-    package mutating func refusedAgain(now: NIODeadline) {
+    mutating func refusedAgain(now: NIODeadline) {
         forcedFetchesAgain = now + Self.forcedFetchPause
     }
 }

@@ -10,16 +10,16 @@ package struct InFlightLimit: Sendable {
         package var isAdaptive = true
         package var minimum = 4
         /// What is left of the limit after a decrease.
-        package var decrease = 0.7
+        var decrease = 0.7
         /// Answers to what was sent before a decrease say nothing about the new limit.
         package var pause = TimeAmount.milliseconds(200)
         /// Fewer outcomes than these in `window` say nothing: two time-outs on an idle region are no overload.
-        package var minimumOutcomes = 10
+        var minimumOutcomes = 10
         /// So many of a hundred outcomes have to be complaints.
-        package var minimumPercentage = 10
+        var minimumPercentage = 10
         package var window = TimeAmount.seconds(10)
         /// Without a complaint for so long, the limit doubles, and again after every further one.
-        package var recovery = TimeAmount.seconds(1)
+        var recovery = TimeAmount.seconds(1)
 
         package init() {}
     }

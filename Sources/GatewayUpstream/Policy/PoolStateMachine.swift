@@ -9,21 +9,21 @@ package struct PoolStateMachine: Sendable {
         package var maximumConnections = 256
         /// Handshakes under way at once: a burst on a cold pool waits for the first connections instead of opening
         /// one for each message.
-        package var maximumConnecting = 32
+        var maximumConnecting = 32
         /// How long a message waits while all connections are busy.
-        package var slotTimeout = Duration.milliseconds(250)
+        var slotTimeout = Duration.milliseconds(250)
         /// How long once some message has waited all the time for `slotTimeout`: waiting longer would make all of them
         /// late, and no more of them would be sent.
-        package var standingSlotTimeout = Duration.milliseconds(25)
+        var standingSlotTimeout = Duration.milliseconds(25)
         package var connectTimeout = Duration.seconds(2)
         /// Below the idle limit of Amazon's front, so that ours is the side that closes.
         package var idleTimeout = Duration.seconds(30)
-        package var maximumUses = 9_000
-        package var maximumAge = Duration.seconds(600)
+        var maximumUses = 9_000
+        var maximumAge = Duration.seconds(600)
         /// Messages that wait for a connection, at most.
-        package var maximumWaiters = 4_096
+        var maximumWaiters = 4_096
         /// As many connections are opened as soon as messages wait; more if it is the region that they wait for.
-        package var connectionsOpenedAtOnce = 32
+        var connectionsOpenedAtOnce = 32
 
         package init() {}
     }
