@@ -1,5 +1,6 @@
 package import GatewayCore
 package import NIOCore
+import TLSFiles
 
 /// The records on Redis or Valkey, as one event loop reaches them. Bound to that loop.
 ///
@@ -57,7 +58,7 @@ package final class RedisClient: IdempotencyRecordClient {
         self.onEvent = onEvent
         keys = RecordKeys(prefix: configuration.keyPrefix)
         let connector = RedisConnector(
-            configuration: configuration, tls: try configuration.tls.map(RedisTLS.init), clientName: clientName,
+            configuration: configuration, tls: try configuration.tls.map(ClientTLS.init), clientName: clientName,
             eventLoop: eventLoop)
         let epochs = EpochKeeper(
             configuration, health: health, unixMilliseconds: unixMilliseconds, onEvent: { onEvent($0) })

@@ -1,3 +1,5 @@
+package import TLSFiles
+
 /// Which Redis or Valkey keeps the records, and how patient the gateway is with it.
 package struct RedisConfiguration: Equatable, Sendable {
     package struct Address: Hashable, Sendable, CustomStringConvertible {
@@ -80,5 +82,14 @@ package struct RedisConfiguration: Equatable, Sendable {
 
     package init(addresses: [Address]) {
         self.addresses = addresses
+    }
+}
+
+extension ClientTLS {
+    /// That of `rediss://`.
+    package init(_ files: RedisConfiguration.TLS) throws(PEMFile.LoadingError) {
+        try self.init(
+            caFile: files.caFile, certificateChainFile: files.certificateChainFile, privateKeyFile: files.privateKeyFile
+        )
     }
 }

@@ -1,5 +1,6 @@
 package import GatewayCore
 package import NIOCore
+package import TLSFiles
 
 /// The connections of one event loop to one region: does what `RegionState` says.
 package final class RegionalPool: UpstreamPool {
@@ -30,13 +31,13 @@ package final class RegionalPool: UpstreamPool {
     ///   - onConnectFailure: told why a connection did not come about.
     ///   - onCircuitChange: told when the circuit opens and closes.
     package convenience init(
-        to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, trust: UpstreamTrust, configuration: RegionConfiguration,
+        to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, tls: ClientTLS, configuration: RegionConfiguration,
         eventLoop: any EventLoop,
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in },
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void = { _ in }
     ) {
         let connector = UpstreamConnector(
-            endpoint: endpoint, proxy: endpoint.isSecure ? proxy : nil, trust: trust, eventLoop: eventLoop)
+            endpoint: endpoint, proxy: endpoint.isSecure ? proxy : nil, tls: tls, eventLoop: eventLoop)
         self.init(
             to: endpoint, isBehindProxy: connector.proxy != nil, configuration: configuration, eventLoop: eventLoop,
             onConnectFailure: onConnectFailure, onCircuitChange: onCircuitChange,

@@ -2,12 +2,13 @@ import GatewayCore
 import NIOCore
 import NIOPosix
 import NIOSSL
+import TLSFiles
 
 /// Opens connections of one event loop to one region: TCP, the tunnel where there is a proxy, TLS where the endpoint wants it.
 struct UpstreamConnector {
     let endpoint: APIEndpoint
     let proxy: ForwardProxy?
-    let trust: UpstreamTrust
+    let tls: ClientTLS
     let eventLoop: any EventLoop
 
     /// - Parameters:
@@ -15,7 +16,7 @@ struct UpstreamConnector {
     ///   - failed: told on the event loop why no TCP connection came about; later failures go to `handler`.
     func connect(_ handler: some ChannelHandler, _ timeout: TimeAmount, failed: @escaping (any Error) -> Void) {
         let bound = NIOLoopBound(handler, eventLoop: eventLoop)
-        let (endpoint, proxy, context) = (endpoint, proxy, trust.context)
+        let (endpoint, proxy, context) = (endpoint, proxy, tls.context)
         ClientBootstrap(group: eventLoop)
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)

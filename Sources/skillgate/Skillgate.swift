@@ -13,7 +13,7 @@ struct Skillgate: AsyncParsableCommand {
 
     static func main() async {
         // Before any command reads a secret.
-        ProcessMemory.hide()
+        ThisProcess.hideMemory()
         LogSettings.bootstrap()
         await main(nil)
     }

@@ -31,35 +31,13 @@ package struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
         var path = rest.dropFirst(authority.count)
         while path.hasSuffix("/") { path.removeLast() }
         pathPrefix = String(path)
-        (host, port) = try Self.split(authority, defaultPort: isSecure ? 443 : 80)
-    }
-
-    private static func split(
-        _ authority: Substring, defaultPort: Int
-    ) throws(ParsingError) -> (host: String, port: Int) {
-        var host = authority
-        var portText: Substring?
-        if authority.hasPrefix("[") {
-            guard let end = authority.firstIndex(of: "]") else {
-                throw ParsingError(detail: "has an IPv6 address without a closing bracket")
-            }
-            host = authority[authority.index(after: authority.startIndex)..<end]
-            let rest = authority[authority.index(after: end)...]
-            if rest.hasPrefix(":") {
-                portText = rest.dropFirst()
-            } else if !rest.isEmpty {
-                throw ParsingError(detail: "has something other than a port after the IPv6 address")
-            }
-        } else if let colon = authority.firstIndex(of: ":") {
-            host = authority[..<colon]
-            portText = authority[authority.index(after: colon)...]
+        do {
+            let address = try HostAndPort(parsing: authority)
+            host = address.host.lowercased()
+            port = address.port ?? (isSecure ? 443 : 80)
+        } catch {
+            throw ParsingError(detail: error.detail)
         }
-        guard !host.isEmpty else { throw ParsingError(detail: "has no host") }
-        guard let portText else { return (host.lowercased(), defaultPort) }
-        guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(portText),
-            (1...65535).contains(port)
-        else { throw ParsingError(detail: "has a port that is not a number from 1 to 65535") }
-        return (host.lowercased(), port)
     }
 
     /// `host` or `host:port`: what the `Host` field holds.

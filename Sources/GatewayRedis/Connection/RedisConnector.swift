@@ -2,11 +2,12 @@ import GatewayCore
 import NIOCore
 import NIOPosix
 import NIOSSL
+import TLSFiles
 
 /// Opens connections of one event loop.
 struct RedisConnector {
     let configuration: RedisConfiguration
-    let tls: RedisTLS?
+    let tls: ClientTLS?
     let clientName: String
     let eventLoop: any EventLoop
 

@@ -34,6 +34,7 @@ enum RedisRefusal: Equatable {
         }
     }
 
+    /// Redis puts no brackets around an IPv6 address, and may leave the host out.
     private static func address(_ text: Substring, from host: String) -> RedisConfiguration.Address? {
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
             (1...65_535).contains(port)

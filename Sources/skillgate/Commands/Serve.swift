@@ -10,8 +10,8 @@ struct Serve: AsyncParsableCommand {
     var config: String
 
     func run() async throws {
-        FileLimit.raise()
-        ExclusivityChecks.disableInRelease()
+        ThisProcess.raiseFileLimit()
+        ThisProcess.disableExclusivityChecksInRelease()
         let configuration = try await ConfigurationFile.read(config)
         LogSettings.shared.use(configuration.log)
         let logger = Logger(label: "skillgate")

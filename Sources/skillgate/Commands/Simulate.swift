@@ -58,7 +58,7 @@ struct Simulate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        FileLimit.raise()
+        ThisProcess.raiseFileLimit()
         let address = ConfigurationValue<SocketAddressText>.address.parse(listen)
         let (host, port) = (address?.host ?? "127.0.0.1", address?.port ?? 9080)
         let logger = Logger(label: "skillgate.simulator")

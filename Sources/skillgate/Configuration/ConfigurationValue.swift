@@ -143,17 +143,10 @@ struct SocketAddressText: Equatable {
 
 extension SocketAddressText {
     init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65535).contains(port)
-        else { return nil }
-        var host = text[..<colon]
-        if host.hasPrefix("[") && host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
+        guard let address = try? HostAndPort(parsing: text[...], ports: 0...65_535), let port = address.port else {
             return nil
         }
-        guard !host.isEmpty else { return nil }
-        self.init(host: String(host), port: port)
+        self.init(host: address.host, port: port)
     }
 }
 

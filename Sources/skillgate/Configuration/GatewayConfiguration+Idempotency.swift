@@ -1,5 +1,6 @@
 import GatewayCore
 import GatewayRedis
+import TLSFiles
 import Yams
 
 extension GatewayConfiguration {
@@ -124,7 +125,7 @@ extension GatewayConfiguration {
             }
             if isSecure == false { tls.report("`tls` is given and `url` begins with redis://; expected rediss://") }
             do {
-                if tls.reader.problems.isEmpty { _ = try RedisTLS(files) }
+                if tls.reader.problems.isEmpty { _ = try ClientTLS(files) }
             } catch {
                 tls.report("`tls`: \(error)")
             }

@@ -1,6 +1,7 @@
 import GatewayCore
 import GatewayServer
 import GatewayUpstream
+import TLSFiles
 import Yams
 
 /// Every problem of a configuration file, in the order in which they stand in it.
@@ -139,7 +140,7 @@ extension GatewayConfiguration {
                 upstream.caFile = secrets.path(path)
                 do {
                     _ = try TextFile.read(secrets.path(path), limitBytes: 4 << 20)
-                    _ = try UpstreamTrust(caFile: secrets.path(path))
+                    _ = try ClientTLS(caFile: secrets.path(path))
                 } catch {
                     section.report("`caFile`: \(error)", at: "caFile")
                 }

@@ -1,3 +1,4 @@
+import GatewayCore
 import GatewayRedis
 
 /// `redis://host:port/database`, or `rediss://` for TLS. Several hosts, parted by commas, are nodes of one cluster, or
@@ -27,18 +28,8 @@ struct RedisURL: Equatable {
     }
 
     private static func address(_ text: Substring) -> RedisConfiguration.Address? {
-        var (host, port) = (text, 6379)
-        // A colon behind the closing bracket of an IPv6 address, or the only one, leads to a port.
-        if let colon = text.lastIndex(of: ":"), text[colon...].last != "]", text.last != "]" {
-            guard let number = Int(text[text.index(after: colon)...]), (1...65_535).contains(number) else { return nil }
-            (host, port) = (text[..<colon], number)
-        }
-        if host.hasPrefix("[") && host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
-        return host.isEmpty ? nil : RedisConfiguration.Address(host: String(host), port: port)
+        guard let address = try? HostAndPort(parsing: text) else { return nil }
+        return RedisConfiguration.Address(host: address.host, port: address.port ?? 6379)
     }
 }
 

@@ -28,7 +28,7 @@ struct AdminServer: Service {
     private func bind() async throws -> HTTPListener {
         var configuration = ListenerConfiguration(.tcp(host: address.host, port: address.port))
         configuration.limits.contentBytes = 4096
-        configuration.maximumConnections = min(Self.maximumConnections, FileLimit.forAdmin)
+        configuration.maximumConnections = min(Self.maximumConnections, ThisProcess.connectionsForAdmin)
         configuration.maximumConnectionsPerAddress = configuration.maximumConnections
         let (source, eventLoop, isLoopback) = (source, eventLoop, APIEndpoint.isLoopback(host: address.host))
         let handler = try await eventLoop.submit {

@@ -37,7 +37,7 @@ extension Gateway {
     private static let fewConnections = 4096
 
     private func limitConnections(of listener: inout ListenerConfiguration) {
-        let affordable = max(1, FileLimit.forCallers / configuration.listeners.count)
+        let affordable = max(1, ThisProcess.connectionsForCallers / configuration.listeners.count)
         guard affordable < listener.maximumConnections else { return }
         defer { listener.maximumConnections = affordable }
         guard affordable < Self.fewConnections else { return }

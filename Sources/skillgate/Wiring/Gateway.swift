@@ -9,6 +9,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import TLSFiles
 import TokenEndpointClient
 
 /// The whole gateway, put together: what each event loop has for itself, and what all of them share.
@@ -69,7 +70,9 @@ final class Gateway: Service {
         acceptFailures = AcceptFailureLog(logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         records = IdempotencyRecords(configuration.idempotency, logger: logger)
-        redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap { try RedisTLS($0).certificateExpiry }
+        redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap {
+            try ClientTLS($0).certificateExpiry
+        }
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
         var roster = ReloadableState()
         let endpoint = Self.tokenEndpoint(configuration)
@@ -80,7 +83,7 @@ final class Gateway: Service {
         records.local.share(among: configuration.callers.count)
         current = Mutex(Current(configuration: configuration, roster: roster))
 
-        let trust = try UpstreamTrust(caFile: configuration.upstream.caFile)
+        let tls = try ClientTLS(caFile: configuration.upstream.caFile, applicationProtocols: ["http/1.1"])
         let failedAttempts = AuthenticationThrottle()
         let (records, logs, problems) = (records, logs, problems)
         let names = (callers: roster.callerNames, skills: roster.skillNames)
@@ -91,7 +94,7 @@ final class Gateway: Service {
                     let endpoint = configuration.endpoints[region]
                     return RegionalPool(
                         to: endpoint, proxy: configuration.upstream.proxy.forwardProxy(for: endpoint.host),
-                        trust: trust,
+                        tls: tls,
                         configuration: configuration.upstream.region,
                         eventLoop: eventLoop,
                         onConnectFailure: { logger.debug("connection failed", metadata: ["error": "\($0)"]) },

@@ -1,0 +1,43 @@
+/// `host` or `host:port`, with an IPv6 address in brackets (RFC 3986 section 3.2).
+package struct HostAndPort: Equatable, Sendable {
+    /// Without brackets.
+    package let host: String
+    package let port: Int?
+
+    package struct ParsingError: Error, Equatable {
+        /// What is wrong, to be read behind the name of what was parsed.
+        package let detail: String
+    }
+
+    package init(parsing text: Substring, ports: ClosedRange<Int> = 1...65_535) throws(ParsingError) {
+        var portText: Substring?
+        if text.hasPrefix("[") {
+            guard let end = text.firstIndex(of: "]") else {
+                throw ParsingError(detail: "has an IPv6 address without a closing bracket")
+            }
+            host = String(text[text.index(after: text.startIndex)..<end])
+            let rest = text[text.index(after: end)...]
+            if rest.hasPrefix(":") {
+                portText = rest.dropFirst()
+            } else if !rest.isEmpty {
+                throw ParsingError(detail: "has something other than a port after the IPv6 address")
+            }
+        } else {
+            let colon = text.firstIndex(of: ":")
+            host = String(text[..<(colon ?? text.endIndex)])
+            portText = colon.map { text[text.index(after: $0)...] }
+        }
+        guard !host.isEmpty else { throw ParsingError(detail: "has no host") }
+        guard let portText else {
+            port = nil
+            return
+        }
+        // Digits alone: `Int` takes a sign, too.
+        guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(portText), ports.contains(port)
+        else {
+            throw ParsingError(
+                detail: "has a port that is not a number from \(ports.lowerBound) to \(ports.upperBound)")
+        }
+        self.port = port
+    }
+}
