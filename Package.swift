@@ -35,6 +35,19 @@ let isFuzzed = Context.environment["SKILLGATE_FUZZ"] != nil
 /// Benchmarks of the pure parts need a package that nothing else does.
 let withBenchmarks = Context.environment["SKILLGATE_BENCHMARKS"] != nil
 
+// Products of other packages.
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
 let package = Package(
     name: "skillgate",
     products: [
@@ -54,65 +67,37 @@ let package = Package(
         // The rules of forwarding: no sockets, no files, no clocks of its own.
         .target(
             name: "GatewayCore",
-            dependencies: [
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "Crypto", package: "swift-crypto"),
-            ],
+            dependencies: [nioCore, crypto],
             swiftSettings: settings + leftOut
         ),
 
         .target(
             name: "TLSFiles",
-            dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")],
+            dependencies: [nioSSL],
             swiftSettings: settings
         ),
 
         // The data plane: what every message passes.
         .target(
             name: "GatewayServer",
-            dependencies: [
-                "GatewayCore",
-                "TLSFiles",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "NIOTLS", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", "TLSFiles", nioCore, nioPosix, nioSSL, nioTLS],
             swiftSettings: settings
         ),
         .target(
             name: "GatewayUpstream",
-            dependencies: [
-                "GatewayCore",
-                "TLSFiles",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "NIOTLS", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", "TLSFiles", nioCore, nioPosix, nioSSL, nioTLS],
             swiftSettings: settings
         ),
         .target(
             name: "GatewayRedis",
-            dependencies: [
-                "GatewayCore",
-                "TLSFiles",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "NIOTLS", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", "TLSFiles", crypto, nioCore, nioPosix, nioSSL, nioTLS],
             swiftSettings: settings
         ),
 
         // The control plane: what is rare.
         .target(
             name: "GatewayAdmin",
-            dependencies: [
-                "GatewayCore",
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", nioCore],
             resources: [.embedInCode("Page")],
             swiftSettings: settings
         ),
@@ -123,11 +108,7 @@ let package = Package(
         ),
         .target(
             name: "TokenEndpointClient",
-            dependencies: [
-                "CCurl",
-                "GatewayCore",
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
+            dependencies: ["CCurl", "GatewayCore", nioCore],
             swiftSettings: settings
         ),
 
@@ -135,14 +116,14 @@ let package = Package(
         .target(
             name: "AlexaSimulator",
             dependencies: [
-                .product(name: "Hummingbird", package: "hummingbird"),
+                hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "Yams", package: "Yams"),
+                nioCore,
+                nioSSL,
+                logging,
+                serviceLifecycle,
+                yams,
             ],
             resources: [.embedInCode("Page")],
             swiftSettings: settings
@@ -167,15 +148,15 @@ let package = Package(
                 "GatewayUpstream",
                 "TLSFiles",
                 "TokenEndpointClient",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                argumentParser,
+                crypto,
+                hummingbird,
+                logging,
+                nioCore,
+                nioPosix,
+                serviceLifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-                .product(name: "Yams", package: "Yams"),
+                yams,
             ],
             swiftSettings: settings,
             linkerSettings: staticRuntime
@@ -186,22 +167,13 @@ let package = Package(
         // The whole flow in virtual time; a short run is a test, any length a command.
         .target(
             name: "FlowSimulation",
-            dependencies: [
-                "GatewayCore",
-                "GatewayRedis",
-                "TestSupport",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", "GatewayRedis", "TestSupport", crypto, nioCore],
             path: "Tests/Simulation",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "simulation",
-            dependencies: [
-                "FlowSimulation",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
+            dependencies: ["FlowSimulation", argumentParser],
             path: "Tests/SimulationCommand",
             swiftSettings: settings
         ),
@@ -210,47 +182,22 @@ let package = Package(
             name: "GatewayAdminTests", dependencies: ["GatewayAdmin", "GatewayCore"], swiftSettings: settings),
         .testTarget(
             name: "GatewayCoreTests",
-            dependencies: [
-                "FlowSimulation",
-                "GatewayCore",
-                "TestSupport",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-            ],
+            dependencies: ["FlowSimulation", "GatewayCore", "TestSupport", crypto, nioCore, nioEmbedded],
             swiftSettings: settings
         ),
         .testTarget(
             name: "GatewayServerTests",
-            dependencies: [
-                "GatewayCore",
-                "GatewayServer",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", "GatewayServer", nioCore, nioEmbedded],
             swiftSettings: settings
         ),
         .testTarget(
             name: "GatewayUpstreamTests",
-            dependencies: [
-                "GatewayCore",
-                "GatewayUpstream",
-                "TestSupport",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", "GatewayUpstream", "TestSupport", nioCore, nioEmbedded],
             swiftSettings: settings
         ),
         .testTarget(
             name: "GatewayRedisTests",
-            dependencies: [
-                "GatewayCore",
-                "GatewayRedis",
-                "TestSupport",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
+            dependencies: ["GatewayCore", "GatewayRedis", "TestSupport", nioCore, nioEmbedded, nioPosix],
             swiftSettings: settings
         ),
         .testTarget(
@@ -264,22 +211,15 @@ let package = Package(
                 "GatewayUpstream",
                 "TestSupport",
                 "TokenEndpointClient",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Yams", package: "Yams"),
+                logging,
+                yams,
             ],
             swiftSettings: settings
         ),
         // The whole gateway as a process, against the simulator.
         .testTarget(
             name: "EndToEndTests",
-            dependencies: [
-                "skillgate",
-                "TestSupport",
-                "TokenEndpointClient",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-            ],
+            dependencies: ["skillgate", "TestSupport", "TokenEndpointClient", nioCore, nioPosix, nioSSL],
             exclude: ["Python"],
             swiftSettings: settings
         ),
@@ -293,8 +233,8 @@ let fuzzedTargets: [Target.Dependency] = [
     "GatewayRedis",
     "GatewayServer",
     "TokenEndpointClient",
-    .product(name: "Crypto", package: "swift-crypto"),
-    .product(name: "NIOCore", package: "swift-nio"),
+    crypto,
+    nioCore,
 ]
 if isFuzzed {
     package.targets.append(
@@ -331,9 +271,9 @@ if withBenchmarks {
                 "CAllocationCounter",
                 "GatewayCore",
                 .product(name: "Benchmark", package: "benchmark"),
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
+                crypto,
+                nioCore,
+                nioEmbedded,
             ],
             path: "Tests/Benchmarks/GatewayCore",
             swiftSettings: settings,
