@@ -176,13 +176,14 @@ final class HTTPConnection: ChannelInboundHandler {
 
 extension HTTPConnection: ResponseRecipient {
     func answered(_ answer: Response) {
+        // A client that sends ahead has more than one response in a turn. Written before the next request may be taken, since
+        // writing can make the channel writable again.
+        flush()
         let isTrusted = certificate?.isValid(loop) ?? true
         guard
             let (isHead, keepsAlive) = state.responded(
                 mayContinue: isTrusted && !loop.isDraining, idleDeadline: loop.idleDeadline)
         else { return }
-        // A client that sends ahead has more than one response in a turn.
-        flush()
         encode(answer, keepsAlive: keepsAlive, isHead: isHead)
         guard keepsAlive else {
             write(responseBuffer)

@@ -24,7 +24,7 @@ package final class RegionalPool: UpstreamPool {
     private var isPerforming = false
     private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var sweep: RepeatedTask?
-    private var rests: EventLoopIdleCounter
+    private var idleness: EventLoopIdleCounter
 
     /// - Parameters:
     ///   - proxy: for TLS connections; nil: they go straight to the region.
@@ -57,7 +57,7 @@ package final class RegionalPool: UpstreamPool {
         self.onCircuitChange = onCircuitChange
         connectTimeout = TimeAmount(configuration.pool.connectTimeout)
         state = RegionState(configuration)
-        rests = EventLoopIdleCounter(now: eventLoop.now)
+        idleness = EventLoopIdleCounter(now: eventLoop.now)
     }
 
     /// For metrics.
@@ -71,7 +71,7 @@ package final class RegionalPool: UpstreamPool {
 
     private func leaseOrWait(for receiver: any UpstreamReceiver) -> RegionState.Lease {
         let now = eventLoop.now
-        sampleRests(now: now)
+        sampleIdleness(now: now)
         return state.leaseOrWait(for: receiver, now: now)
     }
 
@@ -110,7 +110,10 @@ package final class RegionalPool: UpstreamPool {
         case .give(let id, let receiver): receiver.upstreamLeased(result(.connection(id)) ?? .failure(.connectionLost))
         case .refuse(let receiver, let reason): receiver.upstreamLeased(.failure(reason))
         case .leaseConnection(let receiver):
-            if let result = result(leaseOrWait(for: receiver)) { receiver.upstreamLeased(result) }
+            let now = eventLoop.now
+            sampleIdleness(now: now)
+            let lease = state.leaseAfterSkill(for: receiver, now: now)
+            if let result = result(lease) { receiver.upstreamLeased(result) }
         case .probe: probe()
         case .report(let circuit): onCircuitChange(circuit)
         }
@@ -212,14 +215,14 @@ package final class RegionalPool: UpstreamPool {
 
     private func openForWaiters() {
         guard state.hasWaiters else { return }
-        sampleRests(now: eventLoop.now)
+        sampleIdleness(now: eventLoop.now)
         state.openForWaiters()
         perform()
     }
 
     /// Finds out whether those who wait do so for the region or for this event loop.
-    private func sampleRests(now: NIODeadline) {
-        let sample = rests.sample(now: now)
+    private func sampleIdleness(now: NIODeadline) {
+        let sample = idleness.sample(now: now)
         state.sampled(sample)
         if case .tooLate = sample {
             eventLoop.assumeIsolated().scheduleTask(in: EventLoopIdleCounter.window) { self.openForWaiters() }

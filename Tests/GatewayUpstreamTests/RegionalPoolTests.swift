@@ -58,6 +58,11 @@ import Testing
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         }
 
+        /// What was asked for first cannot be opened.
+        func failOpening() {
+            (openings.waiting.removeFirst() as? UpstreamChannelHandler)?.connectFailed(ChannelError.ioOnClosedChannel)
+        }
+
         func lease(_ message: Message) {
             if let result = pool.lease(for: message) { message.upstreamLeased(result) }
         }
@@ -192,6 +197,28 @@ import Testing
         cold.lease(first)
         cold.pass(.seconds(3))
         #expect(first.unavailable == .connectTimeout)
+    }
+
+    /// The turn of its skill comes with the very failure that opens the circuit.
+    @Test func `a message whose skill's turn comes as the circuit opens is told of the circuit`() throws {
+        let bed = try Bed { $0.circuit.failuresInARow = 1 }
+        for _ in 0..<10 {
+            _ = try bed.send(skill: 1)
+            try bed.channels[0].writeInbound(Self.answer(429))
+        }
+        // One has the connection, three wait for handshakes, and the last for its skill, which is limited to four.
+        let messages = (0..<5).map { _ in Message(skill: 1) }
+        for message in messages { bed.lease(message) }
+        #expect(messages[0].connection != nil && bed.opening == 3)
+        bed.failOpening()
+        #expect(messages[1].unavailable == .connectionRefused)
+        for message in messages[2...] {
+            guard case .circuitOpen = message.unavailable else {
+                Issue.record("told \(String(describing: message.unavailable))")
+                continue
+            }
+        }
+        #expect(bed.opening == 2, "nothing more is opened")
     }
 
     @Test func `after shutting down nothing is opened`() throws {

@@ -17,7 +17,10 @@ extension Forwarding: UpstreamReceiver {
             connection.release()
             return state.met(obstacle)
         }
-        guard let token = state.token else { return .obtainToken }
+        guard let token = state.token else {
+            connection.release()
+            return .obtainToken
+        }
         forwarder.requests[region].serialize(
             user: message.user, token: token, content: exchange.request.content, into: &forwarder.requestBuffer)
         guard connection.send(forwarder.requestBuffer, deadline: deadline, receiver: self) else {

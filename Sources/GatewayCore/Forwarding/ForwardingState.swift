@@ -239,7 +239,7 @@ struct ForwardingState {
     mutating func concurrentEnded(_ result: AttemptResult?) -> Step {
         guard let result else { return .obtainToken }
         let outcome = result.response.mapError { $0 as? Refusal ?? .outcomeUnknownEarlier }
-        ending = Ending(outcome: outcome, region: result.region, isReplay: true)
+        ending = Ending(outcome: outcome, region: result.region ?? search.region, isReplay: true)
         return .answer
     }
 

@@ -82,8 +82,10 @@ struct RegionState {
         return status
     }
 
-    /// Whether anything may happen to the region while no message is sent.
-    var needsSweep: Bool { !isShutDown && !(connections.isEmpty && circuit.isClosed) }
+    /// Whether time brings something about, without a message that is sent.
+    var needsSweep: Bool {
+        !isShutDown && (connections.idleCount + connections.leasedCount > 0 || !circuit.isClosed)
+    }
     var hasWaiters: Bool { !waiters.isEmpty }
 
     // MARK: Lease
@@ -98,7 +100,17 @@ struct RegionState {
         return connections.leaseIdle().map { leased($0, receiver) }
     }
 
-    /// For a message that `leaseIdle` had nothing for, or that has waited for others of its skill.
+    /// For a message that has waited for others of its skill; the region may have failed since its turn came.
+    mutating func leaseAfterSkill(for receiver: any UpstreamReceiver, now: NIODeadline) -> Lease {
+        guard !isShutDown, circuit.isClosed else {
+            left(receiver.skill)
+            let reason = UpstreamUnavailable.circuitOpen(retryAfter: circuit.retryAfter(now: now))
+            return .unavailable(isShutDown ? .connectionLost : reason)
+        }
+        return leaseOrWait(for: receiver, now: now)
+    }
+
+    /// For a message that `leaseIdle` had nothing for.
     mutating func leaseOrWait(for receiver: any UpstreamReceiver, now: NIODeadline) -> Lease {
         switch connections.lease(now: now) {
         case .use(let id): return leased(id, receiver)

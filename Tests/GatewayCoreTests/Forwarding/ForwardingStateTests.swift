@@ -232,6 +232,13 @@ struct ForwardingStateTests {
         guard case .obtainToken = state.concurrentEnded(nil) else { return unexpected() }
     }
 
+    @Test func `a duplicate of an attempt whose region is not known has that of its own message`() throws {
+        var state = state()
+        let result = AttemptResult(.success(UpstreamResponse(status: 429)), region: nil)
+        guard case .answer = state.concurrentEnded(result) else { return unexpected() }
+        #expect(status(state) == 429 && state.ending?.isReplay == true && state.ending?.region == .europe)
+    }
+
     private func problem(_ state: ForwardingState) -> Problem? {
         guard case .failure(let refusal) = state.ending?.outcome else { return nil }
         return refusal.problem
