@@ -3,9 +3,9 @@ import NIOCore
 import NIOSSL
 import NIOTLS
 
-/// One connection from a client: bytes to requests, answers to bytes, one request at a time and in order.
+/// One connection from a client: parses requests and writes responses, one request at a time and in order.
 ///
-/// Bound to its event loop, like everything its messages pass.
+/// Bound to its event loop, as is everything that handles its messages.
 final class HTTPConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -14,14 +14,14 @@ final class HTTPConnection: ChannelInboundHandler {
     private var decoder: RequestDecoder
     private var state: HTTPConnectionState
     private(set) var peer = Peer()
-    /// What the client's certificate stands for, and until when.
+    /// The client's certificate, if it presented one.
     private var certificate: ClientCertificate?
-    /// The last answer; its memory serves for the next.
+    /// The last response; kept so that the next one reuses its memory.
     private var responseBuffer = ByteBuffer()
-    /// It is written at the end of the turn.
+    /// `responseBuffer` is to be written at the end of the tick.
     private var responseIsPending = false
     private var context: ChannelHandlerContext?
-    /// Set while answers are asked for, so that an answer that is there at once does not recurse.
+    /// Set while requests are handled, so that a response that comes at once does not call `advance` recursively.
     private var isAdvancing = false
 
     init(loop: ListenerLoop, isSecure: Bool) {
@@ -104,7 +104,7 @@ final class HTTPConnection: ChannelInboundHandler {
                 return
             case .continueExpected(let request):
                 dropExpiredCertificate()
-                // RFC 9110 section 10.1.1: not if the head alone settles the answer.
+                // RFC 9110 section 10.1.1: no 100 if the head alone determines the final response.
                 if let refusal = loop.handler.refusal(beforeContentOf: request, from: peer) {
                     return answerAndClose(refusal, isHead: request.head.method == .head)
                 }
@@ -119,15 +119,15 @@ final class HTTPConnection: ChannelInboundHandler {
         }
     }
 
-    /// The sweep may be late: a certificate that is no longer good stands for nobody.
+    /// The sweep may be late: an expired or no longer trusted certificate must not authenticate.
     private func dropExpiredCertificate() {
         guard let certificate, !certificate.isValid(loop), !peer.certificateNames.isEmpty else { return }
         peer = Peer(address: peer.address)
     }
 
-    // MARK: Answers
+    // MARK: Responses
 
-    /// What cannot be read leaves the connection without a place to go on from.
+    /// Refuses and closes: after a malformed request, the start of the next one cannot be found.
     private func refuse(_ refusal: Refusal) {
         loop.handler.refused(refusal.problem, from: peer)
         answerAndClose(refusal, isHead: false)
@@ -151,7 +151,7 @@ final class HTTPConnection: ChannelInboundHandler {
         context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     }
 
-    /// What `answered` has encoded goes out.
+    /// Writes the response that `answered` has encoded.
     func flush() {
         guard responseIsPending else { return }
         responseIsPending = false
@@ -159,7 +159,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     /// Closes our side and gives the client time to read: closing at once, with bytes unread, would reset the
-    /// connection and could destroy the answer on its way (RFC 9112 section 9.6).
+    /// connection and could destroy the response in transit (RFC 9112 section 9.6).
     private func closeGracefully() {
         guard let context else { return }
         context.close(mode: .output, promise: nil)
@@ -176,7 +176,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
 extension HTTPConnection: ResponseRecipient {
     func answered(_ answer: Response) {
-        // A client that sends ahead has more than one response in a turn. Written before the next request may be taken, since
+        // With pipelining, there is more than one response per tick. Written before the next request may be taken, since
         // writing can make the channel writable again.
         flush()
         let isTrusted = certificate?.isValid(loop) ?? true
@@ -199,7 +199,7 @@ extension HTTPConnection: ResponseRecipient {
 extension HTTPConnection: ChannelOutboundHandler {
     typealias OutboundIn = Never
 
-    /// Holds reading back while a client sends ahead of its responses, or does not read them.
+    /// Backpressure: stops reading while a client pipelines too much or does not read its responses.
     func read(context: ChannelHandlerContext) {
         if state.reads(buffered: decoder.bufferedBytes) { context.read() }
     }

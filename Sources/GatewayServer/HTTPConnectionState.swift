@@ -1,14 +1,14 @@
 import GatewayCore
 import NIOCore
 
-/// What a connection from a client is doing, and how long it may do so. Pure: what happens and when is passed in, and what
-/// is to be done is returned, for `HTTPConnection` to do.
+/// The state of a connection from a client, and its timeouts. Pure: events and times are passed in, and what to do is
+/// returned, for `HTTPConnection` to perform.
 struct HTTPConnectionState {
     struct Timeouts: Equatable {
         var head: TimeAmount
         var content: TimeAmount
         var idle: TimeAmount
-        /// Of responses that the client does not read.
+        /// How long a client may leave responses unread.
         var write: TimeAmount
 
         fileprivate func limit(_ phase: RequestDecoder.Phase) -> TimeAmount {
@@ -25,7 +25,7 @@ struct HTTPConnectionState {
         case handshaking
         /// Can transition to: responding, closing.
         case reading
-        /// A request is on its way through the gateway. Can transition to: reading, closing.
+        /// A request is being handled. Can transition to: reading, closing.
         case responding(isHead: Bool, keepsAlive: Bool)
         /// The last response is being written, or the connection is closed.
         case closing
@@ -38,21 +38,21 @@ struct HTTPConnectionState {
         case refuse(String)
     }
 
-    /// Behind a request that is being answered, at most this much is read ahead.
+    /// How much is read ahead while a request is being answered.
     private static let readAheadLimitBytes = 64 * 1024
 
     private let timeouts: Timeouts
     private var state: State
     private var phase = RequestDecoder.Phase.idle
-    /// When the phase has lasted too long.
+    /// When the current phase times out.
     private var deadline: NIODeadline
-    /// When responses have waited too long to be read; they do while the channel is not writable.
+    /// When the client must have read its responses; set while the channel is not writable.
     private var writeDeadline = NIODeadline.distantFuture
     private var inputIsClosed = false
     /// A read that was held back.
     private(set) var hasPendingRead = false
 
-    /// Whoever connects has something to say: a handshake, and then the first byte, have as long as a head each.
+    /// A new connection is expected to be used at once: the handshake, and then the first byte, get the head timeout each.
     init(isSecure: Bool, _ timeouts: Timeouts, now: NIODeadline) {
         self.timeouts = timeouts
         state = isSecure ? .handshaking : .reading
@@ -61,15 +61,15 @@ struct HTTPConnectionState {
 
     var isReading: Bool { state == .reading }
     var isClosing: Bool { state == .closing }
-    /// Requests are taken; not from a client that does not read responses.
+    /// Whether the next request is taken; not while the client does not read its responses.
     var takesRequests: Bool { state == .reading && isWritable }
     private var isWritable: Bool { writeDeadline == .distantFuture }
-    /// Nothing of a request has come: the connection may end without anybody missing anything.
+    /// No byte of a request has come, so the connection can close without losing one.
     private var isAtRest: Bool { state == .handshaking || state == .reading && phase == .idle }
 
-    // MARK: What the client does
+    // MARK: Events from the client
 
-    /// - Returns: whether this is news.
+    /// - Returns: false if the handshake had completed before.
     mutating func handshakeCompleted(now: NIODeadline) -> Bool {
         guard state == .handshaking else { return false }
         state = .reading
@@ -86,7 +86,7 @@ struct HTTPConnectionState {
         return true
     }
 
-    /// There is no further request in what has come.
+    /// The bytes received so far contain no further complete request.
     ///
     /// - Returns: whether the connection ends now, since nothing more will come.
     mutating func awaits(_ phase: RequestDecoder.Phase, now: () -> NIODeadline) -> Bool {
@@ -106,11 +106,11 @@ struct HTTPConnectionState {
             return
         }
         writeDeadline = .distantFuture
-        // The client was not the one who was waited for.
+        // The gateway took no requests meanwhile, so the phase starts over.
         if state == .reading && deadline != .distantFuture { enter(phase, now: now) }
     }
 
-    /// Whether to read now; what is held back is asked for again.
+    /// Whether to read now. A read that is held back is repeated later; see `hasPendingRead`.
     ///
     /// - Parameter buffered: bytes that wait behind the request that is being answered.
     mutating func reads(buffered: Int) -> Bool {
@@ -123,14 +123,14 @@ struct HTTPConnectionState {
         return !hasPendingRead
     }
 
-    // MARK: What the gateway does
+    // MARK: Events from the gateway
 
     /// The request that was taken has its response.
     ///
     /// - Parameters:
     ///   - mayContinue: the gateway would take another request.
     ///   - idleDeadline: of a connection that becomes idle now.
-    /// - Returns: what the response has to say; nil if nobody waits for it any more.
+    /// - Returns: how to encode the response; nil if the connection is closing and nobody waits for it.
     mutating func responded(mayContinue: Bool, idleDeadline: NIODeadline) -> (isHead: Bool, keepsAlive: Bool)? {
         guard case .responding(let isHead, let wasKept) = state else { return nil }
         let keepsAlive = wasKept && mayContinue && !inputIsClosed

@@ -1,17 +1,17 @@
 import Glibc
 import NIOCore
 
-/// How often an event loop found nothing to do and waited for events. Used on the thread of that loop.
+/// Counts how often an event loop had nothing to do and waited for events (a *rest*). Used on the thread of that loop.
 struct EventLoopIdleCounter {
     enum Sample {
-        /// Too short a time to say more of the load than of one turn.
+        /// The window is too short: it would reflect single ticks, not the load.
         case tooEarly
-        /// The time since the last sample says little of now. The next one is of the time from here on.
+        /// The window is too long to describe the current load. The next window starts here.
         case tooLate
         case rests(Int)
     }
 
-    /// What a sample is of, at least.
+    /// The shortest window of a sample.
     static let window = TimeAmount.milliseconds(25)
     private static let longestWindow = TimeAmount.milliseconds(250)
 
@@ -33,9 +33,8 @@ struct EventLoopIdleCounter {
         return window <= Self.longestWindow ? .rests(rests - self.rests) : .tooLate
     }
 
-    /// An event loop's thread gives up its processor by itself only where it waits for events: its voluntary context
-    /// switches (getrusage(2)). Its CPU time would not do, since it does not tell resting from being made to wait for a
-    /// processor.
+    /// The thread's voluntary context switches (getrusage(2)): an event loop's thread yields its CPU voluntarily only when
+    /// it waits for events. CPU time cannot be used, since it does not distinguish idling from being preempted.
     private static func restsOfThread() -> Int {
         // `RUSAGE_THREAD`, which glibc declares for C with `_GNU_SOURCE` only.
         let callingThread = __rusage_who_t(1)

@@ -2,15 +2,15 @@ import GatewayCore
 import NIOCore
 import NIOTLS
 
-/// Asks a region whether anybody is there, on a connection of its own: `GET /`, to which any answer will do. Unlike a message, it
-/// does no harm if it is lost.
+/// Probes whether a region responds, on a separate connection: `GET /`, to which any response counts as success. Unlike a
+/// message, a probe can be lost without harm.
 final class ProbeHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let request: String
     private let isSecure: Bool
-    /// Told once whether an answer came.
+    /// Called once with whether a response came.
     private var ended: ((_ isAnswered: Bool) -> Void)?
     private var decoder = ResponseDecoder()
     private var context: ChannelHandlerContext?
@@ -44,7 +44,7 @@ final class ProbeHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         do {
             if case .answer = try decoder.receive(unwrapInboundIn(data)) { return end(isAnswered: true) }
-            // The rest of the content says nothing more.
+            // The head suffices; the content does not matter.
             if decoder.answerSoFar() != nil { end(isAnswered: true) }
         } catch {
             end(isAnswered: false)
@@ -60,7 +60,7 @@ final class ProbeHandler: ChannelInboundHandler {
         end(isAnswered: false)
     }
 
-    /// Ends it, if it has not ended: no connection came about, or it has taken too long.
+    /// Ends the probe, once. Also called from outside when connecting fails or the probe times out.
     func end(isAnswered: Bool) {
         guard let ended else { return }
         self.ended = nil

@@ -2,11 +2,11 @@ package import GatewayCore
 package import NIOCore
 package import TLSFiles
 
-/// The connections of one event loop to one region: does what `RegionState` says.
+/// The connections of one event loop to one region: performs the actions of `RegionState`.
 package final class RegionalPool: UpstreamPool {
-    /// Deadlines and idle connections are looked at this often.
+    /// How often deadlines and idle connections are checked.
     private static let sweepInterval = TimeAmount.milliseconds(100)
-    /// The requests that say whether a region is back name themselves.
+    /// Lets probes be told from messages in the region's logs.
     private static let probeUserAgent = "skillgate"
 
     /// Opens a connection, with this handler as the last of its pipeline.
@@ -27,9 +27,9 @@ package final class RegionalPool: UpstreamPool {
     private var idleness: EventLoopIdleCounter
 
     /// - Parameters:
-    ///   - proxy: for TLS connections; nil: they go straight to the region.
-    ///   - onConnectFailure: told why a connection did not come about.
-    ///   - onCircuitChange: told when the circuit opens and closes.
+    ///   - proxy: for TLS connections; nil to connect directly.
+    ///   - onConnectFailure: called with the reason when a connection cannot be established.
+    ///   - onCircuitChange: called when the circuit opens or closes.
     package convenience init(
         to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, tls: ClientTLS, configuration: RegionConfiguration,
         eventLoop: any EventLoop,
@@ -93,7 +93,7 @@ package final class RegionalPool: UpstreamPool {
 
     // MARK: Actions
 
-    /// Does what is to be done. Those who are told something may ask for more, which is done behind it.
+    /// Performs the pending actions in order. A receiver that is called may add actions, which are performed last.
     private func perform() {
         guard !isPerforming else { return }
         isPerforming = true
@@ -134,7 +134,7 @@ package final class RegionalPool: UpstreamPool {
             state.probeEnded(isAnswered: isAnswered, now: eventLoop.now)
             perform()
         }
-        // As long again for the answer.
+        // One timeout to connect, and one more for the response.
         eventLoop.assumeIsolated().scheduleTask(in: connectTimeout * 2) { handler.end(isAnswered: false) }
         connect(handler, connectTimeout, { _ in handler.end(isAnswered: false) })
     }
@@ -200,7 +200,7 @@ package final class RegionalPool: UpstreamPool {
 
     private func sweepOnce() {
         let now = eventLoop.now
-        // All of them first: closing one may open another in the place of the next.
+        // Looked up before any is closed: closing one may open another that reuses an ID.
         let expired = state.closeExpired(now: now).compactMap { connections[$0] }
         for connection in expired { connection.close() }
         for connection in connections.values { connection.checkDeadline(now: now) }
@@ -220,7 +220,7 @@ package final class RegionalPool: UpstreamPool {
         perform()
     }
 
-    /// Finds out whether those who wait do so for the region or for this event loop.
+    /// Samples whether the region or this event loop is the bottleneck.
     private func sampleIdleness(now: NIODeadline) {
         let sample = idleness.sample(now: now)
         state.sampled(sample)

@@ -1,13 +1,13 @@
 import GatewayCore
 import NIOCore
 
-/// Asks a proxy for a tunnel, and is out of the way once there is one: handlers behind it see a connection that becomes active
-/// then.
+/// Requests a tunnel from a proxy (CONNECT) and then removes itself. Later handlers see the channel become active only when
+/// the tunnel is open.
 final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// The proxy does not make a tunnel.
+    /// The proxy did not open a tunnel.
     struct TunnelError: Error, CustomStringConvertible {
         var description: String
     }
@@ -39,7 +39,7 @@ final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
         head.moveReaderIndex(forwardBy: end)
         let first = head
         context.fireChannelActive()
-        // In TLS the client speaks first, so there is nothing yet as a rule.
+        // Usually empty: in TLS the client speaks first.
         if first.readableBytes > 0 { context.fireChannelRead(NIOAny(first)) }
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
@@ -48,7 +48,7 @@ final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.fireErrorCaught(TunnelError(description: reason))
     }
 
-    /// Behind the empty line.
+    /// The offset after the empty line that ends the head; nil if it has not arrived.
     private static func endOfHead(_ buffer: ByteBuffer) -> Int? {
         let bytes = buffer.readableBytesView
         var newlines = 0

@@ -4,7 +4,7 @@ import NIOPosix
 import NIOSSL
 import NIOTLS
 
-/// One connection to a region's API: from the handshake to the last answer. Carries one message at a time.
+/// One connection to a region's API, from the handshake to the last response. Carries one message at a time.
 final class UpstreamChannelHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -22,7 +22,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     let id: PoolStateMachine.ConnectionID
     private let pool: RegionalPool
     private let isSecure: Bool
-    /// There is a proxy, and no tunnel through it yet.
+    /// The tunnel through the proxy is not open yet.
     private var lacksTunnel: Bool
     private var state = State.connecting
     private var decoder = ResponseDecoder()
@@ -58,7 +58,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .awaitingAnswer(let receiver, _) = state else {
-            return close()  // bytes that answer nothing
+            return close()  // no request is outstanding
         }
         do {
             switch try decoder.receive(unwrapInboundIn(data)) {
@@ -83,7 +83,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         if case .connecting = state { connectFailed(error) } else { fail(.connectionLost) }
     }
 
-    /// No connection came about, for this reason.
+    /// The connection could not be established.
     func connectFailed(_ error: any Error) {
         giveUpConnecting(UpstreamUnavailable(error))
     }
@@ -102,8 +102,8 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         context = nil
     }
 
-    /// The connection ends here. Whoever waits for an answer gets what has come of it, if its status has: that says what became
-    /// of the message.
+    /// Ends the connection. A receiver that waits gets the response as far as it arrived, provided its head did: the status
+    /// decides the outcome of the message.
     func fail(_ failure: UpstreamFailure) {
         guard case .awaitingAnswer(let receiver, _) = state else { return close() }
         if let answer = decoder.answerSoFar() {
@@ -154,7 +154,7 @@ extension UpstreamChannelHandler: UpstreamConnection {
 }
 
 extension UpstreamUnavailable {
-    /// What an error before the connection was established means.
+    /// Maps an error that occurred before the connection was established.
     init(_ error: any Error) {
         switch error {
         case let error as NIOConnectionError:
@@ -167,7 +167,7 @@ extension UpstreamUnavailable {
         }
     }
 
-    /// What the same means where it was the proxy that could not be reached.
+    /// The same failure, attributed to the proxy.
     fileprivate var ofProxy: UpstreamUnavailable {
         switch self {
         case .notResolved: .tunnelRefused("its name was not resolved")

@@ -4,7 +4,7 @@ import NIOPosix
 import NIOSSL
 import TLSFiles
 
-/// Opens connections of one event loop to one region: TCP, the tunnel where there is a proxy, TLS where the endpoint wants it.
+/// Opens connections of one event loop to one region: TCP, the tunnel if there is a proxy, TLS if the endpoint uses it.
 struct UpstreamConnector {
     let endpoint: APIEndpoint
     let proxy: ForwardProxy?
@@ -12,8 +12,8 @@ struct UpstreamConnector {
     let eventLoop: any EventLoop
 
     /// - Parameters:
-    ///   - handler: stands last in the pipeline.
-    ///   - failed: told on the event loop why no TCP connection came about; later failures go to `handler`.
+    ///   - handler: added last to the pipeline.
+    ///   - failed: called on the event loop if TCP cannot connect; later failures go to `handler`.
     func connect(_ handler: some ChannelHandler, _ timeout: TimeAmount, failed: @escaping (any Error) -> Void) {
         let bound = NIOLoopBound(handler, eventLoop: eventLoop)
         let (endpoint, proxy, context) = (endpoint, proxy, tls.context)
@@ -26,7 +26,7 @@ struct UpstreamConnector {
                     let pipeline = channel.pipeline.syncOperations
                     if let proxy { try pipeline.addHandler(TunnelHandler(proxy, to: endpoint)) }
                     if endpoint.isSecure {
-                        // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
+                        // SNI carries names only (RFC 6066 section 3); an address is verified against the certificate.
                         let name = IPAddress.isAddress(endpoint.host) ? nil : endpoint.host
                         try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
                     }

@@ -1,9 +1,9 @@
 package import NIOSSL
 
-/// TLS towards a server: who is trusted besides the system's certificate authorities, and who we are.
+/// TLS as a client: trust roots besides the system's, and the client certificate.
 package struct ClientTLS: Sendable {
     package let context: NIOSSLContext
-    /// Unix time in seconds: until when the client certificate is good; nil if there is none.
+    /// When the client certificate expires, in Unix time (seconds); nil if there is none.
     package let certificateExpiry: Int?
 
     /// - Parameters:

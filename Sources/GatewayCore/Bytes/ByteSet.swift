@@ -1,4 +1,4 @@
-/// Some of the ASCII characters, a bit for each: asking takes the same few instructions whichever they are.
+/// A set of ASCII characters, one bit per character: a lookup takes the same few instructions for every set.
 struct ByteSet {
     /// 0x00 to 0x3F.
     let low: UInt64

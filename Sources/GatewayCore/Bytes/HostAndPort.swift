@@ -5,7 +5,7 @@ package struct HostAndPort: Equatable, Sendable {
     package let port: Int?
 
     package struct ParsingError: Error, Equatable {
-        /// What is wrong, to be read behind the name of what was parsed.
+        /// A predicate to append to the name of the parsed value: "has no host".
         package let detail: String
     }
 
@@ -32,7 +32,7 @@ package struct HostAndPort: Equatable, Sendable {
             port = nil
             return
         }
-        // Digits alone: `Int` takes a sign, too.
+        // Only digits: `Int.init` also accepts a sign.
         guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(portText), ports.contains(port)
         else {
             throw ParsingError(

@@ -1,4 +1,4 @@
-/// Why a request is not its caller's to make: nobody known sent it, it is not allowed, or there are too many.
+/// Why a request is refused because of its caller: not authenticated, not authorized, or over a limit.
 package struct CallerError: Error, Equatable, Sendable {
     package enum Reason: Sendable {
         case notAuthenticated
@@ -15,7 +15,7 @@ package struct CallerError: Error, Equatable, Sendable {
     package let reason: Reason
     /// For the caller: what is wrong, what was expected and where. Never a secret.
     package let detail: String
-    /// After which it makes sense to try again.
+    /// How long to wait before trying again.
     package let retryAfter: Duration?
 
     init(_ reason: Reason, _ detail: String, retryAfter: Duration? = nil) {

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// `POST /auth/o2/token`: a caller's client identifier and secret for an access token of the gateway's own. Asks nobody:
-/// Amazon's token never leaves the gateway.
+/// `POST /auth/o2/token`: issues the gateway's own access token for a caller's client identifier and secret. Makes no
+/// upstream request: Amazon's token never leaves the gateway.
 struct CallerTokenEndpoint {
     let exchange: Exchange
 

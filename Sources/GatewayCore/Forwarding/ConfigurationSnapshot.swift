@@ -1,14 +1,13 @@
 import NIOCore
 
-/// One configuration, and what is made of it once. A message keeps the snapshot it began with, whatever is loaded
-/// meanwhile.
+/// One configuration, and values derived from it once. A message keeps the snapshot it began with, even across a reload.
 final class ConfigurationSnapshot {
     let configuration: ForwardingConfiguration
     let times: Times
     private let scopePrefixes: [[[UInt8]]]
 
-    /// The configuration's durations in the form in which they are added to deadlines, a few for each message: making
-    /// them each time takes divisions of 128 bits.
+    /// The configuration's durations as `TimeAmount`. Each message adds a few of them to deadlines, and each conversion
+    /// takes 128-bit divisions.
     struct Times {
         let deadline: TimeAmount
         let lease: TimeAmount
@@ -31,12 +30,12 @@ final class ConfigurationSnapshot {
         }
     }
 
-    /// What the scopes of this caller's keys for this skill begin with.
+    /// The prefix of the scopes of this caller's keys for this skill.
     func scopePrefix(_ caller: Caller, _ skill: Skill) -> [UInt8] {
         scopePrefixes[caller.index][skill.index]
     }
 
-    /// Lengths first, so that no two pairs share a prefix.
+    /// Each identifier is preceded by its length, so that no two pairs have the same prefix.
     private static func scopePrefix(caller: String, skill: String) -> [UInt8] {
         var prefix: [UInt8] = []
         for id in [caller, skill] {

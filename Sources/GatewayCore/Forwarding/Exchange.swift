@@ -1,11 +1,11 @@
 import NIOCore
 
-/// One request and its answer, whichever route it takes: finds out who sent it, then audits, counts, logs and answers it,
-/// once.
+/// One request and its response, on any route: authenticates the caller, then audits, counts, logs and answers the request,
+/// exactly once.
 final class Exchange {
     let forwarder: MessageForwarder
     let request: InboundRequest
-    /// A request keeps the configuration it began with, whatever is loaded meanwhile.
+    /// A request keeps the configuration it began with, even across a reload.
     let snapshot: ConfigurationSnapshot
     let started: NIODeadline
     private let action: AuditLog.Action
@@ -13,7 +13,7 @@ final class Exchange {
     private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
     private var method: CallerDirectory.Method?
-    /// Whose messages in flight this one counts among.
+    /// The usage that counts this message as in flight; nil if the caller has no in-flight limit.
     private var usage: CallerUsage?
 
     init(
@@ -35,7 +35,7 @@ final class Exchange {
     var configuration: ForwardingConfiguration { snapshot.configuration }
     var eventLoop: any EventLoop { forwarder.eventLoop }
 
-    // MARK: Who sent it
+    // MARK: Authentication
 
     /// The caller, by whatever credentials the request carries.
     func authenticate() throws(Refusal) -> Caller {
@@ -66,7 +66,7 @@ final class Exchange {
         }
     }
 
-    /// Counts a message among those that the caller has in flight, until it is answered.
+    /// Counts the message against the caller's in-flight limit until it is answered.
     func enter(_ caller: Caller) throws(Refusal) {
         guard let maximum = caller.limits.maximumInFlight else { return }
         do {
@@ -94,12 +94,12 @@ final class Exchange {
         }
     }
 
-    // MARK: Its answer
+    // MARK: Response
 
-    /// The request was found to be allowed and valid.
+    /// Audits a request that is authorized and valid.
     func allowed() { audit(nil) }
 
-    /// The request was found not to be.
+    /// Audits a request that is not authorized or not valid, and answers it with the refusal.
     func refuse(_ refusal: Refusal) {
         audit(refusal.problem)
         answer(Response(.refusal(refusal), region: nil))

@@ -1,8 +1,8 @@
 import NIOCore
 
-/// What a message and its connection tell each other.
+/// Sending on a connection, and the events of the connection and its pool.
 extension Forwarding: UpstreamReceiver {
-    /// A message that is sent at the end of its event loop's turn.
+    /// A send that is performed at the end of the event-loop tick.
     struct Send {
         let forwarding: Forwarding
         let connection: any UpstreamConnection
@@ -24,7 +24,7 @@ extension Forwarding: UpstreamReceiver {
         forwarder.requests[region].serialize(
             user: message.user, token: token, content: exchange.request.content, into: &forwarder.requestBuffer)
         guard connection.send(forwarder.requestBuffer, deadline: deadline, receiver: self) else {
-            // Not a byte was written, so another connection may carry it.
+            // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)
             return .leaseConnection
         }

@@ -1,22 +1,22 @@
 import NIOCore
 
-/// The way of one message through the gateway, from the request to the answer:
+/// Forwards one message, from the request to the response:
 ///
 ///     authenticate → validate → region → token → connection → claim → send → settle → answer
 ///
-/// `Message` does the first three. The rest are the steps below, in their order: each does one thing, waits for it if need
-/// be, and tells `ForwardingState`, which says what comes next. A duplicate of a message that this process knows to be
-/// accepted is answered before the token.
+/// `Message.init` does the first three. The rest are the steps in `perform`: each does one thing, waits for it if necessary,
+/// and passes the result to `ForwardingState`, which returns the next step. A duplicate of a message that this process knows
+/// to be accepted is answered before the token is obtained.
 ///
-/// Everything that can fail on the gateway's side comes before the claim, so that a message that is claimed and not
-/// sent is one for microseconds. From the claim on, the way is gone to its end whatever the caller does.
+/// Everything that can fail inside the gateway comes before the claim, so that only microseconds pass between claim and
+/// send. After the claim, forwarding continues to its end even if the caller disconnects.
 final class Forwarding {
     let exchange: Exchange
     let message: Message
     private let claim: IdempotencyClaim?
     let deadline: NIODeadline
     var state: ForwardingState
-    /// Read once whenever a wait is over, since a read at each step would be expensive.
+    /// Read once after each wait, since reading the clock at every step would be expensive.
     private var now: NIODeadline
     /// When the wait for a connection or for a response began.
     var waitingSince: NIODeadline
@@ -52,12 +52,12 @@ final class Forwarding {
             forwarder.instruments.claimed(ClaimReply(.accepted(answer), forwarder.store.kind))
             return state.replay(answer)
         }
-        // A region that is stated counts more than what other messages found.
+        // A region that the request states overrides an earlier finding that the user is gone.
         let isGone = message.search.certainty != .stated && message.skill.users.isGone(message.user, now: now)
         return isGone ? state.unsent(.userGone) : .obtainToken
     }
 
-    /// A wait is over.
+    /// Continues after a wait; nil if another wait has begun.
     func resume(_ next: ForwardingState.Step?) {
         guard let next else { return }
         now = eventLoop.now
@@ -69,7 +69,7 @@ final class Forwarding {
         while let step = next { next = perform(step) }
     }
 
-    /// - Returns: the next step; nil where this one is waited for, or was the last.
+    /// - Returns: the next step; nil if this one waits or was the last.
     private func perform(_ step: ForwardingState.Step) -> ForwardingState.Step? {
         switch step {
         case .obtainToken:
@@ -92,7 +92,7 @@ final class Forwarding {
             }
             return when(renewal, within: tokenTimeout, ()) { forwarding, result, _ in forwarding.renewed(result) }
         case .settle:
-            // The record first, then the caller: who is told 202 finds that answer again.
+            // The record before the caller: a caller that got 202 must find it again when it retries.
             guard let claim, state.claimedAt != nil, let ending = state.ending else { return .answer }
             let result = AttemptResult(ending.outcome.mapError { $0 }, region: ending.region)
             let reply = forwarder.store.settle(claim, ending.settlement, result: result, on: eventLoop)
@@ -103,7 +103,7 @@ final class Forwarding {
                 $0.state.consulted($1, of: $2, waits: $0.waitsForConcurrent)
             }
         case .awaitConcurrent(let leaseLeft):
-            // No lease is longer than this, whatever a store's clock has been made to say.
+            // The store's clock may have been changed, so the wait is capped at the configured lease.
             let leaseLeft = min(leaseLeft, Duration(exchange.snapshot.times.lease))
             guard waitsForConcurrent, let claim else { return state.concurrentInFlight(leaseLeft) }
             return when(forwarder.store.resultOfAttemptInFlight(claim, on: eventLoop), within: left, leaseLeft) {
@@ -124,10 +124,11 @@ final class Forwarding {
         exchange.answer(answer, sends: state.sends)
     }
 
-    /// What `then` makes of a value: now, or, where that comes later, not until then.
+    /// Calls `then` with the value: at once if it is available, otherwise when it arrives (and returns nil until then).
     ///
     /// - Parameters:
-    ///   - context: what `then` needs besides. Passed and not captured, so that a value that is there costs no allocation.
+    ///   - context: a further argument of `then`. Passed instead of captured, so that a value available at once costs no
+    ///     allocation.
     private func when<Value, Context>(
         _ eventual: Eventual<Value>, _ context: Context,
         _ then: @escaping (Forwarding, Value, Context) -> ForwardingState.Step
@@ -140,7 +141,7 @@ final class Forwarding {
         }
     }
 
-    /// The same, with nil for a value that has taken longer than `limit`.
+    /// The same; the value is nil if it takes longer than `limit`.
     private func when<Value, Context>(
         _ eventual: Eventual<Value>, within limit: @autoclosure () -> Duration, _ context: Context,
         _ then: @escaping (Forwarding, Value?, Context) -> ForwardingState.Step
@@ -156,7 +157,7 @@ final class Forwarding {
     private func claimed(_ reply: ClaimReply, holding connection: any UpstreamConnection) -> ForwardingState.Step {
         forwarder.instruments.claimed(reply)
         if reply.outcome != .owned { connection.release() }
-        // The time is still that of the question.
+        // `now` is still when the store was asked: `resume` updates it only after this returns.
         return state.claimed(reply, at: now, from: forwarder.store.kind, holding: connection)
     }
 

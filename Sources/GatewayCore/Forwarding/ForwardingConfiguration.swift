@@ -1,4 +1,4 @@
-/// Everything the data plane reads: one value, made when the configuration is read, never changed.
+/// The configuration of the data plane: one immutable value, made when the configuration is loaded.
 package struct ForwardingConfiguration: Sendable {
     package enum ConcurrentDuplicates: String, CaseIterable, Sendable {
         /// A duplicate of a message in flight waits for its answer.
@@ -7,9 +7,9 @@ package struct ForwardingConfiguration: Sendable {
         case reject
     }
 
-    /// What becomes of a message whose region is only the skill's default, or not known at all.
+    /// How to handle a message whose region the request does not state.
     package enum Discovery: String, CaseIterable, Sendable {
-        /// It is sent to the default, or refused.
+        /// It is sent to the learned region, else to the skill's default; without either, it is refused.
         case off
         /// If the first region does not know the user, the others are tried.
         case probe
@@ -20,13 +20,13 @@ package struct ForwardingConfiguration: Sendable {
         package var deadline = Duration.seconds(10)
         /// How long a message waits for a token to be fetched.
         var tokenTimeout = Duration.seconds(2)
-        /// A claim older than this is not sent any more: its process was paused, and who knows for how long.
+        /// A claim older than this is not sent: the process was paused, and the lease may have ended.
         package var sendBudget = Duration.seconds(1)
 
         package init() {}
 
-        /// Longer than any attempt can take, whatever the margin: it decides only when an attempt that was never
-        /// settled is called doubtful.
+        /// Always longer than an attempt can take. The margin only decides when the outcome of an attempt that was never
+        /// settled becomes unknown.
         package var lease: Duration { deadline + min(.seconds(5), max(.seconds(1), deadline / 2)) }
     }
 

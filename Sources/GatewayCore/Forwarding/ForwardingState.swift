@@ -1,51 +1,51 @@
 import NIOCore
 
-/// How far a message is on its way, and what comes next. Pure: every answer and every time is passed in, and what is to be
-/// done is returned, for `Forwarding` to do.
+/// The state of one message being forwarded, and its next step. Pure: results and times are passed in, and the next step is
+/// returned, for `Forwarding` to perform.
 struct ForwardingState {
-    /// What a message comes to: Amazon's response, or the gateway's own.
+    /// The outcome of a message: Amazon's response, or the gateway's refusal.
     typealias Outcome = Result<UpstreamResponse, Refusal>
 
-    /// What is to be done. What the message comes to stands in `ending`, since a step is handed from one to the next.
+    /// The next thing to do. The outcome is in `ending` and not in a step, since copying it with each step is expensive.
     enum Step {
         case obtainToken
-        /// Another than the one that was refused.
+        /// Obtain a newer token than the refused one.
         case renewToken
         case leaseConnection
         case claim(any UpstreamConnection)
         case send(any UpstreamConnection)
-        /// Tells the record, and then the caller.
+        /// Settle the record, then answer the caller.
         case settle
-        /// Nothing was sent and nothing is claimed: an earlier attempt may still have an answer for this message.
+        /// Nothing was sent or claimed, but an earlier attempt may have a response for this message.
         case consultRecord
-        /// Another request with the same key is being sent: its answer is this one's, too.
+        /// Another request with the same key is in flight: wait for its response and return the same.
         case awaitConcurrent(leaseLeft: Duration)
         case answer
     }
 
-    /// What a message comes to.
+    /// The outcome and what goes with it.
     struct Ending {
         var outcome: Outcome
         /// For the record, where this attempt holds one.
         var settlement = Settlement.released
         var region: Region?
-        /// What another attempt came to.
+        /// The outcome is that of another attempt.
         var isReplay = false
     }
 
-    /// What Amazon's response tells of the user or the token, for messages to come.
+    /// What later messages can learn from Amazon's response about the user or the token.
     enum Lesson {
-        /// The user lives there, and the token is good.
+        /// The user lives in the region, and the token is valid.
         case accepted
         /// The user may have left the region where earlier messages found it.
         case doubtful(Region)
         /// No region knows the user.
         case gone
-        /// It is not the token that is refused: a newer one was, too.
+        /// A newer token was refused, too, so the token is not the cause.
         case tokenRefusedAgain
     }
 
-    /// What keeps a message from being written to the connection that it has.
+    /// Why a message cannot be written to its connection.
     enum Obstacle {
         /// Past the send budget or the deadline.
         case tooLate
@@ -58,12 +58,12 @@ struct ForwardingState {
     private(set) var claimedAt: NIODeadline?
     /// Times it was written to a socket.
     private(set) var sends = 0
-    /// Once a message.
+    /// The token is renewed at most once per message.
     private var isTokenRenewed = false
     /// The refusal that is passed on if the message cannot be sent once more, or elsewhere.
     private var firstRefusal: UpstreamResponse?
     private(set) var ending: Ending?
-    /// Other replicas may not know what this one knows of the message.
+    /// Set if the shared store may lack this message's record; returned to the caller.
     private(set) var deduplication: Response.Deduplication?
 
     init(_ search: RegionSearch, isKeyed: Bool) {
@@ -98,8 +98,8 @@ struct ForwardingState {
     }
 
     /// - Parameters:
-    ///   - time: when the store was asked: its lease began then at the earliest.
-    ///   - kind: the store that was asked; another may have stood in for it.
+    ///   - time: when the store was asked; the lease began no earlier.
+    ///   - kind: the store that was asked; the reply may come from its fallback.
     mutating func claimed(
         _ reply: ClaimReply, at time: NIODeadline, from kind: StoreKind, holding connection: any UpstreamConnection
     ) -> Step {
@@ -120,7 +120,8 @@ struct ForwardingState {
 
     // MARK: Send
 
-    /// After a pause of the process, the lease of its record may have ended and another attempt may own the key.
+    /// Why not to send now; nil if nothing prevents it. After a pause of the process, the record's lease may have
+    /// ended and the key may belong to another attempt.
     func obstacle(now: NIODeadline, deadline: NIODeadline, sendBudget: TimeAmount) -> Obstacle? {
         let isOverBudget = sends == 0 && claimedAt.map { now - $0 > sendBudget } == true
         if isOverBudget || now >= deadline { return .tooLate }
@@ -140,7 +141,7 @@ struct ForwardingState {
         }
     }
 
-    /// - Returns: why it was written, for metrics.
+    /// - Returns: the reason for this attempt, for metrics.
     mutating func sent() -> ForwardingInstruments.AttemptReason {
         sends += 1
         return sends == 1 ? .first : search.isElsewhere ? .otherRegion : .tokenRenewed
@@ -165,7 +166,7 @@ struct ForwardingState {
         case .tokenRefused:
             if goesElsewhere(answer, isTokenProven: isTokenProven) { return (.leaseConnection, nil) }
             if !isTokenRenewed {
-                // Without another token, this is what the message comes to.
+                // The outcome if there is no newer token.
                 firstRefusal = answer
                 _ = settle(.refused(status: answer.status), .success(answer))
                 return (.renewToken, nil)
@@ -183,12 +184,13 @@ struct ForwardingState {
 
     private mutating func goesElsewhere(_ answer: UpstreamResponse, isTokenProven: Bool) -> Bool {
         guard search.refused(status: answer.status, isTokenProven: isTokenProven) else { return false }
-        // If the next region cannot be reached, this is what the caller gets.
+        // The outcome if the next region cannot be reached.
         firstRefusal = answer
         return true
     }
 
-    /// Amazon refused the token: once a message, a newer one is worth another try, since a 403 did not accept it.
+    /// Continues after a renewal: at most once per message, a message refused with 403 is sent again with a newer token. A
+    /// 403 proves that it was not accepted.
     ///
     /// - Parameters:
     ///   - result: nil when there is no newer token, or the wait took too long.
@@ -203,12 +205,12 @@ struct ForwardingState {
         return .leaseConnection
     }
 
-    /// No response came to what was sent.
+    /// The message was sent, and no response came.
     mutating func failed(_ failure: UpstreamFailure) -> Step { settle(.unknown, .failure(failure.refusal)) }
 
     // MARK: Settle
 
-    /// This attempt was not sent: the record, if there is one, is free again.
+    /// This attempt ends without another send. Its record, if it holds one, is released or settled with the first refusal.
     mutating func unsent(_ refusal: Refusal) -> Step {
         if let firstRefusal { return settle(.refused(status: firstRefusal.status), .success(firstRefusal)) }
         let isClaimedOrKeyless = claimedAt != nil || !isKeyed
@@ -216,7 +218,7 @@ struct ForwardingState {
         return isClaimedOrKeyless ? .settle : .consultRecord
     }
 
-    /// What cannot be sent now may have been accepted before, or be on its way; its retry is owed that answer.
+    /// A message that cannot be sent now may have been accepted before, or be in flight; its retry gets that response.
     ///
     /// - Parameters:
     ///   - report: nil when the store cannot be reached.
@@ -232,10 +234,10 @@ struct ForwardingState {
         }
     }
 
-    /// The attempt that was waited for is over.
+    /// The concurrent attempt has ended.
     ///
-    /// - Parameter result: nil when claiming again says how it ended. The message may have come to wait for want of a token,
-    ///   so from the start.
+    /// - Parameter result: nil if only another claim shows how it ended. The message may have waited without a token, so it
+    ///   starts over.
     mutating func concurrentEnded(_ result: AttemptResult?) -> Step {
         guard let result else { return .obtainToken }
         let outcome = result.response.mapError { $0 as? Refusal ?? .outcomeUnknownEarlier }
@@ -243,7 +245,7 @@ struct ForwardingState {
         return .answer
     }
 
-    /// It is not over, and is waited for no longer.
+    /// The concurrent attempt is still in flight, and this message stops waiting for it.
     mutating func concurrentInFlight(_ leaseLeft: Duration) -> Step {
         refused(.idempotencyKeyInUse(retryAfter: leaseLeft))
     }
@@ -253,7 +255,7 @@ struct ForwardingState {
         return .answer
     }
 
-    /// Answers a duplicate as the first was answered.
+    /// Answers a duplicate with the first response.
     mutating func replay(_ answer: AcceptedResponse) -> Step {
         ending = Ending(outcome: .success(UpstreamResponse(answer)), region: answer.region, isReplay: true)
         return .answer

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// `GET /v1/idempotency-keys/{key}`: what became of a message, told to the caller whose key it is. Sends nothing.
+/// `GET /v1/idempotency-keys/{key}`: reports the state of a key to the caller that owns it. Sends nothing upstream.
 struct IdempotencyKeyLookup {
     let exchange: Exchange
 

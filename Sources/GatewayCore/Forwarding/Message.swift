@@ -1,6 +1,6 @@
 import NIOCore
 
-/// A message whose sender, form and destination have been found valid.
+/// A message whose caller, content and region have been validated.
 struct Message {
     let caller: Caller
     let skill: Skill

@@ -1,9 +1,9 @@
 import Crypto
 package import NIOCore
 
-/// Forwards the messages of one event loop: what they share while they are under way.
+/// Routes the requests of one event loop, and holds the state that its messages share.
 ///
-/// `Forwarding` is the way of one message; this is the state that the messages of one event loop share.
+/// `Forwarding` forwards one message.
 package final class MessageForwarder: RequestHandler {
     private(set) var snapshot: ConfigurationSnapshot
     let store: any IdempotencyStore
@@ -12,11 +12,11 @@ package final class MessageForwarder: RequestHandler {
     let requests: ByRegion<UpstreamRequest>
     let sends: EndOfTickQueue<Forwarding.Send>
     var hasher: IdempotencyHasher
-    /// The last request to a region; its memory serves for the next.
+    /// The last request to a region; kept so that the next one reuses its memory.
     var requestBuffer = ByteBuffer()
     package internal(set) var instruments = ForwardingInstruments()
     let logs: Logs
-    /// Of each skill, by its label, the generation of a token that Amazon has accepted a message with.
+    /// By skill label: the generation of the last token with which Amazon accepted a message.
     private var provenGenerations: [UInt64?] = []
     private let failedAttempts: AuthenticationThrottle
     private let wallClock: @Sendable () -> UnixTimestamp
@@ -24,7 +24,7 @@ package final class MessageForwarder: RequestHandler {
     private let origin: UInt64
     private var attempts: UInt64 = 0
 
-    /// What is written about each request, where it is configured.
+    /// The logs of requests; nil if not configured.
     package struct Logs {
         package var access: AccessLog?
         package var audit: AuditLog?
@@ -39,10 +39,10 @@ package final class MessageForwarder: RequestHandler {
 
     /// - Parameters:
     ///   - fingerprintKeys: the same on every replica that shares the store.
-    ///   - origin: of the attempts made here; no other event loop of any replica has the same, ever.
-    ///   - failedAttempts: the same for all event loops.
-    ///   - wallClock: says when access tokens of callers expire.
-    ///   - onTrouble: told of each message that came to nothing for a reason that an operator may want to know of.
+    ///   - origin: identifies this event loop in attempt IDs; unique across event loops, replicas and restarts.
+    ///   - failedAttempts: shared by all event loops.
+    ///   - wallClock: decides when callers' access tokens expire.
+    ///   - onTrouble: called for each failed message whose cause may concern an operator.
     package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
@@ -67,7 +67,7 @@ package final class MessageForwarder: RequestHandler {
         hasher = IdempotencyHasher(fingerprintKeys)
     }
 
-    /// Messages that come from here on are forwarded by `configuration`: other callers, other skills. Endpoints stay.
+    /// Uses `configuration` for new requests; those in progress keep theirs. Endpoints do not change.
     ///
     /// - Parameters:
     ///   - callerNames, skillNames: by their labels.
@@ -111,9 +111,9 @@ package final class MessageForwarder: RequestHandler {
         logs.access?.refused(problem, from: peer)
     }
 
-    // MARK: Who is calling
+    // MARK: Authentication
 
-    /// The caller whose credentials came with a request.
+    /// The caller that the request's credentials identify.
     func authenticate(
         _ request: InboundRequest, from peer: Peer
     ) throws(Refusal) -> (caller: Caller, method: CallerDirectory.Method) {
@@ -124,7 +124,7 @@ package final class MessageForwarder: RequestHandler {
         }
     }
 
-    /// What to answer to whoever failed to authenticate: why, or that there were too many of them.
+    /// The refusal of a failed authentication attempt: its cause, or that the client's network has had too many.
     func failedAttempt(_ error: CallerError, from peer: Peer) -> Refusal {
         guard let seconds = failedAttempts.retryAfter(failureFrom: peer.place, now: eventLoop.now) else {
             return Refusal(error)
@@ -134,7 +134,7 @@ package final class MessageForwarder: RequestHandler {
             retryAfterSeconds: seconds)
     }
 
-    // MARK: Which tokens are good
+    // MARK: Proven tokens
 
     func proven(_ token: AccessToken, of skill: Skill) {
         if isProven(token, of: skill) { return }
@@ -150,7 +150,7 @@ package final class MessageForwarder: RequestHandler {
 
     // MARK: Routes
 
-    /// What a request's target names, and where in the head its last segment stands.
+    /// The route of a request's target, with the range of its parameter in the head.
     private enum Route {
         case message(user: Range<Int>)
         case idempotencyKey(Range<Int>)
@@ -191,7 +191,7 @@ package final class MessageForwarder: RequestHandler {
         return route
     }
 
-    /// The one segment behind `prefix` and before `suffix`.
+    /// The range of the single path segment between `prefix` and `suffix`; nil if the path has another form.
     private static func segment(
         of request: InboundRequest, behind prefix: StaticString, before suffix: StaticString = ""
     ) -> Range<Int>? {
@@ -220,7 +220,7 @@ package final class MessageForwarder: RequestHandler {
         return AttemptID(origin: origin, number: attempts)
     }
 
-    /// Hands on what the logs have gathered; nothing is to come any more.
+    /// Flushes and closes the logs.
     package func closeLogs() {
         for lines in logs.all { lines.close() }
     }

@@ -1,22 +1,23 @@
-/// Which region a message goes to: the first one, and, where that is a guess, the others in turn until one knows the user.
+/// The region to send a message to: the first one and, unless the request states it, the others in turn until one knows the
+/// user.
 ///
-/// A message that was refused was not accepted, so nothing is sent twice. After a time-out, a lost connection or an error
-/// of Amazon's nobody knows, and nothing is tried elsewhere. Pure.
+/// A refused message was not accepted, so sending it to another region cannot duplicate it. After a timeout, a lost
+/// connection or a server error the outcome may be unknown, so no other region is tried. Pure.
 struct RegionSearch {
     /// How it is known where the user lives.
     enum Certainty {
         /// The request says so.
         case stated
-        /// From earlier messages, or from what somebody said.
+        /// From earlier messages, or from a `UserRegionUpdate`.
         case learned
-        /// It is the skill's default, or the first region there is.
+        /// The skill's default, or the first region that the caller may use.
         case guessed
     }
 
     let certainty: Certainty
     private let first: Region
     private let others: [Region]
-    /// Of the others.
+    /// How many of `others` have been tried.
     private var tried = 0
     private var notFound = 0
 
@@ -32,7 +33,7 @@ struct RegionSearch {
     /// Where the message goes now.
     var region: Region { tried == 0 ? first : others[tried - 1] }
     var isElsewhere: Bool { tried > 0 }
-    /// Each region there is has answered 404.
+    /// Every region has responded 404.
     var isUnknownEverywhere: Bool { notFound == Region.allCases.count }
 
     /// Region `region` refused the message with this status.
@@ -49,7 +50,7 @@ struct RegionSearch {
         return true
     }
 
-    /// The refusals so far were the token's fault, and there is another one now.
+    /// The refusals so far may have been due to the token, which has been renewed.
     mutating func startOver() {
         (tried, notFound) = (0, 0)
     }

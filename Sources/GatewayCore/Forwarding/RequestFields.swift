@@ -1,6 +1,6 @@
 import NIOCore
 
-/// Reads the request fields that say what is to become of a message, and refuses what they cannot mean.
+/// Parses the request fields that control forwarding, and refuses invalid values.
 struct RequestFields {
     private let request: InboundRequest
     private var head: RequestHead { request.head }
@@ -10,7 +10,7 @@ struct RequestFields {
         self.request = request
     }
 
-    /// What the caller's trace is, if it told.
+    /// The caller's trace context, if the request has a valid one.
     var trace: TraceContext? {
         head.traceParent.flatMap { TraceContext(parsing: headBytes.readableBytesUInt8Span, $0) }
     }
@@ -97,8 +97,8 @@ struct RequestFields {
         return stated
     }
 
-    /// Where to try it first if nobody knows where the user lives: the skill's default, or, where that may be found out, the first
-    /// region there is for the caller.
+    /// The first region to try if the user's region is unknown: the skill's default or, with `discovery: probe`, the first
+    /// region that the caller may use.
     func assumedRegion(
         of skill: Skill, for caller: Caller, _ discovery: ForwardingConfiguration.Discovery
     ) throws(Refusal) -> Region {

@@ -1,14 +1,14 @@
-/// Gets the answer to one request. Called once for each, on the event loop of the handler.
+/// Receives the response to one request. Called exactly once per request, on the handler's event loop.
 package protocol ResponseRecipient: AnyObject {
     func answered(_ answer: Response)
 }
 
-/// What stands behind a listener on one event loop.
+/// Handles the requests of a listener on one event loop.
 package protocol RequestHandler: AnyObject {
-    /// Takes one request to its answer. The way goes on whatever becomes of the recipient.
+    /// Handles one request until it is answered, even if the recipient's connection closes meanwhile.
     func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient)
 
-    /// What is wrong with a request whose content has not come, where its head alone shows that.
+    /// Why a request is refused before its content arrives; nil if its head alone is no reason to refuse it.
     func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal?
 
     /// Counts a request that was refused before it could be handled.

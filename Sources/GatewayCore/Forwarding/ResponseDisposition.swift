@@ -1,4 +1,4 @@
-/// What an answer of Amazon's says about the message, and so about its idempotency record.
+/// What the status of Amazon's response proves about the message, and so about its idempotency record.
 ///
 /// Any 2xx accepts; 502 and 504 from Amazon's edge prove nothing.
 enum ResponseDisposition: Equatable {

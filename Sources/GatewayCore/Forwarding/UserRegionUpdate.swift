@@ -1,7 +1,7 @@
 import NIOCore
 
-/// `PUT /v1/users/{userId}/region`: somebody says where a user lives, by `{"apiEndpoint": "…"}` or by handing on a whole request
-/// that Alexa sent the skill.
+/// `PUT /v1/users/{userId}/region`: a caller states a user's region, by `{"apiEndpoint": "…"}` or by passing on a complete
+/// request that Alexa sent to the skill.
 struct UserRegionUpdate {
     let exchange: Exchange
 
@@ -37,7 +37,7 @@ struct UserRegionUpdate {
         return known
     }
 
-    /// The endpoint, and in an envelope of Alexa's the user.
+    /// The endpoint and, if the content is an Alexa request, its userId.
     private func statement() throws(Refusal) -> (endpoint: String, userID: String?) {
         let content = exchange.request.content
         let bytes = content.readableBytesUInt8Span

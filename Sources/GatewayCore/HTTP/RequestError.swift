@@ -1,6 +1,6 @@
-/// Why bytes are no request; with what is wrong with them, and where.
+/// Why bytes could not be parsed as a request; the detail says what is wrong, and where.
 package enum RequestError: Error, Equatable, Sendable {
     case malformed(String)
-    /// Its head or its content is.
+    /// The head or the content exceeds its limit.
     case tooLarge(String)
 }

@@ -6,10 +6,10 @@ package enum StoreKind: String, CaseIterable, Sendable {
     case redis
 }
 
-/// What a claim found, and where.
+/// The outcome of a claim, and which store returned it.
 package struct ClaimReply: Equatable, Sendable {
     package var outcome: ClaimOutcome
-    /// Differs from the kind of the store that was asked where that one stood in for it.
+    /// Differs from the `kind` of the store that was asked if a fallback store replied.
     package var store: StoreKind
 
     package init(_ outcome: ClaimOutcome, _ store: StoreKind) {
@@ -18,16 +18,16 @@ package struct ClaimReply: Equatable, Sendable {
     }
 }
 
-/// Whether a store has what became of an attempt.
+/// Whether a store has recorded the outcome of an attempt.
 package enum SettlementReply: Equatable, Sendable {
     case confirmed
-    /// It could not be reached, and is told again and again in the background.
+    /// The store could not be reached; settling is retried in the background.
     case pending
 }
 
-/// What an attempt came to, for the duplicates that wait for it.
+/// The outcome of an attempt, for the duplicates that wait for it.
 package struct AttemptResult: Sendable {
-    /// The region's response, or why there is none: for whoever sends, nothing that a store looks at.
+    /// The region's response, or why there is none. Opaque to stores.
     package var response: Result<UpstreamResponse, any Error>
     /// The region the message was for.
     package var region: Region?
@@ -40,27 +40,27 @@ package struct AttemptResult: Sendable {
 
 /// Where idempotency records live, as one event loop sees it.
 ///
-/// `claim` and `settle` are atomic for one record and follow `IdempotencyRecord` to the letter. A record, once made,
+/// `claim` and `settle` are atomic per record and follow the rules of `IdempotencyRecord` exactly. A record, once made,
 /// is found by every later claim until its retention ends, unless it was released or, being accepted, evicted.
 ///
-/// Futures succeed, always, and soon: a store that cannot be reached says so.
+/// Futures always succeed, and soon: if the store cannot be reached, the value says so.
 package protocol IdempotencyStore: AnyObject {
     var kind: StoreKind { get }
 
     func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
 
-    /// What a claim would find if its message has been accepted, where that is known at once; nil otherwise. Changes nothing.
+    /// The first response, if the claim's message is already known here to be accepted; nil otherwise. Changes nothing.
     func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse?
 
-    /// Ready when the store has it, or when it is certain that the store goes on trying.
+    /// Completes when the store has confirmed the settlement, or has queued it to be retried.
     ///
     /// - Parameter result: what the caller of this attempt gets; those who wait for it get the same.
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply>
 
-    /// For a claim that found another attempt in flight: what that comes to, once it has, or nil once claiming
-    /// again says what became of it. The waiter bounds the wait; a result after that is dropped.
+    /// For a claim that found another attempt in flight: that attempt's outcome once it ends, or nil if claiming again is
+    /// needed to learn it. The waiter limits the wait; a later result is dropped.
     func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
     ) -> Eventual<AttemptResult?>
@@ -70,6 +70,6 @@ package protocol IdempotencyStore: AnyObject {
 }
 
 extension IdempotencyStore {
-    /// A store that has to be asked over a network knows nothing at once.
+    /// A store across a network cannot tell without a request.
     package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? { nil }
 }

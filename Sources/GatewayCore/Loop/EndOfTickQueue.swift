@@ -21,10 +21,10 @@ package final class EndOfTickQueue<Element> {
 
     package func append(_ element: Element) {
         waiting.append(element)
-        if waiting.count == 1 { eventLoop.assumeIsolated().execute { self.turnEnded() } }
+        if waiting.count == 1 { eventLoop.assumeIsolated().execute { self.tickEnded() } }
     }
 
-    private func turnEnded() {
+    private func tickEnded() {
         swap(&waiting, &spare)
         for element in spare { perform(element) }
         spare.removeAll(keepingCapacity: true)

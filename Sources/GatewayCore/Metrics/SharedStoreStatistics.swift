@@ -6,7 +6,7 @@ package struct SharedStoreStatistics: Equatable, Sendable {
         case settle
         /// Settling again in the background.
         case settleAgain = "settle_again"
-        /// A settlement that is not tried any more: there were too many, or its record has expired.
+        /// A settlement that is no longer retried: the backlog was full, or the record has expired.
         case settleGivenUp = "settle_given_up"
         case report
     }

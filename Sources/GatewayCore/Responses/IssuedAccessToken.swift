@@ -1,4 +1,4 @@
-/// An access token of the gateway, as its caller gets it.
+/// An access token that the gateway issues to a caller.
 package struct IssuedAccessToken: Equatable, Sendable {
     package var text: String
     package var lifetimeSeconds: Int

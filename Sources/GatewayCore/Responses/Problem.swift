@@ -1,7 +1,7 @@
-/// Every way in which a message fails inside the gateway: the one table that says what each means to the caller, to
-/// metrics and logs, and to the question whether the message may be sent again.
+/// Every failure of a request inside the gateway: the single table of what each means to the caller, to metrics and logs,
+/// and whether the message may be sent again.
 ///
-/// Nothing else switches over failures. A failure that is Amazon's answer is not here; see `ResponseDisposition`.
+/// Failures that Amazon responds with are not here; see `ResponseDisposition`.
 package enum Problem: String, CaseIterable, Sendable {
     // The request cannot be understood.
     case requestMalformed = "request-malformed"
@@ -52,15 +52,15 @@ package enum Problem: String, CaseIterable, Sendable {
     case outcomeUnknownEarlier = "outcome-unknown-earlier"
 
     package enum Severity: Sendable {
-        /// The caller's own doing: for the caller to see, not for the operator.
+        /// Caused by the caller: of interest to the caller, not to the operator.
         case debug
         /// Degraded but working.
         case warning
     }
 
-    /// What a caller that has this answer may do with the same message.
+    /// Whether a caller that gets this response may send the same message again.
     package enum Resend: Sendable {
-        /// It would fail again as it stands.
+        /// It would fail again unchanged.
         case afterCorrection
         /// Nothing was sent: as often as the caller likes.
         case safe
@@ -77,7 +77,7 @@ package enum Problem: String, CaseIterable, Sendable {
         package let proxyStatusError: String
         let severity: Severity
         package let resend: Resend
-        /// What stands for it in responses of the token endpoint (RFC 6749 section 5.2).
+        /// The `error` code in responses of the token endpoint (RFC 6749 section 5.2).
         let oauthError: String
 
         fileprivate init(
@@ -142,8 +142,8 @@ package enum Problem: String, CaseIterable, Sendable {
         }
     }
 
-    /// What a caller may do with the same message after a response of this status, whoever it is from; nil where that is
-    /// not one of the gateway's own.
+    /// Whether the same message may be sent again after a response with this status, from the gateway or from Amazon; nil
+    /// for a status that the gateway never generates.
     package static func resend(after status: Int) -> Resend? { resendByStatus[status] }
 
     private static let resendByStatus = Dictionary(

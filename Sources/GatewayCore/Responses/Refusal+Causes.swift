@@ -1,4 +1,4 @@
-/// What the caller is told of failures that other parts found.
+/// Maps the errors of lower folders to refusals.
 
 extension Refusal {
     package init(_ error: RequestError) {
@@ -80,7 +80,7 @@ extension UpstreamFailure {
 }
 
 extension TokenUnavailable {
-    /// Names the class of the failure only: what the token endpoint said goes to the log.
+    /// Only the class of the failure; the token endpoint's own words go to the log.
     var callerDetail: String {
         switch failure?.reason {
         case .invalidClient: "the token endpoint rejects the skill's client id and secret"
@@ -101,7 +101,7 @@ extension Refusal {
     }
 }
 
-/// What a claim found.
+/// Refusals that follow from a claim.
 extension Refusal {
     static var outcomeUnknownEarlier: Refusal {
         Refusal(

@@ -1,16 +1,16 @@
-/// What the caller gets: Amazon's answer, or one of the gateway's own.
+/// The response to a caller: Amazon's, or one of the gateway's own.
 package struct Response: Equatable, Sendable {
     package enum Content: Equatable, Sendable {
         case upstream(UpstreamResponse)
         case refusal(Refusal)
-        /// What became of an idempotency key.
+        /// The state of an idempotency key.
         case report(KeyReport.State)
         case accessToken(IssuedAccessToken)
-        /// Where a user lives, as somebody said.
+        /// The region that is now recorded for a user.
         case userRegion(Region)
         case page(Page)
 
-        /// What a message came to.
+        /// The outcome of a message.
         init(_ outcome: Result<UpstreamResponse, Refusal>) {
             switch outcome {
             case .success(let answer): self = .upstream(answer)
@@ -19,24 +19,24 @@ package struct Response: Equatable, Sendable {
         }
     }
 
-    /// Who said it; a label of the metrics.
+    /// Where the response comes from; a metric label.
     package enum Source: String, CaseIterable, Sendable { case upstream, gateway, replay }
 
-    /// What became of the record of a message's key, where it is not as it should be.
+    /// Why the record of a message's key is not, or not yet, in the shared store.
     package enum Deduplication: String, Sendable {
         /// Other replicas do not know of this message: their shared store could not be reached.
         case replica
-        /// The shared store has not confirmed yet that the message was accepted; until it does, a retry may be answered as one
-        /// whose outcome is unknown. It is not sent in any case.
+        /// The shared store has not yet confirmed the acceptance. Until it does, a retry may be answered with "outcome
+        /// unknown"; it is not sent.
         case pending
     }
 
     package var content: Content
-    /// The region the message was for, once that was settled.
+    /// The message's region, once determined.
     package var region: Region?
     /// The answer of an earlier or concurrent request with the same idempotency key.
     package var isReplay: Bool
-    /// What a caller should know of the record of its key; nil: it is where it should be.
+    /// Nil if the record is where it should be.
     var deduplication: Deduplication?
 
     package init(_ content: Content, region: Region?, isReplay: Bool = false) {

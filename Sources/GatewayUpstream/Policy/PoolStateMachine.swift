@@ -186,10 +186,10 @@ package struct PoolStateMachine: Sendable {
         guard case .leased(var usage) = connections[id] else { return .close }
         if wasUsed { usage.uses += 1 }
         releases += 1
-        let isWorn =
+        let isExpired =
             usage.uses >= configuration.maximumUses
             || now - usage.established >= maximumAge
-        guard !isWorn else { return .close }
+        guard !isExpired else { return .close }
         return makeFree(id, usage, now: now)
     }
 

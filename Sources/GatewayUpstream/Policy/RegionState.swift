@@ -1,7 +1,7 @@
 import GatewayCore
 import NIOCore
 
-/// How a region is sent to.
+/// The limits and timeouts of one region.
 package struct RegionConfiguration: Equatable, Sendable {
     package var pool = PoolStateMachine.Configuration()
     package var circuit = CircuitBreaker.Configuration()
@@ -10,17 +10,17 @@ package struct RegionConfiguration: Equatable, Sendable {
     package init() {}
 }
 
-/// All that one event loop knows of one region: its connections, who waits for them, the circuit and the limits.
+/// The state of one region on one event loop: its connections, the messages that wait for them, the circuit and the limits.
 ///
-/// Pure: time is passed in, connections are known by number only. What is to be done stands in `actions`, in order;
-/// `RegionalPool` does it, and nothing else.
+/// Pure: time is passed in, and connections are identified by number only. Decisions are appended to `actions`;
+/// `RegionalPool` performs them in order.
 struct RegionState {
     typealias ConnectionID = PoolStateMachine.ConnectionID
 
     enum Lease {
         case connection(ConnectionID)
         case unavailable(UpstreamUnavailable)
-        /// The message is told later.
+        /// The receiver is called later.
         case waits
     }
 
@@ -29,7 +29,7 @@ struct RegionState {
         case close(ConnectionID)
         case give(ConnectionID, to: any UpstreamReceiver)
         case refuse(any UpstreamReceiver, UpstreamUnavailable)
-        /// It has waited for others of its skill, and takes its turn for a connection now.
+        /// The message was held back by its skill's limit, and may lease a connection now.
         case leaseConnection(any UpstreamReceiver)
         case probe
         case report(CircuitState)
@@ -38,25 +38,25 @@ struct RegionState {
     private struct Waiter {
         var receiver: any UpstreamReceiver
         var deadline: NIODeadline
-        /// Whether it was given as long as a handshake may take.
+        /// Its deadline allows for a handshake.
         var waitsForHandshake = false
     }
 
-    /// Those whose time is up are looked for once in this time, however many wait.
+    /// The shortest interval between two searches for waiters that have timed out.
     private static let waitGranularity = TimeAmount.milliseconds(1)
 
-    /// In the order in which they are to be done; whoever does them takes them out.
+    /// Pending actions, in order; the performer removes them.
     var actions = CircularBuffer<Action>(initialCapacity: 8)
-    /// When the next message has waited too long; for all of them, since nearly every one is served long before that.
+    /// When the next waiter may time out. One timer for all, since nearly every message is served long before.
     private(set) var nextTimeout: NIODeadline?
     private let configuration: PoolStateMachine.Configuration
     private var connections: PoolStateMachine
     private var circuit: CircuitBreaker
     private var limit: InFlightLimit
-    /// Above it, messages wait for others of their skill before they wait for a connection.
+    /// A message above its skill's limit waits for that limit before it waits for a connection.
     private var skills: SkillLimits<Waiter>
     private var waiters = FairQueue<Waiter>()
-    /// The skill whose message has a connection.
+    /// By connection: the skill of the message that leases it.
     private var leases = SlotMap<Int>()
     private(set) var isShutDown = false
 
@@ -90,9 +90,9 @@ struct RegionState {
 
     // MARK: Lease
 
-    /// The connection that is idle, or why none will be; nil where the message has to wait for one, or to have one opened.
+    /// An idle connection, or why none can be had; nil if the message must go on to `leaseOrWait`.
     ///
-    /// - Parameter now: a clock that is read only if need be.
+    /// - Parameter now: a clock, read only if necessary.
     mutating func leaseIdle(for receiver: any UpstreamReceiver, now: () -> NIODeadline) -> Lease? {
         guard !isShutDown else { return .unavailable(.connectionLost) }
         guard circuit.isClosed else { return .unavailable(.circuitOpen(retryAfter: circuit.retryAfter(now: now()))) }
@@ -142,7 +142,7 @@ struct RegionState {
         return .waits
     }
 
-    /// A message of the skill is no longer in flight; one that waited for that may be.
+    /// A message of the skill is no longer in flight, so a waiting one may take its slot.
     private mutating func left(_ skill: Int) {
         if let waiter = skills.leave(skill) { actions.append(.leaseConnection(waiter.receiver)) }
     }
@@ -226,7 +226,7 @@ struct RegionState {
             overloaded(now: now)
             regionFailed(now: now)
         case .connectionLost: regionFailed(now: now)
-        case .malformedAnswer: break  // somebody is there
+        case .malformedAnswer: break  // the region does respond
         }
     }
 
@@ -238,10 +238,10 @@ struct RegionState {
     private mutating func regionFailed(now: NIODeadline) {
         guard !isShutDown, circuit.failed(now: now) else { return }
         actions.append(.report(.open))
-        // Once it closes, few messages find out whether the region takes more.
+        // Once the circuit closes, a few messages test whether the region takes more.
         limit.collapse(now: now)
         connections.inFlightLimit = limit.current
-        // Those who wait would do so for nothing.
+        // Waiting is useless while the circuit is open.
         let reason = UpstreamUnavailable.circuitOpen(retryAfter: circuit.retryAfter(now: now))
         let throttled = skills.removeWaiters { _ in true }
         connections.waitersTimedOut(waiters.count)
@@ -256,7 +256,7 @@ struct RegionState {
 
     // MARK: Time
 
-    /// Tells how often the event loop has rested: whether those who wait do so for the region or for this loop.
+    /// Takes a sample that shows whether the region or this event loop is the bottleneck.
     mutating func sampled(_ sample: EventLoopIdleCounter.Sample) {
         switch sample {
         case .tooEarly: break
@@ -280,7 +280,7 @@ struct RegionState {
         for waiter in throttled { actions.append(.refuse(waiter.receiver, .skillThrottled)) }
     }
 
-    /// What a message has waited for in vain: for a handshake, if it was given the time of one.
+    /// Why a waiter timed out: no handshake completed, or no connection became free.
     private func slotRanOut(_ waiter: Waiter) -> UpstreamUnavailable {
         waiter.waitsForHandshake && connections.leasedCount == 0 ? .connectTimeout : .noFreeConnection
     }
@@ -289,12 +289,12 @@ struct RegionState {
         nextTimeout = min(nextTimeout ?? deadline, deadline)
     }
 
-    /// The idle connections whose time is up. They count as gone.
+    /// Removes the idle connections that have expired, and returns them for the caller to close.
     mutating func closeExpired(now: NIODeadline) -> [ConnectionID] { connections.closeExpired(now: now) }
 
-    /// What is due now besides connections that are closed.
+    /// Periodic work other than closing expired connections.
     mutating func timePassed(now: NIODeadline) {
-        // Connections may be idle while messages wait, since the limit has grown.
+        // After the in-flight limit has grown, connections may be idle while messages wait.
         while let id = connections.leaseForWaiter() { giveToFirstWaiter(id) }
         switch circuit.timePassed(now: now) {
         case .probe: actions.append(.probe)

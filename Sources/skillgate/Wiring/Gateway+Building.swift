@@ -4,9 +4,9 @@ import Logging
 import NIOCore
 import TokenEndpointClient
 
-/// What the gateway is put together from.
+/// Factories for the parts of the gateway.
 extension Gateway {
-    /// Each event loop finds out by itself: its messages wait for no other.
+    /// Logged per event loop: each has a circuit breaker of its own (decision 14).
     static func log(
         _ circuit: CircuitState, _ region: Region, eventLoop: Int, _ logger: Logger
     ) {
@@ -46,16 +46,16 @@ extension Gateway {
     }
 
     static func forwarding(
-        _ configuration: GatewayConfiguration, _ roster: inout ReloadableState
+        _ configuration: GatewayConfiguration, _ reloadable: inout ReloadableState
     ) throws(RegionDirectory.Conflict) -> ForwardingConfiguration {
         let tokens = configuration.callerTokens
         let directory = CallerDirectory(
-            roster.entries(configuration.callers), anonymousCaller: configuration.anonymousCaller,
+            reloadable.entries(configuration.callers), anonymousCaller: configuration.anonymousCaller,
             tokens: CallerTokens(
                 signingSecrets: tokens?.signingSecrets ?? [],
                 lifetimeSeconds: Int(tokens?.lifetime.components.seconds ?? 0)))
         var forwarding = ForwardingConfiguration(
-            callers: directory, skills: roster.skills, regions: try configuration.regionDirectory(),
+            callers: directory, skills: reloadable.skills, regions: try configuration.regionDirectory(),
             endpoints: configuration.endpoints, userAgent: Build.userAgent)
         forwarding.limits = configuration.upstream.limits
         forwarding.retention = configuration.idempotency.retention

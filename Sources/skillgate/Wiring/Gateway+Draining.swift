@@ -5,7 +5,7 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// The end: no message is lost, and none is waited for longer than configured.
+/// Draining: messages in flight are finished, for at most the drain timeout.
 extension Gateway {
     func drain(_ listeners: [HTTPListener]) async throws {
         isDraining.store(true, ordering: .relaxed)
@@ -24,7 +24,7 @@ extension Gateway {
         try await logs.close()
     }
 
-    /// Gives the shared store a moment to take what it has not confirmed yet.
+    /// Gives the shared store a short time to confirm pending settlements.
     private func closeStore() async {
         let end = ContinuousClock.now + Self.longestSettling
         while ContinuousClock.now < end {
@@ -35,7 +35,7 @@ extension Gateway {
         _ = try? await onEachLoop { $0.sharedStore?.value.shutDown() }
     }
 
-    /// For what the store has not confirmed when the last message is answered, in all.
+    /// The longest wait for settlements that are pending after the last response.
     private static let longestSettling = Duration.seconds(2)
 
     /// False if the drain timeout was exceeded before the last response.
@@ -43,7 +43,7 @@ extension Gateway {
         let timeout = configuration.drain.timeout
         return await withTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
-                // All at once: one that takes long must not go on accepting at the others.
+                // Concurrently: while one listener finishes slowly, the others must not keep accepting.
                 await withTaskGroup(of: Void.self) { finishes in
                     for listener in listeners { finishes.addTask { try? await listener.finish() } }
                 }
@@ -55,7 +55,7 @@ extension Gateway {
                 } catch {
                     return true  // everything was answered before
                 }
-                // Whoever waits for Amazon is told that the outcome is unknown; then nobody is waited for.
+                // Callers whose messages await Amazon get "outcome unknown"; then all connections are closed.
                 try? await self.closeUpstream()
                 for listener in listeners { try? await listener.abort() }
                 return false

@@ -6,13 +6,13 @@ import GatewayUpstream
 import NIOCore
 import Synchronization
 
-/// What all event loops together have seen: for readiness and metrics.
+/// Totals over all event loops, for readiness and metrics.
 extension Gateway {
     func readiness(history: [TrafficHistory.Point]) async throws -> Readiness {
         readiness(try await regionStatuses(), try await sharedStore(), history)
     }
 
-    /// As it follows from the state of the regions and of the shared store, and from the traffic of late.
+    /// Derives readiness from the state of regions and shared store, and from recent traffic.
     func readiness(
         _ regions: ByRegion<UpstreamStatus>, _ store: MetricsSnapshot.SharedStore?, _ history: [TrafficHistory.Point]
     ) -> Readiness {
@@ -62,7 +62,7 @@ extension Gateway {
         return sum
     }
 
-    /// What all event loops have counted.
+    /// The sum of the instruments of all event loops.
     func instruments() async throws -> ForwardingInstruments {
         var sum = ForwardingInstruments()
         for instruments in try await onEachLoop({ $0.forwarder.value.instruments }) { sum.add(instruments) }
@@ -82,15 +82,15 @@ extension Gateway {
     }
 
     func metrics() async throws -> MetricsSnapshot {
-        let roster = current.withLock { $0.roster }
+        let reloadable = current.withLock { $0.reloadable }
         var snapshot = MetricsSnapshot(
-            callers: roster.callerNames, skills: roster.skillNames, build: Build.information)
+            callers: reloadable.callerNames, skills: reloadable.skillNames, build: Build.information)
         snapshot.forwarding = try await instruments()
         snapshot.upstream = try await regionStatuses()
         snapshot.users = users.statistics(now: .now())
         let now = NIODeadline.now()
         let unixTime = UnixTime.now()
-        snapshot.tokens = roster.skills.map { skill in
+        snapshot.tokens = reloadable.skills.map { skill in
             let statistics = skill.tokens.statistics()
             func wallClock(_ deadline: NIODeadline) -> Double { unixTime + Double((deadline - now).nanoseconds) * 1e-9 }
             return MetricsSnapshot.Token(

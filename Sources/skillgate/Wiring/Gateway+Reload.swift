@@ -24,17 +24,17 @@ extension Gateway {
     ///
     /// Whatever can fail comes first, so that it is taken over whole or not at all. Called by one task alone.
     func reload(_ new: GatewayConfiguration) async throws(ReloadRefused) {
-        let (running, oldRoster, listeners) = current.withLock { ($0.configuration, $0.roster, $0.listeners) }
+        let (running, oldReloadable, listeners) = current.withLock { ($0.configuration, $0.reloadable, $0.listeners) }
         let members = new.membersThatNeedRestart(from: running)
         guard members.isEmpty else {
             throw ReloadRefused(reasons: members.map { "`\($0)` has changed, which requires a restart" })
         }
         let renewals = try read(listeners)
-        var roster = oldRoster
-        let changes = roster.take(new.skills, users) { tokenCache($0) }
+        var reloadable = oldReloadable
+        let changes = reloadable.take(new.skills, users) { tokenCache($0) }
         let forwarding: ForwardingConfiguration
         do {
-            forwarding = try Self.forwarding(new, &roster)
+            forwarding = try Self.forwarding(new, &reloadable)
             try await fetchFirstTokens(changes.added, new)
         } catch let error as ReloadRefused {
             throw error
@@ -44,12 +44,12 @@ extension Gateway {
 
         for (tls, renewal) in renewals { tls.use(renewal) }
         for (tokens, credentials) in changes.replaced { tokens.replaceCredentials(credentials) }
-        await use(forwarding, roster)
+        await use(forwarding, reloadable)
         shareRecords(among: new.callers.count)
         LogSettings.shared.use(new.log)
         current.withLock { current in
             current.configuration = new
-            current.roster = roster
+            current.reloadable = reloadable
         }
         retire(changes.removed)
         reloads.succeeded(now: UnixTime.now())
@@ -87,9 +87,9 @@ extension Gateway {
         }
     }
 
-    private func use(_ forwarding: ForwardingConfiguration, _ roster: ReloadableState) async {
+    private func use(_ forwarding: ForwardingConfiguration, _ reloadable: ReloadableState) async {
         _ = try? await onEachLoop { loop in
-            loop.forwarder.value.use(forwarding, callerNames: roster.callerNames, skillNames: roster.skillNames)
+            loop.forwarder.value.use(forwarding, callerNames: reloadable.callerNames, skillNames: reloadable.skillNames)
         }
     }
 

@@ -5,7 +5,7 @@ import NIOCore
 import ServiceLifecycle
 import Synchronization
 
-/// From the first listener to the signal that ends the process.
+/// Runs the gateway: binds the listeners, and drains on the signal that ends the process.
 extension Gateway {
     /// Serves until told to shut down; then drains, and returns when the last message has been answered.
     func run() async throws {
@@ -33,7 +33,7 @@ extension Gateway {
         return listeners
     }
 
-    /// So many are enough for nearly everybody, whatever is configured.
+    /// With at least this many, a limit below the configured one is not logged.
     private static let fewConnections = 4096
 
     private func limitConnections(of listener: inout ListenerConfiguration) {

@@ -12,7 +12,7 @@ import Synchronization
 import TLSFiles
 import TokenEndpointClient
 
-/// The whole gateway, put together: what each event loop has for itself, and what all of them share.
+/// Wires up the gateway: what each event loop owns, and what all of them share.
 final class Gateway: Service {
     /// What belongs to one event loop.
     struct Loop: Sendable {
@@ -23,21 +23,21 @@ final class Gateway: Service {
         var sharedStore: NIOLoopBound<SharedStore>?
     }
 
-    /// Asks each event loop, on its own thread, one after the other.
+    /// Calls `body` on each event loop in turn, and collects the results.
     func onEachLoop<Value: Sendable>(_ body: @escaping @Sendable (Loop) throws -> Value) async throws -> [Value] {
         var values: [Value] = []
         for loop in loops { values.append(try await loop.forwarder.eventLoop.submit { try body(loop) }.get()) }
         return values
     }
 
-    /// What another configuration changes.
+    /// What a reload replaces.
     struct Current: Sendable {
         var configuration: GatewayConfiguration
-        var roster: ReloadableState
+        var reloadable: ReloadableState
         var listeners: [HTTPListener] = []
     }
 
-    /// As it was at the start; what a reload cannot change is read from here.
+    /// The configuration at the start; read from here only what a reload cannot change.
     let configuration: GatewayConfiguration
     let current: Mutex<Current>
     let logger: Logger
@@ -48,7 +48,7 @@ final class Gateway: Service {
     let problems: ProblemLog
     let acceptFailures: AcceptFailureLog
     let users = UserRegions()
-    /// Unix time until which the client certificate for Redis is good; nil if there is none. It is read at the start only.
+    /// When the client certificate for Redis expires, in Unix time; nil if there is none. Not reloaded.
     let redisCertificateExpiry: Int?
     let loops: [Loop]
     let isDraining = Atomic<Bool>(false)
@@ -74,19 +74,19 @@ final class Gateway: Service {
             try ClientTLS($0).certificateExpiry
         }
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
-        var roster = ReloadableState()
+        var reloadable = ReloadableState()
         let endpoint = Self.tokenEndpoint(configuration)
-        _ = roster.take(configuration.skills, users) {
+        _ = reloadable.take(configuration.skills, users) {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
-        let forwarding = try Self.forwarding(configuration, &roster)
+        let forwarding = try Self.forwarding(configuration, &reloadable)
         records.local.share(among: configuration.callers.count)
-        current = Mutex(Current(configuration: configuration, roster: roster))
+        current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 
         let tls = try ClientTLS(caFile: configuration.upstream.caFile, applicationProtocols: ["http/1.1"])
         let failedAttempts = AuthenticationThrottle()
         let (records, logs, problems) = (records, logs, problems)
-        let names = (callers: roster.callerNames, skills: roster.skillNames)
+        let names = (callers: reloadable.callerNames, skills: reloadable.skillNames)
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
             let loop = try await eventLoop.submit {
@@ -118,12 +118,14 @@ final class Gateway: Service {
         self.loops = loops
     }
 
-    var skills: [Skill] { current.withLock { $0.roster.skills } }
-    var callerMessagesInFlight: [Int: (current: Int, maximum: Int)?] { current.withLock { $0.roster.messagesInFlight } }
+    var skills: [Skill] { current.withLock { $0.reloadable.skills } }
+    var callerMessagesInFlight: [Int: (current: Int, maximum: Int)?] {
+        current.withLock { $0.reloadable.messagesInFlight }
+    }
 
     func shareRecords(among callers: Int) { records.local.share(among: callers) }
 
-    /// Of the records that this process keeps itself.
+    /// Logs evictions from the in-memory records of this process.
     var evictionLog: EvictionLog {
         EvictionLog(store: records.local, retention: configuration.idempotency.retention, logger: logger)
     }

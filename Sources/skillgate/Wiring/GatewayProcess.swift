@@ -26,8 +26,8 @@ struct GatewayProcess {
             onListening: onAdminListening)
     }
 
-    /// Ended in reverse order: the admin listener answers until the gateway has drained.
+    /// Shut down in reverse order: the admin listener responds until the gateway has drained.
     ///
-    /// - Parameter others: end before the gateway does.
+    /// - Parameter others: services that start before the gateway and shut down after it has drained.
     func services(with others: [any Service] = []) -> [any Service] { [admin, sampler] + others + [gateway] }
 }

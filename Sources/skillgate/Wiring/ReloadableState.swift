@@ -18,7 +18,7 @@ struct ReloadableState: Sendable {
     private(set) var skills: [Skill] = []
     private var known: [String: KnownSkill] = [:]
 
-    /// What has to be done, besides, when this roster takes the place of the one before.
+    /// What has to be done, besides, when this reloadable takes the place of the one before.
     struct Changes {
         /// Caches that did not exist before.
         var added: [TokenCache] = []

@@ -1,8 +1,8 @@
 import ServiceLifecycle
 
-/// Gives back what only the start needed, once that is over.
+/// Releases memory that only the start needed, shortly after the start.
 struct StartMemory: Service {
-    /// Long enough for the first tokens; a gateway without them has nothing better to do.
+    /// Usually long enough to fetch the first tokens.
     private static let delay = Duration.seconds(1)
 
     func run() async throws {
