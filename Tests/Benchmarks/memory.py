@@ -11,7 +11,8 @@ def main():
     arguments = bench.parser(__doc__)
     arguments.add_argument("--messages", type=int, default=1_000_000)
     arguments.add_argument("--records", type=int, default=100_000, help="the store's bound")
-    arguments.add_argument("--connections", type=int, default=10_000)
+    # One address has half of the connections that the open-file limit leaves.
+    arguments.add_argument("--connections", type=int, default=4_000)
     options = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -168,7 +168,7 @@ struct ForwardingState {
             if !isTokenRenewed {
                 // The outcome if there is no newer token.
                 firstRefusal = answer
-                _ = settle(.refused(status: answer.status), .success(answer))
+                conclude(.refused(status: answer.status), .success(answer))
                 return (.renewToken, nil)
             }
             lesson = .tokenRefusedAgain
@@ -214,7 +214,7 @@ struct ForwardingState {
     mutating func unsent(_ refusal: Refusal) -> Step {
         if let firstRefusal { return settle(.refused(status: firstRefusal.status), .success(firstRefusal)) }
         let isClaimedOrKeyless = claimedAt != nil || !isKeyed
-        _ = settle(.released, .failure(refusal))
+        conclude(.released, .failure(refusal))
         return isClaimedOrKeyless ? .settle : .consultRecord
     }
 
@@ -262,8 +262,12 @@ struct ForwardingState {
     }
 
     private mutating func settle(_ settlement: Settlement, _ outcome: Outcome) -> Step {
-        ending = Ending(outcome: outcome, settlement: settlement, region: search.region)
+        conclude(settlement, outcome)
         return .settle
+    }
+
+    private mutating func conclude(_ settlement: Settlement, _ outcome: Outcome) {
+        ending = Ending(outcome: outcome, settlement: settlement, region: search.region)
     }
 
     private mutating func refused(_ refusal: Refusal) -> Step { end(.failure(refusal), isReplay: false) }
