@@ -80,7 +80,7 @@ let benchmarks: @Sendable () -> Void = {
 
     Benchmark("encode-an-answer") { benchmark in
         let encoder = ResponseEncoder(endpoints: ByRegion { APIEndpoint.official($0) })
-        let result = AttemptResult(.success(SampleResponse.accepted), region: .europe)
+        let answer = Response(.upstream(SampleResponse.accepted), region: .europe)
         var buffer = ByteBuffer()
         count(benchmark) { _ in
             encoder.encode(answer, .init(keepsAlive: true), into: &buffer)
