@@ -219,7 +219,9 @@ let package = Package(
         // The whole gateway as a process, against the simulator.
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["skillgate", "TestSupport", "TokenEndpointClient", nioCore, nioPosix, nioSSL],
+            dependencies: [
+                "skillgate", "GatewayCore", "TestSupport", "TokenEndpointClient", nioCore, nioPosix, nioSSL,
+            ],
             exclude: ["Python"],
             swiftSettings: settings
         ),

@@ -1,4 +1,5 @@
 import Foundation
+import GatewayCore
 import TestSupport
 import Testing
 import TokenEndpointClient
@@ -31,6 +32,16 @@ import TokenEndpointClient
             text.matches(of: /[a-z_:]*\b(?:skillgate|process)_[a-z0-9_:]+/).map { String($0.0) }
                 .filter { !$0.contains(":") }
                 .map { $0.replacing(/_(bucket|sum|count)$/, with: "") })
+    }
+
+    /// Names of the labels of each sample, without that of a histogram's buckets.
+    private static func labels(of metric: String, in page: String) -> [[String]] {
+        page.split(separator: "\n").compactMap { line in
+            guard let sample = line.wholeMatch(of: /([a-z_]+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? [^ ]+/),
+                sample.1 == metric || line.hasPrefix(metric + " ") || line.hasPrefix(metric + "{")
+            else { return nil }
+            return (sample.2 ?? "").matches(of: /(\w+)="/).map { String($0.1) }.filter { $0 != "le" }
+        }
     }
 
     /// A gateway that has both kinds of store, so that it shows every metric there is.
@@ -69,6 +80,19 @@ import TokenEndpointClient
             let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
             let shown = Set(page.matches(of: /# TYPE (\S+)/).map { String($0.1) })
             #expect(shown.count > 30)
+            #expect(shown == Set(Instrument.allCases.map(\.rawValue)))
+            var samples = 0
+            for instrument in Instrument.allCases {
+                let row = instrument.row
+                for labels in Self.labels(of: instrument.rawValue, in: page) {
+                    #expect(labels == row.labels, "\(instrument.rawValue)")
+                    samples += 1
+                }
+                let labels = row.labels.isEmpty ? "" : ": " + row.labels.map { "`\($0)`" }.joined(separator: " ")
+                let documented = "| `\(instrument.rawValue)` | \(row.kind.rawValue)\(labels) |"
+                #expect(try Self.text("Docs/Metrics.md").contains(documented))
+            }
+            #expect(samples > 100)
             #expect(Self.names(in: try Self.text("Docs/Metrics.md")) == shown)
             #expect(Self.names(in: try Self.text("Deploy/Grafana/dashboards/skillgate.json")) == shown)
             for path in ["Deploy/Prometheus/alerts.yaml", "Deploy/Prometheus/recording.yaml", "Docs/Operating.md"] {

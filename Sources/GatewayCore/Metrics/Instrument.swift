@@ -50,80 +50,68 @@ package enum Instrument: String, CaseIterable, Sendable {
 
     package enum Kind: String, Sendable { case counter, gauge, histogram }
 
-    package var kind: Kind {
-        switch self {
-        case .messages, .upstreamAttempts, .regionsLearned, .tokenFetches, .tokenForcedRenewals, .idempotencyClaims,
-            .idempotencyEvictions, .idempotencyCallerEvictions, .connectionsTurnedAway, .idempotencyStoreFailures,
-            .idempotencyStoreWipes, .idempotencyStoreClockJumps, .outcomeUnknown, .rejected,
-            .logLinesDropped, .configurationReloads, .processCPU:
-            .counter
-        case .messageDuration, .upstreamDuration, .upstreamQueue, .tokenFetchDuration: .histogram
-        case .messagesInFlight, .upstreamConnections, .upstreamInFlightLimit, .upstreamInFlightMaximum,
-            .upstreamSkillInFlightLimit, .circuitState, .usersGone, .tokenExpiry,
-            .idempotencyRecords,
-            .idempotencyRetention, .idempotencyStoreUp, .idempotencyStoreSettingOK, .idempotencyStoreHeld,
-            .idempotencyBacklog,
-            .buildInfo, .configurationLastReloadSuccess, .configurationLastReloadSuccessful, .certificateExpiry, .state,
-            .processResidentMemory, .processVirtualMemory,
-            .processOpenFiles, .processMaximumFiles,
-            .processStart:
-            .gauge
+    package struct Row: Sendable {
+        package let kind: Kind
+        /// Names of the labels of each of its samples.
+        package let labels: [String]
+        package let help: String
+
+        fileprivate init(_ kind: Kind, _ labels: [String], _ help: String) {
+            self.kind = kind
+            self.labels = labels
+            self.help = help
         }
     }
 
-    package var help: String {
+    // A row per metric.
+    // swift-format-ignore
+    package var row: Row {
         switch self {
-        case .messages: "Answered messages, by source of the response: upstream, gateway (a refusal) or replay."
-        case .messageDuration: "Time from a message's last byte to its response."
-        case .messagesInFlight: "Messages awaiting a response."
-        case .upstreamDuration: "Time from writing a message to a region's response."
-        case .upstreamQueue: "Time that messages waited for a connection to their region, if they had to wait."
-        case .upstreamConnections: "Connections to a region, by state."
-        case .upstreamInFlightLimit:
-            "Current in-flight limit of a region; lowered after 503 and timeouts."
-        case .upstreamInFlightMaximum: "In-flight limit of a region when it is not lowered."
-        case .upstreamSkillInFlightLimit:
-            "In-flight limit of a skill in a region; lower than the region's limit after 429."
-        case .circuitState: "State of a region's circuit breaker: 0 closed, 1 half-open, 2 open."
-        case .upstreamAttempts: "Writes of a message to a connection, by reason, including connections found dead."
-        case .tokenFetches: "Requests to the token endpoint, by result."
-        case .tokenFetchDuration: "Duration of requests to the token endpoint."
-        case .tokenExpiry: "When the current token stops being used (Unix time)."
-        case .tokenForcedRenewals: "Token fetches after Amazon refused a token that had not expired."
-        case .regionsLearned: "Users whose region was learned, by how it was learned."
-        case .usersGone: "Users unknown to every region, whose messages the gateway answers with 404 for a while."
-        case .idempotencyClaims: "Claims of an idempotency key, by outcome."
-        case .idempotencyRecords: "Idempotency records in this process's memory, by state."
-        case .idempotencyEvictions: "Idempotency records removed, by reason."
-        case .idempotencyCallerEvictions: "Idempotency records of a caller removed to make room for others."
-        case .idempotencyRetention:
-            "How long accepted messages are remembered in memory; shorter than configured while a full store evicts."
-        case .idempotencyStoreFailures: "Failed commands to the shared store, by operation."
-        case .idempotencyStoreUp: "Whether the shared store can be reached from every event loop."
-        case .idempotencyStoreSettingOK: "Whether a setting of the store's server keeps records safe."
-        case .idempotencyStoreWipes: "Times the shared store was found to have lost its records."
-        case .idempotencyStoreHeld:
-            "Whether nothing is sent under new keys because the shared store may have lost older ones."
-        case .idempotencyStoreClockJumps:
-            "Times the clock of the shared store's server jumped."
-        case .idempotencyBacklog: "Settlements that the shared store has not confirmed yet."
-        case .outcomeUnknown: "Messages that were sent and whose outcome is unknown."
-        case .rejected: "Requests the gateway answered itself, by problem."
-        case .connectionsTurnedAway: "Connections closed because too many from the same address were open."
-        case .logLinesDropped: "Lines of the access and audit logs that could not be written in time, or at all."
-        case .configurationReloads: "Attempts to reload the configuration, by result."
-        case .configurationLastReloadSuccess: "When the configuration in force was loaded (Unix time)."
-        case .certificateExpiry: "When a certificate in use expires (Unix time)."
-        case .configurationLastReloadSuccessful: "Whether the configuration on disk is the one in force."
-        case .state:
-            "1 for the gateway's current state, as on the status page: ready, degraded, not ready or draining."
-        case .buildInfo: "Always 1; the labels identify the build."
-        case .processCPU: "User and system CPU time."
-        case .processResidentMemory: "Resident memory."
-        case .processVirtualMemory: "Virtual memory."
-        case .processOpenFiles: "Open file descriptors."
-        case .processMaximumFiles: "Maximum number of open file descriptors."
-        case .processStart: "When the process started (Unix time)."
+        case .messages:                           Row(.counter,    ["caller", "skill", "region", "status", "source"], "Answered messages, by source of the response: upstream, gateway (a refusal) or replay.")
+        case .messageDuration:                    Row(.histogram,  ["region", "source"],                              "Time from a message's last byte to its response.")
+        case .messagesInFlight:                   Row(.gauge,      [],                                                "Messages awaiting a response.")
+        case .upstreamDuration:                   Row(.histogram,  ["region", "status"],                              "Time from writing a message to a region's response.")
+        case .upstreamQueue:                      Row(.histogram,  ["region"],                                        "Time that messages waited for a connection to their region, if they had to wait.")
+        case .upstreamConnections:                Row(.gauge,      ["region", "state"],                               "Connections to a region, by state.")
+        case .upstreamInFlightLimit:              Row(.gauge,      ["region"],                                        "Current in-flight limit of a region; lowered after 503 and timeouts.")
+        case .upstreamInFlightMaximum:            Row(.gauge,      ["region"],                                        "In-flight limit of a region when it is not lowered.")
+        case .upstreamSkillInFlightLimit:         Row(.gauge,      ["region", "skill"],                               "In-flight limit of a skill in a region; lower than the region's limit after 429.")
+        case .circuitState:                       Row(.gauge,      ["region"],                                        "State of a region's circuit breaker: 0 closed, 1 half-open, 2 open.")
+        case .upstreamAttempts:                   Row(.counter,    ["region", "reason"],                              "Writes of a message to a connection, by reason, including connections found dead.")
+        case .tokenFetches:                       Row(.counter,    ["skill", "result"],                               "Requests to the token endpoint, by result.")
+        case .tokenFetchDuration:                 Row(.histogram,  [],                                                "Duration of requests to the token endpoint.")
+        case .tokenExpiry:                        Row(.gauge,      ["skill"],                                         "When the current token stops being used (Unix time).")
+        case .tokenForcedRenewals:                Row(.counter,    ["skill"],                                         "Token fetches after Amazon refused a token that had not expired.")
+        case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
+        case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
+        case .idempotencyClaims:                  Row(.counter,    ["store", "outcome"],                              "Claims of an idempotency key, by outcome.")
+        case .idempotencyRecords:                 Row(.gauge,      ["state"],                                         "Idempotency records in this process's memory, by state.")
+        case .idempotencyEvictions:               Row(.counter,    ["reason"],                                        "Idempotency records removed, by reason.")
+        case .idempotencyCallerEvictions:         Row(.counter,    ["caller"],                                        "Idempotency records of a caller removed to make room for others.")
+        case .idempotencyRetention:               Row(.gauge,      [],                                                "How long accepted messages are remembered in memory; shorter than configured while a full store evicts.")
+        case .idempotencyStoreFailures:           Row(.counter,    ["operation"],                                     "Failed commands to the shared store, by operation.")
+        case .idempotencyStoreUp:                 Row(.gauge,      [],                                                "Whether the shared store can be reached from every event loop.")
+        case .idempotencyStoreSettingOK:          Row(.gauge,      ["setting"],                                       "Whether a setting of the store's server keeps records safe.")
+        case .idempotencyStoreWipes:              Row(.counter,    [],                                                "Times the shared store was found to have lost its records.")
+        case .idempotencyStoreHeld:               Row(.gauge,      [],                                                "Whether nothing is sent under new keys because the shared store may have lost older ones.")
+        case .idempotencyStoreClockJumps:         Row(.counter,    [],                                                "Times the clock of the shared store's server jumped.")
+        case .idempotencyBacklog:                 Row(.gauge,      [],                                                "Settlements that the shared store has not confirmed yet.")
+        case .outcomeUnknown:                     Row(.counter,    ["region"],                                        "Messages that were sent and whose outcome is unknown.")
+        case .rejected:                           Row(.counter,    ["reason"],                                        "Requests the gateway answered itself, by problem.")
+        case .connectionsTurnedAway:              Row(.counter,    [],                                                "Connections closed because too many from the same address were open.")
+        case .logLinesDropped:                    Row(.counter,    ["log"],                                           "Lines of the access and audit logs that could not be written in time, or at all.")
+        case .configurationReloads:               Row(.counter,    ["result"],                                        "Attempts to reload the configuration, by result.")
+        case .configurationLastReloadSuccess:     Row(.gauge,      [],                                                "When the configuration in force was loaded (Unix time).")
+        case .certificateExpiry:                  Row(.gauge,      ["use"],                                           "When a certificate in use expires (Unix time).")
+        case .configurationLastReloadSuccessful:  Row(.gauge,      [],                                                "Whether the configuration on disk is the one in force.")
+        case .state:                              Row(.gauge,      ["state"],                                         "1 for the gateway's current state, as on the status page: ready, degraded, not ready or draining.")
+        case .buildInfo:                          Row(.gauge,      ["version", "revision", "swift"],                  "Always 1; the labels identify the build.")
+        case .processCPU:                         Row(.counter,    [],                                                "User and system CPU time.")
+        case .processResidentMemory:              Row(.gauge,      [],                                                "Resident memory.")
+        case .processVirtualMemory:               Row(.gauge,      [],                                                "Virtual memory.")
+        case .processOpenFiles:                   Row(.gauge,      [],                                                "Open file descriptors.")
+        case .processMaximumFiles:                Row(.gauge,      [],                                                "Maximum number of open file descriptors.")
+        case .processStart:                       Row(.gauge,      [],                                                "When the process started (Unix time).")
         }
     }
 }

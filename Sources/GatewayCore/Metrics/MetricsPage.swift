@@ -29,8 +29,9 @@ package struct MetricsPage: Sendable {
     /// Starts a family; its samples follow.
     mutating func family(_ instrument: Instrument) {
         var name = instrument.rawValue
-        if format == .openMetrics && instrument.kind == .counter && name.hasSuffix("_total") { name.removeLast(6) }
-        text += "# HELP \(name) \(instrument.help)\n# TYPE \(name) \(instrument.kind.rawValue)\n"
+        let row = instrument.row
+        if format == .openMetrics && row.kind == .counter && name.hasSuffix("_total") { name.removeLast(6) }
+        text += "# HELP \(name) \(row.help)\n# TYPE \(name) \(row.kind.rawValue)\n"
     }
 
     package mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Double) {
