@@ -65,7 +65,7 @@ struct HTTPConnectionState {
     var takesRequests: Bool { state == .reading && isWritable }
     private var isWritable: Bool { writeDeadline == .distantFuture }
     /// No byte of a request has come, so the connection can close without losing one.
-    private var isAtRest: Bool { state == .handshaking || state == .reading && phase == .idle }
+    private var isIdle: Bool { state == .reading && phase == .idle }
 
     // MARK: Events from the client
 
@@ -166,10 +166,10 @@ struct HTTPConnectionState {
     }
 
     /// Whether the connection ends now that its client's certificate is no longer good. One that is being answered goes on.
-    var endsWithCertificate: Bool { state == .reading && phase == .idle }
+    var endsWithCertificate: Bool { isIdle }
 
     /// Whether the connection ends now that no further request is taken.
-    var endsWhenDraining: Bool { isAtRest }
+    var endsWhenDraining: Bool { state == .handshaking || isIdle }
 
     private mutating func enter(_ phase: RequestDecoder.Phase, now: NIODeadline) {
         self.phase = phase

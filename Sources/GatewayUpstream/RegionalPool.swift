@@ -200,7 +200,7 @@ package final class RegionalPool: UpstreamPool {
 
     private func sweepOnce() {
         let now = eventLoop.now
-        // Looked up before any is closed: closing one may open another that reuses an ID.
+        // Looked up before any is closed: closing one may open another in the slot of the next.
         let expired = state.closeExpired(now: now).compactMap { connections[$0] }
         for connection in expired { connection.close() }
         for connection in connections.values { connection.checkDeadline(now: now) }

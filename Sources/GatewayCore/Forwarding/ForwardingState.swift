@@ -213,9 +213,8 @@ struct ForwardingState {
     /// This attempt ends without another send. Its record, if it holds one, is released or settled with the first refusal.
     mutating func unsent(_ refusal: Refusal) -> Step {
         if let firstRefusal { return settle(.refused(status: firstRefusal.status), .success(firstRefusal)) }
-        let isClaimedOrKeyless = claimedAt != nil || !isKeyed
         conclude(.released, .failure(refusal))
-        return isClaimedOrKeyless ? .settle : .consultRecord
+        return isKeyed && claimedAt == nil ? .consultRecord : .settle
     }
 
     /// A message that cannot be sent now may have been accepted before, or be in flight; its retry gets that response.

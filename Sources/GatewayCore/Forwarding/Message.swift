@@ -8,7 +8,8 @@ struct Message {
     let key: IdempotencyKey?
     /// The caller accepts a possible duplicate.
     let consent: Bool
-    var search: RegionSearch
+    /// As it begins; `ForwardingState` goes on with it.
+    let search: RegionSearch
 
     /// Authenticates, validates and determines the region.
     ///

@@ -4,12 +4,11 @@ import NIOCore
 /// many does not keep the others waiting.
 struct FairQueue<Element> {
     /// By owner. Empty ones are kept: their memory serves for the next element.
-    var lanes: [CircularBuffer<Element>] = []
+    private var lanes: [CircularBuffer<Element>] = []
     /// Owners that have elements, the one whose turn it is first.
-    var turns = CircularBuffer<Int>()
-    var stored = 0
-    var count: Int { stored }
-    init() {}
+    private var turns = CircularBuffer<Int>()
+    private(set) var count = 0
+
     var isEmpty: Bool { count == 0 }
 
     /// All of them, in no particular order.
@@ -20,11 +19,12 @@ struct FairQueue<Element> {
         while lanes.count <= owner { lanes.append(CircularBuffer()) }
         if lanes[owner].isEmpty { turns.append(owner) }
         lanes[owner].append(element)
-        stored += 1
+        count += 1
     }
+
     mutating func popFirst() -> Element? {
         guard let owner = turns.popFirst(), let element = lanes[owner].popFirst() else { return nil }
-        stored -= 1
+        count -= 1
         if !lanes[owner].isEmpty { turns.append(owner) }
         return element
     }
@@ -40,7 +40,7 @@ struct FairQueue<Element> {
             }
             if lanes[owner].isEmpty { turns.removeAll { $0 == owner } }
         }
-        stored -= removed.count
+        count -= removed.count
         return removed
     }
 }

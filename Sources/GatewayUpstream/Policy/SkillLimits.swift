@@ -5,7 +5,7 @@ import NIOCore
 ///
 /// Pure: time is passed in.
 struct SkillLimits<Waiter> {
-    struct Entry {
+    private struct Entry {
         var inFlight = 0
         /// Nil until there was a 429.
         var limit: InFlightLimit?
@@ -15,6 +15,7 @@ struct SkillLimits<Waiter> {
         init(queue: StandingQueue) {
             self.queue = queue
         }
+
         var isAtLimit: Bool { limit.map { inFlight >= $0.current } ?? false }
     }
 
@@ -22,11 +23,9 @@ struct SkillLimits<Waiter> {
     private let configuration: InFlightLimit.Configuration
     private let queue: StandingQueue
     /// By the skill's label.
-    var entries: [Entry] = []
-    var stored = 0
-
+    private var entries: [Entry] = []
     /// Those that wait, of all skills.
-    var waiting: Int { stored }
+    private(set) var waiting = 0
 
     /// - Parameters:
     ///   - maximum: the limit of a skill that has recovered.
@@ -57,7 +56,7 @@ struct SkillLimits<Waiter> {
     /// One more that may be in flight, since the limit has grown.
     mutating func nextWaiter(of skill: Int) -> Waiter? {
         guard !entries[skill].isAtLimit, let waiter = entries[skill].waiters.popFirst() else { return nil }
-        stored -= 1
+        waiting -= 1
         entries[skill].inFlight += 1
         return waiter
     }
@@ -66,9 +65,10 @@ struct SkillLimits<Waiter> {
     mutating func joinsStandingQueue(of skill: Int, now: NIODeadline) -> Bool {
         entries[skill].queue.joined(behind: entries[skill].waiters.count, now: now)
     }
+
     mutating func wait(_ waiter: Waiter, skill: Int, owner: Int) {
         entries[skill].waiters.append(waiter, of: owner)
-        stored += 1
+        waiting += 1
     }
 
     /// Takes out those for which `isOver` is true.
@@ -76,13 +76,14 @@ struct SkillLimits<Waiter> {
         guard waiting > 0 else { return [] }
         var removed: [Waiter] = []
         for skill in entries.indices { removed += entries[skill].waiters.removeAll(where: isOver) }
-        stored -= removed.count
+        waiting -= removed.count
         return removed
     }
 
     /// Those that wait, in no particular order.
     var waiters: some Sequence<Waiter> { entries.lazy.flatMap { $0.waiters.elements } }
-    mutating func addEntries(upTo skill: Int) {
+
+    private mutating func addEntries(upTo skill: Int) {
         while entries.count <= skill { entries.append(Entry(queue: queue)) }
     }
 

@@ -20,7 +20,7 @@ extension Gateway {
         for skill in skills { skill.tokens.stop() }
         try await closeUpstream()
         await closeStore()
-        _ = try await onEachLoop { $0.forwarder.value.closeLogs() }
+        try await onEachLoop { $0.forwarder.value.closeLogs() }
         try await logs.close()
     }
 
@@ -67,7 +67,7 @@ extension Gateway {
     }
 
     private func closeUpstream() async throws {
-        _ = try await onEachLoop { loop in
+        try await onEachLoop { loop in
             for region in Region.allCases { loop.pools[region].value.shutDown() }
         }
     }

@@ -24,6 +24,7 @@ final class Gateway: Service {
     }
 
     /// Calls `body` on each event loop in turn, and collects the results.
+    @discardableResult
     func onEachLoop<Value: Sendable>(_ body: @escaping @Sendable (Loop) throws -> Value) async throws -> [Value] {
         var values: [Value] = []
         for loop in loops { values.append(try await loop.forwarder.eventLoop.submit { try body(loop) }.get()) }
