@@ -4,6 +4,7 @@ import GatewayRedis
 import GatewayServer
 import GatewayUpstream
 import Glibc
+import TestSupport
 import Testing
 
 @testable import skillgate
@@ -373,7 +374,7 @@ import Testing
     @Test func `whatever can change while the gateway runs needs no restart, and the rest is named`() throws {
         let running = try read(Self.minimal)
         var other = running
-        other.callers = []
+        other.namedCallers = []
         other.skills = []
         other.callerTokens = .init(signingSecrets: ["x"])
         #expect(other.membersThatNeedRestart(from: running) == [])
@@ -428,6 +429,19 @@ import Testing
             .replacingOccurrences(of: "clientSecret: redacted", with: "clientSecret: {env: SECRET}")
             .replacingOccurrences(of: "sha256: [0-9a-f]*…", with: "env: KEY", options: .regularExpression)
         #expect(try read(again).printed() == plain.printed())
+    }
+
+    @Test func `what is printed of a TLS listener can be read again`() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await Certificate.make(in: folder)
+        let files = "certificateChainFile: \(folder.path)/cert.pem, privateKeyFile: \(folder.path)/key.pem"
+        let running = try read(Self.minimal + "listeners: [{address: 127.0.0.1:0, tls: {\(files)}}]")
+        let printed = try running.printed()
+            .replacingOccurrences(of: "clientSecret: redacted", with: "clientSecret: {env: SECRET}")
+            .replacingOccurrences(of: "sha256: [0-9a-f]*…", with: "env: KEY", options: .regularExpression)
+        #expect(try read(printed).listeners == running.listeners)
     }
 
     @Test(arguments: ["reference.yaml", "sidecar.yaml", "central.yaml"])

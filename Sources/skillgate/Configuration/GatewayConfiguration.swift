@@ -5,38 +5,13 @@ import GatewayUpstream
 
 /// The whole configuration as values, defaults filled in and secrets read. `Docs/Configuration.md` describes each.
 struct GatewayConfiguration: Sendable {
-    struct SkillConfiguration: Sendable {
-        var name: String
+    struct SkillConfiguration: Equatable, Sendable {
+        var name = ""
         /// What idempotency records know it by; nil: its name.
         var id: String?
         var recordID: String { id ?? name }
-        var credentials: ClientCredentials
+        var credentials = ClientCredentials(clientID: "", clientSecret: "")
         var defaultRegion: Region?
-    }
-
-    struct CallerConfiguration: Sendable {
-        var name: String
-        /// What idempotency records know it by; nil: its name.
-        var id: String?
-        var recordID: String { id ?? name }
-        var keys: [APIKeyDigest]
-        /// By their place in `skills`.
-        var skills: [Int]
-        var regions = Set(Region.allCases)
-        var requiresIdempotencyKey = false
-        var unknownOutcome = Caller.UnknownOutcome.hold
-        var limits = CallerLimits()
-        /// For buying access tokens of the gateway.
-        var client: CallerDirectory.ClientEntry?
-        /// As in `Peer.certificateNames`.
-        var certificateName: String?
-    }
-
-    /// The gateway's own access tokens.
-    struct CallerTokensConfiguration: Sendable {
-        /// The first signs, all verify.
-        var signingSecrets: [String] = []
-        var lifetime = Duration.seconds(3600)
     }
 
     struct Upstream: Equatable, Sendable {
@@ -86,14 +61,19 @@ struct GatewayConfiguration: Sendable {
     }
 
     struct Idempotency: Equatable, Sendable {
+        var store = StoreKind.memory
         var retention = Duration.seconds(86_400)
         var concurrentDuplicates = ForwardingConfiguration.ConcurrentDuplicates.wait
         var memory = MemoryIdempotencyStore.Configuration()
-        /// Nil: records are in memory.
-        var redis: RedisConfiguration?
+        var sharedStore = SharedStore()
         var onStoreUnavailable = OnStoreUnavailable.refuse
+        var fingerprintKey: String?
+        var fingerprintKeyList: [String] = []
+
+        /// Nil: records are in memory.
+        var redis: RedisConfiguration? { store == .redis ? sharedStore.configuration(retention: retention) : nil }
         /// Shared by all replicas; the first is used, and what was made with another is known. Empty where there is none.
-        var fingerprintKeys: [String] = []
+        var fingerprintKeys: [String] { fingerprintKey.map { [$0] } ?? fingerprintKeyList }
     }
 
     enum OnStoreUnavailable: String, CaseIterable {
@@ -120,11 +100,13 @@ struct GatewayConfiguration: Sendable {
     var upstream = Upstream()
     var discovery = ForwardingConfiguration.Discovery.off
     var skills: [SkillConfiguration] = []
-    var callers: [CallerConfiguration] = []
+    /// Those with credentials.
+    var namedCallers: [CallerConfiguration] = []
+    /// The one who needs no credentials.
+    var anonymousCaller: CallerConfiguration?
+    var callers: [CallerConfiguration] { namedCallers + (anonymousCaller.map { [$0] } ?? []) }
     /// Nil: no access token is issued.
     var callerTokens: CallerTokensConfiguration?
-    /// The place in `callers` of the one who needs no credentials.
-    var anonymousCaller: Int?
     var idempotency = Idempotency()
     /// The path of the access log; nil: none is kept.
     var accessLogFile: String?

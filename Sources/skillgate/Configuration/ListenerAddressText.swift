@@ -6,7 +6,7 @@ enum ListenerAddressText: Equatable {
     case tcp(SocketAddressText)
     case unix(path: String)
 
-    private static let unixPrefix = "unix:"
+    fileprivate static let unixPrefix = "unix:"
     /// What `sockaddr_un` holds, less the end and the suffix under which a socket is bound at first.
     private static let longestPathBytes = 96
 
@@ -27,18 +27,26 @@ enum ListenerAddressText: Equatable {
 extension ConfigurationValue where Value == ListenerAddressText {
     static var listenerAddress: Self {
         Self(
+            type: "address",
             expected:
                 "an address such as 127.0.0.1:8080 or [::1]:8080, or a Unix socket such as unix:/run/skillgate.sock",
-            isShown: true
-        ) { ListenerAddressText($0) }
+            isShown: true, parse: { ListenerAddressText($0) },
+            text: { address in
+                switch address {
+                case .tcp(let address): ConfigurationValue<SocketAddressText>.address.text(address)
+                case .unix(let path): ListenerAddressText.unixPrefix + path
+                }
+            })
     }
 }
 
 extension ConfigurationValue where Value == UInt32 {
     static var fileMode: Self {
-        Self(expected: "a file mode in octal digits, such as 0660", isShown: true) { text in
-            UInt32(text, radix: 8).flatMap { (0...0o777).contains($0) ? $0 : nil }
-        }
+        Self(
+            type: "file mode", expected: "a file mode in octal digits, such as 0660", isShown: true,
+            schema: JSONSchema("string", "integer"),
+            parse: { text in UInt32(text, radix: 8).flatMap { (0...0o777).contains($0) ? $0 : nil } },
+            text: { "0" + String($0, radix: 8) })
     }
 }
 

@@ -33,22 +33,30 @@ struct RedisURL: Equatable {
     }
 }
 
+extension RedisURL: CustomStringConvertible {
+    var description: String {
+        "\(isSecure ? "rediss" : "redis")://\(addresses.map(\.description).joined(separator: ","))/\(database)"
+    }
+}
+
 extension ConfigurationValue where Value == RedisURL {
     static var redisURL: Self {
         Self(
-            expected:
-                "a URL such as rediss://redis.internal:6379/0, without a user and password (use `username` and "
-                + "`password`)"
-        ) { RedisURL($0) }
+            type: "URL",
+            expected: "a URL such as rediss://redis.internal:6379/0, without a user and password (use `username` and "
+                + "`password`)",
+            parse: { RedisURL($0) }, text: \.description)
     }
 }
 
 extension ConfigurationValue where Value == String {
     /// What keys in Redis begin with.
     static var keyPrefix: Self {
-        Self(expected: "1 to 64 visible ASCII characters") { text in
-            let isPrefix = text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-            return isPrefix && (1...64).contains(text.utf8.count) ? text : nil
-        }
+        Self(
+            type: "text", expected: "1 to 64 visible ASCII characters",
+            parse: { text in
+                let isPrefix = text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+                return isPrefix && (1...64).contains(text.utf8.count) ? text : nil
+            }, text: { $0 })
     }
 }

@@ -50,7 +50,8 @@ extension Gateway {
     ) throws(RegionDirectory.Conflict) -> ForwardingConfiguration {
         let tokens = configuration.callerTokens
         let directory = CallerDirectory(
-            reloadable.entries(configuration.callers), anonymousCaller: configuration.anonymousCaller,
+            reloadable.entries(configuration.callers),
+            anonymousCaller: configuration.anonymousCaller.map { _ in configuration.namedCallers.count },
             tokens: CallerTokens(
                 signingSecrets: tokens?.signingSecrets ?? [],
                 lifetimeSeconds: Int(tokens?.lifetime.components.seconds ?? 0)))

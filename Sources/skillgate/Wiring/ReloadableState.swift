@@ -71,8 +71,8 @@ struct ReloadableState: Sendable {
             while usages.count < callerNames.count { usages.append(CallerUsage()) }
             let value = Caller(
                 index: index, label: label, name: caller.name, recordID: caller.recordID, skills: caller.skills,
-                regions: caller.regions,
-                requiresIdempotencyKey: caller.requiresIdempotencyKey, unknownOutcome: caller.unknownOutcome,
+                regions: Set(caller.regions),
+                requiresIdempotencyKey: caller.idempotencyKey == .required, unknownOutcome: caller.unknownOutcome,
                 limits: caller.limits, usage: usages[label])
             return CallerDirectory.Entry(
                 value, keys: caller.keys, client: caller.client,

@@ -36,6 +36,8 @@ final class ConfigurationReader {
     static let environmentPrefix = "SKILLGATE_"
 
     let fileName: String
+    /// What relative paths are relative to.
+    private let folder: String
     let environment: [String: String]
     private(set) var problems: [ConfigurationProblem] = []
     private(set) var warnings: [ConfigurationProblem] = []
@@ -48,8 +50,11 @@ final class ConfigurationReader {
     /// Environment variables that hold secrets and are no overrides.
     private var references: Set<String> = []
 
-    init(fileName: String, environment: [String: String], progress: ReadingProgress = ReadingProgress()) {
+    init(
+        fileName: String, folder: String, environment: [String: String], progress: ReadingProgress = ReadingProgress()
+    ) {
         self.fileName = fileName
+        self.folder = folder
         self.progress = progress
         self.environment = environment
     }
@@ -74,6 +79,10 @@ final class ConfigurationReader {
             report(error)
             return nil
         }
+    }
+
+    func path(_ text: String) -> String {
+        text.hasPrefix("/") || folder.isEmpty ? text : "\(folder)/\(text)"
     }
 
     /// Registers a file whose change triggers a reload. To be called before it is read.

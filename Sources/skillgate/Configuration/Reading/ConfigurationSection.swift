@@ -28,6 +28,11 @@ final class ConfigurationSection {
 
     func mark(of name: String) -> Mark? { node(name)?.mark ?? mark }
 
+    /// Of the element of a list that is written so.
+    func mark(of element: String, in name: String) -> Mark? {
+        node(name)?.sequence?.first { $0.scalar?.string == element }?.mark ?? mark(of: name)
+    }
+
     func report(_ text: String, at name: String? = nil) {
         reader.report(text, at: name.flatMap { mark(of: $0) } ?? mark)
     }
@@ -64,23 +69,21 @@ final class ConfigurationSection {
         return value
     }
 
-    func value<Value>(_ name: String, _ kind: ConfigurationValue<Value>, default: Value) -> Value {
-        value(name, kind) ?? `default`
-    }
-
     func required<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> Value? {
         let before = reader.problems.count
         let value = value(name, kind)
-        if value == nil && reader.problems.count == before {
-            reader.report(
-                "`\(name)` is missing\(path.isEmpty ? "" : " in `\(title)`"); expected \(kind.expected)", at: mark)
-        }
+        if value == nil && reader.problems.count == before { reportMissing(name, kind) }
         return value
+    }
+
+    func reportMissing<Value>(_ name: String, _ kind: ConfigurationValue<Value>) {
+        report("`\(name)` is missing\(path.isEmpty ? "" : " in `\(title)`"); expected \(kind.expected)")
     }
 
     // MARK: Sections and lists
 
     /// The members of a mapping. A missing one is read all the same, since the environment may fill it.
+    @discardableResult
     func section<Result>(_ name: String, _ read: (ConfigurationSection) -> Result) -> Result {
         let node = node(name)
         var mapping: Node.Mapping?
@@ -93,12 +96,8 @@ final class ConfigurationSection {
         return read(section)
     }
 
-    /// The members of a mapping, if it is there.
-    func optionalSection<Result>(_ name: String, _ read: (ConfigurationSection) -> Result?) -> Result? {
-        has(name) ? section(name, read) : nil
-    }
-
     /// The mappings of a list.
+    @discardableResult
     func sections<Element>(_ name: String, _ read: (ConfigurationSection) -> Element?) -> [Element] {
         nodes(name, expected: "a list of mappings").enumerated().compactMap { index, node in
             guard let mapping = node.mapping else {
@@ -113,7 +112,7 @@ final class ConfigurationSection {
     }
 
     /// The scalars of a list.
-    func values<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> [(value: Value, mark: Mark?)] {
+    func values<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> [Value] {
         nodes(name, expected: "a list").compactMap { node in
             guard let text = node.scalar?.string, let value = kind.parse(text) else {
                 let what = "an element of `\(name)`"
@@ -123,7 +122,7 @@ final class ConfigurationSection {
                 reader.report(mistake, at: node.mark)
                 return nil
             }
-            return (value, node.mark)
+            return value
         }
     }
 

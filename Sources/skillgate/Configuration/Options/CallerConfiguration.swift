@@ -1,0 +1,67 @@
+import GatewayCore
+
+extension GatewayConfiguration {
+    /// A caller as it is written.
+    struct CallerConfiguration: Equatable, Sendable {
+        enum KeyPolicy: String, CaseIterable { case optional, required }
+
+        struct Rate: Equatable, Sendable {
+            var perSecond = 0
+            var burst: Int?
+        }
+
+        struct CertificateName: Equatable, Sendable {
+            var uri: String?
+            var dns: String?
+        }
+
+        var name = ""
+        /// What idempotency records know it by; nil: its name.
+        var id: String?
+        var keys: [APIKeyDigest] = []
+        /// For buying access tokens of the gateway.
+        var clientID: String?
+        var clientSecret: String?
+        var nextClientSecret: String?
+        var certificate: CertificateName?
+        var skillNames: [String] = []
+        /// The same, by their place in the list of skills.
+        var skills: [Int] = []
+        var regions = Region.allCases
+        var rate: Rate?
+        var maximumInFlight: Int?
+        var idempotencyKey = KeyPolicy.optional
+        var unknownOutcome = Caller.UnknownOutcome.hold
+    }
+
+    /// The gateway's own access tokens.
+    struct CallerTokensConfiguration: Equatable, Sendable {
+        /// The first signs, all verify.
+        var signingSecrets: [String] = []
+        var lifetime = Duration.seconds(3600)
+    }
+}
+
+extension GatewayConfiguration.CallerConfiguration {
+    var recordID: String { id ?? name }
+
+    var limits: CallerLimits {
+        CallerLimits(
+            rate: rate.map { RateLimit(perSecond: $0.perSecond, burst: $0.burst ?? $0.perSecond) },
+            maximumInFlight: maximumInFlight)
+    }
+
+    var client: CallerDirectory.ClientEntry? {
+        clientID.map { id in
+            let secrets = [clientSecret, nextClientSecret].compactMap { $0 }
+            return CallerDirectory.ClientEntry(clientID: id, secrets: secrets.map { APIKeyDigest(of: $0) })
+        }
+    }
+
+    /// As in `Peer.certificateNames`.
+    var certificateName: String? {
+        certificate.flatMap { name in
+            name.uri.map { "uri:" + $0 } ?? name.dns.map { "dns:" + $0.lowercased() }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import GatewayCore
+import GatewayServer
+import Logging
+import Yams
+
+extension GatewayConfiguration {
+    /// Every option there is, in the order of the reference file. One may look at those before it.
+    static var options: [ConfigurationOption<Self>] {
+        [
+            .optional(
+                "eventLoops", \.eventLoops, .integer(1...256), "data-plane threads", otherwise: "one per core",
+                example: "2"),
+            listenersOption,
+            .section(
+                "admin",
+                [
+                    .value(
+                        "address", \.admin, .address,
+                        "the status page at `/`, the same as JSON at `/api/status`; `/metrics`, `/livez`, `/readyz`, `/version`"
+                    )
+                ]),
+            .section("regions", Region.allCases.map(regionOption)),
+            .value("tokenEndpoint", \.tokenEndpoint, .endpointURL, "Login with Amazon"),
+            upstreamOption,
+            .value(
+                "discovery", \.discovery, .choice,
+                "`probe`: a message whose region is neither stated nor learned is tried in the other regions if the first does not know the user",
+                reloads: true),
+            skillsOption,
+            callerTokensOption,
+            callersOption,
+            anonymousCallerOption,
+            idempotencyOption,
+            .section(
+                "accessLog", isInForce: { $0.accessLogFile != nil },
+                [
+                    .file(
+                        "file", \.accessLogFile, "a file",
+                        "a line of JSON for each message; `/dev/stdout` for standard output",
+                        example: "/var/log/skillgate/access.log", check: reasonNotWritable),
+                    .value(
+                        "acceptedPerLine", \.acceptedPerLogLine, .integer(1...1_000_000),
+                        "logs 1 in this many accepted messages (`standsFor` in the line says how many it stands for); everything else gets its own line",
+                        reloads: true),
+                ]),
+            .section(
+                "audit",
+                [
+                    .file(
+                        "file", \.auditFile, "a file", "one JSON line per authorization decision",
+                        example: "/var/log/skillgate/audit.log", check: reasonNotWritable)
+                ]),
+            .section(
+                "log",
+                [
+                    .value("level", \.log.level, .choice, "level of the gateway's own log", reloads: true),
+                    .value(
+                        "format", \.log.format, .choice, "`auto`: text on a terminal, otherwise JSON", reloads: true),
+                ]),
+            .section(
+                "drain",
+                [
+                    .value(
+                        "notice", \.drain.notice, .duration(.zero ... .seconds(300)),
+                        "after SIGTERM: from failing `/readyz` to closing the listeners"),
+                    .value(
+                        "timeout", \.drain.timeout, .duration(.seconds(1) ... .seconds(3600)),
+                        "time for in-flight messages to finish after that"),
+                ]),
+        ]
+    }
+
+    private static func regionOption(_ region: Region) -> ConfigurationOption<Self> {
+        .section(
+            region.name,
+            [
+                .value(
+                    "apiEndpoint", \.endpoints[region], .endpoint,
+                    "where messages of the region go; may have a path prefix"),
+                .values(
+                    "aliases", \.aliases[region], .alias,
+                    "other URLs accepted in `Gateway-Api-Endpoint`; never connected to",
+                    example: "[https://api.example.com]"),
+            ])
+    }
+
+    private static func reasonNotWritable(_: ConfigurationReader, _ file: String) -> String? {
+        TextFile.reasonNotWritable(file).map { "cannot write \(file): \($0)" }
+    }
+
+    /// What no option can tell alone.
+    static func check(_ root: ConfigurationSection, _ configuration: inout Self) {
+        do {
+            _ = try configuration.regionDirectory()
+        } catch {
+            let names = error.regions.map(\.name).joined(separator: " and ")
+            root.report("`\(error.endpoint)` belongs to two regions, \(names)", at: "regions")
+        }
+        if configuration.callers.isEmpty && !root.has("callers") {
+            root.report("`callers` is missing; expected a list of at least one caller, or `anonymousCaller`")
+        }
+        configuration.warnOfSharedPort(root)
+    }
+
+    /// Only one of them can listen there, unless they are on different addresses of the machine.
+    private func warnOfSharedPort(_ root: ConfigurationSection) {
+        var taken = [(host: admin.host, port: admin.port, name: "the admin listener")]
+        for case .tcp(let host, let port) in listeners.map(\.address) where port != 0 {
+            if let other = taken.first(where: { $0.port == port && Self.overlap($0.host, host) }) {
+                root.reader.warn(
+                    "a listener and \(other.name) are both on port \(port); expected a port of its own for each",
+                    at: root.mark(of: root.has("admin") ? "admin" : "listeners"))
+            }
+            taken.append((host, port, "another listener"))
+        }
+    }
+
+    private static func overlap(_ one: String, _ other: String) -> Bool {
+        let wildcards = ["0.0.0.0", "::"]
+        return one == other || wildcards.contains(one) || wildcards.contains(other)
+            || ([one, other].contains("localhost") && [one, other].allSatisfy { APIEndpoint.isLoopback(host: $0) })
+    }
+
+    // MARK: In force
+
+    /// Top-level options that differ and that a running gateway cannot change without a restart.
+    func membersThatNeedRestart(from running: GatewayConfiguration) -> [String] {
+        Self.options.filter { !$0.needsNoRestart(self, running) }.map(\.name)
+    }
+
+    /// What is in force, defaults and overrides included, as YAML. Secrets are left out: `redacted` stands for each, and for an API
+    /// key the beginning of its hash.
+    func printed() throws -> String {
+        try Yams.serialize(node: .mapping(Self.options, of: self), allowUnicode: true)
+    }
+}

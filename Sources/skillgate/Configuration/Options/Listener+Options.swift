@@ -1,0 +1,133 @@
+import GatewayServer
+
+extension GatewayConfiguration {
+    static var listenersOption: ConfigurationOption<Self> {
+        .list(
+            "listeners", \.listeners, new: ListenerConfiguration(.tcp(host: "127.0.0.1", port: 8080)),
+            [
+                .required(
+                    "address", \.addressText, .listenerAddress,
+                    "where back ends connect; port 0 takes a free one. `unix:/run/skillgate/gateway.sock` is a Unix socket",
+                    example: "127.0.0.1:8080"),
+                .optional(
+                    "mode", \.socketMode, .fileMode, "of a Unix socket", otherwise: "`0660`", example: "0660"),
+                .optional(
+                    "owner", \.socketOwner, .text("the name of a user"), "of a Unix socket", example: "skillgate"),
+                .optional(
+                    "group", \.socketGroup, .text("the name of a group"), "of a Unix socket", example: "backends"),
+                .value(
+                    "writeTimeout", \.writeTimeout, .duration(.seconds(1) ... .seconds(3600)),
+                    "a client that reads none of its responses for this long is disconnected"),
+                .value(
+                    "maximumConnections", \.maximumConnections, .integer(1...1_000_000),
+                    "concurrent connections; further ones wait to be accepted. Never more than half of the process's open-file limit"
+                ),
+                .optional(
+                    "maximumConnectionsPerAddress", \.maximumConnectionsPerAddress, .integer(1...1_000_000),
+                    "concurrent connections from one IPv4 address or IPv6 /64 network; further ones are closed and counted in `skillgate_connections_turned_away_total`. Set it to `maximumConnections` where one balancer makes all connections",
+                    otherwise: "half of `maximumConnections`", example: "10000"),
+                .optionalSection(
+                    "tls", \.tls, new: ListenerConfiguration.TLS(certificateChainFile: "", privateKeyFile: ""),
+                    tlsOptions, check: { section, tls, _ in check(section, &tls) }),
+            ], check: { section, listener, _ in check(section, listener) })
+    }
+
+    private static var tlsOptions: [ConfigurationOption<ListenerConfiguration.TLS>] {
+        [
+            .requiredFile(
+                "certificateChainFile", \.certificateChainFile, "a PEM file",
+                "PEM; makes it a TLS listener: TLS 1.2 or later, only with forward secrecy", example: "server.pem"),
+            .requiredFile(
+                "privateKeyFile", \.privateKeyFile, "a PEM file", "PEM", example: "server-key.pem"),
+            .file(
+                "clientCAFile", \.clientCAFile, "a PEM file",
+                "PEM; clients are asked for a certificate issued by one of these CAs. A connection is closed when its client's certificate expires, and when the CAs change",
+                example: "clients-ca.pem"),
+            .value(
+                "requireClientCertificate", \.requiresClientCertificate, .boolean,
+                "`false`: a client without a certificate may connect and authenticates with an API key"
+            ).printed { $0.clientCAFile != nil },
+        ]
+    }
+
+    private static func check(_ section: ConfigurationSection, _ listener: ListenerConfiguration) {
+        switch listener.address {
+        case .unix(let path, let access):
+            section.checkHere(at: section.has("owner") ? "owner" : "group") {
+                do throws(UnixSocketAccess.BindingError) {
+                    _ = try access.identifiers()
+                    return nil
+                } catch {
+                    return error.description
+                }
+            }
+            section.checkHere(at: "address") { TextFile.reasonNoSocket(path).map { "`address`: \($0)" } }
+        case .tcp:
+            for name in ["mode", "owner", "group"] where section.has(name) {
+                section.report("`\(name)` applies only to Unix sockets", at: name)
+            }
+        }
+    }
+
+    /// Reads the files, to find out whether they can be used.
+    private static func check(_ section: ConfigurationSection, _ tls: inout ListenerConfiguration.TLS) {
+        if section.has("requireClientCertificate") && tls.clientCAFile == nil {
+            section.report(
+                "`requireClientCertificate` is given without `clientCAFile`", at: "requireClientCertificate")
+        }
+        guard !tls.certificateChainFile.isEmpty, !tls.privateKeyFile.isEmpty else { return }
+        for file in [tls.certificateChainFile, tls.privateKeyFile, tls.clientCAFile] {
+            file.map(section.reader.watch)
+        }
+        do {
+            _ = try ListenerTLS(tls)
+        } catch {
+            section.report("\(error)")
+        }
+    }
+}
+
+extension ListenerConfiguration {
+    /// The address as it is written. To be read before the members of a Unix socket.
+    fileprivate var addressText: ListenerAddressText {
+        get {
+            switch address {
+            case .tcp(let host, let port): .tcp(SocketAddressText(host: host, port: port))
+            case .unix(let path, _): .unix(path: path)
+            }
+        }
+        set {
+            switch newValue {
+            case .tcp(let text): address = .tcp(host: text.host, port: text.port)
+            case .unix(let path): address = .unix(path: path, access: UnixSocketAccess())
+            }
+        }
+    }
+
+    /// Nil for what is no Unix socket.
+    private var access: UnixSocketAccess? {
+        get {
+            guard case .unix(_, let access) = address else { return nil }
+            return access
+        }
+        set {
+            guard case .unix(let path, _) = address, let newValue else { return }
+            address = .unix(path: path, access: newValue)
+        }
+    }
+
+    fileprivate var socketMode: UInt32? {
+        get { access?.mode }
+        set { if let newValue { access?.mode = newValue } }
+    }
+
+    fileprivate var socketOwner: String? {
+        get { access?.owner }
+        set { access?.owner = newValue }
+    }
+
+    fileprivate var socketGroup: String? {
+        get { access?.group }
+        set { access?.group = newValue }
+    }
+}

@@ -1,0 +1,49 @@
+import GatewayCore
+
+extension GatewayConfiguration {
+    static var skillsOption: ConfigurationOption<Self> {
+        .list(
+            "skills", \.skills, new: SkillConfiguration(), missing: "a list of at least one skill", reloads: true,
+            [
+                .required("name", \.name, .name, "for `Gateway-Skill` and metrics", example: "weather"),
+                .optional(
+                    "id", \.id, .name,
+                    "identifies the skill in idempotency records: keep it when the name changes",
+                    otherwise: "the `name`", example: "weather"),
+                .required(
+                    "clientID", \.credentials.clientID,
+                    .text("the client id of the skill's messaging credentials"),
+                    "of the skill's messaging credentials",
+                    example: "amzn1.application-oa2-client.00000000000000000000000000000000"),
+                .requiredSecret(
+                    "clientSecret", \.credentials.clientSecret, "`{file: PATH}` or `{env: NAME}`",
+                    example: "secrets/weather.example"),
+                .secret(
+                    "nextClientSecret", \.credentials.nextClientSecret,
+                    "tried at once when the first is refused: for rotation", example: "secrets/weather.next"),
+                .optional(
+                    "defaultRegion", \.defaultRegion, .region, "for messages that do not state a region", example: "NA"),
+            ], check: check(_:_:_:))
+    }
+
+    private static func check(_ section: ConfigurationSection, _ skill: inout SkillConfiguration, _ others: Self) {
+        guard !skill.name.isEmpty else { return }
+        if skill.name == "none" {
+            section.report("the name `none` is reserved in metrics; expected another", at: "name")
+        }
+        if others.skills.contains(where: { $0.name == skill.name }) {
+            section.report("there are two skills named `\(skill.name)`", at: "name")
+        }
+        section.reportSharedID(skill.recordID, others.skills.map(\.recordID))
+    }
+}
+
+extension ConfigurationSection {
+    /// Two of one id would share their idempotency records.
+    func reportSharedID(_ id: String, _ others: [String]) {
+        guard others.contains(id), has("id") || has("name") else { return }
+        report(
+            "the id `\(id)` is taken by the `id` or `name` of another; both would share idempotency records",
+            at: has("id") ? "id" : "name")
+    }
+}
