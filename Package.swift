@@ -72,25 +72,25 @@ let package = Package(
         ),
 
         .target(
-            name: "TLSFiles",
-            dependencies: [nioSSL],
+            name: "TransportSecurity",
+            dependencies: ["GatewayCore", nioCore, nioPosix, nioSSL],
             swiftSettings: settings
         ),
 
         // The data plane: what every message passes.
         .target(
             name: "GatewayServer",
-            dependencies: ["GatewayCore", "TLSFiles", nioCore, nioPosix, nioSSL, nioTLS],
+            dependencies: ["GatewayCore", "TransportSecurity", nioCore, nioPosix, nioSSL, nioTLS],
             swiftSettings: settings
         ),
         .target(
             name: "GatewayUpstream",
-            dependencies: ["GatewayCore", "TLSFiles", nioCore, nioPosix, nioSSL, nioTLS],
+            dependencies: ["GatewayCore", "TransportSecurity", nioCore, nioPosix, nioSSL, nioTLS],
             swiftSettings: settings
         ),
         .target(
             name: "GatewayRedis",
-            dependencies: ["GatewayCore", "TLSFiles", crypto, nioCore, nioPosix, nioSSL, nioTLS],
+            dependencies: ["GatewayCore", "TransportSecurity", crypto, nioCore, nioPosix, nioSSL, nioTLS],
             swiftSettings: settings
         ),
 
@@ -146,7 +146,7 @@ let package = Package(
                 "GatewayRedis",
                 "GatewayServer",
                 "GatewayUpstream",
-                "TLSFiles",
+                "TransportSecurity",
                 "TokenEndpointClient",
                 argumentParser,
                 crypto,

@@ -1,6 +1,6 @@
 package import GatewayCore
 package import NIOCore
-import TLSFiles
+import TransportSecurity
 
 /// The records on Redis or Valkey, as one event loop reaches them. Bound to that loop.
 ///

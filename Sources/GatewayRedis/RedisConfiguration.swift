@@ -1,4 +1,4 @@
-package import TLSFiles
+package import TransportSecurity
 
 /// Which Redis or Valkey keeps the records, and how patient the gateway is with it.
 package struct RedisConfiguration: Equatable, Sendable {

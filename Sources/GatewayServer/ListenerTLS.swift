@@ -1,6 +1,6 @@
 import NIOSSL
 import Synchronization
-package import TLSFiles
+package import TransportSecurity
 
 /// The certificate of a listener and whom it trusts. Read again while it listens: connections that are made later get
 /// what the files hold then, and those of clients that were verified by other authorities end.

@@ -1,6 +1,6 @@
 package import GatewayCore
 package import NIOCore
-package import TLSFiles
+package import TransportSecurity
 
 /// The connections of one event loop to one region: performs the actions of `RegionState`.
 package final class RegionalPool: UpstreamPool {
@@ -36,10 +36,10 @@ package final class RegionalPool: UpstreamPool {
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in },
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void = { _ in }
     ) {
-        let connector = UpstreamConnector(
-            endpoint: endpoint, proxy: endpoint.isSecure ? proxy : nil, tls: tls, eventLoop: eventLoop)
+        let proxy = endpoint.isSecure ? proxy : nil
+        let connector = UpstreamConnector(endpoint: endpoint, proxy: proxy, tls: tls, eventLoop: eventLoop)
         self.init(
-            to: endpoint, isBehindProxy: connector.proxy != nil, configuration: configuration, eventLoop: eventLoop,
+            to: endpoint, isBehindProxy: proxy != nil, configuration: configuration, eventLoop: eventLoop,
             onConnectFailure: onConnectFailure, onCircuitChange: onCircuitChange,
             connect: { connector.connect($0, $1, failed: $2) })
     }

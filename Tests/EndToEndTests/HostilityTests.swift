@@ -237,12 +237,12 @@ import TokenEndpointClient
         try await TestBed.run { bed in
             let key = bed.folder.path + "/key"
             #expect(unlink(key) == 0 && mkfifo(key, 0o600) == 0)
-            while try await bed.reloads("failure") == 0 {}
+            try await bed.until("a reload") { try await bed.reloads("failure") > 0 }
             _ = try await bed.gateway.line(with: "it is not a regular file")
             #expect(try await bed.send("NA-1").status == 202)
             #expect(unlink(key) == 0)
             try TestBed.write("another-canary-0123456789", to: "key", in: bed.folder)
-            while try await bed.reloads("success") == 0 {}
+            try await bed.until("a reload") { try await bed.reloads("success") > 0 }
             #expect(try await bed.send("NA-1", key: "another-canary-0123456789").status == 202)
             #expect(unlink(key) == 0 && mkfifo(key, 0o600) == 0)
             bed.gateway.signal(SIGTERM)

@@ -87,9 +87,9 @@ import TokenEndpointClient
             #expect(log.contains("a message was sent, but its outcome is unknown"))
             #expect(!log.contains(#""message":"a message was not sent","#) || log.contains("circuit-open"))
             try await bed.setFaults("{}")
-            let end = ContinuousClock.now + .seconds(20)
-            while ContinuousClock.now < end, try await readiness(bed).state != "ready" {
+            try await bed.until("readiness") {
                 _ = try await bed.send("EU-1", ["Gateway-Region": "EU"])
+                return try await readiness(bed).state == "ready"
             }
             #expect(try await readiness(bed).reasons.filter { $0.contains("is not responding") }.isEmpty)
         }

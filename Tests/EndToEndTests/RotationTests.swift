@@ -52,7 +52,7 @@ import TokenEndpointClient
         try await TestBed.run { bed in
             #expect(try await bed.send("NA-1").status == 202)
             try bed.replace("key", with: new)
-            while try await bed.reloads("success") == 0 {}
+            try await bed.until("a reload") { try await bed.reloads("success") > 0 }
             #expect(try await bed.send("NA-1").status == 401)
             #expect(try await bed.send("NA-1", key: new).status == 202)
         }
@@ -76,7 +76,7 @@ import TokenEndpointClient
             try FileManager.default.createSymbolicLink(
                 atPath: bed.folder.path + "/next", withDestinationPath: bed.folder.path + "/two")
             #expect(rename(bed.folder.path + "/next", bed.folder.path + "/mount") == 0)
-            while try await bed.reloads("success") == 0 {}
+            try await bed.until("a reload") { try await bed.reloads("success") > 0 }
             #expect(try await bed.send("NA-1", key: new).status == 202)
             #expect(try await bed.send("NA-1", key: "mounted-canary-0123456789").status == 401)
         }
@@ -136,7 +136,7 @@ import TokenEndpointClient
                     let text = try String(contentsOfFile: bed.folder.path + "/next" + name, encoding: .utf8)
                     try bed.replace("server" + name, with: text)
                 }
-                while await !isNextServed() {}
+                try await bed.until("the next certificate") { await isNextServed() }
                 await traffic.more(120)
             }
             #expect(Set(statuses.keys) == [202])
@@ -149,7 +149,7 @@ import TokenEndpointClient
                 await traffic.more(50)
                 try await bed.setClientSecrets(["simulator-secret", "new-canary-secret"])
                 try bed.replace("secret", with: "new-canary-secret")
-                while try await bed.reloads("success") == 0 {}
+                try await bed.until("a reload") { try await bed.reloads("success") > 0 }
                 await traffic.more(50)
                 try await bed.setClientSecrets(["new-canary-secret"])
                 _ = try await bed.control("POST", "tokens/revoke")

@@ -70,7 +70,7 @@ import Testing
             try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 20}}"#)
             let arguments = ["--file", bed.folder.path + "/messages", "--concurrency", "4"]
             let first = try send(bed, arguments)
-            while try await bed.counters().accepted < 40 {}
+            try await bed.until("40 messages") { try await bed.counters().accepted >= 40 }
             first.signal(SIGINT)
             #expect(await first.exitStatus() == 75)
             #expect(await first.output().contains("not sent"))
@@ -79,7 +79,7 @@ import Testing
 
             // Killed in the middle of things, with half a line in the results.
             let second = try send(bed, arguments)
-            while try await bed.counters().accepted < 120 {}
+            try await bed.until("120 messages") { try await bed.counters().accepted >= 120 }
             second.signal(SIGKILL)
             _ = await second.exitStatus()
             let handle = try #require(FileHandle(forWritingAtPath: bed.folder.path + "/messages.results"))

@@ -1,8 +1,7 @@
 import GatewayCore
 import NIOCore
 import NIOPosix
-import NIOSSL
-import TLSFiles
+import TransportSecurity
 
 /// Opens connections of one event loop.
 struct RedisConnector {
@@ -26,31 +25,13 @@ struct RedisConnector {
         let timeout = TimeAmount(configuration.connectTimeout)
         // Covers TLS and the handshake, too; a connection that is ready by then does nothing.
         eventLoop.assumeIsolated().scheduleTask(in: timeout) { connection.connectTimedOut() }
-        let bound = NIOLoopBound(connection, eventLoop: eventLoop)
-        let context = tls?.context
-        // A name is sent and checked; an address is checked only (RFC 6066 section 3 bars it).
-        let name = IPAddress.isAddress(address.host) ? nil : address.host
-        ClientBootstrap(group: eventLoop)
-            .connectTimeout(timeout)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            // One read takes the replies to a whole burst.
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 16_384))
-            .channelOption(.maxMessagesPerRead, value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    if let context {
-                        try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
-                    }
-                    try pipeline.addHandler(bound.value)
-                }
-            }
-            .connect(host: address.host, port: address.port)
-            .assumeIsolated()
-            .whenComplete { result in
-                if case .failure(let error) = result { connection.connectFailed(words(for: error)) }
-            }
+        ClientConnector(tls: tls, eventLoop: eventLoop).connect(
+            to: (address.host, address.port), verifying: address.host, within: timeout, handler: connection,
+            options: { bootstrap in
+                // One read takes the replies to a whole burst.
+                bootstrap.channelOption(.socketOption(.so_keepalive), value: 1)
+                    .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 16_384))
+            }, failed: { connection.connectFailed(words(for: $0)) })
         return connection
     }
 }

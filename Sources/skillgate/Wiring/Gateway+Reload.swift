@@ -2,7 +2,7 @@ import GatewayCore
 import GatewayServer
 import NIOCore
 import Synchronization
-import TLSFiles
+import TransportSecurity
 
 extension TokenUnavailable {
     /// What the operator is told.

@@ -9,8 +9,8 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
-import TLSFiles
 import TokenEndpointClient
+import TransportSecurity
 
 /// Wires up the gateway: what each event loop owns, and what all of them share.
 final class Gateway: Service {

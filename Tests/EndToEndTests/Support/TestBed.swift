@@ -190,11 +190,18 @@ struct TestBed: Sendable {
     }
 
     func untilMetric(_ sample: String, isAnyOf values: [Int]) async throws {
-        for _ in 0..<5_000 {
+        try await until("\(sample) \(values)") {
             let page = try await Self.transfer("GET", adminURL + "/metrics").text
-            if values.contains(where: { page.contains("\n\(sample) \($0)\n") }) { return }
+            return values.contains { page.contains("\n\(sample) \($0)\n") }
         }
-        throw RunningProcess.Failure(description: "\(sample) never was any of \(values)")
+    }
+
+    /// Returns when a process says that something has happened; throws if it never does.
+    ///
+    /// - Parameter hasHappened: asks a process, which takes its time.
+    func until(_ what: String, _ hasHappened: () async throws -> Bool) async throws {
+        for _ in 0..<5_000 where try await hasHappened() { return }
+        throw RunningProcess.Failure(description: "there never was \(what)")
     }
 
     /// Resident memory of the gateway, as it says itself.

@@ -102,7 +102,7 @@ extension TestBed {
         let before = try await reloads(result)
         try replace("skillgate.yaml", with: yaml)
         gateway.signal(SIGHUP)
-        while try await reloads(result) == before {}
+        try await until("a reload") { try await reloads(result) != before }
     }
 
     /// How many reloads had this result.

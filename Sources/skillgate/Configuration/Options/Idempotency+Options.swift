@@ -1,6 +1,6 @@
 import GatewayCore
 import GatewayRedis
-import TLSFiles
+import TransportSecurity
 
 extension GatewayConfiguration {
     static var idempotencyOption: ConfigurationOption<Self> {

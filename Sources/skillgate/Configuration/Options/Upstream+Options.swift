@@ -1,6 +1,6 @@
 import GatewayCore
 import GatewayUpstream
-import TLSFiles
+import TransportSecurity
 
 extension GatewayConfiguration {
     static var upstreamOption: ConfigurationOption<Self> {

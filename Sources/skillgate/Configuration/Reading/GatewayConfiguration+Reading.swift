@@ -1,7 +1,7 @@
 import GatewayCore
 import GatewayServer
 import GatewayUpstream
-import TLSFiles
+import TransportSecurity
 import Yams
 
 /// Every problem of a configuration file, in the order in which they stand in it.
