@@ -94,6 +94,12 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        .target(
+            name: "GatewayFiles",
+            dependencies: ["GatewayCore", nioCore, nioPosix],
+            swiftSettings: settings
+        ),
+
         // The control plane: what is rare.
         .target(
             name: "GatewayAdmin",
@@ -143,6 +149,7 @@ let package = Package(
                 "CBuild",
                 "GatewayAdmin",
                 "GatewayCore",
+                "GatewayFiles",
                 "GatewayRedis",
                 "GatewayServer",
                 "GatewayUpstream",
@@ -164,6 +171,13 @@ let package = Package(
 
         // Real servers for tests, each a process of its own.
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: settings),
+        // What every store does, for the tests of each.
+        .target(
+            name: "StoreContract",
+            dependencies: ["GatewayCore", nioCore],
+            path: "Tests/StoreContract",
+            swiftSettings: settings
+        ),
         // The whole flow in virtual time; a short run is a test, any length a command.
         .target(
             name: "FlowSimulation",
@@ -197,7 +211,14 @@ let package = Package(
         ),
         .testTarget(
             name: "GatewayRedisTests",
-            dependencies: ["GatewayCore", "GatewayRedis", "TestSupport", nioCore, nioEmbedded, nioPosix],
+            dependencies: [
+                "GatewayCore", "GatewayRedis", "StoreContract", "TestSupport", nioCore, nioEmbedded, nioPosix,
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GatewayFilesTests",
+            dependencies: ["GatewayCore", "GatewayFiles", "StoreContract", nioCore, nioEmbedded, nioPosix],
             swiftSettings: settings
         ),
         .testTarget(

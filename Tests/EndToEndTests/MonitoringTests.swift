@@ -44,8 +44,8 @@ import TokenEndpointClient
         }
     }
 
-    /// A gateway that has both kinds of store, so that it shows every metric there is.
-    private func withEverything(_ body: (TestBed) async throws -> Void) async throws {
+    /// Two gateways that have all kinds of store between them, so that they show every metric there is.
+    private func withEverything(_ body: (TestBed, TestBed) async throws -> Void) async throws {
         let redis = try RedisProcess.plain()
         try await redis.start()
         do {
@@ -66,7 +66,12 @@ import TokenEndpointClient
                     let fields = ["Gateway-Region": region, "Idempotency-Key": "k-\(region)"]
                     for _ in 0..<2 { #expect(try await bed.send("\(region)-1", fields).status == 202) }
                 }
-                try await body(bed)
+                let yaml = try String(contentsOf: bed.folder.appendingPathComponent("skillgate.yaml"), encoding: .utf8)
+                let stores = try #require(yaml.range(of: "idempotency:\n"))
+                try bed.replace(
+                    "files.yaml", with: String(yaml[..<stores.lowerBound]) + "idempotency: {file: {directory: records}}"
+                )
+                try await bed.withReplica(configuration: "files.yaml") { try await body(bed, $0) }
             }
         } catch {
             await redis.stop()
@@ -76,8 +81,10 @@ import TokenEndpointClient
     }
 
     @Test func `what is documented, asked for and shown are the same`() async throws {
-        try await withEverything { bed in
-            let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
+        try await withEverything { bed, files in
+            let page =
+                try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
+                + TestBed.transfer("GET", files.adminURL + "/metrics").text
             let shown = Set(page.matches(of: /# TYPE (\S+)/).map { String($0.1) })
             #expect(shown.count > 30)
             #expect(shown == Set(Instrument.allCases.map(\.rawValue)))
@@ -133,10 +140,10 @@ import TokenEndpointClient
 
     @Test func `each query of the dashboard and each recording rule finds something on a loaded gateway`() async throws
     {
-        try await withEverything { bed in
-            try await PrometheusProcess.run(scraping: [bed.adminAddress]) { prometheus in
+        try await withEverything { bed, files in
+            try await PrometheusProcess.run(scraping: [bed.adminAddress, files.adminAddress]) { prometheus in
                 try await prometheus.until("region:skillgate_messages:rate5m > 0") { _ = try await bed.send("NA-1") }
-                #expect(try await prometheus.query("up").map(\.value.number) == [1])
+                #expect(try await prometheus.query("up").map(\.value.number) == [1, 1])
                 for record in try Self.text("Deploy/Prometheus/recording.yaml").matches(of: /record: (\S+)/) {
                     try await prometheus.until(String(record.1))
                 }

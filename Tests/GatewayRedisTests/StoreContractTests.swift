@@ -2,6 +2,7 @@ import GatewayCore
 import GatewayRedis
 import NIOCore
 import NIOPosix
+import StoreContract
 import Testing
 
 @Suite struct StoreContractTests {

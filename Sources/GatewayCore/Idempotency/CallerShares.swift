@@ -30,7 +30,10 @@ final class CallerShares: Sendable {
     /// Records that are there for each caller, at least.
     var share: Int { max(1, limit / callerCount.load(ordering: .relaxed)) }
 
-    var isFull: Bool { total.load(ordering: .relaxed) >= limit }
+    /// Records of all callers.
+    var count: Int { total.load(ordering: .relaxed) }
+
+    var isFull: Bool { count >= limit }
 
     func records(of caller: Int) -> Records {
         callers.withLock { callers in

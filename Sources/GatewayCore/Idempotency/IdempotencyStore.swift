@@ -3,7 +3,17 @@ package import NIOCore
 /// Which store holds a record; a label of the metrics.
 package enum StoreKind: String, CaseIterable, Sendable {
     case memory
+    case file
     case redis
+
+    /// Among all, counted from 0.
+    var place: Int {
+        switch self {
+        case .memory: 0
+        case .file: 1
+        case .redis: 2
+        }
+    }
 }
 
 /// The outcome of a claim, and which store returned it.

@@ -54,8 +54,16 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     private let shards: [Shard]
     private let shares: CallerShares
     private let whenFull: Configuration.WhenFull
+    /// Of the last change; nil where nobody writes changes down.
+    private let changes: Changes?
 
-    package init(_ configuration: Configuration = Configuration()) {
+    private final class Changes: Sendable {
+        let last = Atomic<UInt64>(0)
+    }
+
+    /// - Parameter numbersChanges: whether changes are numbered, for a store that writes them down.
+    package init(_ configuration: Configuration = Configuration(), numbersChanges: Bool = false) {
+        changes = numbersChanges ? Changes() : nil
         let limit = max(
             1, min(configuration.maximumRecords, configuration.maximumBytes / IdempotencyRecordTable.bytesPerRecord))
         // Enough shards for event loops not to meet, few enough for all to fill alike.
@@ -79,15 +87,22 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     package var kind: StoreKind { .memory }
 
     package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
-        let now = eventLoop.now
-        switch attempt(claim, now: now) {
-        case .outcome(let outcome): return .now(ClaimReply(outcome, .memory))
+        var change: RecordChange?
+        return .now(ClaimReply(self.claim(claim, now: eventLoop.now, noting: &change), .memory))
+    }
+
+    /// - Parameter change: what the claim changed, where changes are numbered.
+    package func claim(
+        _ claim: IdempotencyClaim, now: NIODeadline, noting change: inout RecordChange?
+    ) -> ClaimOutcome {
+        switch attempt(claim, now: now, noting: &change) {
+        case .outcome(let outcome): return outcome
         case .needsRoom(let victim):
             // Rare: shares so small that the caller whose turn it is has nothing in this shard.
             guard evictAnywhere(of: victim, now: now),
-                case .outcome(let outcome) = attempt(claim, now: now, hasRoom: true)
-            else { return .now(ClaimReply(.storeFull, .memory)) }
-            return .now(ClaimReply(outcome, .memory))
+                case .outcome(let outcome) = attempt(claim, now: now, hasRoom: true, noting: &change)
+            else { return .storeFull }
+            return outcome
         }
     }
 
@@ -97,7 +112,9 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         case needsRoom(victim: Int)
     }
 
-    private func attempt(_ claim: IdempotencyClaim, now: NIODeadline, hasRoom: Bool = false) -> Attempt {
+    private func attempt(
+        _ claim: IdempotencyClaim, now: NIODeadline, hasRoom: Bool = false, noting change: inout RecordChange?
+    ) -> Attempt {
         shard(claim.scope).state.withLock { state in
             removeExpired(&state, claim.caller, now: now)
             var place = state.table.place(of: claim.scope)
@@ -114,10 +131,22 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
                     place = state.table.place(of: claim.scope)
                 }
             }
+            guard record != before else { return .outcome(.owned) }
             state.table.replace(claim.scope, at: place, with: record, of: claim.caller)
             account(claim.caller, before, record, &state)
+            change = noted(claim.scope, before, record, of: claim.caller)
             return .outcome(.owned)
         }
+    }
+
+    /// To be called while the record cannot be changed again.
+    private func noted(
+        _ scope: IdempotencyScope, _ before: IdempotencyRecord?, _ after: IdempotencyRecord?, of caller: Int
+    ) -> RecordChange? {
+        guard let changes, let known = after ?? before else { return nil }
+        return RecordChange(
+            number: changes.last.add(1, ordering: .relaxed).newValue, scope: scope, caller: caller, before: before,
+            record: after, fingerprint: known.fingerprint, expires: known.expires)
     }
 
     private enum Room {
@@ -170,7 +199,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         return state.callers[caller]
     }
 
-    /// Counts that a record of `caller` became another.
+    /// Counts that a record of `caller` became another; nil stands for none.
     private func account(
         _ caller: Int, _ before: IdempotencyRecord?, _ after: IdempotencyRecord?, _ state: inout ShardState
     ) {
@@ -193,8 +222,18 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
-        let now = eventLoop.now
-        let waiters: [EventLoopPromise<AttemptResult?>]? = shard(claim.scope).state.withLock { state in
+        var change: RecordChange?
+        let waiters = settle(claim, settlement, now: eventLoop.now, noting: &change)
+        for waiter in waiters { waiter.succeed(result) }
+        return .now(.confirmed)
+    }
+
+    /// - Parameter change: what the settlement changed, where changes are numbered.
+    /// - Returns: who waits for the attempt's result, and is to be told.
+    package func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement, now: NIODeadline, noting change: inout RecordChange?
+    ) -> [EventLoopPromise<AttemptResult?>] {
+        shard(claim.scope).state.withLock { state in
             let place = state.table.place(of: claim.scope)
             var record = state.table.record(at: place)
             let before = record
@@ -202,12 +241,11 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             if record != before {
                 state.table.replace(claim.scope, at: place, with: record, of: claim.caller)
                 account(claim.caller, before, record, &state)
+                change = noted(claim.scope, before, record, of: claim.caller)
             }
-            if case .sending = record?.state { return nil }
-            return state.waiters.isEmpty ? nil : state.waiters.removeValue(forKey: claim.scope)
+            if case .sending = record?.state { return [] }
+            return state.waiters.isEmpty ? [] : state.waiters.removeValue(forKey: claim.scope) ?? []
         }
-        for waiter in waiters ?? [] { waiter.succeed(result) }
-        return .now(.confirmed)
     }
 
     package func resultOfAttemptInFlight(
@@ -218,6 +256,58 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             let promise = eventLoop.makePromise(of: AttemptResult?.self)
             state.waiters[claim.scope, default: []].append(promise)
             return .later(promise.futureResult)
+        }
+    }
+
+    // MARK: For a store that writes changes down
+
+    /// Takes a claim back that could not be written down: nothing was sent for it.
+    ///
+    /// - Returns: who waits for its result, and has to claim again.
+    package func takeBack(_ change: RecordChange) -> [EventLoopPromise<AttemptResult?>] {
+        shard(change.scope).state.withLock { state in
+            // Settled or claimed anew meanwhile, it is not this change's any more.
+            let place = state.table.place(of: change.scope)
+            let current = state.table.record(at: place)
+            guard current == change.record else { return [] }
+            state.table.replace(change.scope, at: place, with: change.before, of: change.caller)
+            account(change.caller, current, change.before, &state)
+            return state.waiters.removeValue(forKey: change.scope) ?? []
+        }
+    }
+
+    /// The record as it is, as if it had been changed just now; nil if there is none.
+    package func currentChange(of scope: IdempotencyScope) -> RecordChange? {
+        shard(scope).state.withLock { state in
+            guard let record = state.table.record(scope), let caller = state.table.caller(of: scope) else { return nil }
+            return noted(scope, record, record, of: caller)
+        }
+    }
+
+    /// The record that a change was made to as it is by now, gone or not.
+    package func currentChange(after change: RecordChange) -> RecordChange? {
+        shard(change.scope).state.withLock { state in
+            noted(change.scope, change.record ?? change.before, state.table.record(change.scope), of: change.caller)
+        }
+    }
+
+    /// Records that there are.
+    package var count: Int { shares.count }
+
+    /// Puts a record back that was written down by an earlier process, or removes it. To be called in the order of the changes.
+    package func restore(_ change: RecordChange) {
+        if let changes, changes.last.load(ordering: .relaxed) < change.number {
+            changes.last.store(change.number, ordering: .relaxed)
+        }
+        shard(change.scope).state.withLock { state in
+            let before = state.table.record(change.scope)
+            let owner = state.table.caller(of: change.scope) ?? change.caller
+            if before == nil && change.record != nil && shares.isFull {
+                _ = evict(of: change.caller, &state, now: change.expires)
+            }
+            state.table.replace(change.scope, with: change.record, of: change.caller)
+            account(owner, before, nil, &state)
+            account(change.caller, nil, change.record, &state)
         }
     }
 

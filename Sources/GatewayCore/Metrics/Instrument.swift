@@ -31,6 +31,8 @@ package enum Instrument: String, CaseIterable, Sendable {
     case idempotencyStoreHeld = "skillgate_idempotency_store_held"
     case idempotencyStoreClockJumps = "skillgate_idempotency_store_clock_jumps_total"
     case idempotencyBacklog = "skillgate_idempotency_settlement_backlog"
+    case idempotencyFileBytes = "skillgate_idempotency_file_bytes"
+    case idempotencyTornEnds = "skillgate_idempotency_torn_ends"
     case outcomeUnknown = "skillgate_outcome_unknown_total"
     case rejected = "skillgate_rejected_total"
     case connectionsTurnedAway = "skillgate_connections_turned_away_total"
@@ -95,7 +97,9 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyStoreWipes:              Row(.counter,    [],                                                "Times the shared store was found to have lost its records.")
         case .idempotencyStoreHeld:               Row(.gauge,      [],                                                "Whether nothing is sent under new keys because the shared store may have lost older ones.")
         case .idempotencyStoreClockJumps:         Row(.counter,    [],                                                "Times the clock of the shared store's server jumped.")
-        case .idempotencyBacklog:                 Row(.gauge,      [],                                                "Settlements that the shared store has not confirmed yet.")
+        case .idempotencyBacklog:                 Row(.gauge,      [],                                                "Settlements that the store has not confirmed yet.")
+        case .idempotencyFileBytes:               Row(.gauge,      [],                                                "Size of the files of idempotency records.")
+        case .idempotencyTornEnds:                Row(.gauge,      [],                                                "Ends of files that were not written whole when the process started, and were cut off.")
         case .outcomeUnknown:                     Row(.counter,    ["region"],                                        "Messages that were sent and whose outcome is unknown.")
         case .rejected:                           Row(.counter,    ["reason"],                                        "Requests the gateway answered itself, by problem.")
         case .connectionsTurnedAway:              Row(.counter,    [],                                                "Connections closed because too many from the same address were open.")

@@ -108,7 +108,7 @@ package struct ForwardingInstruments: Sendable {
         }
 
         private static func place(_ store: StoreKind, _ outcome: ClaimOutcomeLabel) -> Int {
-            (store == .memory ? 0 : ClaimOutcomeLabel.allCases.count) + outcome.place
+            store.place * ClaimOutcomeLabel.allCases.count + outcome.place
         }
     }
 

@@ -41,8 +41,23 @@ package struct MetricsSnapshot: Sendable {
         }
     }
 
-    /// The shared store as the gateway sees it.
+    /// A store that outlives the process, as the gateway sees it.
     package struct SharedStore: Sendable {
+        /// Files of records.
+        package struct Files: Sendable {
+            package var bytes: Int
+            /// Ends that were not written whole, at the start.
+            package var tornEnds: Int
+
+            package init(bytes: Int, tornEnds: Int) {
+                self.bytes = bytes
+                self.tornEnds = tornEnds
+            }
+        }
+
+        package var kind: StoreKind
+        /// Nil where records are on a server.
+        package var files: Files?
         package var statistics = SharedStoreStatistics()
         package var isUp: Bool
         /// By name; those that are known.
@@ -59,7 +74,8 @@ package struct MetricsSnapshot: Sendable {
             return problems
         }
 
-        package init(isUp: Bool) {
+        package init(_ kind: StoreKind, isUp: Bool) {
+            self.kind = kind
             self.isUp = isUp
         }
     }
@@ -236,7 +252,7 @@ package struct MetricsSnapshot: Sendable {
 
     private func renderIdempotency(to page: inout MetricsPage) {
         page.family(.idempotencyClaims)
-        let stores: [StoreKind] = (records == nil ? [] : [.memory]) + (sharedStore == nil ? [] : [.redis])
+        let stores: [StoreKind] = (records == nil ? [] : [.memory]) + (sharedStore.map { [$0.kind] } ?? [])
         for store in stores {
             for outcome in ForwardingInstruments.ClaimOutcomeLabel.allCases {
                 page.sample(
@@ -276,6 +292,19 @@ package struct MetricsSnapshot: Sendable {
         }
         page.family(.idempotencyStoreUp)
         page.sample(.idempotencyStoreUp, [], store.isUp ? 1 : 0)
+        page.family(.idempotencyBacklog)
+        page.sample(.idempotencyBacklog, [], store.statistics.backlog)
+        if let files = store.files { render(files, to: &page) } else { renderServer(store, to: &page) }
+    }
+
+    private func render(_ files: SharedStore.Files, to page: inout MetricsPage) {
+        page.family(.idempotencyFileBytes)
+        page.sample(.idempotencyFileBytes, [], files.bytes)
+        page.family(.idempotencyTornEnds)
+        page.sample(.idempotencyTornEnds, [], files.tornEnds)
+    }
+
+    private func renderServer(_ store: SharedStore, to page: inout MetricsPage) {
         page.family(.idempotencyStoreSettingOK)
         for (name, isSafe) in store.settings {
             page.sample(.idempotencyStoreSettingOK, [("setting", name)], isSafe ? 1 : 0)
@@ -286,8 +315,6 @@ package struct MetricsSnapshot: Sendable {
         page.sample(.idempotencyStoreHeld, [], store.isHeld ? 1 : 0)
         page.family(.idempotencyStoreClockJumps)
         page.sample(.idempotencyStoreClockJumps, [], store.clockJumps)
-        page.family(.idempotencyBacklog)
-        page.sample(.idempotencyBacklog, [], store.statistics.backlog)
     }
 
     private func render(_ reloads: Reloads, to page: inout MetricsPage) {

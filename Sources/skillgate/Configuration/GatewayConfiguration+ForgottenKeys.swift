@@ -30,11 +30,13 @@ extension GatewayConfiguration {
     private func changesOfStore(since old: Idempotency) -> [String] {
         let sentAgain = "all idempotency keys are forgotten, and retries are sent again"
         var changes: [String] = []
-        switch (old.redis, idempotency.redis) {
-        case (nil, nil): break
-        case (nil, .some): changes.append("`idempotency.store` was `memory` and is `redis`: \(sentAgain)")
-        case (.some, nil): changes.append("`idempotency.store` was `redis` and is `memory`: \(sentAgain)")
-        case (let before?, let now?):
+        if old.kind != idempotency.kind {
+            changes.append("`idempotency.store` was `\(old.kind)` and is `\(idempotency.kind)`: \(sentAgain)")
+        }
+        if old.kind == .file, idempotency.kind == .file, old.file.directory != idempotency.file.directory {
+            changes.append("`directory` is another: unless its files are the same, \(sentAgain)")
+        }
+        if let before = old.redis, let now = idempotency.redis {
             if before.keyPrefix != now.keyPrefix {
                 changes.append("`keyPrefix` was `\(before.keyPrefix)` and is `\(now.keyPrefix)`: \(sentAgain)")
             }

@@ -60,8 +60,25 @@ struct GatewayConfiguration: Sendable {
         }
     }
 
+    /// Records in files of this machine.
+    struct FileStore: Equatable, Sendable {
+        enum Durability: String, CaseIterable {
+            /// Records outlive the process, however it ends.
+            case process
+            /// They outlive a loss of power, too.
+            case machine
+        }
+
+        /// Nil: none is configured.
+        var directory: String?
+        var durability = Durability.process
+        var onStoreUnavailable = OnStoreUnavailable.refuse
+    }
+
     struct Idempotency: Equatable, Sendable {
-        var store = StoreKind.memory
+        /// Nil: as there is a directory for files or none.
+        var store: StoreKind?
+        var file = FileStore()
         var retention = Duration.seconds(86_400)
         var concurrentDuplicates = ForwardingConfiguration.ConcurrentDuplicates.wait
         var memory = MemoryIdempotencyStore.Configuration()
@@ -70,8 +87,9 @@ struct GatewayConfiguration: Sendable {
         var fingerprintKey: String?
         var fingerprintKeyList: [String] = []
 
-        /// Nil: records are in memory.
-        var redis: RedisConfiguration? { store == .redis ? sharedStore.configuration(retention: retention) : nil }
+        var kind: StoreKind { store ?? (file.directory == nil ? .memory : .file) }
+        /// Nil: records are elsewhere.
+        var redis: RedisConfiguration? { kind == .redis ? sharedStore.configuration(retention: retention) : nil }
         /// Shared by all replicas; the first is used, and what was made with another is known. Empty where there is none.
         var fingerprintKeys: [String] { fingerprintKey.map { [$0] } ?? fingerprintKeyList }
     }

@@ -24,15 +24,16 @@ extension Gateway {
         try await logs.close()
     }
 
-    /// Gives the shared store a short time to confirm pending settlements.
+    /// Gives the store a short time to confirm pending settlements.
     private func closeStore() async {
         let end = ContinuousClock.now + Self.longestSettling
         while ContinuousClock.now < end {
-            let backlogs = try? await onEachLoop { $0.sharedStore?.value.backlog ?? 0 }
+            let backlogs = try? await onEachLoop { $0.store?.value.statistics.backlog ?? 0 }
             guard backlogs?.contains(where: { $0 > 0 }) == true else { break }
             try? await Task.sleep(for: .milliseconds(100))
         }
-        _ = try? await onEachLoop { $0.sharedStore?.value.shutDown() }
+        _ = try? await onEachLoop { $0.store?.value.shutDown() }
+        await records.folder?.close()
     }
 
     /// The longest wait for settlements that are pending after the last response.

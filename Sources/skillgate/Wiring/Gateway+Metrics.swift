@@ -1,5 +1,6 @@
 import GatewayAdmin
 import GatewayCore
+import GatewayFiles
 import GatewayRedis
 import GatewayServer
 import GatewayUpstream
@@ -28,7 +29,7 @@ extension Gateway {
             draining: isDraining.load(ordering: .relaxed), skills: states,
             regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
             store: Readiness.StoreState(
-                kind: (store == nil ? StoreKind.memory : .redis).rawValue, up: store?.isUp ?? true,
+                kind: records.kind.rawValue, up: store?.isUp ?? true,
                 problems: store?.problems ?? []),
             trouble: RegionTrouble.all(in: history), isReloadRefused: reloads.snapshot.isLastRefused)
     }
@@ -44,13 +45,15 @@ extension Gateway {
 
     /// Nil where records are in memory.
     private func sharedStore() async throws -> MetricsSnapshot.SharedStore? {
-        guard configuration.idempotency.redis != nil else { return nil }
-        var sum = MetricsSnapshot.SharedStore(isUp: true)
-        let stores = try await onEachLoop { loop in loop.sharedStore.map { ($0.value.store.statistics, $0.value.isUp) }
-        }
+        guard records.kind != .memory else { return nil }
+        var sum = MetricsSnapshot.SharedStore(records.kind, isUp: true)
+        let stores = try await onEachLoop { loop in loop.store.map { ($0.value.statistics, $0.value.isUp) } }
         for case (let statistics, let isUp)? in stores {
             sum.statistics.add(statistics)
             if !isUp { sum.isUp = false }
+        }
+        if let folder = records.folder {
+            sum.files = .init(bytes: folder.files.bytes, tornEnds: folder.loaded.tornEnds)
         }
         let health = records.health.current
         sum.wipes = health.wipes

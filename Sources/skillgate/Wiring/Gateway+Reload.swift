@@ -45,7 +45,7 @@ extension Gateway {
         for (tls, renewal) in renewals { tls.use(renewal) }
         for (tokens, credentials) in changes.replaced { tokens.replaceCredentials(credentials) }
         await use(forwarding, reloadable)
-        shareRecords(among: new.callers.count)
+        await shareRecords(among: new.callers.count, callerNames: reloadable.callerNames, new)
         LogSettings.shared.use(new.log)
         current.withLock { current in
             current.configuration = new

@@ -1,6 +1,7 @@
 import Crypto
 import GatewayAdmin
 import GatewayCore
+import GatewayFiles
 import GatewayRedis
 import GatewayServer
 import GatewayUpstream
@@ -20,7 +21,8 @@ final class Gateway: Service {
         /// The same, for listeners.
         var handler: NIOLoopBound<any RequestHandler>
         var pools: ByRegion<NIOLoopBound<RegionalPool>>
-        var sharedStore: NIOLoopBound<SharedStore>?
+        /// Nil where records are in memory.
+        var store: NIOLoopBound<LoopStore>?
     }
 
     /// Calls `body` on each event loop in turn, and collects the results.
@@ -70,7 +72,6 @@ final class Gateway: Service {
         problems = ProblemLog(logger)
         acceptFailures = AcceptFailureLog(logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
-        records = IdempotencyRecords(configuration.idempotency, logger: logger)
         redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap {
             try ClientTLS($0).certificateExpiry
         }
@@ -81,6 +82,9 @@ final class Gateway: Service {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
         let forwarding = try Self.forwarding(configuration, &reloadable)
+        records = try await IdempotencyRecords(
+            configuration.idempotency, callers: configuration.recordIDs(of: reloadable.callerNames),
+            controlLoop: controlLoop, logger: logger)
         records.local.share(among: configuration.callers.count)
         current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 
@@ -101,9 +105,9 @@ final class Gateway: Service {
                         onConnectFailure: { logger.debug("connection failed", metadata: ["error": "\($0)"]) },
                         onCircuitChange: { Self.log($0, region, eventLoop: index, logger) })
                 }
-                let shared = try records.connect(on: eventLoop, watches: index == 0)
+                let store = try records.connect(on: eventLoop, number: index)
                 let forwarder = MessageForwarder(
-                    forwarding, store: shared?.store ?? records.local, pools: ByRegion { pools[$0] },
+                    forwarding, store: store?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
@@ -112,7 +116,7 @@ final class Gateway: Service {
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
                     handler: NIOLoopBound(forwarder, eventLoop: eventLoop),
                     pools: ByRegion { NIOLoopBound(pools[$0], eventLoop: eventLoop) },
-                    sharedStore: shared.map { NIOLoopBound($0, eventLoop: eventLoop) })
+                    store: store.map { NIOLoopBound($0, eventLoop: eventLoop) })
             }.get()
             loops.append(loop)
         }
@@ -124,7 +128,13 @@ final class Gateway: Service {
         current.withLock { $0.reloadable.messagesInFlight }
     }
 
-    func shareRecords(among callers: Int) { records.local.share(among: callers) }
+    /// - Parameter callerNames: by label.
+    func shareRecords(among callers: Int, callerNames: [String], _ configuration: GatewayConfiguration) async {
+        records.local.share(among: callers)
+        let ids = configuration.recordIDs(of: callerNames)
+        records.folder?.files.use(callers: ids)
+        _ = try? await onEachLoop { $0.store?.value.use(callers: ids) }
+    }
 
     /// Logs evictions from the in-memory records of this process.
     var evictionLog: EvictionLog {

@@ -1,56 +1,65 @@
 import Crypto
 import GatewayCore
+import GatewayFiles
 import GatewayRedis
 import Logging
 import NIOCore
-
-/// The shared store of one event loop, and its connection.
-final class SharedStore {
-    let store: SharedIdempotencyStore
-    private let server: RedisClient
-
-    init(store: SharedIdempotencyStore, server: RedisClient) {
-        self.store = store
-        self.server = server
-    }
-
-    var isUp: Bool { server.isUp }
-    var backlog: Int { store.statistics.backlog }
-    func shutDown() { server.shutDown() }
-}
+import NIOPosix
 
 /// Where the idempotency records of this process are, as the configuration says.
 struct IdempotencyRecords: Sendable {
     private let configuration: GatewayConfiguration.Idempotency
     private let log: StoreLog
-    /// The store itself, or what stands in for a shared one.
+    /// The store itself, what a file store knows, or what stands in for a shared one.
     let local: MemoryIdempotencyStore
     let fingerprintKeys: FingerprintKeys
     let health = RedisHealth()
+    let folder: RecordFolder?
 
-    init(_ configuration: GatewayConfiguration.Idempotency, logger: Logger) {
+    /// - Parameters:
+    ///   - callers: their ids, by label.
+    ///   - controlLoop: runs the timers of the control plane.
+    init(
+        _ configuration: GatewayConfiguration.Idempotency, callers: [String], controlLoop: any EventLoop, logger: Logger
+    ) async throws {
         self.configuration = configuration
         log = StoreLog(logger)
-        local = MemoryIdempotencyStore(configuration.memory)
-        func key(_ secret: String) -> SymmetricKey { SymmetricKey(data: SHA256.hash(data: Array(secret.utf8))) }
-        if let first = configuration.fingerprintKeys.first {
-            fingerprintKeys = FingerprintKeys(key(first), others: configuration.fingerprintKeys.dropFirst().map(key))
-        } else if configuration.redis == nil {
-            fingerprintKeys = FingerprintKeys(SymmetricKey(size: .bits256))
-        } else {
-            // All replicas need the same one. Without a secret, fingerprints are keyed by the idempotency keys alone.
-            fingerprintKeys = FingerprintKeys(key("skillgate fingerprint"))
-            logger.notice("no `idempotency.fingerprintKey`: fingerprints are keyed only by the idempotency keys")
+        local = MemoryIdempotencyStore(configuration.memory, numbersChanges: configuration.kind == .file)
+        fingerprintKeys = Self.fingerprintKeys(configuration, logger)
+        folder =
+            configuration.kind == .file
+            ? try await RecordFolder(
+                configuration.file, local, callers: callers, controlLoop: controlLoop, logger: logger)
+            : nil
+        if configuration.kind == .memory {
+            logger.notice("idempotency records are in memory: a restart forgets them, and retries are sent again")
         }
     }
 
-    /// Whether records are kept in this process, always or while the shared store cannot be reached.
-    var keepsLocalRecords: Bool { configuration.redis == nil || configuration.onStoreUnavailable == .forward }
+    private static func fingerprintKeys(
+        _ configuration: GatewayConfiguration.Idempotency, _ logger: Logger
+    ) -> FingerprintKeys {
+        func key(_ secret: String) -> SymmetricKey { SymmetricKey(data: SHA256.hash(data: Array(secret.utf8))) }
+        if let first = configuration.fingerprintKeys.first {
+            return FingerprintKeys(key(first), others: configuration.fingerprintKeys.dropFirst().map(key))
+        }
+        guard configuration.kind != .memory else { return FingerprintKeys(SymmetricKey(size: .bits256)) }
+        // All replicas, and all processes that come later, need the same one. Without a secret, fingerprints are keyed by the
+        // idempotency keys alone.
+        logger.notice("no `idempotency.fingerprintKey`: fingerprints are keyed only by the idempotency keys")
+        return FingerprintKeys(key("skillgate fingerprint"))
+    }
+
+    var kind: StoreKind { configuration.kind }
+
+    /// Whether records are kept in this process's memory, always or while the shared store cannot be reached.
+    var keepsLocalRecords: Bool { kind != .redis || configuration.onStoreUnavailable == .forward }
 
     /// Nil where records are in memory.
     ///
-    /// - Parameter watches: whether this event loop looks at the server's settings for all.
-    func connect(on eventLoop: any EventLoop, watches: Bool) throws -> SharedStore? {
+    /// - Parameter number: that of the event loop, counted from 0. The first looks at a server's settings for all.
+    func connect(on eventLoop: any EventLoop, number: Int) throws -> LoopStore? {
+        if let folder { return .file(folder.store(on: eventLoop, number: number, log)) }
         guard let redis = configuration.redis else { return nil }
         let log = log
         let server = try RedisClient(
@@ -63,8 +72,8 @@ struct IdempotencyRecords: Sendable {
             }
         let store = SharedIdempotencyStore(
             .redis, on: server, whenUnavailable: whenUnavailable, eventLoop: eventLoop)
-        if watches { server.startWatching() }
+        if number == 0 { server.startWatching() }
         server.start()
-        return SharedStore(store: store, server: server)
+        return .redis(store, server)
     }
 }

@@ -1,4 +1,5 @@
 import GatewayCore
+import GatewayFiles
 import GatewayRedis
 import Logging
 import NIOCore
@@ -21,21 +22,32 @@ final class StoreLog: Sendable {
         self.logger = logger
     }
 
+    /// - Parameter trouble: why nothing can be written to the files; nil: it can be again.
+    func report(_ trouble: DiskError?) {
+        if let trouble { isLost(trouble.description) } else { isAvailable() }
+    }
+
+    private func isAvailable() {
+        let wasDown = state.withLock { state in
+            defer { state.isDown = false }
+            return state.isDown
+        }
+        if wasDown { logger.notice("the idempotency store can be reached again") }
+    }
+
+    private func isLost(_ reason: String) {
+        let isNews = state.withLock { state in
+            defer { state.isDown = true }
+            return !state.isDown
+        }
+        guard isNews || isDue("lost") else { return }
+        logger.warning("the idempotency store cannot be reached", metadata: ["gateway.store.detail": "\(reason)"])
+    }
+
     func report(_ event: RedisClient.Event) {
         switch event {
-        case .available:
-            let wasDown = state.withLock { state in
-                defer { state.isDown = false }
-                return state.isDown
-            }
-            if wasDown { logger.notice("the idempotency store can be reached again") }
-        case .lost(let reason):
-            let isNews = state.withLock { state in
-                defer { state.isDown = true }
-                return !state.isDown
-            }
-            guard isNews || isDue("lost") else { return }
-            logger.warning("the idempotency store cannot be reached", metadata: ["gateway.store.detail": "\(reason)"])
+        case .available: isAvailable()
+        case .lost(let reason): isLost(reason)
         case .refused(let text):
             guard isDue("refused") else { return }
             logger.warning("the idempotency store refused a command", metadata: ["gateway.store.detail": "\(text)"])

@@ -76,16 +76,16 @@ struct TestBed: Sendable {
             \(configuration.isEmpty && tls ? "upstream: {trust: {caFile: cert.pem}}" : configuration)
             """
         try write(yaml, to: "skillgate.yaml", in: folder)
-        try await withGateway(simulator, base, folder, environment, body)
+        try await withGateway(simulator, base, folder, "skillgate.yaml", environment, body)
     }
 
-    /// Starts a gateway with the configuration in `folder`, and ends it behind `body`.
+    /// Starts a gateway with a configuration in `folder`, and ends it behind `body`.
     private static func withGateway(
-        _ simulator: RunningProcess, _ simulatorURL: String, _ folder: URL, _ environment: [String: String],
-        _ body: (TestBed) async throws -> Void
+        _ simulator: RunningProcess, _ simulatorURL: String, _ folder: URL, _ configuration: String,
+        _ environment: [String: String], _ body: (TestBed) async throws -> Void
     ) async throws {
         let gateway = try RunningProcess(
-            RunningProcess.skillgate, ["serve", "--config", folder.path + "/skillgate.yaml"],
+            RunningProcess.skillgate, ["serve", "--config", "\(folder.path)/\(configuration)"],
             environment: environment)
         defer { gateway.signal(SIGKILL) }
         let bed = TestBed(
@@ -117,9 +117,11 @@ struct TestBed: Sendable {
         }
     }
 
-    /// Another gateway with the same configuration, for as long as `body` runs.
-    func withReplica(_ body: (TestBed) async throws -> Void) async throws {
-        try await Self.withGateway(simulator, simulatorURL, folder, [:], body)
+    /// Another gateway with the same configuration, or another in the same folder, for as long as `body` runs.
+    func withReplica(
+        configuration: String = "skillgate.yaml", _ body: (TestBed) async throws -> Void
+    ) async throws {
+        try await Self.withGateway(simulator, simulatorURL, folder, configuration, [:], body)
     }
 
     /// What became of a key, as JSON.

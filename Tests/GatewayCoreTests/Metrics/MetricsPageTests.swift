@@ -48,7 +48,7 @@ import Testing
         snapshot.records = .init(sending: 1, unknown: 2, accepted: 3, expired: 4, evicted: 5)
         #expect(snapshot.render(.prometheus).contains("\nskillgate_idempotency_retention_seconds 60.0\n"))
         snapshot.records?.evictedEarlyBy = .seconds(20)
-        snapshot.sharedStore = .init(isUp: true)
+        snapshot.sharedStore = .init(.redis, isUp: true)
         snapshot.sharedStore?.settings = [("persistence", false)]
         let page = snapshot.render(.prometheus)
         for line in [

@@ -1,5 +1,6 @@
 import Foundation
 import GatewayRedis
+import StoreContract
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import GatewayRedis
+import StoreContract
 import TestSupport
 
 /// A master, a replica, and three Sentinels that watch them.

@@ -109,12 +109,12 @@ extension ConfigurationOption {
     ///
     /// - Parameter check: what is wrong with the file; nil if nothing is.
     static func file(
-        _ name: String, _ path: WritableKeyPath<Owner, String?>, _ what: String, _ help: String, example: String,
-        check: ((ConfigurationReader, _ file: String) -> String?)? = nil
+        _ name: String, _ path: WritableKeyPath<Owner, String?>, _ what: String, _ help: String,
+        otherwise: String? = nil, example: String, check: ((ConfigurationReader, _ file: String) -> String?)? = nil
     ) -> Self {
         let kind = ConfigurationValue<String>.path(of: what)
         return Self(
-            OptionDescription(name, .value(kind.type, kind.schema), help, example: example), path,
+            OptionDescription(name, .value(kind.type, kind.schema), help, otherwise: otherwise, example: example), path,
             read: { section in
                 guard let file = section.value(name, kind).map(section.reader.path) else { return nil }
                 if let mistake = check?(section.reader, file) { section.report("`\(name)`: \(mistake)", at: name) }

@@ -65,3 +65,10 @@ extension GatewayConfiguration.CallerConfiguration {
         }
     }
 }
+
+extension GatewayConfiguration {
+    /// What idempotency records know callers by.
+    func recordIDs(of callerNames: [String]) -> [String] {
+        callerNames.map { name in callers.first { $0.name == name }?.recordID ?? name }
+    }
+}

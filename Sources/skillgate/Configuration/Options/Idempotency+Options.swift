@@ -7,8 +7,10 @@ extension GatewayConfiguration {
         .section(
             "idempotency",
             [
-                .value(
-                    "store", \.idempotency.store, .choice, "where records live: in each process, or shared by all"),
+                .optional(
+                    "store", \.idempotency.store, .choice,
+                    "where records live: in the process, in files of its machine, or on a Redis that all replicas share",
+                    otherwise: "`file` if there is a directory for it, otherwise `memory`", example: "file"),
                 .value(
                     "retention", \.idempotency.retention, .duration(.seconds(60) ... .seconds(30 * 86_400)),
                     "how long a key is remembered"),
@@ -36,8 +38,27 @@ extension GatewayConfiguration {
                             "forget the oldest accepted message, or respond with 503"),
                     ]),
                 .section(
-                    "redis", isInForce: { $0.idempotency.store == .redis }, redisOptions, check: checkRedis),
+                    "file", isInForce: { $0.idempotency.kind == .file }, fileOptions, check: checkFile),
+                .section(
+                    "redis", isInForce: { $0.idempotency.kind == .redis }, redisOptions, check: checkRedis),
             ], check: checkIdempotency)
+    }
+
+    private static var fileOptions: [ConfigurationOption<Self>] {
+        [
+            .file(
+                "directory", \.idempotency.file.directory, "a directory",
+                "for the files; one process at a time uses it, and the next waits for it. Made if it does not exist",
+                otherwise: "`$STATE_DIRECTORY`, which systemd sets", example: "/var/lib/skillgate"),
+            .value(
+                "durability", \.idempotency.file.durability, .choice,
+                "what records survive: `process`: its end, however it comes. `machine`: a loss of power, too; every message waits for the disk"
+            ),
+            .value(
+                "onStoreUnavailable", \.idempotency.file.onStoreUnavailable, .choice,
+                "if nothing can be written: `refuse`: 503. `forward`: messages are sent, marked `Gateway-Deduplication: replica`, and forgotten by a restart"
+            ),
+        ]
     }
 
     private static var redisOptions: [ConfigurationOption<Self>] {
@@ -124,14 +145,20 @@ extension GatewayConfiguration {
 
     private static func checkIdempotency(_ section: ConfigurationSection, _ configuration: inout Self) {
         let idempotency = configuration.idempotency
+        configuration.idempotency.store = idempotency.kind
         let lease = configuration.upstream.limits.lease
         if section.has("fingerprintKey") && section.has("fingerprintKeys") {
             section.report("`fingerprintKey` and `fingerprintKeys` are both given; expected one", at: "fingerprintKey")
         }
-        if idempotency.store == .memory && section.has("redis") {
+        if idempotency.kind != .redis && section.has("redis") {
             section.reader.warn(
-                "`redis` is ignored because `store` is `memory`: each replica deduplicates on its own; "
+                "`redis` is ignored because `store` is `\(idempotency.kind)`: each replica deduplicates on its own; "
                     + "expected `store: redis` or no `redis`", at: section.mark(of: "redis"))
+        }
+        if idempotency.kind != .file && section.has("file") {
+            section.reader.warn(
+                "`file` is ignored because `store` is `\(idempotency.kind)`; expected `store: file` or no `file`",
+                at: section.mark(of: "file"))
         }
         if idempotency.retention <= lease {
             section.report(
@@ -140,9 +167,23 @@ extension GatewayConfiguration {
         }
     }
 
+    private static func checkFile(_ section: ConfigurationSection, _ configuration: inout Self) {
+        // Several directories are separated by colons; the first is the service's own.
+        let state = section.reader.environment["STATE_DIRECTORY"]?.split(separator: ":").first
+        if configuration.idempotency.file.directory == nil, let state {
+            configuration.idempotency.file.directory = String(state)
+        }
+        guard configuration.idempotency.kind == .file else { return }
+        guard let directory = configuration.idempotency.file.directory else {
+            return section.report(
+                "`directory` is missing in `idempotency.file`; expected the path of a directory, or $STATE_DIRECTORY")
+        }
+        section.checkHere(at: "directory") { TextFile.reasonNoFolder(directory).map { "`directory`: \($0)" } }
+    }
+
     private static func checkRedis(_ section: ConfigurationSection, _ configuration: inout Self) {
         let store = configuration.idempotency.sharedStore
-        if configuration.idempotency.store == .redis && store.url == nil && !section.has("url") {
+        if configuration.idempotency.kind == .redis && store.url == nil && !section.has("url") {
             section.reportMissing("url", .redisURL)
         }
         section.reportMissingPassword(store.username)

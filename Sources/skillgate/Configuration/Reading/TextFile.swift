@@ -74,6 +74,20 @@ enum TextFile {
         return nil
     }
 
+    /// Why there can be no folder at `path` that this process writes to; nil if there can.
+    static func reasonNoFolder(_ path: String) -> String? {
+        var status = stat()
+        if stat(path, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFDIR else { return "\(path) exists and is not a directory" }
+            return access(path, R_OK | W_OK | X_OK) == 0 ? nil : "cannot write to \(path): \(reason())"
+        }
+        let parent = folder(of: path)
+        guard access(parent.isEmpty ? "." : parent, W_OK | X_OK) == 0 else {
+            return "cannot create \(path): \(reason())"
+        }
+        return nil
+    }
+
     /// The folder a file is in; empty for one in the current folder.
     static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "" }

@@ -3,10 +3,15 @@ import NIOCore
 import Testing
 
 /// What every store does, whatever it is made of. The leases are short: time is real here.
-struct StoreContract {
+package struct StoreContract {
     /// Two gateways, or two event loops, that see the same records.
-    let one: StoreOnLoop
-    let other: StoreOnLoop
+    package let one: StoreOnLoop
+    package let other: StoreOnLoop
+
+    package init(one: StoreOnLoop, other: StoreOnLoop) {
+        self.one = one
+        self.other = other
+    }
 
     private static let fingerprint = RequestFingerprint(words: (11, 12))
 
@@ -24,7 +29,7 @@ struct StoreContract {
             retention: retention, consent: consent)
     }
 
-    func check() async throws {
+    package func check() async throws {
         try await oneOwner()
         try await finalAnswers()
         try await releaseAndDoubt()

@@ -1,0 +1,213 @@
+package import GatewayCore
+package import NIOCore
+
+/// Records in memory that are written down as they change, as one event loop sees them. Bound to it.
+///
+/// A claim is in the file before anybody learns that it was made, and a settlement before its caller is answered. What could not be
+/// written is handled as with a server that cannot be reached: a claim is refused, or made in memory alone; a settlement
+/// is written later, and until then reads after a restart as a message whose outcome is not known.
+package final class FileIdempotencyStore: IdempotencyStore {
+    package enum WhenUnavailable: Sendable {
+        /// Nothing is sent.
+        case refuse
+        /// Messages are sent, and a restart forgets them.
+        case forward
+    }
+
+    /// What was not written down is tried again after so long.
+    private static let pause = TimeAmount.milliseconds(250)
+    /// At most one message in flight leaves at most one behind; this is more than a loop has in flight in an outage.
+    static let longestBacklog = 10_000
+
+    private let files: RecordFiles
+    private let memory: MemoryIdempotencyStore
+    private let log: RecordLog
+    private let whenUnavailable: WhenUnavailable
+    private let eventLoop: any EventLoop
+    private let sync: GroupSync?
+    /// The last change of each record that the file has otherwise.
+    private var backlog: [IdempotencyScope: RecordChange] = [:]
+    /// By label, as entries have them.
+    private var callers: [UInt32] = []
+    private var isTimerSet = false
+    private var failures: [SharedStoreStatistics.Operation: Int] = [:]
+    /// Why nothing could be written; nil once something was.
+    package private(set) var trouble: DiskError?
+    private let onTrouble: (DiskError?) -> Void
+
+    /// - Parameters:
+    ///   - stream: no other event loop of the process has the same.
+    ///   - onTrouble: told when nothing can be written, and nil when something can be again.
+    package init(
+        _ files: RecordFiles, stream: Int, whenUnavailable: WhenUnavailable, eventLoop: any EventLoop,
+        onTrouble: @escaping (DiskError?) -> Void = { _ in }
+    ) {
+        self.onTrouble = onTrouble
+        self.files = files
+        memory = files.memory
+        log = files.makeLog(stream: stream)
+        self.whenUnavailable = whenUnavailable
+        self.eventLoop = eventLoop
+        sync = files.outlivesMachine ? GroupSync(files, eventLoop) : nil
+    }
+
+    /// - Parameter callers: their ids, by label.
+    package func use(callers: [String]) { self.callers = callers.map(RecordFiles.hash(ofCaller:)) }
+
+    package var kind: StoreKind { .file }
+    package var isUp: Bool { trouble == nil }
+
+    package var statistics: SharedStoreStatistics {
+        var statistics = SharedStoreStatistics()
+        statistics.failures = failures
+        statistics.backlog = backlog.count
+        statistics.isFull = trouble?.isFull ?? false
+        return statistics
+    }
+
+    /// Nothing is written any more.
+    package func shutDown() {
+        writeBacklog()
+        log.close()
+    }
+
+    // MARK: Claim
+
+    package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+        var change: RecordChange?
+        let outcome = memory.claim(claim, now: eventLoop.now, noting: &change)
+        guard let change else { return .now(ClaimReply(outcome, .file)) }
+        do throws(DiskError) {
+            try write(change)
+        } catch {
+            failures[.claim, default: 0] += 1
+            return .now(notWritten(change, error))
+        }
+        guard let sync else { return .now(ClaimReply(outcome, .file)) }
+        return .later(
+            sync.whenSynced(log) { error in
+                guard let error else { return ClaimReply(outcome, .file) }
+                // It is in the file, and may come back: what is taken back is written down, too.
+                self.failed(error)
+                self.failures[.claim, default: 0] += 1
+                let reply = self.notWritten(change, error)
+                self.writeLater(change)
+                return reply
+            })
+    }
+
+    private func notWritten(_ change: RecordChange, _ error: DiskError) -> ClaimReply {
+        if case .forward = whenUnavailable {
+            writeLater(change)
+            return ClaimReply(.owned, .memory)
+        }
+        for waiter in memory.takeBack(change) { waiter.succeed(nil) }
+        return ClaimReply(.storeUnavailable, .file)
+    }
+
+    // MARK: Settle
+
+    package func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+    ) -> Eventual<SettlementReply> {
+        var change: RecordChange?
+        let waiters = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
+        for waiter in waiters { waiter.succeed(result) }
+        guard let change else { return .now(.confirmed) }
+        do throws(DiskError) {
+            try write(change)
+        } catch {
+            failures[.settle, default: 0] += 1
+            writeLater(change)
+            return .now(.pending)
+        }
+        guard let sync else { return .now(.confirmed) }
+        return .later(
+            sync.whenSynced(log) { error in
+                guard let error else { return .confirmed }
+                self.failed(error)
+                self.failures[.settle, default: 0] += 1
+                self.writeLater(change)
+                return .pending
+            })
+    }
+
+    // MARK: Writing
+
+    private func write(_ change: RecordChange) throws(DiskError) {
+        do throws(DiskError) {
+            try log.append(files.entry(of: change, now: eventLoop.now, callers))
+            if trouble != nil {
+                trouble = nil
+                onTrouble(nil)
+            }
+        } catch {
+            failed(error)
+            throw error
+        }
+    }
+
+    private func failed(_ error: DiskError) {
+        trouble = error
+        onTrouble(error)
+    }
+
+    private func writeLater(_ change: RecordChange) {
+        if backlog.count >= Self.longestBacklog && backlog[change.scope] == nil {
+            failures[.settleGivenUp, default: 0] += 1
+            return
+        }
+        backlog[change.scope] = change
+        setTimer()
+    }
+
+    private func setTimer() {
+        guard !isTimerSet, !backlog.isEmpty else { return }
+        isTimerSet = true
+        eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
+            self.isTimerSet = false
+            self.writeBacklog()
+            self.setTimer()
+        }
+    }
+
+    /// Each as it is by now.
+    private func writeBacklog() {
+        for (scope, change) in backlog {
+            do throws(DiskError) {
+                if let current = memory.currentChange(after: change) { try write(current) }
+                backlog[scope] = nil
+            } catch {
+                failures[.settleAgain, default: 0] += 1
+                return
+            }
+        }
+    }
+
+    // MARK: Other
+
+    package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? {
+        memory.acceptedResponse(to: claim, now: now)
+    }
+
+    package func resultOfAttemptInFlight(
+        _ claim: IdempotencyClaim, on eventLoop: any EventLoop
+    ) -> Eventual<AttemptResult?> {
+        guard case .later(let result) = memory.resultOfAttemptInFlight(claim, on: eventLoop),
+            case .now(let report?) = memory.report(on: claim.scope, on: eventLoop),
+            case .inFlight(let left) = report.state
+        else { return .now(nil) }
+        // An attempt of an earlier process ends with its lease, and nobody says so.
+        let promise = eventLoop.makePromise(of: AttemptResult?.self)
+        let end = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(left)) { promise.succeed(nil) }
+        result.assumeIsolated().whenComplete { result in
+            end.cancel()
+            promise.completeWith(result)
+        }
+        return .later(promise.futureResult)
+    }
+
+    package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
+        memory.report(on: scope, on: eventLoop)
+    }
+}

@@ -1,0 +1,182 @@
+package import GatewayCore
+
+/// What a change of one record left, as it stands in a file: little-endian, padded to words of eight bytes.
+///
+/// ```
+///  0  checksum of what follows (CRC-32C)      48  fingerprint
+///  4  length in words, kind, region, 0        64  expiry, Unix time in ms
+///  8  number of the change                    72  caller (hash of its id)
+/// 16  scope                                   76  status, or ms between the lease's end and the expiry
+///                                             80  owner, or request id
+/// ```
+///
+/// Times are those of the wall clock, since a process that comes later has no other.
+package struct RecordEntry: Equatable, Sendable {
+    package enum State: Equatable, Sendable {
+        case sending(owner: AttemptID, leaseEnds: Int64, isResend: Bool)
+        case unknown
+        case accepted(AcceptedResponse)
+        /// There is no record any more.
+        case absent
+    }
+
+    /// Changes of one record are numbered in the order in which they were made.
+    package var number: UInt64
+    package var scope: IdempotencyScope
+    package var fingerprint: RequestFingerprint
+    package var caller: UInt32
+    /// Unix time, in milliseconds.
+    package var expires: Int64
+    package var state: State
+
+    package init(
+        number: UInt64, scope: IdempotencyScope, fingerprint: RequestFingerprint, caller: UInt32, expires: Int64,
+        state: State
+    ) {
+        self.number = number
+        self.scope = scope
+        self.fingerprint = fingerprint
+        self.caller = caller
+        self.expires = expires
+        self.state = state
+    }
+}
+
+extension RecordEntry {
+    private enum Kind: UInt8 {
+        case sending = 1, resending, unknown, acceptedUUID, acceptedText, accepted, absent, seal
+    }
+
+    static let headBytes = 80
+    static let sealBytes = 16
+    private static let longestText = 512
+
+    // MARK: Writing
+
+    /// Adds the entry to the end of `bytes`.
+    func write(to bytes: inout [UInt8]) {
+        let start = bytes.count
+        var (region, detail) = (UInt8(0), UInt32(0))
+        var identity: (UInt64, UInt64)?
+        var text: String?
+        let kind: Kind
+        switch state {
+        case .sending(let owner, let leaseEnds, let isResend):
+            kind = isResend ? .resending : .sending
+            detail = UInt32(clamping: expires.subtractingReportingOverflow(leaseEnds).partialValue)
+            identity = (owner.origin, owner.number)
+        case .unknown: kind = .unknown
+        case .absent: kind = .absent
+        case .accepted(let response):
+            region = UInt8(clamping: response.region.rawValue)
+            detail = UInt32(clamping: response.status)
+            switch response.requestID {
+            case .uuid(let high, let low):
+                kind = .acceptedUUID
+                identity = (high, low)
+            case .text(let value):
+                kind = .acceptedText
+                text = value
+            case nil: kind = .accepted
+            }
+        }
+        bytes.appendWord(0)
+        bytes.appendWord(number)
+        for word in [scope.words.0, scope.words.1, scope.words.2, scope.words.3] { bytes.appendWord(word) }
+        bytes.appendWord(fingerprint.words.0)
+        bytes.appendWord(fingerprint.words.1)
+        bytes.appendWord(UInt64(bitPattern: expires))
+        bytes.appendWord(UInt64(caller) | UInt64(detail) << 32)
+        if let identity {
+            bytes.appendWord(identity.0)
+            bytes.appendWord(identity.1)
+        }
+        if let text {
+            bytes.append(contentsOf: text.utf8.prefix(Self.longestText))
+            // The length is told by the zeros at the end; ids hold none.
+            repeat { bytes.append(0) } while !(bytes.count - start).isMultiple(of: 8)
+        }
+        bytes.finishEntry(from: start, kind: kind.rawValue, region: region)
+    }
+
+    /// Ends a segment to which nothing will be added.
+    static func writeSeal(entries: Int, to bytes: inout [UInt8]) {
+        let start = bytes.count
+        bytes.appendWord(0)
+        bytes.appendWord(UInt64(entries))
+        bytes.finishEntry(from: start, kind: Kind.seal.rawValue, region: 0)
+    }
+
+    // MARK: Reading
+
+    enum Parsed: Equatable {
+        case entry(RecordEntry, length: Int)
+        case seal(entries: Int)
+    }
+
+    /// The entry that begins at `offset`; nil if there is none, or not a whole one.
+    static func parse(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Parsed? {
+        guard offset + sealBytes <= bytes.count, let kind = Kind(rawValue: bytes[offset + 5]) else { return nil }
+        let length = Int(bytes[offset + 4]) * 8
+        guard length >= (kind == .seal ? sealBytes : headBytes), offset + length <= bytes.count else { return nil }
+        let entry = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + length])
+        guard
+            CRC32C.checksum(UnsafeRawBufferPointer(rebasing: entry[4...])) == UInt32(truncatingIfNeeded: entry.word(0))
+        else { return nil }
+        if kind == .seal { return length == sealBytes ? .seal(entries: Int(clamping: entry.word(1))) : nil }
+        let (expires, detail) = (Int64(bitPattern: entry.word(8)), entry.word(9) >> 32)
+        guard let state = state(kind, expires: expires, detail: detail, entry) else { return nil }
+        return .entry(
+            RecordEntry(
+                number: entry.word(1),
+                scope: IdempotencyScope(words: (entry.word(2), entry.word(3), entry.word(4), entry.word(5))),
+                fingerprint: RequestFingerprint(words: (entry.word(6), entry.word(7))),
+                caller: UInt32(truncatingIfNeeded: entry.word(9)), expires: expires, state: state),
+            length: length)
+    }
+
+    private static func state(_ kind: Kind, expires: Int64, detail: UInt64, _ entry: UnsafeRawBufferPointer) -> State? {
+        let hasIdentity = kind == .sending || kind == .resending || kind == .acceptedUUID
+        guard !hasIdentity || entry.count == headBytes + 16 else { return nil }
+        func accepted(_ requestID: RequestID?) -> State? {
+            Region(rawValue: Int(entry[6])).map {
+                .accepted(AcceptedResponse(status: Int(detail), region: $0, requestID: requestID))
+            }
+        }
+        switch kind {
+        case .sending, .resending:
+            return .sending(
+                owner: AttemptID(origin: entry.word(10), number: entry.word(11)),
+                leaseEnds: expires.subtractingReportingOverflow(Int64(detail)).partialValue,
+                isResend: kind == .resending)
+        case .unknown: return .unknown
+        case .absent: return .absent
+        case .accepted: return accepted(nil)
+        case .acceptedUUID: return accepted(.uuid(entry.word(10), entry.word(11)))
+        case .acceptedText:
+            let text = entry[headBytes...].prefix { $0 != 0 }
+            return String(validating: text, as: UTF8.self).flatMap { accepted(.text($0)) }
+        case .seal: return nil
+        }
+    }
+}
+
+extension [UInt8] {
+    mutating func appendWord(_ word: UInt64) {
+        Swift.withUnsafeBytes(of: word.littleEndian) { append(contentsOf: $0) }
+    }
+
+    /// Fills in what stands before the words of an entry.
+    fileprivate mutating func finishEntry(from start: Int, kind: UInt8, region: UInt8) {
+        self[start + 4] = UInt8(clamping: (count - start) / 8)
+        self[start + 5] = kind
+        self[start + 6] = region
+        let checksum = withUnsafeBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[(start + 4)...])) }
+        for byte in 0..<4 { self[start + byte] = UInt8(truncatingIfNeeded: checksum >> UInt32(8 * byte)) }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The word of that number, counted from 0.
+    func word(_ number: Int) -> UInt64 { loadUnaligned(fromByteOffset: number * 8, as: UInt64.self).littleEndian }
+}

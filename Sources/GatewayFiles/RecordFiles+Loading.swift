@@ -1,0 +1,150 @@
+import GatewayCore
+package import NIOCore
+
+/// Why records cannot be used as they are.
+package struct RecordFilesError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Nil: none in particular.
+    package var file: String?
+    /// In bytes.
+    package var offset: Int?
+    package var reason: String
+
+    package var description: String {
+        let place = [file, offset.map { "byte \($0)" }].compactMap { $0 }.joined(separator: ", ")
+        return place.isEmpty ? reason : "\(place): \(reason)"
+    }
+}
+
+/// What was found in the files.
+package struct LoadedRecords: Equatable, Sendable {
+    package var files = 0
+    package var bytes = 0
+    package var entries = 0
+    /// Ends that were not written whole, and were cut off.
+    package var tornEnds = 0
+}
+
+extension RecordFiles {
+    /// Puts the records back that earlier processes wrote down. To be called once, before anything is written.
+    ///
+    /// - Parameter callers: their ids, by label.
+    package func load(now: NIODeadline, callers: [String]) throws(RecordFilesError) -> LoadedRecords {
+        var loaded = LoadedRecords()
+        let unixNow = segments.unixMilliseconds()
+        let labels = Dictionary(
+            callers.enumerated().map { (Self.hash(ofCaller: $0.element), $0.offset) },
+            uniquingKeysWith: { one, _ in one })
+        var streams = try Self.streams(on: segments.disk)
+        for index in streams.indices { try streams[index].advance(segments, &loaded) }
+        while let index = Self.first(of: streams), let entry = streams[index].head {
+            loaded.entries += 1
+            memory.restore(Self.change(entry, label: labels[entry.caller] ?? callers.count, unixNow, now))
+            try streams[index].advance(segments, &loaded)
+        }
+        use(callers: callers)
+        return loaded
+    }
+
+    /// The stream whose next entry is the oldest of all.
+    private static func first(of streams: [SegmentStream]) -> Int? {
+        var first: (index: Int, number: UInt64)?
+        for (index, stream) in streams.enumerated() {
+            guard let number = stream.head?.number, number < first?.number ?? .max else { continue }
+            first = (index, number)
+        }
+        return first?.index
+    }
+
+    static func streams(on disk: any Disk) throws(RecordFilesError) -> [SegmentStream] {
+        let names: [String]
+        do throws(DiskError) {
+            names = try disk.files().filter(RecordSegment.isFileName)
+        } catch {
+            throw RecordFilesError(reason: error.description)
+        }
+        let byStream = Dictionary(grouping: names) { $0.split(separator: "-").dropFirst().first ?? "" }
+        return byStream.sorted { $0.key < $1.key }.map { SegmentStream(names: $0.value.sorted()) }
+    }
+
+    private static func change(
+        _ entry: RecordEntry, label: Int, _ unixNow: Int64, _ now: NIODeadline
+    ) -> RecordChange {
+        func deadline(_ unix: Int64) -> NIODeadline { now + .milliseconds(max(-1, unix - unixNow)) }
+        let expires = deadline(entry.expires)
+        let state: IdempotencyRecord.State? =
+            switch entry.state {
+            case .sending(let owner, let leaseEnds, let isResend):
+                .sending(owner: owner, leaseEnds: deadline(leaseEnds), isResend: isResend)
+            case .unknown: .unknown
+            case .accepted(let response): .accepted(response)
+            case .absent: nil
+            }
+        let record = expires > now ? state : nil
+        return RecordChange(
+            number: entry.number, scope: entry.scope, caller: label,
+            record: record.map { IdempotencyRecord(fingerprint: entry.fingerprint, state: $0, expires: expires) },
+            fingerprint: entry.fingerprint, expires: expires)
+    }
+}
+
+/// What one writer wrote, in its order.
+struct SegmentStream {
+    private var names: [String]
+    private var reader: SegmentReader?
+    private var file = SegmentFile(name: "", bytes: 0, entries: 0, expires: .min)
+    /// The next entry; nil at the end.
+    private(set) var head: RecordEntry?
+
+    init(names: [String]) {
+        self.names = names.reversed()
+    }
+
+    mutating func advance(_ segments: RecordSegments, _ loaded: inout LoadedRecords) throws(RecordFilesError) {
+        do throws(SegmentDamage) {
+            while true {
+                if let entry = try reader?.next() {
+                    file.entries += 1
+                    file.expires = max(file.expires, entry.expires)
+                    return head = entry
+                }
+                try endFile(segments, &loaded)
+                guard let name = names.popLast() else { return head = nil }
+                try open(name, segments, &loaded)
+            }
+        } catch {
+            throw RecordFilesError(file: file.name, offset: error.offset, reason: error.reason)
+        }
+    }
+
+    private mutating func open(
+        _ name: String, _ segments: RecordSegments, _ loaded: inout LoadedRecords
+    ) throws(SegmentDamage) {
+        file = SegmentFile(name: name, bytes: 0, entries: 0, expires: .min)
+        let bytes: [UInt8]
+        do throws(DiskError) { bytes = try segments.disk.read(name) } catch {
+            throw SegmentDamage(offset: 0, reason: error.description)
+        }
+        file.bytes = bytes.count
+        loaded.files += 1
+        loaded.bytes += bytes.count
+        reader = try SegmentReader(bytes)
+        // Its header was not written whole, so nothing else was.
+        if reader == nil {
+            loaded.tornEnds += 1
+            try? segments.disk.remove(name)
+        }
+    }
+
+    private mutating func endFile(_ segments: RecordSegments, _ loaded: inout LoadedRecords) throws(SegmentDamage) {
+        guard let end = reader?.end else { return }
+        reader = nil
+        if case .torn(let offset) = end {
+            loaded.tornEnds += 1
+            do throws(DiskError) { try segments.disk.truncate(file.name, to: offset) } catch {
+                throw SegmentDamage(offset: offset, reason: error.description)
+            }
+            file.bytes = offset
+        }
+        segments.found(file)
+    }
+}

@@ -1,0 +1,131 @@
+/// A file of entries, in the order of their numbers. It is written from the front, sealed when it is full, and never changed.
+///
+/// ```
+///  0  "skillgate records 1\n", zeros           40  made at, Unix time in ms
+/// 32  stream (who writes it)                   48  number of the first change that may be in it
+/// 36  0                                        56  checksum of what is before (CRC-32C), 0
+/// ```
+package struct RecordSegment: Equatable, Sendable {
+    static let headerBytes = 64
+    private static let name = "skillgate records "
+    private static let version = "1"
+    private static let magic = Array("\(name)\(version)\n".utf8)
+
+    /// Whether it begins like a segment of another version.
+    static func isOfAnotherVersion(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        bytes.starts(with: name.utf8) && !bytes.starts(with: magic)
+    }
+
+    /// Which of the process's writers wrote it.
+    package var stream: UInt32
+    package var firstNumber: UInt64
+    /// Unix time, in milliseconds.
+    package var made: Int64
+
+    /// `records-STREAM-NUMBER.log`, the number in hexadecimal with 16 digits, so that names sort as segments do.
+    package var fileName: String {
+        let digits = String(firstNumber, radix: 16)
+        return "records-\(stream)-\(String(repeating: "0", count: 16 - digits.count))\(digits).log"
+    }
+
+    package static func isFileName(_ name: String) -> Bool { name.hasPrefix("records-") && name.hasSuffix(".log") }
+
+    func header() -> [UInt8] {
+        var bytes = Self.magic + [UInt8](repeating: 0, count: 32 - Self.magic.count)
+        bytes.appendWord(UInt64(stream))
+        bytes.appendWord(UInt64(bitPattern: made))
+        bytes.appendWord(firstNumber)
+        let checksum = bytes.withUnsafeBytes { CRC32C.checksum($0) }
+        bytes.appendWord(UInt64(checksum))
+        return bytes
+    }
+}
+
+/// What is wrong with a segment, other than that its last entry was not written whole.
+package struct SegmentDamage: Error, Equatable {
+    /// In bytes.
+    package var offset: Int
+    package var reason: String
+}
+
+/// The entries of a segment, one after the other.
+package struct SegmentReader {
+    package enum End: Equatable, Sendable {
+        /// Nothing will be added to it.
+        case sealed
+        /// Whoever wrote it has ended, or goes on.
+        case open
+        /// What is behind this offset was not written whole.
+        case torn(at: Int)
+    }
+
+    package let segment: RecordSegment
+    private let bytes: [UInt8]
+    private var offset = RecordSegment.headerBytes
+    package private(set) var count = 0
+    /// Known once there is no further entry.
+    package private(set) var end: End?
+
+    /// - Returns: nil for a file whose header was not written whole, and in which there is nothing else.
+    package init?(_ bytes: [UInt8]) throws(SegmentDamage) {
+        guard let segment = try bytes.span.withUnsafeBytes({ bytes throws(SegmentDamage) in try Self.header(bytes) })
+        else {
+            return nil
+        }
+        self.segment = segment
+        self.bytes = bytes
+    }
+
+    private static func header(_ bytes: UnsafeRawBufferPointer) throws(SegmentDamage) -> RecordSegment? {
+        let size = RecordSegment.headerBytes
+        if bytes.count >= size {
+            let segment = RecordSegment(
+                stream: UInt32(truncatingIfNeeded: bytes.word(4)), firstNumber: bytes.word(6),
+                made: Int64(bitPattern: bytes.word(5)))
+            if segment.header().elementsEqual(bytes[..<size]) { return segment }
+            if RecordSegment.isOfAnotherVersion(bytes) {
+                throw SegmentDamage(offset: 0, reason: "another version of Skillgate wrote it")
+            }
+        }
+        guard !hasEntry(bytes, from: size) else {
+            throw SegmentDamage(offset: 0, reason: "its header is damaged")
+        }
+        return nil
+    }
+
+    /// The next entry; nil at the end.
+    package mutating func next() throws(SegmentDamage) -> RecordEntry? {
+        guard end == nil else { return nil }
+        let (offset, count) = (offset, count)
+        let parsed = bytes.withUnsafeBytes { RecordEntry.parse($0, at: offset) }
+        switch parsed {
+        case .entry(let entry, let length):
+            self.offset += length
+            self.count += 1
+            return entry
+        case .seal(let entries):
+            guard entries == count, offset + RecordEntry.sealBytes == bytes.count else {
+                throw SegmentDamage(offset: offset, reason: "the seal does not fit what is before or behind it")
+            }
+            end = .sealed
+        case nil:
+            guard !bytes.withUnsafeBytes({ Self.hasEntry($0, from: offset + 8) }) else {
+                throw SegmentDamage(offset: offset, reason: "the entry there is damaged")
+            }
+            end = offset == bytes.count ? .open : .torn(at: offset)
+        }
+        return nil
+    }
+
+    /// Goes on behind what is damaged, at the next entry that is whole.
+    package mutating func skipDamage() {
+        offset += 8
+        while offset < bytes.count, bytes.withUnsafeBytes({ RecordEntry.parse($0, at: offset) }) == nil { offset += 8 }
+        offset = min(offset, bytes.count)
+    }
+
+    /// Whether any entry begins at this offset or behind it. Entries lie at multiples of eight bytes.
+    private static func hasEntry(_ bytes: UnsafeRawBufferPointer, from offset: Int) -> Bool {
+        stride(from: offset, to: bytes.count, by: 8).contains { RecordEntry.parse(bytes, at: $0) != nil }
+    }
+}

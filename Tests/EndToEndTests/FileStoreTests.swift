@@ -1,0 +1,130 @@
+import Foundation
+import TestSupport
+import Testing
+import TokenEndpointClient
+
+/// Records in files: what processes leave to each other, and a disk that is full.
+@Suite struct FileStoreTests {
+    private static let configuration = "idempotency: {file: {directory: records}}"
+
+    private func fields(_ key: String) -> [String: String] {
+        ["Gateway-Region": "NA", "Idempotency-Key": "\"\(key)\""]
+    }
+
+    @Test func `what a killed process has sent, the next does not send again`() async throws {
+        try await TestBed.run(configuration: Self.configuration, skills: 1) { bed in
+            let first = try await bed.send("NA-1", fields("accepted"))
+            #expect(first.status == 202)
+            try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 60000}}"#)
+            async let cut = try? bed.send("NA-2", fields("cut"))
+            try await bed.untilMessagesInFlight(1)
+            bed.gateway.signal(SIGKILL)
+            _ = await cut
+            try await bed.setFaults("{}")
+            let received = try await bed.counters().received
+            try await bed.withReplica { next in
+                let again = try await next.send("NA-1", fields("accepted"))
+                #expect(again.status == 202 && again.field("Idempotent-Replayed") == "true", "\(again)")
+                #expect(again.field("X-Amzn-RequestId") == first.field("X-Amzn-RequestId"))
+                let waits = try await next.send("NA-2", fields("cut"))
+                #expect([409, 504].contains(waits.status), "\(waits.text)")
+                #expect(try await next.counters().received == received)
+                try await next.until("doubt") { try await next.report("cut").contains("unknown") }
+                // Who would rather have it twice than not at all.
+                var consent = fields("cut")
+                consent["Idempotency-Resend"] = "?1"
+                #expect(try await next.send("NA-2", consent).status == 202)
+                _ = try await next.gateway.line(with: "idempotency records are in files")
+            }
+        }
+    }
+
+    @Test func `a process waits for the one before it, and then knows what that one sent`() async throws {
+        try await TestBed.run(configuration: Self.configuration, skills: 1) { bed in
+            #expect(try await bed.send("NA-1", fields("one")).status == 202)
+            let next = try RunningProcess(
+                RunningProcess.skillgate, ["serve", "--config", bed.folder.path + "/skillgate.yaml"])
+            defer { next.signal(SIGKILL) }
+            let waiting = try await next.line(with: "waiting for another process to release the records")
+            #expect(waiting.contains(#""process.pid":"\#(bed.gateway.processID)""#), "\(waiting)")
+            #expect(try await bed.send("NA-1", fields("two")).status == 202)
+            bed.gateway.signal(SIGTERM)
+            #expect(await bed.gateway.exitStatus() == 0)
+            let loaded = try await next.line(with: "idempotency records are in files")
+            #expect(loaded.contains(#""gateway.store.records":"2""#), "\(loaded)")
+        }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "mounting a file system takes root"), arguments: ["refuse", "forward"])
+    func `a full disk is said, nothing is sent unrecorded, and it goes on by itself`(policy: String) async throws {
+        let configuration = "idempotency: {file: {directory: disk/records, onStoreUnavailable: \(policy)}}"
+        var mounted: String?
+        defer { if let mounted { umount2(mounted, Int32(MNT_DETACH)) } }
+        try await TestBed.run(
+            configuration: configuration, skills: 1,
+            prepare: { folder in
+                let disk = folder.path + "/disk"
+                try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: true)
+                try #require(mount("tmpfs", disk, "tmpfs", 0, "size=256k") == 0)
+                mounted = disk
+            }
+        ) { bed in
+            #expect(try await bed.send("NA-1", fields("before")).status == 202)
+            let filler = bed.folder.path + "/disk/filler"
+            #expect(FileManager.default.createFile(atPath: filler, contents: nil))
+            let file = try #require(FileHandle(forWritingAtPath: filler))
+            while (try? file.write(contentsOf: Data(count: 4096))) != nil {}
+            // What is left of the last page of the file may take a few.
+            var statuses: [Int] = []
+            for number in 0..<60 {
+                let answer = try await bed.send("NA-1", fields("full-\(number)"))
+                statuses.append(answer.status)
+                guard answer.status == 202, answer.field("Gateway-Deduplication") == nil else { break }
+            }
+            if policy == "refuse" {
+                #expect(statuses.last == 503)
+                #expect(try await bed.counters().received == statuses.count)
+            } else {
+                #expect(statuses.last == 202 && statuses.count < 60)
+            }
+            try await bed.untilMetric("skillgate_idempotency_store_up", is: 0)
+            let readiness = try await TestBed.transfer("GET", bed.adminURL + "/readyz")
+            #expect(readiness.status == 200 && readiness.text.contains("degraded"), "\(readiness.text)")
+            #expect(try await bed.send("NA-1", fields("before")).field("Idempotent-Replayed") == "true")
+            try file.close()
+            try FileManager.default.removeItem(atPath: filler)
+            try await bed.until("room") { try await bed.send("NA-1", fields("after")).status == 202 }
+            try await bed.untilMetric("skillgate_idempotency_store_up", is: 1)
+            try await bed.untilMetric("skillgate_idempotency_settlement_backlog", is: 0)
+            let received = try await bed.counters().received
+            bed.gateway.signal(SIGKILL)
+            _ = await bed.gateway.exitStatus()
+            try await bed.withReplica { next in
+                for number in statuses.indices where statuses[number] == 202 {
+                    let again = try await next.send("NA-1", fields("full-\(number)"))
+                    #expect(again.field("Idempotent-Replayed") == "true", "\(number): \(again)")
+                }
+                #expect(try await next.counters().received == received)
+            }
+        }
+    }
+
+    @Test func `files that are damaged are named, and the gateway does not start`() async throws {
+        try await TestBed.run(configuration: Self.configuration, skills: 1) { bed in
+            for number in 0..<4 { _ = try await bed.send("NA-1", fields("\(number)")) }
+            bed.gateway.signal(SIGKILL)
+            _ = await bed.gateway.exitStatus()
+            let records = bed.folder.path + "/records"
+            let name = try #require(
+                try FileManager.default.contentsOfDirectory(atPath: records).first { $0.hasSuffix(".log") })
+            let file = try #require(FileHandle(forUpdatingAtPath: "\(records)/\(name)"))
+            try file.seek(toOffset: 100)
+            try file.write(contentsOf: Data([1, 2, 3]))
+            try file.close()
+            let next = try RunningProcess(
+                RunningProcess.skillgate, ["serve", "--config", bed.folder.path + "/skillgate.yaml"])
+            #expect(await next.exitStatus() == 69)
+            #expect(next.log.contains("\(name), byte 64: the entry there is damaged"), "\(next.log)")
+        }
+    }
+}
