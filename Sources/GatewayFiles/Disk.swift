@@ -25,6 +25,7 @@ package protocol Disk: AnyObject, Sendable {
     /// A new file for writing.
     func create(_ name: String) throws(DiskError) -> any WritableFile
     func remove(_ name: String) throws(DiskError)
+    func rename(_ name: String, to other: String) throws(DiskError)
     func truncate(_ name: String, to bytes: Int) throws(DiskError)
     /// Returns once files that were made or removed are so for good, even if the machine loses its power.
     func syncFolder() throws(DiskError)
@@ -95,6 +96,10 @@ package final class DiskFolder: Disk {
     package func remove(_ name: String) throws(DiskError) {
         let path = path(name)
         guard unlink(path) == 0 || errno == ENOENT else { throw DiskError("remove", path, code: errno) }
+    }
+
+    package func rename(_ name: String, to other: String) throws(DiskError) {
+        guard Glibc.rename(path(name), path(other)) == 0 else { throw DiskError("rename", path(name), code: errno) }
     }
 
     package func truncate(_ name: String, to bytes: Int) throws(DiskError) {

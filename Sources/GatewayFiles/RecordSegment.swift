@@ -28,6 +28,22 @@ package struct RecordSegment: Equatable, Sendable {
         return "records-\(stream)-\(String(repeating: "0", count: 16 - digits.count))\(digits).log"
     }
 
+    /// One that is written anew, after its header was damaged.
+    init(named name: String, firstNumber: UInt64) {
+        self.init(stream: Self.stream(ofFile: name), firstNumber: firstNumber, made: 0)
+    }
+
+    init(stream: UInt32, firstNumber: UInt64, made: Int64) {
+        self.stream = stream
+        self.firstNumber = firstNumber
+        self.made = made
+    }
+
+    /// As its name says.
+    static func stream(ofFile name: String) -> UInt32 {
+        name.split(separator: "-").dropFirst().first.flatMap { UInt32($0) } ?? 0
+    }
+
     package static func isFileName(_ name: String) -> Bool { name.hasPrefix("records-") && name.hasSuffix(".log") }
 
     func header() -> [UInt8] {
@@ -74,6 +90,13 @@ package struct SegmentReader {
         }
         self.segment = segment
         self.bytes = bytes
+    }
+
+    /// Reads on behind a header that is damaged.
+    init(behindHeaderOf bytes: [UInt8]) {
+        segment = RecordSegment(stream: 0, firstNumber: 0, made: 0)
+        self.bytes = bytes
+        offset = min(bytes.count, RecordSegment.headerBytes)
     }
 
     private static func header(_ bytes: UnsafeRawBufferPointer) throws(SegmentDamage) -> RecordSegment? {

@@ -5,7 +5,7 @@ import TokenEndpointClient
 
 /// Records in files: what processes leave to each other, and a disk that is full.
 @Suite struct FileStoreTests {
-    private static let configuration = "idempotency: {file: {directory: records}}"
+    private static let configuration = "idempotency: {file: {directory: records}}\neventLoops: 1"
 
     private func fields(_ key: String) -> [String: String] {
         ["Gateway-Region": "NA", "Idempotency-Key": "\"\(key)\""]
@@ -109,22 +109,91 @@ import TokenEndpointClient
         }
     }
 
-    @Test func `files that are damaged are named, and the gateway does not start`() async throws {
+    /// Runs `skillgate records` with the configuration of a bed.
+    private func records(_ bed: TestBed, _ arguments: String...) async throws -> (status: Int32, output: String) {
+        let command = try RunningProcess(
+            RunningProcess.skillgate, ["records"] + arguments + ["--config", bed.folder.path + "/skillgate.yaml"])
+        let output = await command.output()
+        return (await command.exitStatus(), output)
+    }
+
+    @Test func `files that are damaged are named, and what is whole can be kept`() async throws {
         try await TestBed.run(configuration: Self.configuration, skills: 1) { bed in
             for number in 0..<4 { _ = try await bed.send("NA-1", fields("\(number)")) }
+            let whole = try await records(bed, "check")
+            #expect(whole.status == 0 && whole.output.contains("8 entries that are whole, 0 places"), "\(whole)")
             bed.gateway.signal(SIGKILL)
             _ = await bed.gateway.exitStatus()
-            let records = bed.folder.path + "/records"
+            let folder = bed.folder.path + "/records"
             let name = try #require(
-                try FileManager.default.contentsOfDirectory(atPath: records).first { $0.hasSuffix(".log") })
-            let file = try #require(FileHandle(forUpdatingAtPath: "\(records)/\(name)"))
-            try file.seek(toOffset: 100)
+                try FileManager.default.contentsOfDirectory(atPath: folder).first { $0.hasSuffix(".log") })
+            let file = try #require(FileHandle(forUpdatingAtPath: "\(folder)/\(name)"))
+            // In the claim of the second message.
+            try file.seek(toOffset: 64 + 2 * 96 + 30)
             try file.write(contentsOf: Data([1, 2, 3]))
             try file.close()
             let next = try RunningProcess(
                 RunningProcess.skillgate, ["serve", "--config", bed.folder.path + "/skillgate.yaml"])
             #expect(await next.exitStatus() == 69)
-            #expect(next.log.contains("\(name), byte 64: the entry there is damaged"), "\(next.log)")
+            #expect(next.log.contains("\(name), byte 256: the entry there is damaged"), "\(next.log)")
+            #expect(next.log.contains("skillgate records"), "\(next.log)")
+
+            let check = try await records(bed, "check")
+            #expect(
+                check.status == 65 && check.output.contains("\(name), byte 256: the entry there is damaged"), "\(check)"
+            )
+            let repair = try await records(bed, "repair")
+            #expect(repair.status == 0 && repair.output.contains("7 entries kept"), "\(repair)")
+            let again = try await records(bed, "repair")
+            #expect(again.output == "nothing is damaged\n")
+            #expect(FileManager.default.fileExists(atPath: "\(folder)/\(name).damaged"))
+            try await bed.withReplica { next in
+                for number in 0..<4 {
+                    let again = try await next.send("NA-1", fields("\(number)"))
+                    #expect(again.field("Idempotent-Replayed") == "true", "\(number): \(again)")
+                }
+            }
+        }
+    }
+
+    @Test func `records are counted, and go over to Redis when one machine is not enough`() async throws {
+        let redis = try RedisProcess.plain()
+        try await redis.start()
+        defer { Task { await redis.stop() } }
+        try await TestBed.run(configuration: Self.configuration, skills: 1) { bed in
+            let first = try await bed.send("NA-1", fields("one"))
+            try await bed.setFaults(#"{"EU": {"connection": "resetAfterRead"}}"#)
+            let lost = ["Gateway-Region": "EU", "Idempotency-Key": "\"two\""]
+            #expect(try await bed.send("EU-1", lost).status == 504)
+            let show = try await records(bed, "show")
+            #expect(
+                show.output.contains("2 records in 1 files")
+                    && show.output.contains("accepted 1, unknown 1, being sent 0"))
+            #expect(show.output.contains("orders: 2"), "\(show)")
+            let export = try await records(bed, "export")
+            #expect(export.status == 0 && export.output.split(separator: "\n").count == 2, "\(export)")
+            try bed.replace("exported", with: export.output)
+            bed.gateway.signal(SIGTERM)
+            _ = await bed.gateway.exitStatus()
+
+            let yaml = try String(contentsOf: bed.folder.appendingPathComponent("skillgate.yaml"), encoding: .utf8)
+            try bed.replace(
+                "skillgate.yaml",
+                with: yaml.replacingOccurrences(
+                    of: "idempotency: {file: {directory: records}}",
+                    with: "idempotency: {store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'}}"))
+            for expected in ["2 imported, 0 known already, 0 expired", "0 imported, 2 known already, 0 expired"] {
+                let imported = try await records(bed, "import", bed.folder.path + "/exported")
+                #expect(imported.status == 0 && imported.output.contains(expected), "\(imported)")
+            }
+            try await bed.withReplica { next in
+                try await next.untilStore(isUp: true)
+                let again = try await next.send("NA-1", fields("one"))
+                #expect(again.status == 202 && again.field("Idempotent-Replayed") == "true", "\(again)")
+                #expect(again.field("X-Amzn-RequestId") == first.field("X-Amzn-RequestId"))
+                #expect(try await next.send("EU-1", lost).status == 504)
+                #expect(try await next.counters().accepted == 1)
+            }
         }
     }
 }

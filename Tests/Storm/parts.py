@@ -132,6 +132,23 @@ class Redis:
         self.server.stop()
 
 
+class Files:
+    """No server: the records of the one gateway are in files of its own."""
+
+    kind = "file"
+    servers = ()
+    configuration = None
+
+    def __init__(self, folder, options, network=None):
+        self.idempotency = f"{{store: file, file: {{directory: records, durability: {options.file_durability}}}}}"
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+
 class SingleRedis:
     """One server, whatever becomes of it."""
 

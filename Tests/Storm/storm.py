@@ -5,7 +5,7 @@ unknown. Meanwhile gateways are killed (SIGKILL) and paused (SIGSTOP) for longer
 failed over, cut off, restarted and emptied, at random. Each message carries an id of its own; the simulator knows which it accepted, and how
 often. What callers were told is checked against itself, too.
 
-The store is one server; with --store sentinel, and whenever there are failovers, a master, two replicas and three Sentinels; with
+The store is one Redis; with --store file the files of one gateway, which starts anew each time it is killed; with --store sentinel, and whenever there are failovers, a master, two replicas and three Sentinels; with
 --store cluster three masters with a replica each. --redis passes settings on to the gateways, to see what a careless one does.
 """
 
@@ -18,7 +18,7 @@ import time
 
 from callers import Book, Caller, Outage, until_served
 from network import Network
-from parts import PAUSE, ClusterRedis, Folder, Gateway, Pings, SentinelRedis, SingleRedis, Simulator, Slow, redis, wait_until
+from parts import PAUSE, ClusterRedis, Files, Folder, Gateway, Pings, SentinelRedis, SingleRedis, Simulator, Slow, redis, wait_until
 
 # The deadline of a message is 1 s here, so its lease is 2 s.
 LONGER_THAN_A_LEASE = (2.2, 3.5)
@@ -30,7 +30,7 @@ class Storm:
         self.random = random.Random(options.seed)
         self.simulator = Simulator(options.binary, folder)
         self.network = Network() if options.partitions else None
-        kinds = {"single": SingleRedis, "sentinel": SentinelRedis, "cluster": ClusterRedis}
+        kinds = {"file": Files, "single": SingleRedis, "sentinel": SentinelRedis, "cluster": ClusterRedis}
         self.store = kinds[options.store](folder, options, self.network)
         self.slow = None
         self.folder = folder
@@ -73,10 +73,12 @@ class Storm:
             server = self.store.servers[0]
             self.slow = Slow(server.place, self.options.delay / 1000, self.options.delay_stalls, 0.2)
             settings = f"url: redis://127.0.0.1:{self.slow.port}"
-        if self.options.redis:
+        if self.options.redis and settings:
             settings += f", {self.options.redis}"
         for number in range(self.options.replicas):
-            gateway = Gateway(self.options.binary, self.folder, number, self.simulator, settings)
+            gateway = Gateway(
+                self.options.binary, self.folder, number, self.simulator, settings,
+                idempotency=self.store.idempotency if self.options.store == "file" else None)
             gateway.start()
             self.gateways.append(gateway)
         for gateway in self.gateways:
@@ -278,7 +280,8 @@ def main():
     parser.add_argument("--store-kills", type=int, default=0)
     parser.add_argument("--store-stalls", type=int, default=0)
     parser.add_argument("--stall-seconds", type=float, default=20)
-    parser.add_argument("--store", choices=["single", "sentinel", "cluster"], default=None)
+    parser.add_argument("--store", choices=["file", "single", "sentinel", "cluster"], default=None)
+    parser.add_argument("--file-durability", choices=["process", "machine"], default="process")
     parser.add_argument("--failovers", type=int, default=0, help="by Sentinel")
     parser.add_argument("--partitions", type=int, default=0, help="a master is cut off, and a replica with it")
     parser.add_argument(
@@ -299,6 +302,9 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     options.store = options.store or ("sentinel" if options.failovers or options.partitions else "single")
+    if options.store == "file":
+        # One process at a time has the files.
+        options.replicas = 1
     if options.store != "single" and (options.store_kills or options.store_stalls or options.delay):
         parser.error("--store-kills, --store-stalls and --delay are for a single server")
     if options.failovers and options.store != "sentinel":

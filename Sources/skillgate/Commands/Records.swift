@@ -1,8 +1,159 @@
 import ArgumentParser
+import FoundationEssentials
+import GatewayCore
+import GatewayFiles
 
 struct Records: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Manages the idempotency records.", subcommands: [Adopt.self])
+        abstract: "Manages the idempotency records.",
+        subcommands: [Show.self, Check.self, Repair.self, Export.self, Import.self, Adopt.self])
+
+    /// The configuration, which has to keep records in files.
+    fileprivate static func files(of file: String) async throws -> (GatewayConfiguration, folder: String) {
+        let configuration = try await ConfigurationFile.read(file)
+        guard configuration.idempotency.kind == .file, let folder = configuration.idempotency.file.directory else {
+            StandardError.write("this configuration does not keep records in files (`idempotency.store`)\n")
+            throw ExitCode(ExitStatus.usage)
+        }
+        return (configuration, folder)
+    }
+
+    /// What `body` gives; what is wrong with the disk goes to standard error, and the command ends.
+    fileprivate static func orExit<Value>(_ body: () throws(DiskError) -> Value) throws -> Value {
+        do {
+            return try body()
+        } catch {
+            StandardError.write("\(error)\n")
+            throw ExitCode(ExitStatus.unavailable)
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Counts the records in files, by state and caller. A gateway may be using them.")
+
+        @Option(help: "The configuration file (YAML).")
+        var config: String
+
+        func run() async throws {
+            let (configuration, folder) = try await Records.files(of: config)
+            let overview = try Records.orExit { () throws(DiskError) in try RecordOverview(DiskFolder(folder)) }
+            print(
+                overview.text(
+                    folder: folder, callers: configuration.callers.map(\.recordID),
+                    unixNow: Int64(UnixTime.milliseconds())))
+        }
+    }
+
+    struct Check: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Reads every file of records, and names what is damaged with file and byte.")
+
+        @Option(help: "The configuration file (YAML).")
+        var config: String
+
+        func run() async throws {
+            let (_, folder) = try await Records.files(of: config)
+            let reports = try Records.orExit { () throws(DiskError) in try RecordInspection.inspect(DiskFolder(folder))
+            }
+            for report in reports {
+                for sentence in report.sentences(folder: folder) { print(sentence) }
+            }
+            let damages = reports.reduce(0) { $0 + $1.damages.count }
+            let entries = reports.reduce(0) { $0 + $1.entries }
+            print("\(reports.count) files, \(entries) entries that are whole, \(damages) places that are damaged")
+            guard damages == 0 else { throw ExitCode(ExitStatus.data) }
+        }
+    }
+
+    struct Repair: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Keeps what is whole of damaged files of records.",
+            discussion: """
+                What is damaged is dropped: retries of those messages are sent again. Each file that is written anew stays \
+                as NAME.damaged. No gateway may be running on them.
+                """)
+
+        @Option(help: "The configuration file (YAML).")
+        var config: String
+
+        func run() async throws {
+            let (_, folder) = try await Records.files(of: config)
+            let repaired = try Records.orExit { () throws(DiskError) in
+                let lock = try FolderLock.take(folder) { process in
+                    StandardError.write(
+                        "waiting for \(process.map { "process \($0)" } ?? "another process"), which uses the files\n")
+                }
+                defer { lock.release() }
+                return try RecordInspection.repair(DiskFolder(folder))
+            }
+            for report in repaired {
+                for sentence in report.sentences(folder: folder) { print(sentence) }
+                print(
+                    "\(folder)/\(report.name): \(report.entries) entries kept; the damaged file is \(report.name).damaged"
+                )
+            }
+            if repaired.isEmpty { print("nothing is damaged") }
+        }
+    }
+
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "Writes the records in files to standard output, a line of JSON each. A gateway may be using them.")
+
+        @Option(help: "The configuration file (YAML).")
+        var config: String
+
+        func run() async throws {
+            let (_, folder) = try await Records.files(of: config)
+            let overview = try Records.orExit { () throws(DiskError) in try RecordOverview(DiskFolder(folder)) }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            for entry in overview.records(unixNow: Int64(UnixTime.milliseconds())) {
+                guard let record = ExportedRecord(entry) else { continue }
+                print(String(decoding: try encoder.encode(record), as: UTF8.self))
+            }
+        }
+    }
+
+    struct Import: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Adds records that were exported to the store of a configuration, in files or in Redis.",
+            discussion: """
+                What the store knows already stays as it is, so that an import that was interrupted can be repeated. \
+                To grow out of one machine without forgetting: stop the gateway, export its files, import them with \
+                the configuration that names Redis, and start the gateways with that one.
+                """)
+
+        @Option(help: "The configuration file (YAML).")
+        var config: String
+
+        @Argument(help: "The file that was exported; - for standard input.")
+        var file: String
+
+        func run() async throws {
+            let configuration = try await ConfigurationFile.read(config)
+            let text = try StandardError.orExit {
+                try TextFile.read(file == "-" ? "/dev/stdin" : file, limitBytes: 4 << 30, mayWait: true)
+            }
+            let lines = text.split(separator: "\n")
+            var progress = Progress(total: lines.count, done: 0, now: .now)
+            do {
+                let result = try await RecordImport(configuration: configuration).run(lines) {
+                    progress.advanced(isAccepted: true, now: .now)
+                }
+                progress.finish(now: .now)
+                print(
+                    "\(result.imported) imported, \(result.known) known already, \(result.left) expired or without sense"
+                )
+            } catch {
+                progress.finish(now: .now)
+                StandardError.write("\(error)\n")
+                throw ExitCode(ExitStatus.unavailable)
+            }
+        }
+    }
 
     struct Adopt: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

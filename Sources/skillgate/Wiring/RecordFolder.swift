@@ -20,6 +20,16 @@ final class RecordFolder: Sendable {
     private let threads: NIOThreadPool
     private let care: RepeatedTask
 
+    struct Damaged: Error, CustomStringConvertible {
+        var folder: String
+        var error: RecordFilesError
+
+        var description: String {
+            "\(folder)/\(error); `skillgate records check --config FILE` shows all that is damaged, and `skillgate records "
+                + "repair --config FILE` keeps what is whole"
+        }
+    }
+
     /// Waits until no other process has the folder, and reads what is in it.
     ///
     /// - Parameters:
@@ -46,7 +56,11 @@ final class RecordFolder: Sendable {
                         "gateway.store.directory": "\(path)", "process.pid": "\(process.map(String.init) ?? "unknown")",
                     ])
             }
-            return (lock, try files.load(now: .now(), callers: callers))
+            do throws(RecordFilesError) {
+                return (lock, try files.load(now: .now(), callers: callers))
+            } catch {
+                throw Damaged(folder: path, error: error)
+            }
         }
         self.files = files
         self.threads = threads

@@ -202,7 +202,10 @@ struct TestBed: Sendable {
     ///
     /// - Parameter hasHappened: asks a process, which takes its time.
     func until(_ what: String, _ hasHappened: () async throws -> Bool) async throws {
-        for _ in 0..<5_000 where try await hasHappened() { return }
+        let end = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < end {
+            if try await hasHappened() { return }
+        }
         throw RunningProcess.Failure(description: "there never was \(what)")
     }
 

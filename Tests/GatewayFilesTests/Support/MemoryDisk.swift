@@ -30,6 +30,10 @@ final class MemoryDisk: Disk {
 
     func remove(_ name: String) throws(DiskError) { state.withLock { $0.files[name] = nil } }
 
+    func rename(_ name: String, to other: String) throws(DiskError) {
+        state.withLock { $0.files[other] = $0.files.removeValue(forKey: name) }
+    }
+
     func truncate(_ name: String, to bytes: Int) throws(DiskError) {
         let failure = state.withLock { state -> DiskError? in
             guard !state.cannotTruncate else { return DiskError("cannot cut") }

@@ -1,0 +1,97 @@
+import FoundationEssentials
+import GatewayCore
+import GatewayFiles
+import NIOCore
+
+/// A record on its way from one store to another: a line of JSON.
+struct ExportedRecord: Codable, Equatable {
+    enum State: String, Codable { case sending, unknown, accepted }
+
+    /// 64 hexadecimal digits.
+    var scope: String
+    /// 32 hexadecimal digits.
+    var fingerprint: String
+    var state: State
+    /// Unix time, in milliseconds.
+    var expires: Int64
+    /// Of one that is being sent.
+    var leaseEnds: Int64?
+    /// Of an accepted message.
+    var status: Int?
+    var region: String?
+    var requestId: String?
+
+    /// Nil for the entry of a record that is gone.
+    init?(_ entry: RecordEntry) {
+        scope = Self.hexadecimal([entry.scope.words.0, entry.scope.words.1, entry.scope.words.2, entry.scope.words.3])
+        fingerprint = Self.hexadecimal([entry.fingerprint.words.0, entry.fingerprint.words.1])
+        expires = entry.expires
+        switch entry.state {
+        case .absent: return nil
+        case .unknown: state = .unknown
+        case .sending(_, let leaseEnds, _):
+            state = .sending
+            self.leaseEnds = leaseEnds
+        case .accepted(let response):
+            state = .accepted
+            status = response.status
+            region = response.region.name
+            requestId = response.requestID.map { "\($0)" }
+        }
+    }
+
+    // MARK: Into another store
+
+    /// What makes the record anew; nil for one that has expired, or whose members make no sense.
+    ///
+    /// - Parameter number: of the line; no two of a file have the same.
+    func claim(number: UInt64, origin: UInt64, unixNow: Int64) -> IdempotencyClaim? {
+        guard let scope = Self.words(scope, count: 4), let fingerprint = Self.words(fingerprint, count: 2),
+            case let left = expires.subtractingReportingOverflow(unixNow).partialValue,
+            (1...Self.longestRetention).contains(left)
+        else { return nil }
+        let lease = max(1, min(left, (leaseEnds ?? unixNow).subtractingReportingOverflow(unixNow).partialValue))
+        return IdempotencyClaim(
+            scope: IdempotencyScope(words: (scope[0], scope[1], scope[2], scope[3])),
+            fingerprint: RequestFingerprint(words: (fingerprint[0], fingerprint[1])),
+            owner: AttemptID(origin: origin, number: number), lease: .milliseconds(lease),
+            retention: .milliseconds(left), consent: false)
+    }
+
+    /// What becomes of that claim; nil: it stays as it is, and reads as unknown after its lease.
+    var settlement: Settlement? {
+        switch state {
+        case .sending: return nil
+        case .unknown: return .unknown
+        case .accepted:
+            guard let region = region.flatMap({ Region(name: $0) }) else { return .unknown }
+            return .accepted(
+                AcceptedResponse(
+                    status: status ?? 202, region: region, requestID: requestId.flatMap(Self.requestID)))
+        }
+    }
+
+    /// In milliseconds.
+    private static let longestRetention: Int64 = 31 * 86_400_000
+
+    private static func requestID(_ text: String) -> RequestID? {
+        let bytes = Array(text.utf8)
+        return RequestID(bytes.span, 0..<bytes.count)
+    }
+
+    // MARK: Digits
+
+    private static func hexadecimal(_ words: [UInt64]) -> String {
+        words.map { word in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    private static func words(_ text: String, count: Int) -> [UInt64]? {
+        guard text.utf8.count == 16 * count, text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
+        let digits = Array(text)
+        let words = (0..<count).compactMap { UInt64(String(digits[$0 * 16..<($0 + 1) * 16]), radix: 16) }
+        return words.count == count ? words : nil
+    }
+}

@@ -1,0 +1,102 @@
+import FoundationEssentials
+import GatewayCore
+import Logging
+import NIOCore
+import NIOPosix
+
+/// Makes records anew in the store of a configuration, as a gateway would have made them.
+struct RecordImport {
+    struct Result: Equatable {
+        var imported = 0
+        /// There is one under the key already.
+        var known = 0
+        /// They have expired, or make no sense.
+        var left = 0
+    }
+
+    let configuration: GatewayConfiguration
+
+    /// - Parameter advanced: told after each line.
+    func run(_ lines: [Substring], advanced: () -> Void) async throws -> Result {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let eventLoop = group.next()
+        var logger = Logger(label: "skillgate")
+        logger.logLevel = .warning
+        let records = try await IdempotencyRecords(
+            configuration.idempotency, callers: configuration.callers.map(\.recordID), controlLoop: eventLoop,
+            logger: logger)
+        let store = try await eventLoop.submit {
+            try records.connect(on: eventLoop, number: 0).map { NIOLoopBound($0, eventLoop: eventLoop) }
+        }.get()
+        guard let store else {
+            throw Failure(description: "records in memory end with the process; nothing was imported")
+        }
+        defer { group.shutdownGracefully { _ in } }
+        var result = Result()
+        let origin = UInt64.random(in: 0 ... .max)
+        for (index, line) in lines.enumerated() {
+            try await take(line, number: index + 1, origin, store, &result)
+            advanced()
+        }
+        try await eventLoop.submit { store.value.shutDown() }.get()
+        await records.folder?.close()
+        return result
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    private func take(
+        _ line: Substring, number: Int, _ origin: UInt64, _ store: NIOLoopBound<LoopStore>, _ result: inout Result
+    ) async throws {
+        guard let record = try? JSONDecoder().decode(ExportedRecord.self, from: Data(line.utf8)) else {
+            throw Failure(
+                description: "line \(number) is no record; expected a line that `skillgate records export` has written")
+        }
+        guard let claim = record.claim(number: UInt64(number), origin: origin, unixNow: Int64(UnixTime.milliseconds()))
+        else { return result.left += 1 }
+        switch try await Self.claim(claim, store) {
+        case .owned:
+            if let settlement = record.settlement, try await Self.settle(claim, settlement, store) == .pending {
+                throw Failure(description: "line \(number): the store cannot be reached any more")
+            }
+            result.imported += 1
+        case .storeUnavailable: throw Failure(description: "line \(number): the store cannot be reached")
+        case .storeFull: throw Failure(description: "line \(number): the store is full")
+        case .accepted, .inFlight, .unknown, .mismatched, .indistinct: result.known += 1
+        }
+    }
+
+    /// A server is given time to answer at first.
+    private static func claim(
+        _ claim: IdempotencyClaim, _ store: NIOLoopBound<LoopStore>
+    ) async throws -> ClaimOutcome {
+        let end = ContinuousClock.now + .seconds(5)
+        while true {
+            let outcome = try await store.eventLoop.flatSubmit {
+                store.value.store.claim(claim, on: store.eventLoop).future(on: store.eventLoop)
+            }.get().outcome
+            guard outcome == .storeUnavailable, ContinuousClock.now < end else { return outcome }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    private static func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement, _ store: NIOLoopBound<LoopStore>
+    ) async throws -> SettlementReply {
+        let nobody = AttemptResult(.success(UpstreamResponse(status: 202)), region: nil)
+        return try await store.eventLoop.flatSubmit {
+            store.value.store.settle(claim, settlement, result: nobody, on: store.eventLoop).future(on: store.eventLoop)
+        }.get()
+    }
+}
+
+extension Eventual {
+    fileprivate func future(on eventLoop: any EventLoop) -> EventLoopFuture<Value> {
+        switch self {
+        case .now(let value): eventLoop.makeSucceededFuture(value)
+        case .later(let future): future
+        }
+    }
+}
