@@ -181,7 +181,7 @@ let package = Package(
         // The whole flow in virtual time; a short run is a test, any length a command.
         .target(
             name: "FlowSimulation",
-            dependencies: ["GatewayCore", "GatewayRedis", "TestSupport", crypto, nioCore],
+            dependencies: ["GatewayCore", "GatewayFiles", "GatewayRedis", "TestSupport", crypto, nioCore, nioPosix],
             path: "Tests/Simulation",
             swiftSettings: settings
         ),

@@ -29,22 +29,17 @@ final class SimulatedLink: IdempotencyRecordClient {
     private var predecessors: [Connection] = []
     private var commands = 0
     private var isDead = false
-    /// When each attempt last asked for its record.
-    private(set) var claimedAt: [UInt64: NIODeadline] = [:]
-    /// Attempts that hold a record as far as this process knows, or may.
-    private(set) var unsettled: [UInt64: IdempotencyClaim] = [:]
-
-    /// The last attempt of this process that was given each record.
-    private(set) var owned: [IdempotencyScope: IdempotencyClaim] = [:]
+    private let attempts: Attempts
 
     private static let timeout = Duration.milliseconds(100)
 
     init(
-        _ timeline: Timeline, server: SimulatedServer, eventLoop: any EventLoop,
+        _ timeline: Timeline, server: SimulatedServer, _ attempts: Attempts, eventLoop: any EventLoop,
         inProcess: @escaping (@escaping () -> Void) -> Void
     ) {
         self.timeline = timeline
         self.server = server
+        self.attempts = attempts
         self.eventLoop = eventLoop
         self.inProcess = inProcess
         connection = Connection(now: timeline.now)
@@ -117,14 +112,11 @@ final class SimulatedLink: IdempotencyRecordClient {
     func claim(
         _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyRecordError>) -> Void
     ) {
-        claimedAt[claim.owner.number] = eventLoop.now
-        unsettled[claim.owner.number] = claim
+        attempts.claims(claim, at: eventLoop.now)
         run(
             { [server] in server.claim(claim) },
-            { [self] result in
-                if case .success(let outcome) = result {
-                    if outcome == .owned { owned[claim.scope] = claim } else { unsettled[claim.owner.number] = nil }
-                }
+            { [attempts] result in
+                if case .success(let outcome) = result { attempts.claimed(claim, outcome) }
                 completion(result)
             })
     }
@@ -135,8 +127,8 @@ final class SimulatedLink: IdempotencyRecordClient {
     ) {
         run(
             { [server] in server.settle(claim, settlement) },
-            { [self] result in
-                if case .success = result { unsettled[claim.owner.number] = nil }
+            { [attempts] result in
+                if case .success = result { attempts.settled(claim) }
                 completion(result)
             })
     }

@@ -1,10 +1,26 @@
 import Crypto
 import GatewayCore
+import GatewayFiles
 import GatewayRedis
 import NIOCore
+import NIOPosix
 import Synchronization
 
-/// One gateway process: the shipped flow, token cache and shared store on an event loop of virtual time. Can be paused
+/// Where the records of a simulation are.
+enum SimulatedStorage {
+    case server(SimulatedServer)
+    /// One process at a time.
+    case disk(SimulatedDisk)
+
+    var records: [IdempotencyScope: IdempotencyRecord] {
+        switch self {
+        case .server(let server): server.records
+        case .disk(let disk): disk.records
+        }
+    }
+}
+
+/// One gateway process: the shipped flow, token cache and store on an event loop of virtual time. Can be paused
 /// and killed.
 final class SimulatedProcess {
     static let deadline = Duration.seconds(2)
@@ -12,9 +28,11 @@ final class SimulatedProcess {
     let number: Int
     let loop: VirtualEventLoop
     private let timeline: Timeline
-    private let server: SimulatedServer
+    private let storage: SimulatedStorage
     private let ledger: Ledger
     private(set) var isDead = false
+    /// Was killed in the middle of something, and does nothing more that anybody sees.
+    private var isKilled = false
     private var isPaused = false
     /// What came while it was paused.
     private var unhandled: [() -> Void] = []
@@ -23,16 +41,17 @@ final class SimulatedProcess {
     private var forwarder: MessageForwarder?
     private var pool: SimulatedPool?
     private var link: SimulatedLink?
+    private let attempts = Attempts()
     private let sendBudget = ForwardingConfiguration.Limits().sendBudget
     private var sendsOfAttempt: [UInt64: Int] = [:]
     private(set) var answered = 0
 
     init(
-        number: Int, _ timeline: Timeline, server: SimulatedServer, upstream: SimulatedUpstream, ledger: Ledger
+        number: Int, _ timeline: Timeline, _ storage: SimulatedStorage, upstream: SimulatedUpstream, ledger: Ledger
     ) throws {
         self.number = number
         self.timeline = timeline
-        self.server = server
+        self.storage = storage
         self.ledger = ledger
         loop = VirtualEventLoop(timeline)
         endpoint = SimulatedTokenEndpoint(seed: UInt64(number))
@@ -41,13 +60,30 @@ final class SimulatedProcess {
         tokens = TokenCache(
             ClientCredentials(clientID: "c", clientSecret: "s"), endpoint: endpoint, eventLoop: loop,
             random: { dice.fraction() })
-        let link = SimulatedLink(timeline, server: server, eventLoop: loop, inProcess: { [weak self] in self?.run($0) })
-        let store = SharedIdempotencyStore(
-            .redis, on: link, whenUnavailable: .refuse, eventLoop: loop, random: { timeline.fraction() })
         let pool = SimulatedPool(timeline, upstream: upstream, process: self)
-        (self.link, self.pool) = (link, pool)
+        self.pool = pool
+        let store: any IdempotencyStore
+        switch storage {
+        case .server(let server):
+            let link = SimulatedLink(
+                timeline, server: server, attempts, eventLoop: loop, inProcess: { [weak self] in self?.run($0) })
+            self.link = link
+            store = SharedIdempotencyStore(
+                .redis, on: link, whenUnavailable: .refuse, eventLoop: loop, random: { timeline.fraction() })
+        case .disk(let disk):
+            store = ObservedStore(try Self.fileStore(on: disk, eventLoop: loop), attempts, ledger: ledger)
+        }
         forwarder = try Self.forwarder(store: store, pool: pool, tokens: tokens, loop: loop, origin: UInt64(number))
         tokens.start()
+    }
+
+    private static func fileStore(on disk: SimulatedDisk, eventLoop: any EventLoop) throws -> FileIdempotencyStore {
+        let memory = MemoryIdempotencyStore(numbersChanges: true)
+        var options = RecordFiles.Options(unixMilliseconds: { disk.unixMilliseconds })
+        options.longestSegment = 1024
+        let files = RecordFiles(on: disk, memory, threads: .singleton, options)
+        _ = try files.load(now: eventLoop.now, callers: ["orders"])
+        return FileIdempotencyStore(files, stream: 0, whenUnavailable: .refuse, eventLoop: eventLoop)
     }
 
     /// The shipped flow, for one caller and one skill.
@@ -103,11 +139,14 @@ final class SimulatedProcess {
 
     func breakStoreConnection() { run { [self] in link?.breakConnection() } }
 
+    /// Ends in the middle of what it does: nobody hears of what comes of it.
+    func isKilledNow() { isKilled = true }
+
     /// Ends like a process that is killed: what it was about to do is not done, and nobody hears of it.
     func die() {
         guard !isDead else { return }
         isDead = true
-        ledger.died(process: number, holding: link.map { Array($0.unsettled.values) } ?? [])
+        ledger.died(process: number, holding: Array(attempts.unsettled.values))
         bury()
     }
 
@@ -148,7 +187,7 @@ final class SimulatedProcess {
         forwarder?.handle(
             request, from: Peer(),
             to: SimulatedRecipient { [self] answer in
-                guard !isDead else { return }
+                guard !isDead, !isKilled else { return }
                 answered += 1
                 then(answer)
             })
@@ -160,12 +199,12 @@ final class SimulatedProcess {
         let message = Ledger.Message(
             key: Self.number(after: #""key":""#, text), variant: Self.number(after: #""variant":""#, text))
         let scope = ScopesOfKeys.shared.scope(of: message.key)
-        let claim = scope.flatMap { link?.owned[$0] }
+        let claim = scope.flatMap { attempts.owned[$0] }
         let number = claim?.owner.number ?? 0
         sendsOfAttempt[number, default: 0] += 1
         let send = ledger.sent(
-            message, by: self.number, of: claim, holding: scope.flatMap { server.records[$0] },
-            claimedAgo: link?.claimedAt[number].map { Duration(from: $0, to: loop.now) },
+            message, by: self.number, of: claim, holding: scope.flatMap { storage.records[$0] },
+            claimedAgo: attempts.claimedAt[number].map { Duration(from: $0, to: loop.now) },
             isFirst: sendsOfAttempt[number] == 1, budget: sendBudget)
         return (send, Self.number(after: "Atc|", text))
     }

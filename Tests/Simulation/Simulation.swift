@@ -25,17 +25,27 @@ package final class Simulation {
     private let seed: UInt64
     private let timeline: Timeline
     private let ledger = Ledger()
-    private let server: SimulatedServer
+    private let storage: SimulatedStorage
     private let upstream: SimulatedUpstream
     private var processes: [SimulatedProcess] = []
     private var started = 0
     private var deaths = 0
     private let faultRate: Double
 
+    /// Gateways that share a server.
     package init(seed: UInt64, design: StoreDesign = .shipped) {
         self.seed = seed
         timeline = Timeline(seed: seed)
-        server = SimulatedServer(timeline, ledger: ledger, design: design)
+        storage = .server(SimulatedServer(timeline, ledger: ledger, design: design))
+        upstream = SimulatedUpstream(timeline, ledger: ledger)
+        faultRate = timeline.fraction()
+    }
+
+    /// One gateway with files, and its successors.
+    package init(seed: UInt64, disk design: DiskDesign) {
+        self.seed = seed
+        timeline = Timeline(seed: seed)
+        storage = .disk(SimulatedDisk(timeline, ledger: ledger, design: design))
         upstream = SimulatedUpstream(timeline, ledger: ledger)
         faultRate = timeline.fraction()
     }
@@ -46,7 +56,8 @@ package final class Simulation {
     }
 
     package func run() throws -> SimulationReport {
-        let processCount = timeline.number(1...3)
+        var processCount = timeline.number(1...3)
+        if case .disk = storage { processCount = 1 }
         for _ in 0..<processCount { processes.append(try start()) }
         let end = timeline.now + Self.faultsEnd
         for key in 0..<timeline.number(1...ScopesOfKeys.keys) {
@@ -70,7 +81,7 @@ package final class Simulation {
 
     private func start() throws -> SimulatedProcess {
         started += 1
-        return try SimulatedProcess(number: started, timeline, server: server, upstream: upstream, ledger: ledger)
+        return try SimulatedProcess(number: started, timeline, storage, upstream: upstream, ledger: ledger)
     }
 
     // MARK: Callers
@@ -130,15 +141,29 @@ package final class Simulation {
             let pause = timeline.chance(0.5) ? timeline.milliseconds(10...900) : timeline.milliseconds(1_500...9_000)
             timeline.after(pause) { process.resume() }
         case 1: killProcess()
-        case 2:
+        case 2, 3, 4: strikeStorage()
+        default: revokeTokens()
+        }
+    }
+
+    private func strikeStorage() {
+        switch (storage, timeline.number(0...2)) {
+        case (.server(let server), 0):
             server.stall()
-            timeline.after(timeline.milliseconds(20...4_000)) { [self] in server.goOn() }
-        case 3:
+            timeline.after(timeline.milliseconds(20...4_000)) { server.goOn() }
+        case (.server(let server), 1):
             server.kill()
             for process in processes { process.breakStoreConnection() }
-            timeline.after(timeline.milliseconds(50...3_000)) { [self] in server.restart() }
-        case 4: timeline.element(processes).breakStoreConnection()
-        default: revokeTokens()
+            timeline.after(timeline.milliseconds(50...3_000)) { server.restart() }
+        case (.server, _): timeline.element(processes).breakStoreConnection()
+        case (.disk(let disk), 0):
+            disk.fill()
+            timeline.after(timeline.milliseconds(20...4_000)) { disk.empty() }
+        case (.disk(let disk), _):
+            disk.killNextWriter { [self] in
+                processes[0].isKilledNow()
+                timeline.after(.zero) { [self] in killProcess() }
+            }
         }
     }
 
@@ -146,6 +171,7 @@ package final class Simulation {
         let index = timeline.number(0...processes.count - 1)
         processes[index].die()
         deaths += 1
+        if case .disk(let disk) = storage { disk.handOver() }
         if let successor = try? start() { processes[index] = successor }
     }
 
@@ -156,16 +182,23 @@ package final class Simulation {
 
     private func becomeQuiet() {
         upstream.hasFaults = false
-        server.goOn()
-        server.restart()
+        switch storage {
+        case .server(let server):
+            server.goOn()
+            server.restart()
+        case .disk(let disk):
+            disk.empty()
+            disk.spareWriters()
+        }
         for process in processes { process.resume() }
     }
 
     // MARK: The end
 
     private func checkTheEnd() {
+        let records = storage.records
         for key in 0..<ScopesOfKeys.keys {
-            guard let scope = ScopesOfKeys.shared.scope(of: key), let record = server.records[scope] else { continue }
+            guard let scope = ScopesOfKeys.shared.scope(of: key), let record = records[scope] else { continue }
             switch record.state {
             case .accepted: break
             case .unknown:
@@ -179,7 +212,7 @@ package final class Simulation {
                 }
             }
         }
-        if server.records.count > ScopesOfKeys.keys { ledger.violated(12, "there are \(server.records.count) records") }
+        if records.count > ScopesOfKeys.keys { ledger.violated(12, "there are \(records.count) records") }
         for process in processes {
             let inFlight = process.messagesInFlight
             if inFlight != 0 { ledger.violated(9, "process \(process.number) has \(inFlight) messages in flight") }

@@ -11,6 +11,11 @@ import FlowSimulation
     @Option(help: "The first seed. With --seeds 1 a course of events is seen again.")
     var from: UInt64 = 1
 
+    @Option(help: "Where records are: redis, or file.")
+    var store = Store.redis
+
+    enum Store: String, ExpressibleByArgument { case redis, file }
+
     @Flag(help: "Prints every event.")
     var trace = false
 
@@ -18,7 +23,8 @@ import FlowSimulation
         var (requests, sends, accepted, deaths, failed) = (0, 0, 0, 0, 0)
         var answers: [Int: Int] = [:]
         for offset in 0..<UInt64(max(0, seeds)) {
-            let simulation = Simulation(seed: from &+ offset)
+            let seed = from &+ offset
+            let simulation = store == .redis ? Simulation(seed: seed) : Simulation(seed: seed, disk: .good)
             if trace { simulation.trace { print($0) } }
             let report = try simulation.run()
             requests += report.requests

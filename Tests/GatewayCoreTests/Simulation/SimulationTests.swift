@@ -10,6 +10,20 @@ import Testing
         }
     }
 
+    @Test func `with records in files, neither`() throws {
+        for seed in 1...1_000 as ClosedRange<UInt64> {
+            let report = try Simulation(seed: seed, disk: .good).run()
+            #expect(report.violations.isEmpty, "Tests/simulation --store file --seeds 1 --from \(seed) --trace")
+        }
+    }
+
+    @Test func `a disk that forgets what it has confirmed is found out`() throws {
+        let found = try (1...1_000 as ClosedRange<UInt64>).contains { seed in
+            try Simulation(seed: seed, disk: .forgetful).run().violations.contains { $0.hasPrefix("invariant 1:") }
+        }
+        #expect(found)
+    }
+
     @Test func `the same seed gives the same course of events`() throws {
         func trace(_ seed: UInt64) throws -> [String] {
             var events: [String] = []
