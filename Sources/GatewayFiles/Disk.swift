@@ -27,6 +27,8 @@ package protocol Disk: AnyObject, Sendable {
     func remove(_ name: String) throws(DiskError)
     func rename(_ name: String, to other: String) throws(DiskError)
     func truncate(_ name: String, to bytes: Int) throws(DiskError)
+    /// Returns once the content of a file outlives the machine's loss of power.
+    func sync(_ name: String) throws(DiskError)
     /// Returns once files that were made or removed are so for good, even if the machine loses its power.
     func syncFolder() throws(DiskError)
 }
@@ -54,12 +56,15 @@ package final class DiskFolder: Disk {
         guard let folder = opendir(path) else { throw DiskError("list", path, code: errno) }
         defer { closedir(folder) }
         var names: [String] = []
-        while let entry = readdir(folder) {
+        while true {
+            errno = 0
+            guard let entry = readdir(folder) else { break }
             let name = withUnsafeBytes(of: entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name != "." && name != ".." { names.append(name) }
         }
+        guard errno == 0 else { throw DiskError("list", path, code: errno) }
         return names
     }
 
@@ -87,7 +92,7 @@ package final class DiskFolder: Disk {
 
     package func create(_ name: String) throws(DiskError) -> any WritableFile {
         let path = path(name)
-        // Two of one name cannot be, since the folder is locked and numbers only rise; one that is there is not overwritten.
+        // There is none of this name, since one process holds the folder and numbers only rise; if there were, it must stay.
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw DiskError("create", path, code: errno) }
         return DiskFile(file, path)
@@ -105,6 +110,14 @@ package final class DiskFolder: Disk {
     package func truncate(_ name: String, to bytes: Int) throws(DiskError) {
         let path = path(name)
         guard Glibc.truncate(path, off_t(bytes)) == 0 else { throw DiskError("cut", path, code: errno) }
+    }
+
+    package func sync(_ name: String) throws(DiskError) {
+        let path = path(name)
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw DiskError("open", path, code: errno) }
+        defer { close(file) }
+        guard fsync(file) == 0 else { throw DiskError("sync", path, code: errno) }
     }
 
     package func syncFolder() throws(DiskError) {

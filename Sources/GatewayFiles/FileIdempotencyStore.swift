@@ -16,8 +16,8 @@ package final class FileIdempotencyStore: IdempotencyStore {
 
     /// What was not written down is tried again after so long.
     private static let pause = TimeAmount.milliseconds(250)
-    /// At most one message in flight leaves at most one behind; this is more than a loop has in flight in an outage.
-    static let longestBacklog = 10_000
+    /// Each message in flight leaves at most one behind; this is more than a loop has in flight in an outage.
+    static let backlogLimit = 10_000
 
     private let files: RecordFiles
     private let memory: MemoryIdempotencyStore
@@ -36,7 +36,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
     private let onTrouble: (DiskError?) -> Void
 
     /// - Parameters:
-    ///   - stream: no other event loop of the process has the same.
+    ///   - stream: unique among the event loops of the process.
     ///   - onTrouble: told when nothing can be written, and nil when something can be again.
     package init(
         _ files: RecordFiles, stream: Int, whenUnavailable: WhenUnavailable, eventLoop: any EventLoop,
@@ -48,7 +48,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
         log = files.makeLog(stream: stream)
         self.whenUnavailable = whenUnavailable
         self.eventLoop = eventLoop
-        sync = files.outlivesMachine ? GroupSync(files, eventLoop) : nil
+        sync = files.outlivesMachine ? GroupSync(log, of: files, eventLoop) : nil
     }
 
     /// - Parameter callers: their ids, by label.
@@ -68,7 +68,8 @@ package final class FileIdempotencyStore: IdempotencyStore {
     /// Nothing is written any more.
     package func shutDown() {
         writeBacklog()
-        log.close()
+        log.end()
+        for file in log.takeUnsynced().files { try? file.sync() }
     }
 
     // MARK: Claim
@@ -80,29 +81,33 @@ package final class FileIdempotencyStore: IdempotencyStore {
         do throws(DiskError) {
             try write(change)
         } catch {
-            failures[.claim, default: 0] += 1
-            return .now(notWritten(change, error))
+            return .now(notWritten(change))
         }
         guard let sync else { return .now(ClaimReply(outcome, .file)) }
-        return .later(
-            sync.whenSynced(log) { error in
-                guard let error else { return ClaimReply(outcome, .file) }
-                // It is in the file, and may come back: what is taken back is written down, too.
-                self.failed(error)
-                self.failures[.claim, default: 0] += 1
-                let reply = self.notWritten(change, error)
-                self.writeLater(change)
-                return reply
-            })
+        let promise = eventLoop.makePromise(of: ClaimReply.self)
+        sync.whenSynced { error in
+            self.noteSync(error)
+            promise.succeed(error == nil ? ClaimReply(outcome, .file) : self.notSynced(change))
+        }
+        return .later(promise.futureResult)
     }
 
-    private func notWritten(_ change: RecordChange, _ error: DiskError) -> ClaimReply {
+    private func notWritten(_ change: RecordChange) -> ClaimReply {
+        failures[.claim, default: 0] += 1
         if case .forward = whenUnavailable {
             writeLater(change)
             return ClaimReply(.owned, .memory)
         }
         for waiter in memory.takeBack(change) { waiter.succeed(nil) }
         return ClaimReply(.storeUnavailable, .file)
+    }
+
+    /// The claim is in the file, and may be there after a restart: that it was taken back is written, too. If that fails as well, the
+    /// message reads as one whose outcome is not known.
+    private func notSynced(_ change: RecordChange) -> ClaimReply {
+        let reply = notWritten(change)
+        if backlog.count < Self.backlogLimit / 2 { writeLater(change) }
+        return reply
     }
 
     // MARK: Settle
@@ -112,24 +117,35 @@ package final class FileIdempotencyStore: IdempotencyStore {
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
         let waiters = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
-        for waiter in waiters { waiter.succeed(result) }
-        guard let change else { return .now(.confirmed) }
+        // Those who wait are told what is in the file, like the caller of this attempt.
+        func tellWaiters() { for waiter in waiters { waiter.succeed(result) } }
+        guard let change else {
+            tellWaiters()
+            return .now(.confirmed)
+        }
         do throws(DiskError) {
             try write(change)
         } catch {
-            failures[.settle, default: 0] += 1
-            writeLater(change)
-            return .now(.pending)
+            tellWaiters()
+            return .now(settleLater(change))
         }
-        guard let sync else { return .now(.confirmed) }
-        return .later(
-            sync.whenSynced(log) { error in
-                guard let error else { return .confirmed }
-                self.failed(error)
-                self.failures[.settle, default: 0] += 1
-                self.writeLater(change)
-                return .pending
-            })
+        guard let sync else {
+            tellWaiters()
+            return .now(.confirmed)
+        }
+        let promise = eventLoop.makePromise(of: SettlementReply.self)
+        sync.whenSynced { error in
+            self.noteSync(error)
+            for waiter in waiters { waiter.succeed(result) }
+            promise.succeed(error == nil ? .confirmed : self.settleLater(change))
+        }
+        return .later(promise.futureResult)
+    }
+
+    private func settleLater(_ change: RecordChange) -> SettlementReply {
+        failures[.settle, default: 0] += 1
+        writeLater(change)
+        return .pending
     }
 
     // MARK: Writing
@@ -137,23 +153,24 @@ package final class FileIdempotencyStore: IdempotencyStore {
     private func write(_ change: RecordChange) throws(DiskError) {
         do throws(DiskError) {
             try log.append(files.entry(of: change, now: eventLoop.now, callers))
-            if trouble != nil {
-                trouble = nil
-                onTrouble(nil)
-            }
         } catch {
-            failed(error)
+            note(error)
             throw error
         }
+        // What is only written is not yet what was promised.
+        if sync == nil { note(nil) }
     }
 
-    private func failed(_ error: DiskError) {
+    private func noteSync(_ error: DiskError?) { note(error) }
+
+    private func note(_ error: DiskError?) {
+        guard error != nil || trouble != nil else { return }
         trouble = error
         onTrouble(error)
     }
 
     private func writeLater(_ change: RecordChange) {
-        if backlog.count >= Self.longestBacklog && backlog[change.scope] == nil {
+        if backlog.count >= Self.backlogLimit && backlog[change.scope] == nil {
             failures[.settleGivenUp, default: 0] += 1
             return
         }
@@ -171,17 +188,29 @@ package final class FileIdempotencyStore: IdempotencyStore {
         }
     }
 
-    /// Each as it is by now.
+    /// Each record as it is by now.
     private func writeBacklog() {
+        var written: [(scope: IdempotencyScope, number: UInt64)] = []
         for (scope, change) in backlog {
             do throws(DiskError) {
                 if let current = memory.currentChange(after: change) { try write(current) }
-                backlog[scope] = nil
+                written.append((scope, change.number))
             } catch {
                 failures[.settleAgain, default: 0] += 1
-                return
+                break
             }
         }
+        guard !written.isEmpty else { return }
+        guard let sync else { return forget(written) }
+        sync.whenSynced { error in
+            self.noteSync(error)
+            if error == nil { self.forget(written) } else { self.failures[.settleAgain, default: 0] += 1 }
+        }
+    }
+
+    /// They are in the file, unless they have changed since.
+    private func forget(_ written: [(scope: IdempotencyScope, number: UInt64)]) {
+        for (scope, number) in written where backlog[scope]?.number == number { backlog[scope] = nil }
     }
 
     // MARK: Other
@@ -199,7 +228,9 @@ package final class FileIdempotencyStore: IdempotencyStore {
         else { return .now(nil) }
         // An attempt of an earlier process ends with its lease, and nobody says so.
         let promise = eventLoop.makePromise(of: AttemptResult?.self)
-        let end = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(left)) { promise.succeed(nil) }
+        let end = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(left)) {
+            for waiter in self.memory.takeWaiters(for: claim.scope) { waiter.succeed(nil) }
+        }
         result.assumeIsolated().whenComplete { result in
             end.cancel()
             promise.completeWith(result)

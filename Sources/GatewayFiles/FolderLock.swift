@@ -38,6 +38,14 @@ package final class FolderLock: Sendable {
         return lock
     }
 
+    /// The folder itself outlives a loss of power from here on.
+    private static func syncParent(of folder: String) {
+        let descriptor = open("\(folder)/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        _ = fsync(descriptor)
+        close(descriptor)
+    }
+
     private static func holder(_ descriptor: CInt) -> Int32? {
         var bytes = [UInt8](repeating: 0, count: 16)
         let count = pread(descriptor, &bytes, bytes.count, 0)

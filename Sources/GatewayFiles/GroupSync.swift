@@ -4,48 +4,73 @@ import NIOPosix
 /// One sync for all that an event loop has written in a turn, by a thread of its own, so that nobody else waits for the disk. What is
 /// written meanwhile is synced next. Bound to the event loop.
 final class GroupSync {
+    private static let patience = TimeAmount.seconds(1)
+    private static let stalled = DiskError("the disk did not sync within 1 s")
+
+    /// Those who wait for one sync, and are told once.
+    private final class Group {
+        private var callbacks: [(DiskError?) -> Void] = []
+
+        func add(_ callback: @escaping (DiskError?) -> Void) { callbacks.append(callback) }
+        var isEmpty: Bool { callbacks.isEmpty }
+
+        func tell(_ error: DiskError?) {
+            let told = callbacks
+            callbacks = []
+            for callback in told { callback(error) }
+        }
+    }
+
+    private let log: RecordLog
     private let files: RecordFiles
     private let eventLoop: any EventLoop
-    private var waiting: [(DiskError?) -> Void] = []
+    private var waiting = Group()
     private var isBusy = false
-    private var log: RecordLog?
+    private var isStalled = false
 
-    init(_ files: RecordFiles, _ eventLoop: any EventLoop) {
+    init(_ log: RecordLog, of files: RecordFiles, _ eventLoop: any EventLoop) {
+        self.log = log
         self.files = files
         self.eventLoop = eventLoop
     }
 
-    /// Completes once what was added to the log before this call outlives a loss of power.
-    ///
-    /// - Parameter value: given what went wrong, if anything did.
-    func whenSynced<Value: Sendable>(
-        _ log: RecordLog, _ value: @escaping (DiskError?) -> Value
-    ) -> EventLoopFuture<Value> {
-        let promise = eventLoop.makePromise(of: Value.self)
-        waiting.append { promise.succeed(value($0)) }
-        self.log = log
-        if !isBusy {
-            isBusy = true
-            // Whatever else the turn writes goes with it.
-            eventLoop.assumeIsolated().execute { self.sync() }
-        }
-        return promise.futureResult
+    /// Calls back once what was written before outlives a loss of power, or with what went wrong, in any case soon.
+    func whenSynced(_ callback: @escaping (DiskError?) -> Void) {
+        guard !isStalled else { return callback(Self.stalled) }
+        waiting.add(callback)
+        guard !isBusy else { return }
+        isBusy = true
+        // Whatever else the turn writes goes with it.
+        eventLoop.assumeIsolated().execute { self.sync() }
     }
 
     private func sync() {
-        guard let (written, isFolderChanged) = log?.takeUnsynced() else { return }
         let group = waiting
-        waiting = []
+        waiting = Group()
+        let written = log.takeUnsynced()
         let disk = files.segments.disk
+        let timer = eventLoop.assumeIsolated().scheduleTask(in: Self.patience) {
+            self.isStalled = true
+            group.tell(Self.stalled)
+            self.waiting.tell(Self.stalled)
+        }
         files.threads.runIfActive(eventLoop: eventLoop) {
-            for file in written { try file.sync() }
-            if isFolderChanged { try disk.syncFolder() }
+            for file in written.files { try file.sync() }
+            if written.isFolderChanged { try disk.syncFolder() }
         }.assumeIsolated().whenComplete { result in
-            var error: DiskError?
-            if case .failure(let failure) = result {
-                error = failure as? DiskError ?? DiskError("cannot sync: the gateway is ending")
+            timer.cancel()
+            self.isStalled = false
+            switch result {
+            case .success:
+                self.log.synced(written)
+                group.tell(nil)
+            case .failure(let failure):
+                let error = failure as? DiskError ?? DiskError("cannot sync: the gateway is ending")
+                // What was written since then is in a file that counts no more.
+                self.log.syncFailed()
+                group.tell(error)
+                self.waiting.tell(error)
             }
-            for told in group { told(error) }
             if self.waiting.isEmpty { self.isBusy = false } else { self.sync() }
         }
     }

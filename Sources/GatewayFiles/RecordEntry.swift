@@ -44,12 +44,14 @@ package struct RecordEntry: Equatable, Sendable {
 
 extension RecordEntry {
     private enum Kind: UInt8 {
-        case sending = 1, resending, unknown, acceptedUUID, acceptedText, accepted, absent, seal
+        case sending = 1, resending, unknown, acceptedUUID, acceptedText, accepted, absent, seal, mark
     }
 
     static let headBytes = 80
     static let sealBytes = 16
     private static let longestText = 512
+    /// No process comes this far by counting; what claims to be above it is no entry.
+    private static let longestNumber: UInt64 = 1 << 62
 
     // MARK: Writing
 
@@ -107,25 +109,39 @@ extension RecordEntry {
         bytes.finishEntry(from: start, kind: Kind.seal.rawValue, region: 0)
     }
 
+    static func writeMark(synced offset: Int, to bytes: inout [UInt8]) {
+        let start = bytes.count
+        bytes.appendWord(0)
+        bytes.appendWord(UInt64(clamping: offset))
+        bytes.finishEntry(from: start, kind: Kind.mark.rawValue, region: 0)
+    }
+
     // MARK: Reading
 
     enum Parsed: Equatable {
         case entry(RecordEntry, length: Int)
         case seal(entries: Int)
+        /// What is before this offset outlived a loss of power when the mark was written.
+        case mark(synced: Int)
     }
 
     /// The entry that begins at `offset`; nil if there is none, or not a whole one.
     static func parse(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Parsed? {
         guard offset + sealBytes <= bytes.count, let kind = Kind(rawValue: bytes[offset + 5]) else { return nil }
         let length = Int(bytes[offset + 4]) * 8
-        guard length >= (kind == .seal ? sealBytes : headBytes), offset + length <= bytes.count else { return nil }
+        guard length >= (kind == .seal || kind == .mark ? sealBytes : headBytes), offset + length <= bytes.count else {
+            return nil
+        }
         let entry = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + length])
         guard
             CRC32C.checksum(UnsafeRawBufferPointer(rebasing: entry[4...])) == UInt32(truncatingIfNeeded: entry.word(0))
         else { return nil }
+        if kind == .mark { return length == sealBytes ? .mark(synced: Int(clamping: entry.word(1))) : nil }
         if kind == .seal { return length == sealBytes ? .seal(entries: Int(clamping: entry.word(1))) : nil }
         let (expires, detail) = (Int64(bitPattern: entry.word(8)), entry.word(9) >> 32)
-        guard let state = state(kind, expires: expires, detail: detail, entry) else { return nil }
+        guard entry.word(1) < longestNumber, let state = state(kind, expires: expires, detail: detail, entry) else {
+            return nil
+        }
         return .entry(
             RecordEntry(
                 number: entry.word(1),
@@ -156,7 +172,7 @@ extension RecordEntry {
         case .acceptedText:
             let text = entry[headBytes...].prefix { $0 != 0 }
             return String(validating: text, as: UTF8.self).flatMap { accepted(.text($0)) }
-        case .seal: return nil
+        case .seal, .mark: return nil
         }
     }
 }

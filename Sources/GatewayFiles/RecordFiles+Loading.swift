@@ -38,11 +38,23 @@ extension RecordFiles {
         for index in streams.indices { try streams[index].advance(segments, &loaded) }
         while let index = Self.first(of: streams), let entry = streams[index].head {
             loaded.entries += 1
-            memory.restore(Self.change(entry, label: labels[entry.caller] ?? callers.count, unixNow, now))
+            memory.restore(change(entry, label: labels[entry.caller] ?? callers.count, unixNow, now), now: now)
             try streams[index].advance(segments, &loaded)
         }
+        memory.restored()
         use(callers: callers)
+        if outlivesMachine { try syncFound() }
         return loaded
+    }
+
+    /// What an earlier process wrote may not be synced, and callers are about to be told of it.
+    private func syncFound() throws(RecordFilesError) {
+        do throws(DiskError) {
+            for file in segments.all { try segments.disk.sync(file.name) }
+            try segments.disk.syncFolder()
+        } catch {
+            throw RecordFilesError(reason: error.description)
+        }
     }
 
     /// The stream whose next entry is the oldest of all.
@@ -66,15 +78,22 @@ extension RecordFiles {
         return byStream.sorted { $0.key < $1.key }.map { SegmentStream(names: $0.value.sorted()) }
     }
 
-    private static func change(
+    /// In milliseconds; no record lives longer, whatever a file says.
+    private static let longestLife: Int64 = 400 * 86_400_000
+
+    private func change(
         _ entry: RecordEntry, label: Int, _ unixNow: Int64, _ now: NIODeadline
     ) -> RecordChange {
-        func deadline(_ unix: Int64) -> NIODeadline { now + .milliseconds(max(-1, unix - unixNow)) }
+        func deadline(_ unix: Int64) -> NIODeadline {
+            let (left, overflows) = unix.subtractingReportingOverflow(unixNow)
+            return now + .milliseconds(overflows ? -1 : min(max(left, -1), Self.longestLife))
+        }
         let expires = deadline(entry.expires)
         let state: IdempotencyRecord.State? =
             switch entry.state {
             case .sending(let owner, let leaseEnds, let isResend):
-                .sending(owner: owner, leaseEnds: deadline(leaseEnds), isResend: isResend)
+                // A clock that was set back makes no lease longer.
+                .sending(owner: owner, leaseEnds: min(deadline(leaseEnds), now + longestLease), isResend: isResend)
             case .unknown: .unknown
             case .accepted(let response): .accepted(response)
             case .absent: nil
@@ -127,7 +146,7 @@ struct SegmentStream {
         file.bytes = bytes.count
         loaded.files += 1
         loaded.bytes += bytes.count
-        reader = try SegmentReader(bytes)
+        reader = try SegmentReader(bytes, name: name)
         // Its header was not written whole, so nothing else was.
         if reader == nil {
             loaded.tornEnds += 1
@@ -145,6 +164,7 @@ struct SegmentStream {
             }
             file.bytes = offset
         }
-        segments.found(file)
+        // The next one may begin with the number that this was named after.
+        if file.entries == 0 { try? segments.disk.remove(file.name) } else { segments.found(file) }
     }
 }

@@ -3,8 +3,8 @@ package import NIOCore
 package import NIOPosix
 import Synchronization
 
-/// The files of all event loops, what is in them, and the care for them: what has expired is removed, and what takes too much
-/// room is written anew without what nobody needs.
+/// The files of all event loops, what is in them, and their maintenance: what has expired is removed, and what takes too much room is
+/// rewritten without what nobody needs.
 package final class RecordFiles: Sendable {
     package struct Options: Sendable {
         /// Records outlive a loss of power, not only the process.
@@ -13,6 +13,8 @@ package final class RecordFiles: Sendable {
         package var longestSegment = 4 << 20
         /// In bytes; so much may be there besides twice what the records need.
         package var slack = 32 << 20
+        /// The longest time that a message may take: no claim is released later.
+        package var longestLease = Duration.seconds(600)
         package var unixMilliseconds: @Sendable () -> Int64
 
         package init(unixMilliseconds: @escaping @Sendable () -> Int64) {
@@ -21,20 +23,20 @@ package final class RecordFiles: Sendable {
     }
 
     /// The writer of what is written anew.
-    private static let ownStream: UInt32 = 0
+    private static let compactionStream: UInt32 = 0
     /// Of a record that was claimed and settled.
     private static let bytesPerRecord = 2 * (RecordEntry.headBytes + 16)
-    /// Younger segments hold what may still be released (see `compact`). In milliseconds; above any lease.
-    private static let youngest: Int64 = 600_000
-
     package let memory: MemoryIdempotencyStore
     let segments: RecordSegments
     /// For what may have to wait for the disk.
     let threads: NIOThreadPool
     private let slack: Int
-    private let ownLog: Mutex<OwnLog>
+    let longestLease: TimeAmount
+    private let compactionLog: Mutex<CompactionLog>
+    /// Names of files that are left as they are.
+    private let damaged = Mutex<Set<String>>([])
 
-    private struct OwnLog: ~Copyable {
+    private struct CompactionLog: ~Copyable {
         let log: RecordLog
         var callers: [UInt32] = []
     }
@@ -43,11 +45,12 @@ package final class RecordFiles: Sendable {
         self.memory = memory
         self.threads = threads
         slack = options.slack
+        longestLease = TimeAmount(options.longestLease)
         let segments = RecordSegments(
             on: disk, longest: options.longestSegment, outlivesMachine: options.outlivesMachine,
             unixMilliseconds: options.unixMilliseconds)
         self.segments = segments
-        ownLog = Mutex(OwnLog(log: RecordLog(stream: Self.ownStream, in: segments)))
+        compactionLog = Mutex(CompactionLog(log: RecordLog(stream: Self.compactionStream, in: segments)))
     }
 
     var outlivesMachine: Bool { segments.outlivesMachine }
@@ -57,12 +60,12 @@ package final class RecordFiles: Sendable {
 
     /// - Parameter stream: counted from 0; that of the event loop.
     func makeLog(stream: Int) -> RecordLog {
-        RecordLog(stream: Self.ownStream + 1 + UInt32(clamping: stream), in: segments)
+        RecordLog(stream: Self.compactionStream + 1 + UInt32(clamping: stream), in: segments)
     }
 
     // MARK: Entries
 
-    /// What entries know a caller by: FNV-1a, 32 bits. Two that meet share a share, and nothing else.
+    /// What entries know a caller by: FNV-1a, 32 bits. Callers whose hashes collide have one share of the store, and nothing else in common.
     package static func hash(ofCaller id: String) -> UInt32 {
         id.utf8.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
     }
@@ -84,49 +87,102 @@ package final class RecordFiles: Sendable {
             state: state)
     }
 
-    // MARK: Care
+    // MARK: Maintenance
 
-    /// To be called from time to time, by a thread that may wait for the disk.
-    package func maintain(now: NIODeadline) throws(DiskError) {
-        try segments.removeExpired()
-        try compact(now: now)
+    /// Removes what has expired, and makes room. To be called from time to time, by a thread that may wait for the disk, and by
+    /// one at a time.
+    ///
+    /// - Returns: what is wrong with files that are left as they are; each is told once.
+    package func maintain(now: NIODeadline) -> [RecordFilesError] {
+        var problems: [RecordFilesError] = []
+        let unixNow = segments.unixMilliseconds()
+        for file in segments.all where !damaged.withLock({ $0.contains(file.name) }) {
+            do throws(MaintenanceFailure) {
+                try maintain(file, now: now, unixNow)
+            } catch {
+                problems.append(error.description(of: file))
+                // Without room, or with a disk that fails, the next ones would fare no better.
+                guard case .damaged = error else { break }
+                damaged.withLock { _ = $0.insert(file.name) }
+            }
+        }
+        return problems
     }
 
-    /// Writes anew what is still in force of the oldest segment, and removes it.
+    private enum MaintenanceFailure: Error {
+        case disk(DiskError)
+        case damaged(SegmentDamage)
+
+        func description(of file: SegmentFile) -> RecordFilesError {
+            switch self {
+            case .disk(let error): RecordFilesError(file: file.name, reason: error.description)
+            case .damaged(let damage): RecordFilesError(file: file.name, offset: damage.offset, reason: damage.reason)
+            }
+        }
+    }
+
+    private func maintain(_ file: SegmentFile, now: NIODeadline, _ unixNow: Int64) throws(MaintenanceFailure) {
+        let isExpired = file.expires <= unixNow
+        guard isExpired || (takesTooMuchRoom && isOld(file, unixNow)) else { return }
+        if !isExpired { try compact(file, now: now) }
+        do throws(DiskError) { try segments.remove(file) } catch { throw .disk(error) }
+    }
+
+    private var takesTooMuchRoom: Bool { segments.bytes > 2 * memory.count * Self.bytesPerRecord + slack }
+
+    /// Whether nothing in it can be released any more.
+    private func isOld(_ file: SegmentFile, _ unixNow: Int64) -> Bool {
+        file.closed <= unixNow - 2 * longestLease.nanoseconds / 1_000_000
+    }
+
+    /// Rewrites what is still in force of a segment.
     ///
-    /// A record that is gone is not written at all, although an older entry of it might come to light again. It cannot: the
-    /// claim of a record that was released stands before the release in the segments of one writer, and those are taken in their
-    /// order; and what is written anew here is never released, since it is older than any lease.
-    private func compact(now: NIODeadline) throws(DiskError) {
-        let room = 2 * memory.count * Self.bytesPerRecord + slack
-        guard segments.bytes > room, let oldest = segments.oldest,
-            oldest.closed <= segments.unixMilliseconds() - Self.youngest
-        else { return }
-        let bytes = try segments.disk.read(oldest.name)
-        let failure = ownLog.withLock { own -> DiskError? in
-            do throws(DiskError) {
-                guard var reader = (try? SegmentReader(bytes)) ?? nil else { return nil }
-                while let entry = (try? reader.next()) ?? nil {
-                    guard let change = memory.currentChange(of: entry.scope) else { continue }
-                    try own.log.append(self.entry(of: change, now: now, own.callers))
-                }
-                if outlivesMachine {
-                    let (files, isFolderChanged) = own.log.takeUnsynced()
-                    for file in files { try file.sync() }
-                    if isFolderChanged { try segments.disk.syncFolder() }
-                }
+    /// A record that is gone is not written at all, although an older entry of it might resurface. It cannot: the claim of a record
+    /// that was released stands before the release in the segments of one writer, and those are taken in their order; and what is
+    /// rewritten here is never released, since it is older than any lease.
+    private func compact(_ file: SegmentFile, now: NIODeadline) throws(MaintenanceFailure) {
+        let bytes: [UInt8]
+        do throws(DiskError) { bytes = try segments.disk.read(file.name) } catch { throw .disk(error) }
+        let failure = compactionLog.withLock { compaction -> MaintenanceFailure? in
+            do throws(MaintenanceFailure) {
+                try rewrite(bytes, of: file.name, to: compaction.log, compaction.callers, now)
                 return nil
             } catch { return error }
         }
         if let failure { throw failure }
-        try segments.remove(oldest)
+    }
+
+    private func rewrite(
+        _ bytes: [UInt8], of name: String, to log: RecordLog, _ callers: [UInt32], _ now: NIODeadline
+    ) throws(MaintenanceFailure) {
+        var reader: SegmentReader?
+        do throws(SegmentDamage) { reader = try SegmentReader(bytes, name: name) } catch { throw .damaged(error) }
+        while true {
+            let next: RecordEntry?
+            do throws(SegmentDamage) { next = try reader?.next() } catch { throw .damaged(error) }
+            guard let next else { break }
+            guard let change = memory.currentChange(of: next.scope) else { continue }
+            // The record was claimed anew meanwhile, by an entry that is younger than this segment.
+            if case .sending(_, let leaseEnds, _) = change.record?.state, leaseEnds > now { continue }
+            do throws(DiskError) { try log.append(entry(of: change, now: now, callers)) } catch { throw .disk(error) }
+        }
+        guard outlivesMachine else { return }
+        let written = log.takeUnsynced()
+        do throws(DiskError) {
+            for file in written.files { try file.sync() }
+            if written.isFolderChanged { try segments.disk.syncFolder() }
+            log.synced(written)
+        } catch {
+            log.syncFailed()
+            throw .disk(error)
+        }
     }
 
     /// - Parameter callers: their ids, by label.
     package func use(callers: [String]) {
         let hashes = callers.map(Self.hash(ofCaller:))
-        ownLog.withLock { $0.callers = hashes }
+        compactionLog.withLock { $0.callers = hashes }
     }
 
-    package func close() { ownLog.withLock { $0.log.close() } }
+    package func close() { compactionLog.withLock { $0.log.end() } }
 }

@@ -30,7 +30,7 @@ package enum RecordInspection {
         var report = SegmentReport(name: name, bytes: bytes.count)
         var reader: SegmentReader
         do throws(SegmentDamage) {
-            guard let whole = try SegmentReader(bytes) else { return report }
+            guard let whole = try SegmentReader(bytes, name: name) else { return report }
             reader = whole
         } catch {
             report.damages.append(error)

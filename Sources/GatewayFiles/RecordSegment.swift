@@ -21,22 +21,30 @@ package struct RecordSegment: Equatable, Sendable {
     package var firstNumber: UInt64
     /// Unix time, in milliseconds.
     package var made: Int64
+    /// Whether nobody was told of an entry before it was synced, and marks say how much was.
+    package var isSynced = false
 
-    /// `records-STREAM-NUMBER.log`, the number in hexadecimal with 16 digits, so that names sort as segments do.
+    private static let syncedSuffix = ".sync.log"
+
+    /// `records-STREAM-NUMBER.log`, or `.sync.log`; the number in hexadecimal with 16 digits, so that names sort as segments do.
     package var fileName: String {
         let digits = String(firstNumber, radix: 16)
-        return "records-\(stream)-\(String(repeating: "0", count: 16 - digits.count))\(digits).log"
+        let suffix = isSynced ? Self.syncedSuffix : ".log"
+        return "records-\(stream)-\(String(repeating: "0", count: 16 - digits.count))\(digits)\(suffix)"
     }
+
+    static func isSynced(_ name: String) -> Bool { name.hasSuffix(syncedSuffix) }
 
     /// One that is written anew, after its header was damaged.
     init(named name: String, firstNumber: UInt64) {
         self.init(stream: Self.stream(ofFile: name), firstNumber: firstNumber, made: 0)
     }
 
-    init(stream: UInt32, firstNumber: UInt64, made: Int64) {
+    init(stream: UInt32, firstNumber: UInt64, made: Int64, isSynced: Bool = false) {
         self.stream = stream
         self.firstNumber = firstNumber
         self.made = made
+        self.isSynced = isSynced
     }
 
     /// As its name says.
@@ -75,69 +83,79 @@ package struct SegmentReader {
         case torn(at: Int)
     }
 
-    package let segment: RecordSegment
     private let bytes: [UInt8]
+    /// As `RecordSegment.isSynced`.
+    private let isSynced: Bool
     private var offset = RecordSegment.headerBytes
     package private(set) var count = 0
     /// Known once there is no further entry.
     package private(set) var end: End?
 
-    /// - Returns: nil for a file whose header was not written whole, and in which there is nothing else.
-    package init?(_ bytes: [UInt8]) throws(SegmentDamage) {
-        guard let segment = try bytes.span.withUnsafeBytes({ bytes throws(SegmentDamage) in try Self.header(bytes) })
-        else {
+    /// - Parameter name: of the file.
+    /// - Returns: nil for a file whose header was not written whole, and in which there is nothing else that counts.
+    package init?(_ bytes: [UInt8], name: String) throws(SegmentDamage) {
+        self.bytes = bytes
+        isSynced = RecordSegment.isSynced(name)
+        guard bytes.withUnsafeBytes(Self.hasHeader) else {
+            if bytes.count >= RecordSegment.headerBytes, bytes.withUnsafeBytes(RecordSegment.isOfAnotherVersion) {
+                throw SegmentDamage(offset: 0, reason: "another version of Skillgate wrote it")
+            }
+            let hasEntry = bytes.withUnsafeBytes { Self.hasEntry($0, from: RecordSegment.headerBytes) }
+            guard !hasEntry || isUnsynced(0) else { throw SegmentDamage(offset: 0, reason: "its header is damaged") }
             return nil
         }
-        self.segment = segment
-        self.bytes = bytes
     }
 
     /// Reads on behind a header that is damaged.
     init(behindHeaderOf bytes: [UInt8]) {
-        segment = RecordSegment(stream: 0, firstNumber: 0, made: 0)
         self.bytes = bytes
+        isSynced = false
         offset = min(bytes.count, RecordSegment.headerBytes)
     }
 
-    private static func header(_ bytes: UnsafeRawBufferPointer) throws(SegmentDamage) -> RecordSegment? {
-        let size = RecordSegment.headerBytes
-        if bytes.count >= size {
-            let segment = RecordSegment(
-                stream: UInt32(truncatingIfNeeded: bytes.word(4)), firstNumber: bytes.word(6),
-                made: Int64(bitPattern: bytes.word(5)))
-            if segment.header().elementsEqual(bytes[..<size]) { return segment }
-            if RecordSegment.isOfAnotherVersion(bytes) {
-                throw SegmentDamage(offset: 0, reason: "another version of Skillgate wrote it")
-            }
-        }
-        guard !hasEntry(bytes, from: size) else {
-            throw SegmentDamage(offset: 0, reason: "its header is damaged")
-        }
-        return nil
+    private static func hasHeader(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count >= RecordSegment.headerBytes else { return false }
+        let segment = RecordSegment(
+            stream: UInt32(truncatingIfNeeded: bytes.word(4)), firstNumber: bytes.word(6),
+            made: Int64(bitPattern: bytes.word(5)))
+        return segment.header().elementsEqual(bytes[..<RecordSegment.headerBytes])
     }
 
     /// The next entry; nil at the end.
     package mutating func next() throws(SegmentDamage) -> RecordEntry? {
         guard end == nil else { return nil }
-        let (offset, count) = (offset, count)
-        let parsed = bytes.withUnsafeBytes { RecordEntry.parse($0, at: offset) }
+        while case .mark = parsed { offset += RecordEntry.sealBytes }
         switch parsed {
         case .entry(let entry, let length):
-            self.offset += length
-            self.count += 1
+            offset += length
+            count += 1
             return entry
+        case .mark: return nil
         case .seal(let entries):
             guard entries == count, offset + RecordEntry.sealBytes == bytes.count else {
                 throw SegmentDamage(offset: offset, reason: "the seal does not fit what is before or behind it")
             }
             end = .sealed
         case nil:
-            guard !bytes.withUnsafeBytes({ Self.hasEntry($0, from: offset + 8) }) else {
+            guard isUnsynced(offset) || !bytes.withUnsafeBytes({ Self.hasEntry($0, from: offset + 8) }) else {
                 throw SegmentDamage(offset: offset, reason: "the entry there is damaged")
             }
             end = offset == bytes.count ? .open : .torn(at: offset)
         }
         return nil
+    }
+
+    private var parsed: RecordEntry.Parsed? { bytes.withUnsafeBytes { RecordEntry.parse($0, at: offset) } }
+
+    /// Whether nobody was told of what is at this offset and behind it, since it was not synced. Then any part of it may be missing.
+    private func isUnsynced(_ offset: Int) -> Bool {
+        guard isSynced else { return false }
+        return bytes.withUnsafeBytes { bytes in
+            stride(from: RecordSegment.headerBytes, to: bytes.count, by: 8).allSatisfy { place in
+                guard case .mark(let synced) = RecordEntry.parse(bytes, at: place) else { return true }
+                return offset >= synced
+            }
+        }
     }
 
     /// Goes on behind what is damaged, at the next entry that is whole.

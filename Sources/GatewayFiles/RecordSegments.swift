@@ -49,18 +49,16 @@ final class RecordSegments: Sendable {
         closed(file)
     }
 
-    /// The closed segment that has been there for longest.
-    var oldest: SegmentFile? { files.withLock { $0.first } }
+    /// Closed segments, in the order in which they were closed.
+    var all: [SegmentFile] { files.withLock { $0 } }
 
     func remove(_ file: SegmentFile) throws(DiskError) {
         try disk.remove(file.name)
-        files.withLock { files in files.removeAll { $0.name == file.name } }
-        totalBytes.subtract(file.bytes, ordering: .relaxed)
-    }
-
-    /// Removes those in which everything has expired.
-    func removeExpired() throws(DiskError) {
-        let now = unixMilliseconds()
-        for file in files.withLock({ files in files.filter { $0.expires <= now } }) { try remove(file) }
+        let isGone = files.withLock { files in
+            guard let place = files.firstIndex(where: { $0.name == file.name }) else { return false }
+            files.remove(at: place)
+            return true
+        }
+        if isGone { totalBytes.subtract(file.bytes, ordering: .relaxed) }
     }
 }

@@ -1,4 +1,4 @@
-"""What the idempotency store costs a message: records in memory, few and many, and records on Redis, in one run.
+"""What the idempotency store costs a message: records in memory, few and many, in files, and on Redis, in one run.
 
 Gateways that differ in nothing but the store forward the same messages, each under a fresh key, over TLS to an nginx that accepts
 them all. Measured is the CPU time of the gateway process a message, in rounds that take turns; the ratios are medians of the
@@ -29,6 +29,10 @@ def main():
     with bench.bench() as b:
         memory = "idempotency: {memory: {maximumRecords: 20000000, maximumBytes: 8GiB}}"
         gateways = [b.gateway("memory", options.binary, memory)]
+        for durability in ("process", "machine"):
+            files = f"{{directory: {b.folder}/{durability}, durability: {durability}}}"
+            limits = "{maximumRecords: 20000000, maximumBytes: 8GiB}"
+            gateways.append(b.gateway(f"file, {durability}", options.binary, f"idempotency: {{file: {files}, memory: {limits}}}"))
         redis = bench.free_port()
         b.start("redis-server", "--port", redis, "--bind", "127.0.0.1", "--save", "", "--dir", b.folder)
         b.wait_for(redis)

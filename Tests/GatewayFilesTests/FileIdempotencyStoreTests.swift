@@ -140,7 +140,7 @@ struct FileIdempotencyStoreTests {
         #expect(before > 8 * 4096 && before <= 200 * 200)
         bed.advance(by: .hours(24))
         bed.accept(201...201)
-        try bed.files.maintain(now: bed.loop.now)
+        #expect(bed.files.maintain(now: bed.loop.now) == [])
         #expect(bed.disk.bytes < 2 * 4096)
         #expect(bed.files.bytes == bed.disk.bytes)
     }
@@ -157,10 +157,10 @@ struct FileIdempotencyStoreTests {
             }
         }
         let before = bed.disk.bytes
-        try bed.files.maintain(now: bed.loop.now)
+        #expect(bed.files.maintain(now: bed.loop.now) == [])
         #expect(bed.disk.bytes == before, "what was written a moment ago may still be released")
-        bed.advance(by: .minutes(11))
-        for _ in 0..<400 { try bed.files.maintain(now: bed.loop.now) }
+        bed.advance(by: .minutes(21))
+        for _ in 0..<400 { #expect(bed.files.maintain(now: bed.loop.now) == []) }
         #expect(bed.disk.bytes < 90_000 && before > 600_000, "\(before) \(bed.disk.bytes)")
         #expect(bed.files.bytes == bed.disk.bytes)
         let next = try bed.successor()
@@ -168,5 +168,47 @@ struct FileIdempotencyStoreTests {
         for key in stride(from: 100, through: 4000, by: 100) {
             #expect(next.state(UInt64(key)) == (key.isMultiple(of: 200) ? .accepted(FileBed.accepted) : .unknown))
         }
+    }
+
+    @Test func `a file that is damaged while the process runs stays, is told of once, and holds up no other`() throws {
+        let bed = try FileBed()
+        for key in 1...4000 as ClosedRange<UInt64> {
+            _ = bed.claim(bed.request(key))
+            bed.settle(bed.request(key), key == 1 ? .accepted(FileBed.accepted) : .released)
+        }
+        bed.advance(by: .minutes(21))
+        let first = try #require(bed.disk.contents.keys.min())
+        bed.disk.contents[first]?[RecordSegment.headerBytes + 200] ^= 1
+        let before = bed.disk.bytes
+        let problems = bed.files.maintain(now: bed.loop.now)
+        #expect(problems.count == 1 && problems.first?.file == first, "\(problems)")
+        #expect(bed.disk.contents[first] != nil && bed.disk.bytes < before / 4)
+        #expect(bed.files.maintain(now: bed.loop.now) == [])
+        #expect(throws: RecordFilesError.self) { try bed.successor() }
+    }
+
+    @Test func `nothing is written once the store was shut down`() throws {
+        let bed = try FileBed()
+        bed.accept(1...1)
+        bed.store.shutDown()
+        let before = bed.disk.contents
+        #expect(bed.claim(bed.request(2))?.outcome == .storeUnavailable)
+        bed.advance(by: .seconds(1))
+        #expect(bed.disk.contents == before)
+    }
+
+    @Test func `records that are put back in another order than they expire are removed as they expire`() throws {
+        // So few that they are all in one place.
+        var configuration = MemoryIdempotencyStore.Configuration()
+        configuration.maximumRecords = 1000
+        let bed = try FileBed(memory: configuration)
+        _ = bed.claim(bed.request(1, retention: .hours(24)))
+        bed.settle(bed.request(1, retention: .hours(24)), .accepted(FileBed.accepted))
+        _ = bed.claim(bed.request(2, retention: .hours(1)))
+        bed.settle(bed.request(2, retention: .hours(1)), .accepted(FileBed.accepted))
+        let next = try FileBed(bed.disk, clock: bed.clock, origin: 2, memory: configuration)
+        next.advance(by: .hours(2))
+        for key in 100...400 as ClosedRange<UInt64> { _ = next.claim(next.request(key)) }
+        #expect(next.memory.statistics(now: next.loop.now).accepted == 1)
     }
 }

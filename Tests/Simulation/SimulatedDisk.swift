@@ -100,6 +100,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         if let count = contents[name]?.count { contents[name]?.removeLast(max(0, count - bytes)) }
     }
 
+    func sync(_ name: String) throws(DiskError) {}
     func syncFolder() throws(DiskError) {}
 
     fileprivate func append(_ bytes: [UInt8], to name: String, by owner: Int) throws(DiskError) {

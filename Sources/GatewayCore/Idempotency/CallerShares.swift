@@ -34,6 +34,7 @@ final class CallerShares: Sendable {
     var count: Int { total.load(ordering: .relaxed) }
 
     var isFull: Bool { count >= limit }
+    var isOverfull: Bool { count > limit }
 
     func records(of caller: Int) -> Records {
         callers.withLock { callers in

@@ -230,6 +230,28 @@ struct IdempotencyRecordTable {
 
     // MARK: Lists by age
 
+    /// Puts each list into the order in which its records expire.
+    mutating func sortByExpiry() {
+        held = sorted(held)
+        for caller in settled.indices { settled[caller] = sorted(settled[caller]) }
+    }
+
+    private mutating func sorted(_ list: AgeList) -> AgeList {
+        var slots: [Slot] = []
+        var next = list.oldest
+        while next != Self.none {
+            slots.append(next)
+            next = self[next].next
+        }
+        slots.sort { self[$0].expires < self[$1].expires }
+        for (place, slot) in slots.enumerated() {
+            self[slot].previous = place == 0 ? Self.none : slots[place - 1]
+            self[slot].next = place + 1 == slots.count ? Self.none : slots[place + 1]
+        }
+        guard let first = slots.first, let last = slots.last else { return list }
+        return AgeList(oldest: first, newest: last, oldestExpires: self[first].expires)
+    }
+
     private mutating func link(_ slot: Slot) {
         var list = list(of: slot)
         self[slot].previous = list.newest

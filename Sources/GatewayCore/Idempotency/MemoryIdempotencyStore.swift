@@ -294,21 +294,34 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     /// Records that there are.
     package var count: Int { shares.count }
 
-    /// Puts a record back that was written down by an earlier process, or removes it. To be called in the order of the changes.
-    package func restore(_ change: RecordChange) {
+    /// Puts a record back that was written down by an earlier process, or removes it. To be called in the order of the changes,
+    /// and then `restored`.
+    package func restore(_ change: RecordChange, now: NIODeadline) {
         if let changes, changes.last.load(ordering: .relaxed) < change.number {
             changes.last.store(change.number, ordering: .relaxed)
         }
-        shard(change.scope).state.withLock { state in
+        let victim = shard(change.scope).state.withLock { state -> Int? in
             let before = state.table.record(change.scope)
             let owner = state.table.caller(of: change.scope) ?? change.caller
-            if before == nil && change.record != nil && shares.isFull {
-                _ = evict(of: change.caller, &state, now: change.expires)
-            }
             state.table.replace(change.scope, with: change.record, of: change.caller)
             account(owner, before, nil, &state)
             account(change.caller, nil, change.record, &state)
+            // As for a claim, whoever has more than its share makes room.
+            guard before == nil, change.record != nil, shares.isOverfull else { return nil }
+            let victim = shares.caller(aboveShare: shares.share) ?? change.caller
+            return evict(of: victim, &state, now: now) ? nil : victim
         }
+        if let victim { _ = evictAnywhere(of: victim, now: now) }
+    }
+
+    /// All records are back; they may have come in another order than they expire.
+    package func restored() {
+        for shard in shards { shard.state.withLock { $0.table.sortByExpiry() } }
+    }
+
+    /// Those who wait for an attempt of which nobody will say how it ended.
+    package func takeWaiters(for scope: IdempotencyScope) -> [EventLoopPromise<AttemptResult?>] {
+        shard(scope).state.withLock { $0.waiters.removeValue(forKey: scope) ?? [] }
     }
 
     package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {

@@ -23,7 +23,7 @@ struct RecordImport {
         var logger = Logger(label: "skillgate")
         logger.logLevel = .warning
         let records = try await IdempotencyRecords(
-            configuration.idempotency, callers: configuration.callers.map(\.recordID), controlLoop: eventLoop,
+            configuration, callers: configuration.callers.map(\.recordID), controlLoop: eventLoop,
             logger: logger)
         let store = try await eventLoop.submit {
             try records.connect(on: eventLoop, number: 0).map { NIOLoopBound($0, eventLoop: eventLoop) }

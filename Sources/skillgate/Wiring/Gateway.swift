@@ -83,9 +83,8 @@ final class Gateway: Service {
         }
         let forwarding = try Self.forwarding(configuration, &reloadable)
         records = try await IdempotencyRecords(
-            configuration.idempotency, callers: configuration.recordIDs(of: reloadable.callerNames),
+            configuration, callers: configuration.recordIDs(of: reloadable.callerNames),
             controlLoop: controlLoop, logger: logger)
-        records.local.share(among: configuration.callers.count)
         current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 
         let tls = try ClientTLS(caFile: configuration.upstream.caFile, applicationProtocols: ["http/1.1"])

@@ -20,16 +20,19 @@ struct IdempotencyRecords: Sendable {
     ///   - callers: their ids, by label.
     ///   - controlLoop: runs the timers of the control plane.
     init(
-        _ configuration: GatewayConfiguration.Idempotency, callers: [String], controlLoop: any EventLoop, logger: Logger
+        _ whole: GatewayConfiguration, callers: [String], controlLoop: any EventLoop, logger: Logger
     ) async throws {
+        let configuration = whole.idempotency
         self.configuration = configuration
         log = StoreLog(logger)
         local = MemoryIdempotencyStore(configuration.memory, numbersChanges: configuration.kind == .file)
+        local.share(among: whole.callers.count)
         fingerprintKeys = Self.fingerprintKeys(configuration, logger)
         folder =
             configuration.kind == .file
             ? try await RecordFolder(
-                configuration.file, local, callers: callers, controlLoop: controlLoop, logger: logger)
+                configuration.file, local, callers: callers, longestLease: whole.upstream.limits.lease,
+                controlLoop: controlLoop, logger: logger)
             : nil
         if configuration.kind == .memory {
             logger.notice("idempotency records are in memory: a restart forgets them, and retries are sent again")

@@ -18,7 +18,7 @@ final class RecordFolder: Sendable {
     private let callers: [String]
     private let lock: FolderLock
     private let threads: NIOThreadPool
-    private let care: RepeatedTask
+    private let maintenance: RepeatedTask
 
     struct Damaged: Error, CustomStringConvertible {
         var folder: String
@@ -35,9 +35,10 @@ final class RecordFolder: Sendable {
     /// - Parameters:
     ///   - memory: where records are found.
     ///   - callers: their ids, by label.
+    ///   - longestLease: the longest time that a message may take.
     init(
         _ configuration: GatewayConfiguration.FileStore, _ memory: MemoryIdempotencyStore, callers: [String],
-        controlLoop: any EventLoop, logger: Logger
+        longestLease: Duration, controlLoop: any EventLoop, logger: Logger
     ) async throws {
         let path = configuration.directory ?? ""
         options = configuration
@@ -46,6 +47,7 @@ final class RecordFolder: Sendable {
         threads.start()
         var options = RecordFiles.Options(unixMilliseconds: { Int64(UnixTime.milliseconds()) })
         options.outlivesMachine = configuration.durability == .machine
+        options.longestLease = longestLease
         let files = RecordFiles(on: DiskFolder(path), memory, threads: threads, options)
         let start = ContinuousClock.now
         (lock, loaded) = try await threads.runIfActive {
@@ -76,16 +78,14 @@ final class RecordFolder: Sendable {
                 "the end of a file of records was not written whole, and was cut off",
                 metadata: ["gateway.store.directory": "\(path)", "gateway.store.files": "\(loaded.tornEnds)"])
         }
-        care = controlLoop.scheduleRepeatedTask(initialDelay: Self.pause, delay: Self.pause) { _ in
-            threads.submit { state in
-                guard case .active = state else { return }
-                do throws(DiskError) {
-                    try files.maintain(now: .now())
-                } catch {
+        maintenance = controlLoop.scheduleRepeatedAsyncTask(initialDelay: Self.pause, delay: Self.pause) { _ in
+            threads.runIfActive(eventLoop: controlLoop) {
+                for problem in files.maintain(now: .now()) {
                     logger.warning(
-                        "expired records could not be removed", metadata: ["gateway.store.detail": "\(error)"])
+                        "a file of records could not be removed",
+                        metadata: ["gateway.store.detail": "\(path)/\(problem)"])
                 }
-            }
+            }.recover { _ in }
         }
     }
 
@@ -100,7 +100,7 @@ final class RecordFolder: Sendable {
 
     /// Lets the next process have the folder. To be called once no event loop writes any more.
     func close() async {
-        care.cancel()
+        maintenance.cancel()
         try? await threads.runIfActive { [files] in files.close() }
         try? await threads.shutdownGracefully()
         lock.release()

@@ -12,6 +12,10 @@ struct IdempotencyExploration {
         var settle: @Sendable (IdempotencyClaim, Settlement, inout IdempotencyRecord?, NIODeadline) -> Void
         /// A failover that loses the write of one claim whose reply has been given.
         var storeLosesWrites = false
+        /// The record is in the memory of one process, and in a file that its successor reads; each write may fail.
+        var isInFile = false
+        /// A message may be sent before its claim is in the file.
+        var sendsUnwritten = false
 
         static let shipped = Design(
             claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) },
@@ -47,6 +51,8 @@ struct IdempotencyExploration {
 
     private struct World {
         var record: Record?
+        /// As the file has it.
+        var written: Record?
         /// In units of more than a lease.
         var now = 0
         var attempts: [Attempt]
@@ -62,15 +68,18 @@ struct IdempotencyExploration {
             var codes = attempts.indices.map(code)
             codes[..<(codes.count - 1)].sort()
             var packed = codes.reduce(0) { $0 << 7 | $1 }
-            let kind: UInt64 =
-                switch record {
-                case nil: 0
-                case .unknown: 1
-                case .accepted: 2
-                case .sending(_, let leaseEnds, let isResend): 3 + UInt64(leaseEnds) + (isResend ? 4 : 0)
-                }
-            packed = packed << 4 | kind
+            // Whose a claim in the file is matters only while the record in memory is the same.
+            for record in [record, written] { packed = packed << 4 | Self.code(record) }
             return packed << 8 | UInt64(now) << 4 | UInt64(consented) << 1 | UInt64(lostWrites)
+        }
+
+        private static func code(_ record: Record?) -> UInt64 {
+            switch record {
+            case nil: 0
+            case .unknown: 1
+            case .accepted: 2
+            case .sending(_, let leaseEnds, let isResend): 3 + UInt64(leaseEnds) + (isResend ? 4 : 0)
+            }
         }
 
         private func code(_ index: Int) -> UInt64 {
@@ -183,6 +192,7 @@ struct IdempotencyExploration {
                 $0.lostWrites = 1
             }
         }
+        if design.isInFile { addStepsOfFile(in: world, add) }
         for index in 0..<attempts {
             switch world.wires[index] {
             case .travelling:
@@ -195,11 +205,23 @@ struct IdempotencyExploration {
         return all
     }
 
+    private func addStepsOfFile(in world: World, _ add: (StaticString, Int?, (inout World) -> Void) -> Void) {
+        if world.written != world.record { add("what was not written is written", nil) { $0.written = $0.record } }
+        add("the process is killed", nil) { world in
+            world.record = world.written
+            for index in world.attempts.indices where world.attempts[index] != .ready { world.attempts[index] = .ended }
+        }
+    }
+
     private func addSteps(of index: Int, in world: World, _ add: (StaticString, Int?, (inout World) -> Void) -> Void) {
         switch world.attempts[index] {
         case .ready:
             add("claims", index) { claim(index, &$0, replyIsLost: false) }
-            add("claims and the reply is lost", index) { claim(index, &$0, replyIsLost: true) }
+            if design.isInFile {
+                add("claims and it cannot be written", index) { $0.attempts[index] = .ended }
+            } else {
+                add("claims and the reply is lost", index) { claim(index, &$0, replyIsLost: true) }
+            }
         case .claimed(let time) where time == world.now:
             add("sends", index) {
                 $0.attempts[index] = .awaiting
@@ -214,12 +236,23 @@ struct IdempotencyExploration {
                 add("hears", index) { $0.attempts[index] = .heard(accepted: $0.wires[index] == .accepted) }
             }
         case .heard(let accepted):
-            add("settles", index) { settle(index, accepted ? .accepted(Self.answer) : .released, &$0) }
+            addSettling(
+                index, accepted ? .accepted(Self.answer) : .released, "settles", "settles and it cannot be written", add
+            )
         case .timedOut:
-            add("settles as unknown", index) { settle(index, .unknown, &$0) }
+            addSettling(index, .unknown, "settles as unknown", "settles as unknown and it cannot be written", add)
         case .ended: return
         }
-        if world.attempts[index] != .ready { add("crashes", index) { $0.attempts[index] = .ended } }
+        // The attempts of one process end together.
+        if world.attempts[index] != .ready && !design.isInFile { add("crashes", index) { $0.attempts[index] = .ended } }
+    }
+
+    private func addSettling(
+        _ index: Int, _ settlement: Settlement, _ text: StaticString, _ unwritten: StaticString,
+        _ add: (StaticString, Int?, (inout World) -> Void) -> Void
+    ) {
+        add(text, index) { settle(index, settlement, &$0) }
+        if design.isInFile { add(unwritten, index) { settle(index, settlement, &$0, isWritten: false) } }
     }
 
     private func makeClaim(_ index: Int) -> IdempotencyClaim {
@@ -234,14 +267,16 @@ struct IdempotencyExploration {
         let claim = makeClaim(index)
         let outcome = design.claim(claim, &record, Self.time(world.now))
         world.record = Self.pack(record)
+        if design.isInFile && !design.sendsUnwritten { world.written = world.record }
         guard !replyIsLost else { return }  // it may claim again, as the same owner
         world.attempts[index] = outcome == .owned ? .claimed(at: world.now) : .ended
     }
 
-    private func settle(_ index: Int, _ settlement: Settlement, _ world: inout World) {
+    private func settle(_ index: Int, _ settlement: Settlement, _ world: inout World, isWritten: Bool = true) {
         var record = Self.unpack(world.record)
         design.settle(makeClaim(index), settlement, &record, Self.time(world.now))
         world.record = Self.pack(record)
+        if design.isInFile && isWritten { world.written = world.record }
         world.attempts[index] = .ended
     }
 

@@ -14,6 +14,26 @@ import Testing
         #expect(result.states > 20)
     }
 
+    @Test(arguments: 1...4, [false, true])
+    func `in a file they never double either, whichever write fails and whenever the process is killed`(
+        attempts: Int, lastConsents: Bool
+    ) {
+        var design = Design.shipped
+        design.isInFile = true
+        let result = IdempotencyExploration(design: design, attempts: attempts, lastConsents: lastConsents).run()
+        #expect(result.violation == nil)
+        #expect(result.recordKinds == ["absent", "sending", "unknown", "accepted"])
+        #expect(result.states > 20)
+    }
+
+    @Test func `a message that is sent before its claim is written is doubled by a kill`() throws {
+        var design = Design.shipped
+        design.isInFile = true
+        design.sendsUnwritten = true
+        let result = IdempotencyExploration(design: design, attempts: 2, lastConsents: false).run()
+        #expect(result.violation?.contains("the process is killed") == true)
+    }
+
     /// A lease that frees the record when it runs out, with nothing checked at the end.
     private static let lease = Design(
         claim: { claim, record, now in

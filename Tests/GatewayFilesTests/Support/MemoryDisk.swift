@@ -1,3 +1,4 @@
+import Dispatch
 import GatewayFiles
 import Synchronization
 
@@ -5,12 +6,20 @@ import Synchronization
 final class MemoryDisk: Disk {
     private struct State {
         var files: [String: [UInt8]] = [:]
-        /// As they would be after a loss of power.
+        /// What of their contents was synced.
         var synced: [String: [UInt8]] = [:]
+        /// Names that are there after a loss of power.
+        var names: Set<String> = []
         var failure: DiskError?
         /// So many bytes are added before the failure.
         var bytesBeforeFailure = 0
         var cannotTruncate = false
+        var folderFailure: DiskError?
+        var syncFailure: DiskError?
+        /// Of files, what a sync that failed has lost.
+        var lostPages: [String: Int] = [:]
+        var isStalled = false
+        var waiting: [DispatchSemaphore] = []
     }
 
     private let state = Mutex(State())
@@ -44,10 +53,9 @@ final class MemoryDisk: Disk {
     }
 
     func syncFolder() throws(DiskError) {
+        if let failure = state.withLock({ $0.folderFailure }) { throw failure }
         state.withLock { state in
-            let names = state.files.keys
-            state.synced = state.synced.filter { names.contains($0.key) }
-            for name in names where state.synced[name] == nil { state.synced[name] = [] }
+            state.names = Set(state.files.keys)
         }
     }
 
@@ -60,11 +68,28 @@ final class MemoryDisk: Disk {
         if let failure { throw failure }
     }
 
-    fileprivate func sync(_ name: String) throws(DiskError) {
+    func sync(_ name: String) throws(DiskError) {
+        let stall = state.withLock { state -> DispatchSemaphore? in
+            guard state.isStalled else { return nil }
+            let semaphore = DispatchSemaphore(value: 0)
+            state.waiting.append(semaphore)
+            return semaphore
+        }
+        stall?.wait()
         let failure = state.withLock { state -> DiskError? in
-            // Its name comes back only with the folder's sync.
-            if state.failure == nil, state.synced[name] != nil { state.synced[name] = state.files[name] }
-            return state.failure
+            let bytes = state.files[name] ?? []
+            if let failure = state.syncFailure ?? state.failure {
+                // As Linux does: the pages count as clean, and nobody will be told again.
+                state.lostPages[name] = state.synced[name]?.count ?? 0
+                return failure
+            }
+            if let lost = state.lostPages[name] {
+                let hole = [UInt8](repeating: 0, count: max(0, min(64, bytes.count - lost)))
+                state.synced[name] = bytes[..<min(lost, bytes.count)] + hole + bytes.dropFirst(lost + hole.count)
+            } else {
+                state.synced[name] = bytes
+            }
+            return nil
         }
         if let failure { throw failure }
     }
@@ -80,17 +105,40 @@ final class MemoryDisk: Disk {
         }
     }
 
-    /// Of each file, what was not synced is gone, and of what was added since a part may be there.
-    ///
-    /// - Parameter keep: how many of so many bytes that were not synced are there all the same.
-    func losePower(keep: (Int) -> Int = { _ in 0 }) {
-        state.withLock { state in
-            state.files = state.synced.reduce(into: [:]) { files, file in
-                let now = state.files[file.key] ?? []
-                let unsynced = max(0, now.count - file.value.count)
-                files[file.key] = file.value + now.dropFirst(file.value.count).prefix(keep(unsynced))
+    /// The disk as it would be if the power went now: what was not synced may be there, or a part of it, or holes.
+    func afterLossOfPower() -> MemoryDisk {
+        let lost = MemoryDisk()
+        lost.contents = state.withLock { state in
+            state.names.reduce(into: [:]) { files, name in
+                let synced = state.synced[name] ?? []
+                let unsynced = (state.files[name] ?? []).dropFirst(synced.count)
+                var kept = Array(unsynced.prefix(Int.random(in: 0...unsynced.count)))
+                if kept.count > 8, Bool.random() {
+                    let hole = Int.random(in: 0..<kept.count / 2)
+                    for place in hole..<min(kept.count, hole + 100) { kept[place] = 0 }
+                }
+                files[name] = synced + kept
             }
         }
+        return lost
+    }
+
+    /// The next syncs fail, and what they were to sync is lost for good; nil: they work again.
+    func failSyncs(_ failure: DiskError?) { state.withLock { $0.syncFailure = failure } }
+
+    /// Syncs of the folder fail; nil: they work again.
+    func failFolderSyncs(_ failure: DiskError?) { state.withLock { $0.folderFailure = failure } }
+
+    /// Syncs wait until `goOn`.
+    func stallSyncs() { state.withLock { $0.isStalled = true } }
+
+    func goOn() {
+        let waiting = state.withLock { state in
+            state.isStalled = false
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for semaphore in waiting { semaphore.signal() }
     }
 
     var contents: [String: [UInt8]] {
