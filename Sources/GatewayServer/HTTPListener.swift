@@ -9,6 +9,7 @@ package struct HTTPListener: Sendable {
     private let loops: [NIOLoopBound<ListenerLoop>]
     private let socketFile: UnixSocketFile?
     private let gate: ConnectionGate
+    private let isInherited: Bool
     /// Nil for plain text.
     package let tls: ListenerTLS?
 
@@ -17,10 +18,11 @@ package struct HTTPListener: Sendable {
     /// - Throws: `PEMFile.LoadingError`, `UnixSocketFile.BindingError` and `ListeningError`, each with a description of what failed.
     /// - Parameters:
     ///   - handlers: one for each event loop of `group`, bound to it.
+    ///   - inherited: where sockets are found that the service manager has opened.
     ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
     package static func bind(
         _ configuration: ListenerConfiguration, handlers: [NIOLoopBound<any RequestHandler>],
-        encoder: ResponseEncoder, group: any EventLoopGroup,
+        encoder: ResponseEncoder, group: any EventLoopGroup, inherited: InheritedSockets,
         onExhausted: @escaping @Sendable (any Error) -> Void = { _ in }
     ) async throws -> HTTPListener {
         let tls = try configuration.tls.map { try ListenerTLS($0) }
@@ -65,12 +67,15 @@ package struct HTTPListener: Sendable {
                     try pipeline.addHandler(HTTPConnection(loop: loop.value, isSecure: tls != nil))
                 }
             }
-        let (channel, socketFile) = try await bind(bootstrap, to: configuration.address)
-        return HTTPListener(channel: channel, loops: loops, socketFile: socketFile, gate: gate, tls: tls)
+        let (channel, socketFile) = try await bind(bootstrap, to: configuration.address, inherited)
+        var isInherited = false
+        if case .inherited = configuration.address { isInherited = true }
+        return HTTPListener(
+            channel: channel, loops: loops, socketFile: socketFile, gate: gate, isInherited: isInherited, tls: tls)
     }
 
     private static func bind(
-        _ bootstrap: ServerBootstrap, to address: ListenerConfiguration.Address
+        _ bootstrap: ServerBootstrap, to address: ListenerConfiguration.Address, _ inherited: InheritedSockets
     ) async throws -> (any Channel, UnixSocketFile?) {
         switch address {
         case .tcp(let host, let port):
@@ -80,6 +85,8 @@ package struct HTTPListener: Sendable {
             } catch {
                 throw ListeningError("\(host.contains(":") ? "[\(host)]" : host):\(port)", error)
             }
+        case .inherited(let name):
+            return (try await bootstrap.withBoundSocket(try inherited.take(name)).get(), nil)
         case .unix(let path, let access):
             try UnixSocketFile.checkIsFree(path)
             let channel =
@@ -94,6 +101,15 @@ package struct HTTPListener: Sendable {
         }
     }
 
+    /// Whether nobody can connect from another machine.
+    package var isLocal: Bool {
+        guard let address = channel.localAddress else { return false }
+        return switch address {
+        case .unixDomainSocket: true
+        case .v4, .v6: address.ipAddress.map { APIEndpoint.isLoopback(host: $0) } ?? false
+        }
+    }
+
     /// Nil for a Unix socket.
     package var port: Int? { channel.localAddress?.port }
 
@@ -101,10 +117,22 @@ package struct HTTPListener: Sendable {
     package var turnedAway: Int { gate.turnedAway }
 
     /// From here on every answer says `Connection: close`; connections are still accepted.
+    ///
+    /// On a socket that the service manager has opened, they are left to the next process that has it.
     package func startDraining() async throws {
+        if isInherited { try await stopAccepting() }
         for loop in loops {
             try await loop.eventLoop.submit { loop.value.startDraining() }.get()
         }
+    }
+
+    /// Closes the socket. What was accepted before is served: it may be on its way to its event loop, where it would be closed with it.
+    private func stopAccepting() async throws {
+        try await channel.setOption(.autoRead, value: false).get()
+        for eventLoop in [channel.eventLoop] + loops.map(\.eventLoop) + [channel.eventLoop] {
+            try await eventLoop.submit {}.get()
+        }
+        try await channel.close().get()
     }
 
     /// Closes every connection that is left, so that `finish` returns.
@@ -117,7 +145,7 @@ package struct HTTPListener: Sendable {
     /// Stops accepting and returns when the last message has been answered.
     package func finish() async throws {
         socketFile?.remove()
-        try await channel.close().get()
+        if !isInherited { try await stopAccepting() }
         for loop in loops {
             try await loop.eventLoop.flatSubmit { loop.value.finish() }.get()
         }

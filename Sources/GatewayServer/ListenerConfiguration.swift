@@ -6,6 +6,8 @@ package struct ListenerConfiguration: Equatable, Sendable {
         /// Port 0: any free one.
         case tcp(host: String, port: Int)
         case unix(path: String, access: UnixSocketAccess)
+        /// A socket that the service manager has opened.
+        case inherited(name: String)
     }
 
     /// Files of a listener that speaks TLS.
@@ -53,6 +55,7 @@ extension ListenerConfiguration.Address: CustomStringConvertible {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let path, _): "unix:\(path)"
+        case .inherited(let name): "systemd:\(name)"
         }
     }
 

@@ -5,6 +5,8 @@ import NIOCore
 package struct ListeningError: Error, CustomStringConvertible {
     package var description: String
 
+    package init(_ description: String) { self.description = description }
+
     /// - Parameters:
     ///   - address: as people write it.
     ///   - error: what binding a socket there threw.

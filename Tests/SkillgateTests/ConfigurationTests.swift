@@ -229,7 +229,7 @@ import Testing
         ),
         (
             "listeners: [{address: unix:gateway.sock}]",
-            "f:3:23: `address` is `unix:gateway.sock`; expected an address such as 127.0.0.1:8080 or [::1]:8080, or a Unix socket such as unix:/run/skillgate.sock"
+            "f:3:23: `address` is `unix:gateway.sock`; expected an address such as 127.0.0.1:8080 or [::1]:8080, or a Unix socket such as unix:/run/skillgate.sock, or a socket of systemd such as systemd:skillgate"
         ),
         (
             "listeners: [{address: unix:/x, mode: 999}]",

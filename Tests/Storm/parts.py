@@ -404,7 +404,8 @@ class Simulator:
 class Gateway:
     API_KEY = "storm-0123456789abcdef"
 
-    def __init__(self, binary, folder, number, simulator, store, drain="notice: 0s", idempotency=None):
+    def __init__(self, binary, folder, number, simulator, store, drain="notice: 0s", idempotency=None,
+                 listener=None, deadline="1s"):
         idempotency = idempotency or f"{{store: redis, redis: {{{store}}}}}"
         self.port, self.admin_port = free_port(), free_port()
         configuration = folder / f"gateway-{number}.yaml"
@@ -413,11 +414,11 @@ class Gateway:
         (folder / "key").write_text(self.API_KEY)
         configuration.write_text(
             f"""
-listeners: [{{address: 127.0.0.1:{self.port}}}]
+listeners: [{{address: "{listener or f"127.0.0.1:{self.port}"}"}}]
 admin: {{address: 127.0.0.1:{self.admin_port}}}
 regions: {{NA: {{apiEndpoint: {base}/na}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{apiEndpoint: {base}/fe}}}}
 tokenEndpoint: {base}/auth/o2/token
-upstream: {{deadline: 1s}}
+upstream: {{deadline: {deadline}}}
 skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}}}]
 callers: [{{name: storm, apiKeys: [{{file: key}}], skills: [weather]}}]
 idempotency: {idempotency}

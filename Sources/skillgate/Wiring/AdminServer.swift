@@ -37,6 +37,7 @@ struct AdminServer: Service {
         }.get()
         return try await HTTPListener.bind(
             configuration, handlers: [handler],
-            encoder: ResponseEncoder(endpoints: ByRegion { .official($0) }, isForBrowsers: true), group: eventLoop)
+            encoder: ResponseEncoder(endpoints: ByRegion { .official($0) }, isForBrowsers: true), group: eventLoop,
+            inherited: InheritedSockets(environment: [:]))
     }
 }

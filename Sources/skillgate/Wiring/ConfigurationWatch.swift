@@ -68,8 +68,11 @@ struct ConfigurationWatch: Service {
             }
             defer { last = seen }
             // A file that is being written is given time until it looks the same twice.
-            guard isSignalled.lower() || seen != loaded && seen == last else { continue }
+            let isAsked = isSignalled.lower()
+            guard isAsked || seen != loaded && seen == last else { continue }
+            if isAsked { gateway.serviceManager.tell(.reloading) }
             loaded = await reload()
+            if isAsked { gateway.serviceManager.tell(.ready) }
         }
     }
 

@@ -9,6 +9,7 @@ import Synchronization
 extension Gateway {
     func drain(_ listeners: [HTTPListener]) async throws {
         isDraining.store(true, ordering: .relaxed)
+        serviceManager.tell(.stopping)
         logger.notice("draining", metadata: ["gateway.drain.notice": "\(configuration.drain.notice)"])
         for listener in listeners { try await listener.startDraining() }
         try? await Task.sleep(for: configuration.drain.notice)

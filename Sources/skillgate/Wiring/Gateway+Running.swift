@@ -12,6 +12,7 @@ extension Gateway {
         for skill in skills { skill.tokens.start() }
         let listeners = try await bind()
         current.withLock { $0.listeners = listeners }
+        serviceManager.tell(.ready)
         await onListening(listeners.compactMap(\.port))
         try? await gracefulShutdown()
         try await drain(listeners)
@@ -24,8 +25,13 @@ extension Gateway {
             let bound = try await HTTPListener.bind(
                 listener, handlers: loops.map(\.handler),
                 encoder: ResponseEncoder(endpoints: configuration.endpoints),
-                group: group,
+                group: group, inherited: inheritedSockets,
                 onExhausted: { [acceptFailures] in acceptFailures.failed($0) })
+            if case .inherited = listener.address, configuration.anonymousCaller != nil, !bound.isLocal {
+                throw ListeningError(
+                    "cannot listen on \(listener.address): it can be reached from other machines, and `anonymousCaller` lets "
+                        + "anyone who reaches it send")
+            }
             logger.notice(
                 "listening", metadata: ["gateway.listener": "\(listener.address.bound(to: bound.port))"])
             listeners.append(bound)

@@ -55,20 +55,26 @@ final class Gateway: Service {
     let redisCertificateExpiry: Int?
     let loops: [Loop]
     let isDraining = Atomic<Bool>(false)
+    let inheritedSockets: InheritedSockets
+    let serviceManager: ServiceManager
     let onListening: @Sendable ([Int]) async -> Void
     let reloads = ReloadStatistics(now: UnixTime.now())
 
     /// - Parameters:
     ///   - controlLoop: runs the timers of the control plane.
+    ///   - environment: of this process.
     ///   - onListening: told the ports of the listeners once all are bound.
     init(
         _ configuration: GatewayConfiguration, controlLoop: any EventLoop, logger: Logger,
+        environment: [String: String] = Environment.variables(),
         onListening: @escaping @Sendable ([Int]) async -> Void = { _ in }
     ) async throws {
         self.configuration = configuration
         self.logger = logger
         self.controlLoop = controlLoop
         self.onListening = onListening
+        inheritedSockets = InheritedSockets(environment: environment)
+        serviceManager = ServiceManager(environment: environment)
         problems = ProblemLog(logger)
         acceptFailures = AcceptFailureLog(logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)

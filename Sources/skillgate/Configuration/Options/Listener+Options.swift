@@ -7,7 +7,7 @@ extension GatewayConfiguration {
             [
                 .required(
                     "address", \.addressText, .listenerAddress,
-                    "where back ends connect; port 0 takes a free one. `unix:/run/skillgate/gateway.sock` is a Unix socket",
+                    "where back ends connect; port 0 takes a free one. `unix:/run/skillgate/gateway.sock` is a Unix socket; `systemd:NAME` a socket that systemd passes to the process",
                     example: "127.0.0.1:8080"),
                 .optional(
                     "mode", \.socketMode, .fileMode, "of a Unix socket", otherwise: "`0660`", example: "0660"),
@@ -29,7 +29,15 @@ extension GatewayConfiguration {
                 .optionalSection(
                     "tls", \.tls, new: ListenerConfiguration.TLS(certificateChainFile: "", privateKeyFile: ""),
                     tlsOptions, check: { section, tls, _ in check(section, &tls) }),
-            ], check: { section, listener, _ in check(section, listener) })
+            ],
+            check: { section, listener, others in
+                check(section, listener)
+                if case .inherited = listener.address,
+                    others.listeners.contains(where: { $0.address == listener.address })
+                {
+                    section.report("`\(listener.address)` is given to another listener, too", at: "address")
+                }
+            })
     }
 
     private static var tlsOptions: [ConfigurationOption<ListenerConfiguration.TLS>] {
@@ -62,7 +70,7 @@ extension GatewayConfiguration {
                 }
             }
             section.checkHere(at: "address") { TextFile.reasonNoSocket(path).map { "`address`: \($0)" } }
-        case .tcp:
+        case .tcp, .inherited:
             for name in ["mode", "owner", "group"] where section.has(name) {
                 section.report("`\(name)` applies only to Unix sockets", at: name)
             }
@@ -94,12 +102,14 @@ extension ListenerConfiguration {
             switch address {
             case .tcp(let host, let port): .tcp(SocketAddressText(host: host, port: port))
             case .unix(let path, _): .unix(path: path)
+            case .inherited(let name): .inherited(name: name)
             }
         }
         set {
             switch newValue {
             case .tcp(let text): address = .tcp(host: text.host, port: text.port)
             case .unix(let path): address = .unix(path: path, access: UnixSocketAccess())
+            case .inherited(let name): address = .inherited(name: name)
             }
         }
     }
