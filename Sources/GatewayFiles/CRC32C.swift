@@ -25,10 +25,13 @@ enum CRC32C {
             var offset = 0
             while offset + 8 <= bytes.count {
                 let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian ^ UInt64(sum)
-                sum = 0
-                for table in 0..<8 {
-                    sum ^= tables[(7 - table) * 256 + Int(word >> UInt64(8 * table) & 0xFF)]
-                }
+                let low =
+                    tables[0x700 | Int(word & 0xFF)] ^ tables[0x600 | Int(word >> 8 & 0xFF)]
+                    ^ tables[0x500 | Int(word >> 16 & 0xFF)] ^ tables[0x400 | Int(word >> 24 & 0xFF)]
+                let high =
+                    tables[0x300 | Int(word >> 32 & 0xFF)] ^ tables[0x200 | Int(word >> 40 & 0xFF)]
+                    ^ tables[0x100 | Int(word >> 48 & 0xFF)] ^ tables[Int(word >> 56)]
+                sum = low ^ high
                 offset += 8
             }
             while offset < bytes.count {

@@ -57,63 +57,69 @@ extension RecordEntry {
 
     /// Adds the entry to the end of `bytes`.
     func write(to bytes: inout [UInt8]) {
-        let start = bytes.count
-        var (region, detail) = (UInt8(0), UInt32(0))
-        var identity: (UInt64, UInt64)?
-        var text: String?
-        let kind: Kind
-        switch state {
-        case .sending(let owner, let leaseEnds, let isResend):
-            kind = isResend ? .resending : .sending
-            detail = UInt32(clamping: expires.subtractingReportingOverflow(leaseEnds).partialValue)
-            identity = (owner.origin, owner.number)
-        case .unknown: kind = .unknown
-        case .absent: kind = .absent
-        case .accepted(let response):
-            region = UInt8(clamping: response.region.rawValue)
-            detail = UInt32(clamping: response.status)
-            switch response.requestID {
-            case .uuid(let high, let low):
-                kind = .acceptedUUID
-                identity = (high, low)
-            case .text(let value):
-                kind = .acceptedText
-                text = value
-            case nil: kind = .accepted
+        let (kind, region, detail, tail) = parts
+        var text: [UInt8] = []
+        var length = Self.headBytes
+        switch tail {
+        case .none: break
+        case .identity: length += 16
+        case .text(let value):
+            // The length is told by the zeros at the end; ids hold none.
+            text = Array(value.utf8.prefix(Self.longestText))
+            length += (text.count + 8) & ~7
+        }
+        bytes.appendEntry(kind: kind.rawValue, region: region, length: length) { words in
+            words.store(number, at: 1)
+            words.store(scope.words.0, at: 2)
+            words.store(scope.words.1, at: 3)
+            words.store(scope.words.2, at: 4)
+            words.store(scope.words.3, at: 5)
+            words.store(fingerprint.words.0, at: 6)
+            words.store(fingerprint.words.1, at: 7)
+            words.store(UInt64(bitPattern: expires), at: 8)
+            words.store(UInt64(caller) | UInt64(detail) << 32, at: 9)
+            switch tail {
+            case .none: break
+            case .identity(let high, let low):
+                words.store(high, at: 10)
+                words.store(low, at: 11)
+            case .text: UnsafeMutableRawBufferPointer(rebasing: words[Self.headBytes...]).copyBytes(from: text)
             }
         }
-        bytes.appendWord(0)
-        bytes.appendWord(number)
-        for word in [scope.words.0, scope.words.1, scope.words.2, scope.words.3] { bytes.appendWord(word) }
-        bytes.appendWord(fingerprint.words.0)
-        bytes.appendWord(fingerprint.words.1)
-        bytes.appendWord(UInt64(bitPattern: expires))
-        bytes.appendWord(UInt64(caller) | UInt64(detail) << 32)
-        if let identity {
-            bytes.appendWord(identity.0)
-            bytes.appendWord(identity.1)
+    }
+
+    /// What stands behind the head.
+    private enum Tail {
+        case none
+        case identity(UInt64, UInt64)
+        case text(String)
+    }
+
+    private var parts: (kind: Kind, region: UInt8, detail: UInt32, Tail) {
+        switch state {
+        case .unknown: return (.unknown, 0, 0, .none)
+        case .absent: return (.absent, 0, 0, .none)
+        case .sending(let owner, let leaseEnds, let isResend):
+            let lease = UInt32(clamping: expires.subtractingReportingOverflow(leaseEnds).partialValue)
+            return (isResend ? .resending : .sending, 0, lease, .identity(owner.origin, owner.number))
+        case .accepted(let response):
+            let (region, status) = (UInt8(clamping: response.region.rawValue), UInt32(clamping: response.status))
+            switch response.requestID {
+            case .uuid(let high, let low): return (.acceptedUUID, region, status, .identity(high, low))
+            case .text(let text): return (.acceptedText, region, status, .text(text))
+            case nil: return (.accepted, region, status, .none)
+            }
         }
-        if let text {
-            bytes.append(contentsOf: text.utf8.prefix(Self.longestText))
-            // The length is told by the zeros at the end; ids hold none.
-            repeat { bytes.append(0) } while !(bytes.count - start).isMultiple(of: 8)
-        }
-        bytes.finishEntry(from: start, kind: kind.rawValue, region: region)
     }
 
     /// Ends a segment to which nothing will be added.
     static func writeSeal(entries: Int, to bytes: inout [UInt8]) {
-        let start = bytes.count
-        bytes.appendWord(0)
-        bytes.appendWord(UInt64(entries))
-        bytes.finishEntry(from: start, kind: Kind.seal.rawValue, region: 0)
+        bytes.appendEntry(kind: Kind.seal.rawValue, length: sealBytes) { $0.store(UInt64(clamping: entries), at: 1) }
     }
 
+    /// Says how much of a segment is synced.
     static func writeMark(synced offset: Int, to bytes: inout [UInt8]) {
-        let start = bytes.count
-        bytes.appendWord(0)
-        bytes.appendWord(UInt64(clamping: offset))
-        bytes.finishEntry(from: start, kind: Kind.mark.rawValue, region: 0)
+        bytes.appendEntry(kind: Kind.mark.rawValue, length: sealBytes) { $0.store(UInt64(clamping: offset), at: 1) }
     }
 
     // MARK: Reading
@@ -182,13 +188,28 @@ extension [UInt8] {
         Swift.withUnsafeBytes(of: word.littleEndian) { append(contentsOf: $0) }
     }
 
-    /// Fills in what stands before the words of an entry.
-    fileprivate mutating func finishEntry(from start: Int, kind: UInt8, region: UInt8) {
-        self[start + 4] = UInt8(clamping: (count - start) / 8)
-        self[start + 5] = kind
-        self[start + 6] = region
-        let checksum = withUnsafeBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[(start + 4)...])) }
-        for byte in 0..<4 { self[start + byte] = UInt8(truncatingIfNeeded: checksum >> UInt32(8 * byte)) }
+    /// Adds an entry whose words `fill` stores; the first is filled in here.
+    fileprivate mutating func appendEntry(
+        kind: UInt8, region: UInt8 = 0, length: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
+        let start = count
+        append(contentsOf: repeatElement(0, count: length))
+        withUnsafeMutableBytes { bytes in
+            let entry = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
+            fill(entry)
+            entry[4] = UInt8(clamping: length / 8)
+            entry[5] = kind
+            entry[6] = region
+            let checksum = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: entry[4...]))
+            entry.storeBytes(of: checksum.littleEndian, as: UInt32.self)
+        }
+    }
+}
+
+extension UnsafeMutableRawBufferPointer {
+    /// Stores the word of that number, counted from 0.
+    fileprivate func store(_ word: UInt64, at number: Int) {
+        storeBytes(of: word.littleEndian, toByteOffset: number * 8, as: UInt64.self)
     }
 }
 
