@@ -70,11 +70,15 @@ package final class DiskFolder: Disk {
 
     package func read(_ name: String) throws(DiskError) -> [UInt8] {
         let path = path(name)
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe would be waited for until somebody writes to it.
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard file >= 0 else { throw DiskError("open", path, code: errno) }
         defer { close(file) }
         var status = stat()
         guard fstat(file, &status) == 0 else { throw DiskError("read", path, code: errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw DiskError("cannot read \(path): it is not a regular file")
+        }
         var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
         var done = 0
         while done < bytes.count {

@@ -131,6 +131,13 @@ extension RecordEntry {
         case mark(synced: Int)
     }
 
+    /// Whether these bytes, less than an entry, are the beginning of one. Of a mark and an entry that are written together, too.
+    static func mayBegin(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count >= 8 else { return true }
+        guard Kind(rawValue: bytes[5]) != nil, bytes[7] == 0 else { return false }
+        return bytes.count < Int(bytes[4]) * 8
+    }
+
     /// The entry that begins at `offset`; nil if there is none, or not a whole one.
     static func parse(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Parsed? {
         guard offset + sealBytes <= bytes.count, let kind = Kind(rawValue: bytes[offset + 5]) else { return nil }

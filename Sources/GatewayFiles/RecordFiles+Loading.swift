@@ -141,7 +141,7 @@ struct SegmentStream {
         file = SegmentFile(name: name, bytes: 0, entries: 0, expires: .min)
         let bytes: [UInt8]
         do throws(DiskError) { bytes = try segments.disk.read(name) } catch {
-            throw SegmentDamage(offset: 0, reason: error.description)
+            throw SegmentDamage(offset: nil, reason: error.description)
         }
         file.bytes = bytes.count
         loaded.files += 1
@@ -160,7 +160,7 @@ struct SegmentStream {
         if case .torn(let offset) = end {
             loaded.tornEnds += 1
             do throws(DiskError) { try segments.disk.truncate(file.name, to: offset) } catch {
-                throw SegmentDamage(offset: offset, reason: error.description)
+                throw SegmentDamage(offset: nil, reason: error.description)
             }
             file.bytes = offset
         }

@@ -94,7 +94,7 @@ package final class RecordFiles: Sendable {
     ///
     /// - Returns: what is wrong with files that are left as they are; each is told once.
     package func maintain(now: NIODeadline) -> [RecordFilesError] {
-        var problems: [RecordFilesError] = []
+        var problems = findMissing()
         let unixNow = segments.unixMilliseconds()
         for file in segments.all where !damaged.withLock({ $0.contains(file.name) }) {
             do throws(MaintenanceFailure) {
@@ -107,6 +107,15 @@ package final class RecordFiles: Sendable {
             }
         }
         return problems
+    }
+
+    /// - Parameter isHeld: whether the folder is still the one that this process holds.
+    package func check(isHeld: Bool) { if !isHeld { segments.areGone = true } }
+
+    private func findMissing() -> [RecordFilesError] {
+        guard !segments.areGone, let missing = try? segments.missing(), !missing.isEmpty else { return [] }
+        segments.areGone = true
+        return missing.map { RecordFilesError(file: $0, reason: "it was taken away while the gateway used it") }
     }
 
     private enum MaintenanceFailure: Error {

@@ -36,6 +36,7 @@ final class RecordLog {
     /// - Throws: nothing was appended.
     func append(_ entry: RecordEntry) throws(DiskError) {
         guard !isEnded else { throw DiskError("the gateway is ending") }
+        guard !segments.areGone else { throw DiskError("the files of records were taken away; a restart is needed") }
         let file = try fileWithRoom(for: entry)
         buffer.removeAll(keepingCapacity: true)
         if let offset = pendingMark { RecordEntry.writeMark(synced: offset, to: &buffer) }
@@ -75,13 +76,14 @@ final class RecordLog {
         open = SegmentFile(name: segment.fileName, bytes: 0, entries: 0, expires: .min)
         buffer.removeAll(keepingCapacity: true)
         buffer += segment.header()
+        segments.opened(segment.fileName)
         do throws(DiskError) {
             try write(to: next)
             unsynced.isFolderChanged = segments.outlivesMachine
         } catch {
             // Without its header, nothing may be appended to it.
             file = nil
-            try? segments.disk.remove(segment.fileName)
+            segments.closed(open)
             throw error
         }
         return next

@@ -52,7 +52,16 @@ package struct RecordSegment: Equatable, Sendable {
         name.split(separator: "-").dropFirst().first.flatMap { UInt32($0) } ?? 0
     }
 
-    package static func isFileName(_ name: String) -> Bool { name.hasPrefix("records-") && name.hasSuffix(".log") }
+    /// Other files are none of ours, whatever is in them.
+    package static func isFileName(_ name: String) -> Bool {
+        name.wholeMatch(of: /records-[0-9]{1,9}-[0-9a-f]{16}(\.sync)?\.log/) != nil
+    }
+
+    /// Whether this is the beginning of a header.
+    static func mayBegin(_ bytes: [UInt8]) -> Bool {
+        let known = magic + [UInt8](repeating: 0, count: 32 - magic.count)
+        return zip(bytes, known).allSatisfy { $0 == $1 }
+    }
 
     func header() -> [UInt8] {
         var bytes = Self.magic + [UInt8](repeating: 0, count: 32 - Self.magic.count)
@@ -67,8 +76,8 @@ package struct RecordSegment: Equatable, Sendable {
 
 /// What is wrong with a segment, other than that its last entry was not written whole.
 package struct SegmentDamage: Error, Equatable {
-    /// In bytes.
-    package var offset: Int
+    /// In bytes; nil where the file could not be read at all.
+    package var offset: Int?
     package var reason: String
 }
 
@@ -100,8 +109,10 @@ package struct SegmentReader {
             if bytes.count >= RecordSegment.headerBytes, bytes.withUnsafeBytes(RecordSegment.isOfAnotherVersion) {
                 throw SegmentDamage(offset: 0, reason: "another version of Skillgate wrote it")
             }
-            let hasEntry = bytes.withUnsafeBytes { Self.hasEntry($0, from: RecordSegment.headerBytes) }
-            guard !hasEntry || isUnsynced(0) else { throw SegmentDamage(offset: 0, reason: "its header is damaged") }
+            // A process that is killed while it begins a file leaves the beginning of a header.
+            guard bytes.count < RecordSegment.headerBytes && RecordSegment.mayBegin(bytes) || isUnsynced(0) else {
+                throw SegmentDamage(offset: 0, reason: "its header is damaged")
+            }
             return nil
         }
     }
@@ -137,7 +148,7 @@ package struct SegmentReader {
             }
             end = .sealed
         case nil:
-            guard isUnsynced(offset) || !bytes.withUnsafeBytes({ Self.hasEntry($0, from: offset + 8) }) else {
+            guard offset == bytes.count || isUnsynced(offset) || isBeginningOfEntry else {
                 throw SegmentDamage(offset: offset, reason: "the entry there is damaged")
             }
             end = offset == bytes.count ? .open : .torn(at: offset)
@@ -146,6 +157,11 @@ package struct SegmentReader {
     }
 
     private var parsed: RecordEntry.Parsed? { bytes.withUnsafeBytes { RecordEntry.parse($0, at: offset) } }
+
+    /// Whether what is left is the beginning of one entry: what a process leaves that is killed while it writes.
+    private var isBeginningOfEntry: Bool {
+        bytes.withUnsafeBytes { RecordEntry.mayBegin(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
+    }
 
     /// Whether nobody was told of what is at this offset and behind it, since it was not synced. Then any part of it may be missing.
     private func isUnsynced(_ offset: Int) -> Bool {
@@ -163,10 +179,5 @@ package struct SegmentReader {
         offset += 8
         while offset < bytes.count, bytes.withUnsafeBytes({ RecordEntry.parse($0, at: offset) }) == nil { offset += 8 }
         offset = min(offset, bytes.count)
-    }
-
-    /// Whether any entry begins at this offset or behind it. Entries lie at multiples of eight bytes.
-    private static func hasEntry(_ bytes: UnsafeRawBufferPointer, from offset: Int) -> Bool {
-        stride(from: offset, to: bytes.count, by: 8).contains { RecordEntry.parse(bytes, at: $0) != nil }
     }
 }

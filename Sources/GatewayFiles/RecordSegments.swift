@@ -22,6 +22,9 @@ final class RecordSegments: Sendable {
     let unixMilliseconds: @Sendable () -> Int64
     private let files = Mutex<[SegmentFile]>([])
     private let totalBytes = Atomic<Int>(0)
+    /// Files that are written to now.
+    private let openNames = Mutex<Set<String>>([])
+    private let hasVanished = Atomic<Bool>(false)
 
     init(
         on disk: any Disk, longest: Int, outlivesMachine: Bool, unixMilliseconds: @escaping @Sendable () -> Int64
@@ -35,12 +38,30 @@ final class RecordSegments: Sendable {
     /// Of all segments.
     var bytes: Int { totalBytes.load(ordering: .relaxed) }
 
+    /// Whether files were taken away while they were in use: what is written to them is lost.
+    var areGone: Bool {
+        get { hasVanished.load(ordering: .relaxed) }
+        set { hasVanished.store(newValue, ordering: .relaxed) }
+    }
+
+    func opened(_ name: String) { openNames.withLock { _ = $0.insert(name) } }
+
+    /// Names of files that should be there and are not.
+    func missing() throws(DiskError) -> [String] {
+        // In this order, so that none is missed that is made or removed meanwhile.
+        let expected = openNames.withLock { $0 }.union(files.withLock { files in files.map(\.name) })
+        let there = Set(try disk.files())
+        let known = openNames.withLock { $0 }.union(files.withLock { files in files.map(\.name) })
+        return expected.intersection(known).subtracting(there).sorted()
+    }
+
     func added(_ bytes: Int) { totalBytes.add(bytes, ordering: .relaxed) }
 
     func closed(_ file: SegmentFile) {
         var file = file
         file.closed = unixMilliseconds()
         files.withLock { $0.append(file) }
+        openNames.withLock { _ = $0.remove(file.name) }
     }
 
     /// One that was there before.

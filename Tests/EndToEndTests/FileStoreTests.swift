@@ -109,6 +109,30 @@ import TokenEndpointClient
         }
     }
 
+    @Test(arguments: ["the folder", "the lock", "a file"])
+    func `files that are taken away are missed, and nothing more is sent unrecorded`(what: String) async throws {
+        try await TestBed.run(configuration: Self.configuration, skills: 1) { bed in
+            #expect(try await bed.send("NA-1", fields("before")).status == 202)
+            let folder = bed.folder.path + "/records"
+            let name = try #require(
+                try FileManager.default.contentsOfDirectory(atPath: folder).first { $0.hasSuffix(".log") })
+            switch what {
+            case "the folder": try FileManager.default.moveItem(atPath: folder, toPath: folder + "-away")
+            case "the lock": try FileManager.default.removeItem(atPath: folder + "/lock")
+            default: try FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+            }
+            var number = 0
+            try await bed.until("a refusal") {
+                number += 1
+                return try await bed.send("NA-1", fields("after-\(number)")).status == 503
+            }
+            try await bed.untilMetric("skillgate_idempotency_store_up", is: 0)
+            let doctor = try await TestBed.transfer("GET", bed.adminURL + "/readyz")
+            #expect(doctor.text.contains("degraded"), "\(doctor.text)")
+            #expect(bed.gateway.log.contains("taken away"), "\(bed.gateway.log)")
+        }
+    }
+
     /// Runs `skillgate records` with the configuration of a bed.
     private func records(_ bed: TestBed, _ arguments: String...) async throws -> (status: Int32, output: String) {
         let command = try RunningProcess(
@@ -167,7 +191,7 @@ import TokenEndpointClient
             #expect(try await bed.send("EU-1", lost).status == 504)
             let show = try await records(bed, "show")
             #expect(
-                show.output.contains("2 records in 1 files")
+                show.output.contains("2 records in 1 file,")
                     && show.output.contains("accepted 1, unknown 1, being sent 0"))
             #expect(show.output.contains("orders: 2"), "\(show)")
             let export = try await records(bed, "export")

@@ -79,4 +79,32 @@ struct DamageTests {
         for name in disk.contents.keys { disk.contents[name]?[18] = UInt8(ascii: "2") }
         #expect(throws: RecordFilesError.self) { try FileBed(disk) }
     }
+
+    static let destroyed: [(String, @Sendable ([UInt8]) -> [UInt8])] = [
+        ("zeros", { _ in [UInt8](repeating: 0, count: 3000) }),
+        ("noise", { _ in (0..<2000).map { _ in UInt8.random(in: 0...255) } }),
+        ("text", { _ in Array(String(repeating: "root:x:0:0\n", count: 100).utf8) }),
+        ("a header and noise", { $0[..<64] + (0..<1000).map { _ in UInt8.random(in: 0...255) } }),
+        ("half and zeros", { $0[..<($0.count / 2)] + [UInt8](repeating: 0, count: $0.count / 2) }),
+        ("half and text", { $0[..<($0.count / 2)] + Array(String(repeating: "x", count: $0.count / 2).utf8) }),
+    ]
+
+    @Test(arguments: destroyed.map(\.0))
+    func `a file that something else was written to is not taken for one that ends early`(name: String) throws {
+        let disk = try written()
+        let change = try #require(Self.destroyed.first { $0.0 == name })
+        let file = try #require(disk.contents.keys.min())
+        disk.contents[file] = change.1(disk.contents[file] ?? [])
+        #expect(throws: RecordFilesError.self) { try FileBed(disk, origin: 9) }
+        #expect(disk.contents[file] != nil)
+    }
+
+    @Test func `files with other names stay as they are`() throws {
+        let disk = try written()
+        let others = ["records-2025-export.log", "records-x-y.log", "records-1-0000000000000001.log.damaged", "notes"]
+        for name in others { disk.contents[name] = [1, 2, 3] }
+        let bed = try FileBed(disk, origin: 9)
+        #expect(bed.files.maintain(now: bed.loop.now) == [])
+        for name in others { #expect(disk.contents[name] == [1, 2, 3]) }
+    }
 }

@@ -137,7 +137,7 @@ extension Refusal {
     static var storeUnavailable: Refusal {
         Refusal(
             .storeUnavailable,
-            "the idempotency store is unavailable: it does not respond, has too few replicas or may have lost records; "
+            "the idempotency store is unavailable: it does not respond, cannot be written, has too few replicas or may have lost records; "
                 + "nothing was sent",
             retryAfterSeconds: 1)
     }

@@ -10,7 +10,8 @@ struct Records: ParsableCommand {
 
     /// The configuration, which has to keep records in files.
     fileprivate static func files(of file: String) async throws -> (GatewayConfiguration, folder: String) {
-        let configuration = try await ConfigurationFile.read(file)
+        // What this machine lacks for serving does not keep anybody from looking.
+        let configuration = try await ConfigurationFile.read(file, isForThisMachine: false)
         guard configuration.idempotency.kind == .file, let folder = configuration.idempotency.file.directory else {
             StandardError.write("this configuration does not keep records in files (`idempotency.store`)\n")
             throw ExitCode(ExitStatus.usage)
@@ -28,6 +29,15 @@ struct Records: ParsableCommand {
         }
     }
 
+    /// The records in files; what is damaged goes to standard error.
+    fileprivate static func overview(of folder: String) throws -> (RecordOverview, isWhole: Bool) {
+        let overview = try orExit { () throws(DiskError) in try RecordOverview(DiskFolder(folder)) }
+        let damages = overview.reports.filter { !$0.damages.isEmpty }
+        for sentence in damages.flatMap({ $0.sentences(folder: folder) }) { StandardError.write(sentence + "\n") }
+        if !damages.isEmpty { StandardError.write("what is damaged is missing here\n") }
+        return (overview, damages.isEmpty)
+    }
+
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Counts the records in files, by state and caller. A gateway may be using them.")
@@ -37,11 +47,12 @@ struct Records: ParsableCommand {
 
         func run() async throws {
             let (configuration, folder) = try await Records.files(of: config)
-            let overview = try Records.orExit { () throws(DiskError) in try RecordOverview(DiskFolder(folder)) }
+            let (overview, isWhole) = try Records.overview(of: folder)
             print(
                 overview.text(
                     folder: folder, callers: configuration.callers.map(\.recordID),
                     unixNow: Int64(UnixTime.milliseconds())))
+            if !isWhole { throw ExitCode(ExitStatus.data) }
         }
     }
 
@@ -107,13 +118,14 @@ struct Records: ParsableCommand {
 
         func run() async throws {
             let (_, folder) = try await Records.files(of: config)
-            let overview = try Records.orExit { () throws(DiskError) in try RecordOverview(DiskFolder(folder)) }
+            let (overview, isWhole) = try Records.overview(of: folder)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             for entry in overview.records(unixNow: Int64(UnixTime.milliseconds())) {
                 guard let record = ExportedRecord(entry) else { continue }
                 print(String(decoding: try encoder.encode(record), as: UTF8.self))
             }
+            if !isWhole { throw ExitCode(ExitStatus.data) }
         }
     }
 
@@ -137,16 +149,18 @@ struct Records: ParsableCommand {
             let text = try StandardError.orExit {
                 try TextFile.read(file == "-" ? "/dev/stdin" : file, limitBytes: 4 << 30, mayWait: true)
             }
-            let lines = text.split(separator: "\n")
+            let lines = text.split(whereSeparator: \.isNewline)
             var progress = Progress(total: lines.count, done: 0, now: .now)
             do {
                 let result = try await RecordImport(configuration: configuration).run(lines) {
                     progress.advanced(isAccepted: true, now: .now)
                 }
                 progress.finish(now: .now)
-                print(
-                    "\(result.imported) imported, \(result.known) known already, \(result.left) expired or without sense"
-                )
+                print("\(result.imported) imported, \(result.known) known already, \(result.expired) expired")
+            } catch let error as RecordImport.Failure {
+                progress.finish(now: .now)
+                StandardError.write("\(file): \(error)\n")
+                throw ExitCode(error.status)
             } catch {
                 progress.finish(now: .now)
                 StandardError.write("\(error)\n")

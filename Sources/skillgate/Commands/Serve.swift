@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -11,6 +12,8 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         ThisProcess.raiseFileLimit()
+        // Until the configuration is watched: it may wait for a process that ends.
+        signal(SIGHUP, SIG_IGN)
         ThisProcess.disableExclusivityChecksInRelease()
         let configuration = try await ConfigurationFile.read(config)
         LogSettings.shared.use(configuration.log)

@@ -1,6 +1,8 @@
 import FoundationEssentials
 import GatewayCore
+import GatewayFiles
 import GatewayRedis
+import Glibc
 import NIOCore
 import NIOPosix
 import TokenEndpointClient
@@ -214,7 +216,45 @@ struct Doctor {
 
     // MARK: Store
 
+    /// Files are only read: a gateway may be using them.
+    private mutating func examineFiles(in folder: String) {
+        guard access(folder, F_OK) == 0 else {
+            return diagnosis.add(
+                "store", problem: TextFile.reasonNoFolder(folder).map { "records cannot be written: \($0)" },
+                "\(folder) will be made")
+        }
+        do throws(DiskError) {
+            let reports = try RecordInspection.inspect(DiskFolder(folder))
+            let damages = reports.filter { !$0.damages.isEmpty }.flatMap { $0.sentences(folder: folder) }
+            diagnosis.add(
+                "store", problem: damages.first.map { "\($0); the gateway does not start (skillgate records check)" },
+                "\(reports.count) files of records in \(folder) are whole")
+            let reason = TextFile.reasonNoFolder(folder) ?? Self.reasonNotWritable(folder)
+            diagnosis.add(
+                "store room", problem: reason.map { "records cannot be written: \($0)" }, "\(folder) can be written")
+        } catch {
+            diagnosis.add("store", problem: "\(error)", "")
+        }
+    }
+
+    /// Why nothing can be written to a folder, by trying.
+    private static func reasonNotWritable(_ folder: String) -> String? {
+        let disk = DiskFolder(folder)
+        let name = "doctor-\(getpid())"
+        do throws(DiskError) {
+            let file = try disk.create(name)
+            defer { try? disk.remove(name) }
+            try file.append([UInt8](repeating: 0, count: 8192))
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
     private mutating func examineStore() async {
+        if configuration.idempotency.kind == .file, let folder = configuration.idempotency.file.directory {
+            return examineFiles(in: folder)
+        }
         guard let redis = configuration.idempotency.redis else { return }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()

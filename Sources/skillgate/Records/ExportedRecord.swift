@@ -42,13 +42,30 @@ struct ExportedRecord: Codable, Equatable {
 
     // MARK: Into another store
 
-    /// What makes the record anew; nil for one that has expired, or whose members make no sense.
+    /// What is wrong with its members; nil if nothing is.
+    var mistake: String? {
+        if Self.words(scope, count: 4) == nil { return "`scope` is not 64 hexadecimal digits" }
+        if Self.words(fingerprint, count: 2) == nil { return "`fingerprint` is not 32 hexadecimal digits" }
+        if expires > Self.latestExpiry {
+            return "`expires` is later than any record's: expected Unix time in milliseconds"
+        }
+        guard state == .accepted else { return nil }
+        if !(200...299).contains(status ?? 0) { return "`status` is not from 200 to 299" }
+        if region.flatMap({ Region(name: $0) }) == nil { return "`region` is not `NA`, `EU` or `FE`" }
+        return requestId.map { Self.requestID($0) == nil } ?? false
+            ? "`requestId` is not 1 to 128 visible characters" : nil
+    }
+
+    /// The year 2100: what is beyond is written in another unit.
+    private static let latestExpiry: Int64 = 4_102_444_800_000
+
+    /// What makes the record anew; nil for one that has expired.
     ///
     /// - Parameter number: of the line; no two of a file have the same.
     func claim(number: UInt64, origin: UInt64, unixNow: Int64) -> IdempotencyClaim? {
         guard let scope = Self.words(scope, count: 4), let fingerprint = Self.words(fingerprint, count: 2),
-            case let left = expires.subtractingReportingOverflow(unixNow).partialValue,
-            (1...Self.longestRetention).contains(left)
+            case let left = min(expires.subtractingReportingOverflow(unixNow).partialValue, Self.longestRetention),
+            left > 0
         else { return nil }
         let lease = max(1, min(left, (leaseEnds ?? unixNow).subtractingReportingOverflow(unixNow).partialValue))
         return IdempotencyClaim(

@@ -10,8 +10,7 @@ struct RecordImport {
         var imported = 0
         /// There is one under the key already.
         var known = 0
-        /// They have expired, or make no sense.
-        var left = 0
+        var expired = 0
     }
 
     let configuration: GatewayConfiguration
@@ -21,7 +20,7 @@ struct RecordImport {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
         var logger = Logger(label: "skillgate")
-        logger.logLevel = .warning
+        logger.logLevel = .notice
         let records = try await IdempotencyRecords(
             configuration, callers: configuration.callers.map(\.recordID), controlLoop: eventLoop,
             logger: logger)
@@ -29,7 +28,8 @@ struct RecordImport {
             try records.connect(on: eventLoop, number: 0).map { NIOLoopBound($0, eventLoop: eventLoop) }
         }.get()
         guard let store else {
-            throw Failure(description: "records in memory end with the process; nothing was imported")
+            throw Failure(
+                description: "records in memory end with the process; nothing was imported", status: ExitStatus.usage)
         }
         defer { group.shutdownGracefully { _ in } }
         var result = Result()
@@ -45,25 +45,34 @@ struct RecordImport {
 
     struct Failure: Error, CustomStringConvertible {
         var description: String
+        var status: Int32
+    }
+
+    private static func failure(_ number: Int, _ reason: String, _ result: Result, status: Int32) -> Failure {
+        Failure(description: "line \(number): \(reason); \(result.imported) were imported before", status: status)
     }
 
     private func take(
         _ line: Substring, number: Int, _ origin: UInt64, _ store: NIOLoopBound<LoopStore>, _ result: inout Result
     ) async throws {
         guard let record = try? JSONDecoder().decode(ExportedRecord.self, from: Data(line.utf8)) else {
-            throw Failure(
-                description: "line \(number) is no record; expected a line that `skillgate records export` has written")
+            throw Self.failure(
+                number, "it is no record; expected a line that `skillgate records export` has written", result,
+                status: ExitStatus.data)
         }
+        if let mistake = record.mistake { throw Self.failure(number, mistake, result, status: ExitStatus.data) }
         guard let claim = record.claim(number: UInt64(number), origin: origin, unixNow: Int64(UnixTime.milliseconds()))
-        else { return result.left += 1 }
+        else { return result.expired += 1 }
         switch try await Self.claim(claim, store) {
         case .owned:
             if let settlement = record.settlement, try await Self.settle(claim, settlement, store) == .pending {
-                throw Failure(description: "line \(number): the store cannot be reached any more")
+                throw Self.failure(
+                    number, "the store cannot be reached any more", result, status: ExitStatus.unavailable)
             }
             result.imported += 1
-        case .storeUnavailable: throw Failure(description: "line \(number): the store cannot be reached")
-        case .storeFull: throw Failure(description: "line \(number): the store is full")
+        case .storeUnavailable:
+            throw Self.failure(number, "the store cannot be reached", result, status: ExitStatus.unavailable)
+        case .storeFull: throw Self.failure(number, "the store is full", result, status: ExitStatus.unavailable)
         case .accepted, .inFlight, .unknown, .mismatched, .indistinct: result.known += 1
         }
     }

@@ -3,11 +3,6 @@ import GatewayFiles
 
 /// What is in a folder of records, for people.
 struct RecordOverview {
-    private struct Latest {
-        var number: UInt64
-        var entry: RecordEntry
-    }
-
     private var latest: [IdempotencyScope: RecordEntry] = [:]
     private(set) var reports: [SegmentReport] = []
 
@@ -40,7 +35,7 @@ struct RecordOverview {
         }
         let bytes = reports.reduce(0) { $0 + $1.bytes }
         var lines = [
-            "\(folder): \(records.count) records in \(reports.count) files, \(bytes) bytes",
+            "\(folder): \(Self.count(records.count, "record")) in \(Self.count(reports.count, "file")), \(bytes) bytes",
             "  accepted \(accepted), unknown \(unknown + inDoubt), being sent \(inFlight)",
         ]
         if let first = records.map(\.expires).min(), let last = records.map(\.expires).max() {
@@ -56,11 +51,13 @@ struct RecordOverview {
         return lines.joined(separator: "\n")
     }
 
+    private static func count(_ number: Int, _ what: String) -> String { "\(number) \(what)\(number == 1 ? "" : "s")" }
+
     private static func time(_ milliseconds: Int64) -> String {
         switch milliseconds / 1000 {
         case ..<120: "\(milliseconds / 1000) s"
         case ..<7200: "\(milliseconds / 60_000) min"
-        default: "\(milliseconds / 3_600_000) h"
+        default: "\(milliseconds / 3_600_000) h \(milliseconds / 60_000 % 60) min"
         }
     }
 }
@@ -68,7 +65,7 @@ struct RecordOverview {
 extension SegmentReport {
     /// A sentence for each thing to be said of the file; empty for one that is whole.
     func sentences(folder: String) -> [String] {
-        var sentences = damages.map { "\(folder)/\(name), byte \($0.offset): \($0.reason)" }
+        var sentences = damages.map { "\(folder)/\(name), byte \($0.offset ?? 0): \($0.reason)" }
         if case .torn(let offset) = end {
             sentences.append(
                 "\(folder)/\(name), byte \(offset): the end was not written whole; the next start cuts it off, unless a "

@@ -25,8 +25,10 @@ final class RecordFolder: Sendable {
         var error: RecordFilesError
 
         var description: String {
-            "\(folder)/\(error); `skillgate records check --config FILE` shows all that is damaged, and `skillgate records "
-                + "repair --config FILE` keeps what is whole"
+            error.offset == nil
+                ? "\(folder)/\(error)"
+                : "\(folder)/\(error); `skillgate records check --config FILE` shows all that is damaged, and `skillgate records "
+                    + "repair --config FILE` keeps what is whole"
         }
     }
 
@@ -73,17 +75,23 @@ final class RecordFolder: Sendable {
                 "gateway.store.durability": "\(configuration.durability)",
                 "gateway.store.seconds": "\((ContinuousClock.now - start).inSeconds)",
             ])
+        let evicted = memory.statistics(now: .now()).evicted
+        if evicted > 0 {
+            logger.error(
+                "there are more records in files than `idempotency.memory` has room for: the oldest are forgotten, and retries are sent again",
+                metadata: ["gateway.store.directory": "\(path)", "gateway.store.forgotten": "\(evicted)"])
+        }
         if loaded.tornEnds > 0 {
             logger.warning(
                 "the end of a file of records was not written whole, and was cut off",
                 metadata: ["gateway.store.directory": "\(path)", "gateway.store.files": "\(loaded.tornEnds)"])
         }
+        let lock = lock
         maintenance = controlLoop.scheduleRepeatedAsyncTask(initialDelay: Self.pause, delay: Self.pause) { _ in
             threads.runIfActive(eventLoop: controlLoop) {
+                files.check(isHeld: lock.isInForce)
                 for problem in files.maintain(now: .now()) {
-                    logger.warning(
-                        "a file of records could not be removed",
-                        metadata: ["gateway.store.detail": "\(path)/\(problem)"])
+                    logger.error("files of records need help", metadata: ["gateway.store.detail": "\(path)/\(problem)"])
                 }
             }.recover { _ in }
         }

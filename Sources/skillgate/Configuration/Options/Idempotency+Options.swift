@@ -173,7 +173,10 @@ extension GatewayConfiguration {
         if configuration.idempotency.file.directory == nil, let state {
             configuration.idempotency.file.directory = String(state)
         }
-        guard configuration.idempotency.kind == .file else { return }
+        // Whoever writes options for files wants files.
+        let isMeant =
+            configuration.idempotency.store == nil && section.has(anyOf: ["durability", "onStoreUnavailable"])
+        guard configuration.idempotency.kind == .file || isMeant else { return }
         guard let directory = configuration.idempotency.file.directory else {
             return section.report(
                 "`directory` is missing in `idempotency.file`; expected the path of a directory, or $STATE_DIRECTORY")

@@ -26,6 +26,8 @@ final class ConfigurationSection {
 
     func has(_ name: String) -> Bool { node(name) != nil }
 
+    func has(anyOf names: [String]) -> Bool { names.contains(where: has) }
+
     func mark(of name: String) -> Mark? { node(name)?.mark ?? mark }
 
     /// Of the element of a list that is written so.
