@@ -70,9 +70,18 @@ package final class RecordFiles: Sendable {
         id.utf8.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
     }
 
-    func entry(of change: RecordChange, now: NIODeadline, _ callers: [UInt32]) -> RecordEntry {
-        let unixNow = segments.unixMilliseconds()
-        func unix(_ deadline: NIODeadline) -> Int64 { unixNow + (deadline - now).nanoseconds / 1_000_000 }
+    /// What turns this process's time into that of the wall clock: milliseconds from one to the other.
+    func clockOffset(now: NIODeadline) -> Int64 {
+        segments.unixMilliseconds() - Int64(clamping: now.uptimeNanoseconds / 1_000_000)
+    }
+
+    /// - Parameters:
+    ///   - clockOffset: as of a moment ago.
+    ///   - callers: what entries know them by, by label.
+    func entry(of change: RecordChange, clockOffset: Int64, _ callers: [UInt32]) -> RecordEntry {
+        func unix(_ deadline: NIODeadline) -> Int64 {
+            Int64(clamping: deadline.uptimeNanoseconds / 1_000_000) + clockOffset
+        }
         let state: RecordEntry.State =
             switch change.record?.state {
             case .sending(let owner, let leaseEnds, let isResend):
@@ -173,7 +182,9 @@ package final class RecordFiles: Sendable {
             guard let change = memory.currentChange(of: next.scope) else { continue }
             // The record was claimed anew meanwhile, by an entry that is younger than this segment.
             if case .sending(_, let leaseEnds, _) = change.record?.state, leaseEnds > now { continue }
-            do throws(DiskError) { try log.append(entry(of: change, now: now, callers)) } catch { throw .disk(error) }
+            do throws(DiskError) {
+                try log.append(entry(of: change, clockOffset: clockOffset(now: now), callers))
+            } catch { throw .disk(error) }
         }
         guard outlivesMachine else { return }
         let written = log.takeUnsynced()
