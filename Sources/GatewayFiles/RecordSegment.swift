@@ -135,7 +135,11 @@ package struct SegmentReader {
     /// The next entry; nil at the end.
     package mutating func next() throws(SegmentDamage) -> RecordEntry? {
         guard end == nil else { return nil }
-        while case .mark = parsed { offset += RecordEntry.sealBytes }
+        var parsed = self.parsed
+        while case .mark = parsed {
+            offset += RecordEntry.sealBytes
+            parsed = self.parsed
+        }
         switch parsed {
         case .entry(let entry, let length):
             offset += length

@@ -86,8 +86,8 @@ struct IdempotencyRecordTable {
     /// The record of `scope`, unpacked.
     func record(_ scope: IdempotencyScope) -> IdempotencyRecord? { record(at: place(of: scope)) }
 
-    /// Whose the record of `scope` is; nil if there is none.
-    func caller(of scope: IdempotencyScope) -> Int? { position(of: scope).map { Int(self[slot(at: $0)].caller) } }
+    /// Whose the record at `place` is; nil if there is none.
+    func caller(at place: Index) -> Int? { place.position.map { Int(self[slot(at: $0)].caller) } }
 
     /// Puts `record` in the place of what was there; nil removes it.
     mutating func replace(_ scope: IdempotencyScope, with record: IdempotencyRecord?, of caller: Int) {

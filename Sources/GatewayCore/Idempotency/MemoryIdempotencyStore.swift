@@ -279,7 +279,10 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     /// The record as it is, as if it had been changed just now; nil if there is none.
     package func currentChange(of scope: IdempotencyScope) -> RecordChange? {
         shard(scope).state.withLock { state in
-            guard let record = state.table.record(scope), let caller = state.table.caller(of: scope) else { return nil }
+            let place = state.table.place(of: scope)
+            guard let record = state.table.record(at: place), let caller = state.table.caller(at: place) else {
+                return nil
+            }
             return noted(scope, record, record, of: caller)
         }
     }
@@ -301,9 +304,10 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             changes.last.store(change.number, ordering: .relaxed)
         }
         let victim = shard(change.scope).state.withLock { state -> Int? in
-            let before = state.table.record(change.scope)
-            let owner = state.table.caller(of: change.scope) ?? change.caller
-            state.table.replace(change.scope, with: change.record, of: change.caller)
+            let place = state.table.place(of: change.scope)
+            let before = state.table.record(at: place)
+            let owner = state.table.caller(at: place) ?? change.caller
+            state.table.replace(change.scope, at: place, with: change.record, of: change.caller)
             account(owner, before, nil, &state)
             account(change.caller, nil, change.record, &state)
             // As for a claim, whoever has more than its share makes room.
