@@ -70,7 +70,9 @@ package final class FileIdempotencyStore: IdempotencyStore {
     package func shutDown() {
         writeBacklog()
         log.end()
-        for file in log.takeUnsynced().files { try? file.sync() }
+        let written = log.takeUnsynced()
+        for file in written.files { try? file.sync() }
+        if written.isFolderChanged { try? files.segments.disk.syncFolder() }
     }
 
     // MARK: Claim
@@ -87,7 +89,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
         guard let sync else { return .now(ClaimReply(outcome, .file)) }
         let promise = eventLoop.makePromise(of: ClaimReply.self)
         sync.whenSynced { error in
-            self.noteSync(error)
+            self.note(error)
             promise.succeed(error == nil ? ClaimReply(outcome, .file) : self.notSynced(change))
         }
         return .later(promise.futureResult)
@@ -136,7 +138,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
         sync.whenSynced { error in
-            self.noteSync(error)
+            self.note(error)
             for waiter in waiters { waiter.succeed(result) }
             promise.succeed(error == nil ? .confirmed : self.settleLater(change))
         }
@@ -170,8 +172,6 @@ package final class FileIdempotencyStore: IdempotencyStore {
         }
         return clock.offset
     }
-
-    private func noteSync(_ error: DiskError?) { note(error) }
 
     private func note(_ error: DiskError?) {
         guard error != nil || trouble != nil else { return }
@@ -213,7 +213,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
         guard !written.isEmpty else { return }
         guard let sync else { return forget(written) }
         sync.whenSynced { error in
-            self.noteSync(error)
+            self.note(error)
             if error == nil { self.forget(written) } else { self.failures[.settleAgain, default: 0] += 1 }
         }
     }
@@ -232,10 +232,13 @@ package final class FileIdempotencyStore: IdempotencyStore {
     package func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
     ) -> Eventual<AttemptResult?> {
-        guard case .later(let result) = memory.resultOfAttemptInFlight(claim, on: eventLoop),
-            case .now(let report?) = memory.report(on: claim.scope, on: eventLoop),
-            case .inFlight(let left) = report.state
-        else { return .now(nil) }
+        guard case .later(let result) = memory.resultOfAttemptInFlight(claim, on: eventLoop) else { return .now(nil) }
+        var left = Duration.zero
+        if case .now(let report?) = memory.report(on: claim.scope, on: eventLoop),
+            case .inFlight(let rest) = report.state
+        {
+            left = rest
+        }
         // An attempt of an earlier process ends with its lease, and nobody says so.
         let promise = eventLoop.makePromise(of: AttemptResult?.self)
         let end = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(left)) {

@@ -51,7 +51,7 @@ package enum RecordInspection {
         return report
     }
 
-    /// Writes each file that is damaged anew with what is whole of it; the old one stays, as `NAME.damaged`. No gateway may use them.
+    /// Rewrites each damaged file with what is whole of it; the old one stays, as `NAME.damaged`. No gateway may be using them.
     ///
     /// - Returns: the files that were damaged.
     package static func repair(_ disk: any Disk) throws(DiskError) -> [SegmentReport] {
@@ -70,6 +70,7 @@ package enum RecordInspection {
                 let draft = "\(name).repaired"
                 try disk.remove(draft)
                 let file = try disk.create(draft)
+                RecordEntry.writeMark(synced: RecordSegment.headerBytes + whole.count, to: &whole)
                 try file.append(segment.header() + whole)
                 try file.sync()
                 try disk.rename(name, to: "\(name).damaged")

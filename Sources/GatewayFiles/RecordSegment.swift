@@ -35,7 +35,7 @@ package struct RecordSegment: Equatable, Sendable {
 
     static func isSynced(_ name: String) -> Bool { name.hasSuffix(syncedSuffix) }
 
-    /// One that is written anew, after its header was damaged.
+    /// For a file that is rewritten after its header was damaged.
     init(named name: String, firstNumber: UInt64) {
         self.init(stream: Self.stream(ofFile: name), firstNumber: firstNumber, made: 0)
     }
