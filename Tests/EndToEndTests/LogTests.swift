@@ -70,7 +70,12 @@ import TokenEndpointClient
             let lines = try await bed.gateway.output().split(separator: "\n").map {
                 try JSONDecoder().decode(Line.self, from: Data($0.utf8))
             }
-            #expect(lines.map(\.message).sorted() == ["admin listening", "listening"])
+            #expect(
+                lines.map(\.message).sorted() == [
+                    "admin listening",
+                    "idempotency records are in memory: a restart forgets them, and retries are sent again",
+                    "listening",
+                ])
             #expect(lines.allSatisfy { $0.level == "notice" && $0.time.hasSuffix("Z") })
         }
     }
