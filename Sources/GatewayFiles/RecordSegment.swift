@@ -162,9 +162,15 @@ package struct SegmentReader {
 
     private var parsed: RecordEntry.Parsed? { bytes.withUnsafeBytes { RecordEntry.parse($0, at: offset) } }
 
-    /// Whether what is left is the beginning of one entry: what a process leaves that is killed while it writes.
+    /// Whether what is left is the beginning of one entry, and nothing else: what a process leaves that is killed while it writes. Where a
+    /// whole entry follows, it is the length that is damaged.
     private var isBeginningOfEntry: Bool {
-        bytes.withUnsafeBytes { RecordEntry.mayBegin(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
+        bytes.withUnsafeBytes { bytes in
+            RecordEntry.mayBegin(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
+                && stride(from: offset + 8, to: bytes.count, by: 8).allSatisfy {
+                    RecordEntry.parse(bytes, at: $0) == nil
+                }
+        }
     }
 
     /// Whether nobody was told of what is at this offset and behind it, since it was not synced. Then any part of it may be missing.

@@ -99,6 +99,17 @@ struct DamageTests {
         #expect(disk.contents[file] != nil)
     }
 
+    @Test func `a length that is damaged hides no entry behind it`() throws {
+        let disk = try written()
+        let file = try #require(disk.contents.keys.min())
+        let bytes = try #require(disk.contents[file])
+        for entry in stride(from: RecordSegment.headerBytes, to: bytes.count - 96, by: 96) {
+            disk.contents[file] = bytes
+            disk.contents[file]?[entry + 4] = 255
+            #expect(throws: RecordFilesError.self) { try FileBed(disk, origin: 9) }
+        }
+    }
+
     @Test func `files with other names stay as they are`() throws {
         let disk = try written()
         let others = ["records-2025-export.log", "records-x-y.log", "records-1-0000000000000001.log.damaged", "notes"]
