@@ -33,6 +33,11 @@ package protocol Disk: AnyObject, Sendable {
     func syncFolder() throws(DiskError)
 }
 
+extension Disk {
+    /// Names of the segments among the files, sorted.
+    func segmentNames() throws(DiskError) -> [String] { try files().filter(RecordSegment.isFileName).sorted() }
+}
+
 /// A file that one writer adds to. Bound to it, but for `sync`, which may be called by another thread.
 package protocol WritableFile: AnyObject, Sendable {
     /// Adds all of it to the end, or part of it and throws. What was added outlives the process from the return on.

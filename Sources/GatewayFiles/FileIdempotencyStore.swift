@@ -70,9 +70,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
     package func shutDown() {
         writeBacklog()
         log.end()
-        let written = log.takeUnsynced()
-        for file in written.files { try? file.sync() }
-        if written.isFolderChanged { try? files.segments.disk.syncFolder() }
+        try? log.takeUnsynced().sync(on: files.segments.disk)
     }
 
     // MARK: Claim

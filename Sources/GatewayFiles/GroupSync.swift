@@ -55,8 +55,7 @@ final class GroupSync {
             self.waiting.tell(Self.stalled)
         }
         files.threads.runIfActive(eventLoop: eventLoop) {
-            for file in written.files { try file.sync() }
-            if written.isFolderChanged { try disk.syncFolder() }
+            try written.sync(on: disk)
         }.assumeIsolated().whenComplete { result in
             timer.cancel()
             self.isStalled = false

@@ -17,8 +17,6 @@ package struct RecordFilesError: Error, Equatable, Sendable, CustomStringConvert
 
 /// What was found in the files.
 package struct LoadedRecords: Equatable, Sendable {
-    package var files = 0
-    package var bytes = 0
     package var entries = 0
     /// Ends that were not written whole, and were cut off.
     package var tornEnds = 0
@@ -70,12 +68,12 @@ extension RecordFiles {
     static func streams(on disk: any Disk) throws(RecordFilesError) -> [SegmentStream] {
         let names: [String]
         do throws(DiskError) {
-            names = try disk.files().filter(RecordSegment.isFileName)
+            names = try disk.segmentNames()
         } catch {
             throw RecordFilesError(reason: error.description)
         }
-        let byStream = Dictionary(grouping: names) { $0.split(separator: "-").dropFirst().first ?? "" }
-        return byStream.sorted { $0.key < $1.key }.map { SegmentStream(names: $0.value.sorted()) }
+        let byStream = Dictionary(grouping: names, by: RecordSegment.stream(ofFile:))
+        return byStream.sorted { $0.key < $1.key }.map { SegmentStream(names: $0.value) }
     }
 
     /// In milliseconds; no record lives longer, whatever a file says.
@@ -144,8 +142,6 @@ struct SegmentStream {
             throw SegmentDamage(offset: nil, reason: error.description)
         }
         file.bytes = bytes.count
-        loaded.files += 1
-        loaded.bytes += bytes.count
         reader = try SegmentReader(bytes, name: name)
         // Its header was not written whole, so nothing else was.
         if reader == nil {

@@ -22,7 +22,7 @@ package final class RecordFiles: Sendable {
         }
     }
 
-    /// The writer of what is written anew.
+    /// The writer of what is rewritten.
     private static let compactionStream: UInt32 = 0
     /// Of a record that was claimed and settled.
     private static let bytesPerRecord = 2 * (RecordEntry.headBytes + 16)
@@ -173,6 +173,8 @@ package final class RecordFiles: Sendable {
     private func rewrite(
         _ bytes: [UInt8], of name: String, to log: RecordLog, _ callers: [UInt32], _ now: NIODeadline
     ) throws(MaintenanceFailure) {
+        // One for all of them: `now` stands still meanwhile.
+        let clockOffset = clockOffset(now: now)
         var reader: SegmentReader?
         do throws(SegmentDamage) { reader = try SegmentReader(bytes, name: name) } catch { throw .damaged(error) }
         while true {
@@ -180,17 +182,16 @@ package final class RecordFiles: Sendable {
             do throws(SegmentDamage) { next = try reader?.next() } catch { throw .damaged(error) }
             guard let next else { break }
             guard let change = memory.currentChange(of: next.scope) else { continue }
-            // The record was claimed anew meanwhile, by an entry that is younger than this segment.
+            // The record was claimed again meanwhile, by an entry that is younger than this segment.
             if case .sending(_, let leaseEnds, _) = change.record?.state, leaseEnds > now { continue }
             do throws(DiskError) {
-                try log.append(entry(of: change, clockOffset: clockOffset(now: now), callers))
+                try log.append(entry(of: change, clockOffset: clockOffset, callers))
             } catch { throw .disk(error) }
         }
         guard outlivesMachine else { return }
         let written = log.takeUnsynced()
         do throws(DiskError) {
-            for file in written.files { try file.sync() }
-            if written.isFolderChanged { try segments.disk.syncFolder() }
+            try written.sync(on: segments.disk)
             log.synced(written)
         } catch {
             log.syncFailed()

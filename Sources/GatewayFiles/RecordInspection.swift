@@ -20,7 +20,7 @@ package enum RecordInspection {
         _ disk: any Disk, _ body: (RecordEntry) -> Void = { _ in }
     ) throws(DiskError) -> [SegmentReport] {
         var reports: [SegmentReport] = []
-        for name in try disk.files().filter(RecordSegment.isFileName).sorted() {
+        for name in try disk.segmentNames() {
             reports.append(inspect(name, try disk.read(name), body))
         }
         return reports
@@ -56,7 +56,7 @@ package enum RecordInspection {
     /// - Returns: the files that were damaged.
     package static func repair(_ disk: any Disk) throws(DiskError) -> [SegmentReport] {
         var repaired: [SegmentReport] = []
-        for name in try disk.files().filter(RecordSegment.isFileName).sorted() {
+        for name in try disk.segmentNames() {
             let bytes = try disk.read(name)
             var whole: [UInt8] = []
             var first: UInt64?

@@ -3,13 +3,18 @@ import GatewayCore
 /// The segments that one writer appends to, one after the other. Bound to its event loop, or whoever else writes.
 final class RecordLog {
     /// What was written since the last sync.
-    struct Unsynced {
+    struct Unsynced: Sendable {
         var files: [any WritableFile] = []
         /// Whether there is a file that was not there before.
         var isFolderChanged = false
         /// How far the segment in use has been written.
         var offset = 0
         fileprivate var segment = ""
+
+        func sync(on disk: any Disk) throws(DiskError) {
+            for file in files { try file.sync() }
+            if isFolderChanged { try disk.syncFolder() }
+        }
     }
 
     private let stream: UInt32

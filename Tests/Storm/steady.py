@@ -46,6 +46,16 @@ class Load:
         self.process.join()
         return answers
 
+    def end_with(self, simulator, what):
+        """Ends it, and fails unless every message was answered 202 and Amazon has each once."""
+        answers = self.end()
+        accepted = collections.Counter(message["data"]["id"] for message in simulator.get("messages"))
+        doubled = sum(count > 1 for count in accepted.values())
+        print(f"{what}: answers { {kind: count for (_, kind), count in answers.items()} }, accepted {len(accepted):,}, "
+              f"doubled {doubled}")
+        if set(answers) != {("NA", "202")} or answers["NA", "202"] != len(accepted) or doubled:
+            raise SystemExit("storm: a message was not answered 202, or not sent once")
+
     def _send(self, port, rate, run, regions, connections):
         gc.disable()
         free = collections.deque(connect(port) for _ in range(connections))

@@ -5,7 +5,7 @@ unknown. Meanwhile gateways are killed (SIGKILL) and paused (SIGSTOP) for longer
 failed over, cut off, restarted and emptied, at random. Each message carries an id of its own; the simulator knows which it accepted, and how
 often. What callers were told is checked against itself, too.
 
-The store is one Redis; with --store file the files of one gateway, which starts anew each time it is killed; with --store sentinel, and whenever there are failovers, a master, two replicas and three Sentinels; with
+The store is one Redis; with --store file the files of one gateway, which starts again each time it is killed; with --store sentinel, and whenever there are failovers, a master, two replicas and three Sentinels; with
 --store cluster three masters with a replica each. --redis passes settings on to the gateways, to see what a careless one does.
 """
 

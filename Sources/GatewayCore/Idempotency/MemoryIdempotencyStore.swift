@@ -266,7 +266,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     /// - Returns: who waits for its result, and has to claim again.
     package func takeBack(_ change: RecordChange) -> [EventLoopPromise<AttemptResult?>] {
         shard(change.scope).state.withLock { state in
-            // Settled or claimed anew meanwhile, it is not this change's any more.
+            // Settled or claimed again meanwhile, it is not this change's any more.
             let place = state.table.place(of: change.scope)
             let current = state.table.record(at: place)
             guard current == change.record else { return [] }

@@ -81,7 +81,7 @@ struct Records: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Keeps what is whole of damaged files of records.",
             discussion: """
-                What is damaged is dropped: retries of those messages are sent again. Each file that is written anew stays \
+                What is damaged is dropped: retries of those messages are sent again. Each file that is rewritten stays \
                 as NAME.damaged. No gateway may be running on them.
                 """)
 

@@ -59,7 +59,7 @@ struct ExportedRecord: Codable, Equatable {
     /// The year 2100: what is beyond is written in another unit.
     private static let latestExpiry: Int64 = 4_102_444_800_000
 
-    /// What makes the record anew; nil for one that has expired.
+    /// What makes the record again; nil for one that has expired.
     ///
     /// - Parameter number: of the line; no two of a file have the same.
     func claim(number: UInt64, origin: UInt64, unixNow: Int64) -> IdempotencyClaim? {

@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 
-/// Makes records anew in the store of a configuration, as a gateway would have made them.
+/// Makes exported records again in the store of a configuration, as a gateway would have made them.
 struct RecordImport {
     struct Result: Equatable {
         var imported = 0

@@ -146,7 +146,7 @@ extension ConfigurationOption {
             },
             read: { section in
                 if isRequired && !section.has(name) {
-                    section.report("`\(name)` is missing in `\(section.title)`; expected a list of \(kind.type)s")
+                    section.reportMissing(name, expected: "a list of \(kind.type)s")
                 }
                 return section.has(name) ? section.values(name, kind) : nil
             },
@@ -188,8 +188,7 @@ extension ConfigurationOption {
             description, path,
             read: { section in
                 if isRequired && !section.has(name) {
-                    section.report(
-                        "`\(name)` is missing in `\(section.title)`; expected a list of {file: …} or {env: …}")
+                    section.reportMissing(name, expected: "a list of {file: …} or {env: …}")
                 }
                 return section.has(name) ? section.sections(name, read) : nil
             }, node: { $0.isEmpty ? nil : $0.map(node).list })
@@ -267,7 +266,7 @@ extension ConfigurationOption {
             },
             read: { section, owner in
                 guard section.has(name) else {
-                    if let missing { section.report("`\(name)` is missing; expected \(missing)") }
+                    if let missing { section.reportMissing(name, expected: missing) }
                     return
                 }
                 owner[keyPath: path] = []

@@ -178,8 +178,7 @@ extension GatewayConfiguration {
             configuration.idempotency.store == nil && section.has(anyOf: ["durability", "onStoreUnavailable"])
         guard configuration.idempotency.kind == .file || isMeant else { return }
         guard let directory = configuration.idempotency.file.directory else {
-            return section.report(
-                "`directory` is missing in `idempotency.file`; expected the path of a directory, or $STATE_DIRECTORY")
+            return section.reportMissing("directory", expected: "the path of a directory, or $STATE_DIRECTORY")
         }
         section.checkHere(at: "directory") { TextFile.reasonNoFolder(directory).map { "`directory`: \($0)" } }
     }
@@ -187,7 +186,7 @@ extension GatewayConfiguration {
     private static func checkRedis(_ section: ConfigurationSection, _ configuration: inout Self) {
         let store = configuration.idempotency.sharedStore
         if configuration.idempotency.kind == .redis && store.url == nil && !section.has("url") {
-            section.reportMissing("url", .redisURL)
+            section.reportMissing("url", expected: ConfigurationValue<RedisURL>.redisURL.expected)
         }
         section.reportMissingPassword(store.username)
         if store.hasFailover && store.waitReplicas == .count(0) {

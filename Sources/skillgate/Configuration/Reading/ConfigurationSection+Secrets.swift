@@ -2,7 +2,7 @@
 extension ConfigurationSection {
     func requiredSecret(_ name: String) -> String? {
         guard has(name) else {
-            report("`\(name)` is missing in `\(title)`; expected {file: …} or {env: …}")
+            reportMissing(name, expected: "{file: …} or {env: …}")
             return nil
         }
         return section(name) { $0.referencedSecret() }

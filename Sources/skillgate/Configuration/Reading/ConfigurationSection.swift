@@ -74,12 +74,12 @@ final class ConfigurationSection {
     func required<Value>(_ name: String, _ kind: ConfigurationValue<Value>) -> Value? {
         let before = reader.problems.count
         let value = value(name, kind)
-        if value == nil && reader.problems.count == before { reportMissing(name, kind) }
+        if value == nil && reader.problems.count == before { reportMissing(name, expected: kind.expected) }
         return value
     }
 
-    func reportMissing<Value>(_ name: String, _ kind: ConfigurationValue<Value>) {
-        report("`\(name)` is missing\(path.isEmpty ? "" : " in `\(title)`"); expected \(kind.expected)")
+    func reportMissing(_ name: String, expected: String) {
+        report("`\(name)` is missing\(path.isEmpty ? "" : " in `\(title)`"); expected \(expected)")
     }
 
     // MARK: Sections and lists
