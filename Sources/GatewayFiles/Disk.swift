@@ -22,6 +22,8 @@ package protocol Disk: AnyObject, Sendable {
     /// Names of the files in the folder.
     func files() throws(DiskError) -> [String]
     func read(_ name: String) throws(DiskError) -> [UInt8]
+    /// In bytes.
+    func size(of name: String) throws(DiskError) -> Int
     /// A new file for writing.
     func create(_ name: String) throws(DiskError) -> any WritableFile
     func remove(_ name: String) throws(DiskError)
@@ -97,6 +99,12 @@ package final class DiskFolder: Disk {
         }
         bytes.removeLast(bytes.count - done)
         return bytes
+    }
+
+    package func size(of name: String) throws(DiskError) -> Int {
+        var status = stat()
+        guard stat(path(name), &status) == 0 else { throw DiskError("look at", path(name), code: errno) }
+        return Int(status.st_size)
     }
 
     package func create(_ name: String) throws(DiskError) -> any WritableFile {

@@ -32,13 +32,23 @@ extension RecordFiles {
         let labels = Dictionary(
             callers.enumerated().map { (Self.hash(ofCaller: $0.element), $0.offset) },
             uniquingKeysWith: { one, _ in one })
-        var streams = try Self.streams(on: segments.disk)
+        let names = try Self.segmentNames(on: segments.disk)
+        let bytes = names.reduce(0) { $0 + ((try? segments.disk.size(of: $1)) ?? 0) }
+        memory.reserve(bytes / Self.bytesPerRecord)
+        var streams = Self.streams(names)
+        let restorer = RecordRestorer(memory, now: now)
+        // Also where a file is found damaged: what was handed over is not abandoned.
+        defer { restorer.finish() }
+        // Entries of one caller come in a row.
+        var last: (caller: UInt32?, label: Int) = (nil, 0)
         for index in streams.indices { try streams[index].advance(segments, &loaded) }
         while let index = Self.first(of: streams), let entry = streams[index].head {
             loaded.entries += 1
-            memory.restore(change(entry, label: labels[entry.caller] ?? callers.count, unixNow, now), now: now)
+            if entry.caller != last.caller { last = (entry.caller, labels[entry.caller] ?? callers.count) }
+            restorer.add(change(entry, label: last.label, unixNow, now))
             try streams[index].advance(segments, &loaded)
         }
+        restorer.finish()
         memory.restored()
         use(callers: callers)
         if outlivesMachine { try syncFound() }
@@ -65,13 +75,15 @@ extension RecordFiles {
         return first?.index
     }
 
-    static func streams(on disk: any Disk) throws(RecordFilesError) -> [SegmentStream] {
-        let names: [String]
+    private static func segmentNames(on disk: any Disk) throws(RecordFilesError) -> [String] {
         do throws(DiskError) {
-            names = try disk.segmentNames()
+            return try disk.segmentNames()
         } catch {
             throw RecordFilesError(reason: error.description)
         }
+    }
+
+    private static func streams(_ names: [String]) -> [SegmentStream] {
         let byStream = Dictionary(grouping: names, by: RecordSegment.stream(ofFile:))
         return byStream.sorted { $0.key < $1.key }.map { SegmentStream(names: $0.value) }
     }

@@ -25,7 +25,7 @@ package final class RecordFiles: Sendable {
     /// The writer of what is rewritten.
     private static let compactionStream: UInt32 = 0
     /// Of a record that was claimed and settled.
-    private static let bytesPerRecord = 2 * (RecordEntry.headBytes + 16)
+    static let bytesPerRecord = 2 * (RecordEntry.headBytes + 16)
     package let memory: MemoryIdempotencyStore
     let segments: RecordSegments
     /// For what may have to wait for the disk.

@@ -86,6 +86,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         return bytes
     }
 
+    func size(of name: String) throws(DiskError) -> Int { try read(name).count }
+
     func create(_ name: String) throws(DiskError) -> any WritableFile {
         if isFull { throw DiskError("no room", isFull: true) }
         contents[name] = []

@@ -327,6 +327,11 @@ struct IdempotencyRecordTable {
         index[position] = slot + 1
     }
 
+    /// Makes room in the index for so many records, so that it need not grow while they come.
+    mutating func reserve(_ records: Int) {
+        while records * 4 > index.count * 3 { growIndex() }
+    }
+
     private mutating func growIndex() {
         let old = index
         index = ContiguousArray(repeating: 0, count: old.count * 2)

@@ -261,6 +261,9 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     // MARK: For a store that writes changes down
 
+    /// A number as a change would get it.
+    package func takeNumber() -> UInt64 { changes?.last.add(1, ordering: .relaxed).newValue ?? 0 }
+
     /// Takes a claim back that could not be written down: nothing was sent for it.
     ///
     /// - Returns: who waits for its result, and has to claim again.
@@ -296,6 +299,12 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     /// Records that there are.
     package var count: Int { shares.count }
+
+    /// So many records are about to be put back, or fewer.
+    package func reserve(_ records: Int) {
+        let each = min(records, shares.limit) / shards.count
+        for shard in shards { shard.state.withLock { $0.table.reserve(each) } }
+    }
 
     /// Puts a record back that was written down by an earlier process, or removes it. To be called in the order of the changes,
     /// and then `restored`.

@@ -31,6 +31,8 @@ final class MemoryDisk: Disk {
         return bytes
     }
 
+    func size(of name: String) throws(DiskError) -> Int { try read(name).count }
+
     func create(_ name: String) throws(DiskError) -> any WritableFile {
         if let failure = state.withLock({ $0.failure }) { throw failure }
         state.withLock { $0.files[name] = [] }
