@@ -30,6 +30,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
     /// By label, as entries have them.
     private var callers: [UInt32] = []
     private var isTimerSet = false
+    private var isShutDown = false
     private var clock: (offset: Int64, validUntil: NIODeadline) = (0, .uptimeNanoseconds(0))
     private var failures: [SharedStoreStatistics.Operation: Int] = [:]
     /// Why nothing could be written; nil once something was.
@@ -69,6 +70,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
     /// Nothing is written any more.
     package func shutDown() {
         writeBacklog()
+        isShutDown = true
         log.end()
         try? log.takeUnsynced().sync(on: files.segments.disk)
     }
@@ -175,6 +177,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
         guard error != nil || trouble != nil else { return }
         trouble = error
         onTrouble(error)
+        setTimer()
     }
 
     private func writeLater(_ change: RecordChange) {
@@ -187,13 +190,21 @@ package final class FileIdempotencyStore: IdempotencyStore {
     }
 
     private func setTimer() {
-        guard !isTimerSet, !backlog.isEmpty else { return }
+        guard !isTimerSet, !isShutDown, !backlog.isEmpty || trouble != nil else { return }
         isTimerSet = true
         eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
             self.isTimerSet = false
-            self.writeBacklog()
+            if self.backlog.isEmpty { self.probe() } else { self.writeBacklog() }
             self.setTimer()
         }
+    }
+
+    /// Whether the trouble is over: without it, nobody would notice before the next message.
+    private func probe() {
+        guard trouble != nil, !isShutDown else { return }
+        do throws(DiskError) { try log.probe(number: memory.takeNumber()) } catch { return note(error) }
+        guard let sync else { return note(nil) }
+        sync.whenSynced { self.note($0) }
     }
 
     /// Each record as it is by now.

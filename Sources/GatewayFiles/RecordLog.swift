@@ -41,8 +41,8 @@ final class RecordLog {
     /// - Throws: nothing was appended.
     func append(_ entry: RecordEntry) throws(DiskError) {
         guard !isEnded else { throw DiskError("the gateway is ending") }
-        guard !segments.areGone else { throw DiskError("the files of records were taken away; a restart is needed") }
-        let file = try fileWithRoom(for: entry)
+        guard !segments.areGone else { throw Self.gone }
+        let file = try fileWithRoom(firstNumber: entry.number)
         buffer.removeAll(keepingCapacity: true)
         if let offset = pendingMark { RecordEntry.writeMark(synced: offset, to: &buffer) }
         entry.write(to: &buffer)
@@ -51,6 +51,19 @@ final class RecordLog {
         open.entries += 1
         open.expires = max(open.expires, entry.expires)
     }
+
+    /// Appends as much as an entry takes, and says nothing with it: whether one could be written.
+    ///
+    /// - Parameter number: as of an entry.
+    func probe(number: UInt64) throws(DiskError) {
+        guard !segments.areGone else { throw Self.gone }
+        let file = try fileWithRoom(firstNumber: number)
+        buffer.removeAll(keepingCapacity: true)
+        while buffer.count < RecordEntry.headBytes + 16 { RecordEntry.writeMark(synced: 0, to: &buffer) }
+        try write(to: file)
+    }
+
+    private static let gone = DiskError("the files of records were taken away; a restart is needed")
 
     private func write(to file: any WritableFile) throws(DiskError) {
         do throws(DiskError) {
@@ -68,10 +81,10 @@ final class RecordLog {
         }
     }
 
-    private func fileWithRoom(for entry: RecordEntry) throws(DiskError) -> any WritableFile {
+    private func fileWithRoom(firstNumber: UInt64) throws(DiskError) -> any WritableFile {
         if let file, !isUnusable, open.bytes < segments.longest { return file }
         let segment = RecordSegment(
-            stream: stream, firstNumber: entry.number, made: segments.unixMilliseconds(),
+            stream: stream, firstNumber: firstNumber, made: segments.unixMilliseconds(),
             isSynced: segments.outlivesMachine)
         let next = try segments.disk.create(segment.fileName)
         seal()

@@ -39,6 +39,27 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `what a process learned of users, the next knows`() async throws {
+        let configuration = Self.configuration + "\ndiscovery: probe"
+        try await TestBed.run(configuration: configuration, skills: 1) { bed in
+            #expect(try await bed.send("FE-1", [:]).status == 202)
+            #expect(try await bed.send("gone-1", [:]).status == 404)
+            bed.gateway.signal(SIGTERM)
+            #expect(await bed.gateway.exitStatus() == 0)
+            let received = try await bed.counters().received
+            try await bed.withReplica { next in
+                let answer = try await next.send("FE-1", [:])
+                #expect(answer.status == 202 && answer.field("Gateway-Region") == "FE")
+                let gone = try await next.send("gone-1", [:])
+                #expect(gone.status == 404 && gone.text.contains("user-gone"), "\(gone.text)")
+                // One message, where the user lives; a process that knows nothing would have tried elsewhere first.
+                #expect(try await next.counters().received == received + 1)
+                let list = try await TestBed.transfer("GET", next.adminURL + "/api/gone-users")
+                #expect(list.text.contains("gone-1"), "\(list.text)")
+            }
+        }
+    }
+
     @Test func `a process waits for the one before it, and then knows what that one sent`() async throws {
         try await TestBed.run(configuration: Self.configuration, skills: 1) { bed in
             #expect(try await bed.send("NA-1", fields("one")).status == 202)
@@ -103,6 +124,54 @@ import TokenEndpointClient
                 for number in statuses.indices where statuses[number] == 202 {
                     let again = try await next.send("NA-1", fields("full-\(number)"))
                     #expect(again.field("Idempotent-Replayed") == "true", "\(number): \(again)")
+                }
+                #expect(try await next.counters().received == received)
+            }
+        }
+    }
+
+    @Test(arguments: ["refuse", "forward"])
+    func `a disk that fails is said, nothing is sent unrecorded, and it goes on by itself`(policy: String) async throws
+    {
+        let configuration =
+            "idempotency: {file: {directory: records, durability: machine, onStoreUnavailable: \(policy)}}"
+        let folder = FileManager.default.temporaryDirectory.path + "/failing-disk-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let compiler = try RunningProcess(
+            "/usr/bin/env",
+            ["clang", "-shared", "-fPIC", "-Wall", "Tests/Faults/failing-disk.c", "-o", folder + "/failing-disk.so"])
+        let output = await compiler.output()
+        try #require(await compiler.exitStatus() == 0, "\(output)")
+        let environment = ["LD_PRELOAD": folder + "/failing-disk.so", "FAILING_DISK": folder + "/fault"]
+        try await TestBed.run(configuration: configuration, skills: 1, environment: environment) { bed in
+            var accepted: [String] = []
+            for fault in ["write", "half", "sync"] {
+                #expect(try await bed.send("NA-1", fields("before-\(fault)")).status == 202)
+                accepted.append("before-\(fault)")
+                let received = try await bed.counters().received
+                try Data(fault.utf8).write(to: URL(fileURLWithPath: folder + "/fault"), options: .atomic)
+                let answer = try await bed.send("NA-1", fields("during-\(fault)"))
+                if policy == "refuse" {
+                    #expect(answer.status == 503 && answer.text.contains("store-unavailable"), "\(fault): \(answer)")
+                    #expect(try await bed.counters().received == received)
+                } else {
+                    #expect(answer.status == 202 && answer.field("Gateway-Deduplication") != nil, "\(fault): \(answer)")
+                }
+                try await bed.untilMetric("skillgate_idempotency_store_up", is: 0)
+                #expect(bed.gateway.log.contains("Input/output error"), "\(bed.gateway.log)")
+                try FileManager.default.removeItem(atPath: folder + "/fault")
+                try await bed.until("the disk") { try await bed.send("NA-1", fields("after-\(fault)")).status == 202 }
+                try await bed.untilMetric("skillgate_idempotency_store_up", is: 1)
+                try await bed.untilMetric("skillgate_idempotency_settlement_backlog", is: 0)
+            }
+            let received = try await bed.counters().received
+            bed.gateway.signal(SIGKILL)
+            _ = await bed.gateway.exitStatus()
+            try await bed.withReplica { next in
+                for key in accepted {
+                    let again = try await next.send("NA-1", fields(key))
+                    #expect(again.field("Idempotent-Replayed") == "true", "\(key): \(again)")
                 }
                 #expect(try await next.counters().received == received)
             }

@@ -103,6 +103,29 @@ struct FileIdempotencyStoreTests {
         #expect([next.state(1), next.state(2)] == [.accepted(FileBed.accepted), .accepted(FileBed.accepted)])
     }
 
+    @Test(arguments: [false, true])
+    func `that there is room again is noticed without a message`(cannotTruncate: Bool) throws {
+        let bed = try FileBed()
+        bed.accept(1...1)
+        bed.disk.fail(Self.full, afterBytes: 40, cannotTruncate: cannotTruncate)
+        _ = bed.claim(bed.request(2))
+        for _ in 0..<10 {
+            bed.advance(by: .milliseconds(250))
+            #expect(!bed.store.isUp)
+        }
+        bed.disk.fail(nil)
+        bed.advance(by: .milliseconds(250))
+        #expect(bed.store.isUp)
+        let bytes = bed.disk.bytes
+        bed.advance(by: .minutes(1))
+        #expect(bed.disk.bytes == bytes, "nobody looks any more")
+        bed.accept(3...3)
+        let next = try bed.successor()
+        #expect(next.loaded.tornEnds == (cannotTruncate ? 1 : 0))
+        #expect(
+            [1, 2, 3].map { next.state($0) } == [.accepted(FileBed.accepted), .absent, .accepted(FileBed.accepted)])
+    }
+
     @Test(arguments: [Settlement.accepted(FileBed.accepted), .unknown, .released, .refused(status: 429)])
     func `a settlement that could not be written is written later`(settlement: Settlement) throws {
         let bed = try FileBed()
