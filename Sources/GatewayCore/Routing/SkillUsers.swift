@@ -5,7 +5,7 @@ import Synchronization
 /// event loops.
 ///
 /// A userId means nothing outside its skill: what one skill says or is refused must not reach another's users. Users are kept
-/// as hashes under a seed of this process; 64 bits are enough to tell as many apart as are kept.
+/// as hashes under a secret key; 64 bits are enough to tell as many apart as are kept.
 package final class SkillUsers: Sendable {
     /// How much one skill may keep.
     struct Share: Equatable {
@@ -41,6 +41,12 @@ package final class SkillUsers: Sendable {
             young[user] = nil
             old[user] = nil
         }
+
+        func known(isAccepted: Bool) -> [UserRegionsSnapshot.Known] {
+            [old, young].joined().map {
+                UserRegionsSnapshot.Known(hash: $0.key, region: $0.value, isAccepted: isAccepted)
+            }
+        }
     }
 
     private struct Shard {
@@ -66,12 +72,19 @@ package final class SkillUsers: Sendable {
     private let usersPerGeneration: Atomic<Int>
     private let maximumGoneUsers: Atomic<Int>
     private let goneFor: TimeAmount
+    private let keyed: SipHash
     private let gone = Mutex<[UInt64: Gone]>([:])
     /// Nearly always zero, so that nobody has to ask.
     private let goneCount = Atomic<Int>(0)
 
-    /// - Parameter goneFor: how long a user counts as gone: Amazon may have been mistaken.
-    init(_ share: Share, goneFor: TimeAmount) {
+    /// Of what is kept for the next process: how often it changed.
+    private let changeCount = Atomic<Int>(0)
+
+    /// - Parameters:
+    ///   - goneFor: how long a user counts as gone: Amazon may have been mistaken.
+    ///   - hash: of users.
+    init(_ share: Share, goneFor: TimeAmount, hash: SipHash) {
+        keyed = hash
         usersPerGeneration = Atomic(Self.perGeneration(share))
         maximumGoneUsers = Atomic(share.goneUsers)
         self.goneFor = goneFor
@@ -88,7 +101,7 @@ package final class SkillUsers: Sendable {
     private var limit: Int { usersPerGeneration.load(ordering: .relaxed) }
 
     func region(of user: UserID) -> Region? {
-        let hash = Self.hash(user)
+        let hash = self.hash(user)
         return shards[Self.place(hash)].shard.withLock { shard in
             shard.accepted.renew(hash, limit: limit) ?? shard.said.renew(hash, limit: limit)
         }
@@ -99,7 +112,7 @@ package final class SkillUsers: Sendable {
     /// - Returns: where the user is taken to live from now on.
     @discardableResult
     func learn(_ region: Region, of user: UserID, from source: UserRegions.Source) -> Region {
-        let hash = Self.hash(user)
+        let hash = self.hash(user)
         let (known, isNew): (Region, Bool) = shards[Self.place(hash)].shard.withLock { shard in
             let isCertain = source != .put
             if isCertain && shard.accepted.young[hash] == region { return (region, false) }
@@ -114,28 +127,30 @@ package final class SkillUsers: Sendable {
             if isNew { shard.learned[source, default: 0] += 1 }
             return (region, isNew)
         }
+        if isNew { changed() }
         if isNew && goneCount.load(ordering: .relaxed) > 0 { returned(hash) }
         return known
     }
 
     /// The region that was taken for this user's does not know the user.
     func doubt(_ region: Region, of user: UserID) {
-        let hash = Self.hash(user)
+        let hash = self.hash(user)
         shards[Self.place(hash)].shard.withLock { shard in
             if shard.accepted[hash] == region { shard.accepted.remove(hash) }
             if shard.said[hash] == region { shard.said.remove(hash) }
         }
+        changed()
     }
 
     /// Whether no region knew this user a while ago.
     func isGone(_ user: UserID, now: NIODeadline) -> Bool {
         guard goneCount.load(ordering: .relaxed) > 0 else { return false }
-        let hash = Self.hash(user)
+        let hash = self.hash(user)
         return gone.withLock { gone in (gone[hash]?.until ?? .distantPast) > now }
     }
 
     func leave(_ user: UserID, now: NIODeadline) {
-        let hash = Self.hash(user)
+        let hash = self.hash(user)
         let id = PercentEncoding.decode(user.canonical.readableBytesUInt8Span, 0..<user.canonical.readableBytes)
         let userID = String(decoding: id ?? [], as: UTF8.self)
         let maximum = maximumGoneUsers.load(ordering: .relaxed)
@@ -145,6 +160,7 @@ package final class SkillUsers: Sendable {
             gone[hash] = Gone(until: now + goneFor, userID: userID)
             goneCount.store(gone.count, ordering: .relaxed)
         }
+        changed()
     }
 
     private func returned(_ hash: UInt64) {
@@ -167,9 +183,45 @@ package final class SkillUsers: Sendable {
 
     private static func place(_ hash: UInt64) -> Int { Int(hash % UInt64(shardCount)) }
 
-    private static func hash(_ user: UserID) -> UInt64 {
-        var hasher = Hasher()
-        user.canonical.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
-        return UInt64(bitPattern: Int64(hasher.finalize()))
+    private func hash(_ user: UserID) -> UInt64 { user.canonical.withUnsafeReadableBytes { keyed.hash($0) } }
+
+    // MARK: For the next process
+
+    /// Rises with what is kept for the next process.
+    var changes: Int { changeCount.load(ordering: .relaxed) }
+
+    private func changed() { changeCount.add(1, ordering: .relaxed) }
+
+    func snapshot(name: String, now: NIODeadline) -> UserRegionsSnapshot.Skill {
+        var snapshot = UserRegionsSnapshot.Skill(name: name)
+        for box in shards {
+            snapshot.known += box.shard.withLock {
+                $0.said.known(isAccepted: false) + $0.accepted.known(isAccepted: true)
+            }
+        }
+        snapshot.gone = gone.withLock { $0 }.filter { $0.value.until > now }.map {
+            UserRegionsSnapshot.Gone(hash: $0.key, userID: $0.value.userID, until: $0.value.until)
+        }
+        return snapshot
+    }
+
+    /// Takes in what an earlier process knew. To be called before anybody asks.
+    func restore(_ snapshot: UserRegionsSnapshot.Skill, now: NIODeadline) {
+        for known in snapshot.known {
+            shards[Self.place(known.hash)].shard.withLock { shard in
+                if known.isAccepted {
+                    shard.accepted.put(known.hash, known.region, limit: limit)
+                } else {
+                    shard.said.put(known.hash, known.region, limit: limit)
+                }
+            }
+        }
+        let maximum = maximumGoneUsers.load(ordering: .relaxed)
+        gone.withLock { gone in
+            for user in snapshot.gone.prefix(maximum) {
+                gone[user.hash] = Gone(until: min(user.until, now + goneFor), userID: user.userID)
+            }
+            goneCount.store(gone.count, ordering: .relaxed)
+        }
     }
 }

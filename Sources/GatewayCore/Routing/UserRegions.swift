@@ -37,11 +37,22 @@ package final class UserRegions: Sendable {
     }
 
     private let configuration: Configuration
+    private let hash: SipHash
+    /// What an earlier process knew of skills that nobody has asked for yet, by name.
+    private let earlier: Mutex<[String: UserRegionsSnapshot.Skill]>
+    private let started: NIODeadline
     /// By name. A skill that is gone keeps its users, for as long as it may come back.
     private let skills = Mutex<[String: SkillUsers]>([:])
 
-    package init(_ configuration: Configuration = Configuration()) {
+    /// - Parameter earlier: what an earlier process knew.
+    package init(
+        _ configuration: Configuration = Configuration(), earlier: UserRegionsSnapshot? = nil, now: NIODeadline = .now()
+    ) {
         self.configuration = configuration
+        hash = earlier?.hash ?? SipHash()
+        started = now
+        self.earlier = Mutex(
+            Dictionary((earlier?.skills ?? []).map { ($0.name, $0) }, uniquingKeysWith: { one, _ in one }))
     }
 
     /// Those of one skill; the same ones whenever it is asked for.
@@ -50,7 +61,8 @@ package final class UserRegions: Sendable {
             if let known = skills[skill] { return known }
             let share = share(among: skills.count + 1)
             for users in skills.values { users.use(share) }
-            let users = SkillUsers(share, goneFor: configuration.goneFor)
+            let users = SkillUsers(share, goneFor: configuration.goneFor, hash: hash)
+            if let known = earlier.withLock({ $0.removeValue(forKey: skill) }) { users.restore(known, now: started) }
             skills[skill] = users
             return users
         }
@@ -66,6 +78,16 @@ package final class UserRegions: Sendable {
         skills.withLock { $0 }.flatMap { skill, users in
             users.goneUsers(now: now).map { GoneUser(userID: $0, skill: skill) }
         }.sorted { ($0.skill, $0.userID) < ($1.skill, $1.userID) }
+    }
+
+    /// Rises with what is kept for the next process.
+    package var changes: Int { skills.withLock { $0.values.reduce(0) { $0 + $1.changes } } }
+
+    /// What the next process would want to know.
+    package func snapshot(now: NIODeadline) -> UserRegionsSnapshot {
+        let skills = skills.withLock { $0 }.sorted { $0.key < $1.key }
+        return UserRegionsSnapshot(
+            hash: hash, skills: skills.map { $0.value.snapshot(name: $0.key, now: now) })
     }
 
     package func statistics(now: NIODeadline) -> Statistics {

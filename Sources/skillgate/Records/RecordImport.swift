@@ -21,8 +21,9 @@ struct RecordImport {
         let eventLoop = group.next()
         var logger = Logger(label: "skillgate")
         logger.logLevel = .notice
+        let folder = try await LockedFolder.take(for: configuration.idempotency, logger)
         let records = try await IdempotencyRecords(
-            configuration, callers: configuration.callers.map(\.recordID), controlLoop: eventLoop,
+            configuration, in: folder, callers: configuration.callers.map(\.recordID), controlLoop: eventLoop,
             logger: logger)
         let store = try await eventLoop.submit {
             try records.connect(on: eventLoop, number: 0).map { NIOLoopBound($0, eventLoop: eventLoop) }
@@ -40,6 +41,7 @@ struct RecordImport {
         }
         try await eventLoop.submit { store.value.shutDown() }.get()
         await records.folder?.close()
+        await folder?.release()
         return result
     }
 

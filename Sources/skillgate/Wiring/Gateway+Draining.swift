@@ -35,6 +35,8 @@ extension Gateway {
         }
         _ = try? await onEachLoop { $0.store?.value.shutDown() }
         await records.folder?.close()
+        await userMemory?.close(users)
+        await folder?.release()
     }
 
     /// The longest wait for settlements that are pending after the last response.

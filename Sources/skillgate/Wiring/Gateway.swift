@@ -50,7 +50,11 @@ final class Gateway: Service {
     let logs: LogFiles
     let problems: ProblemLog
     let acceptFailures: AcceptFailureLog
-    let users = UserRegions()
+    let users: UserRegions
+    /// That of a file store.
+    let folder: LockedFolder?
+    /// Nil where nothing outlives the process.
+    let userMemory: UserMemory?
     /// When the client certificate for Redis expires, in Unix time; nil if there is none. Not reloaded.
     let redisCertificateExpiry: Int?
     let loops: [Loop]
@@ -82,6 +86,9 @@ final class Gateway: Service {
             try ClientTLS($0).certificateExpiry
         }
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
+        folder = try await LockedFolder.take(for: configuration.idempotency, logger)
+        userMemory = folder.map { UserMemory(in: $0, logger) }
+        users = UserRegions(earlier: await userMemory?.read())
         var reloadable = ReloadableState()
         let endpoint = Self.tokenEndpoint(configuration)
         _ = reloadable.take(configuration.skills, users) {
@@ -89,8 +96,9 @@ final class Gateway: Service {
         }
         let forwarding = try Self.forwarding(configuration, &reloadable)
         records = try await IdempotencyRecords(
-            configuration, callers: configuration.recordIDs(of: reloadable.callerNames),
+            configuration, in: folder, callers: configuration.recordIDs(of: reloadable.callerNames),
             controlLoop: controlLoop, logger: logger)
+        userMemory?.keep(users, controlLoop: controlLoop)
         current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 
         let tls = try ClientTLS(caFile: configuration.upstream.caFile, applicationProtocols: ["http/1.1"])

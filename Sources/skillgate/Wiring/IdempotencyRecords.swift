@@ -17,10 +17,12 @@ struct IdempotencyRecords: Sendable {
     let folder: RecordFolder?
 
     /// - Parameters:
+    ///   - lockedFolder: that of a file store.
     ///   - callers: their ids, by label.
     ///   - controlLoop: runs the timers of the control plane.
     init(
-        _ whole: GatewayConfiguration, callers: [String], controlLoop: any EventLoop, logger: Logger
+        _ whole: GatewayConfiguration, in lockedFolder: LockedFolder?, callers: [String], controlLoop: any EventLoop,
+        logger: Logger
     ) async throws {
         let configuration = whole.idempotency
         self.configuration = configuration
@@ -28,12 +30,13 @@ struct IdempotencyRecords: Sendable {
         local = MemoryIdempotencyStore(configuration.memory, numbersChanges: configuration.kind == .file)
         local.share(among: whole.callers.count)
         fingerprintKeys = Self.fingerprintKeys(configuration, logger)
-        folder =
-            configuration.kind == .file
-            ? try await RecordFolder(
-                configuration.file, local, callers: callers, longestLease: whole.upstream.limits.lease,
-                controlLoop: controlLoop, logger: logger)
-            : nil
+        if let lockedFolder {
+            folder = try await RecordFolder(
+                lockedFolder, configuration.file, local, callers: callers,
+                longestLease: whole.upstream.limits.lease, controlLoop: controlLoop, logger: logger)
+        } else {
+            folder = nil
+        }
         if configuration.kind == .memory {
             logger.notice("idempotency records are in memory: a restart forgets them, and retries are sent again")
         }

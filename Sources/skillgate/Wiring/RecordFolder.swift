@@ -4,20 +4,17 @@ import Logging
 import NIOCore
 import NIOPosix
 
-/// The folder of a file store while this process has it.
+/// The records in the folder of a file store.
 final class RecordFolder: Sendable {
     /// Between two looks at what can be removed.
     private static let pause = TimeAmount.seconds(1)
-    /// One to sync, one to look after the files.
-    private static let threadCount = 2
 
     let files: RecordFiles
     /// What earlier processes left.
     let loaded: LoadedRecords
     private let options: GatewayConfiguration.FileStore
     private let callers: [String]
-    private let lock: FolderLock
-    private let threads: NIOThreadPool
+    private let folder: LockedFolder
     private let maintenance: RepeatedTask
 
     struct Damaged: Error, CustomStringConvertible {
@@ -32,42 +29,33 @@ final class RecordFolder: Sendable {
         }
     }
 
-    /// Waits until no other process has the folder, and reads what is in it.
+    /// Reads what is there.
     ///
     /// - Parameters:
     ///   - memory: where records are found.
     ///   - callers: their ids, by label.
     ///   - longestLease: the longest time that a message may take.
     init(
-        _ configuration: GatewayConfiguration.FileStore, _ memory: MemoryIdempotencyStore, callers: [String],
-        longestLease: Duration, controlLoop: any EventLoop, logger: Logger
+        _ folder: LockedFolder, _ configuration: GatewayConfiguration.FileStore, _ memory: MemoryIdempotencyStore,
+        callers: [String], longestLease: Duration, controlLoop: any EventLoop, logger: Logger
     ) async throws {
-        let path = configuration.directory ?? ""
+        let (path, threads) = (folder.path, folder.threads)
         options = configuration
+        self.folder = folder
         self.callers = callers
-        let threads = NIOThreadPool(numberOfThreads: Self.threadCount)
-        threads.start()
         var options = RecordFiles.Options(unixMilliseconds: { Int64(UnixTime.milliseconds()) })
         options.outlivesMachine = configuration.durability == .machine
         options.longestLease = longestLease
-        let files = RecordFiles(on: DiskFolder(path), memory, threads: threads, options)
+        let files = RecordFiles(on: folder.disk, memory, threads: threads, options)
         let start = ContinuousClock.now
-        (lock, loaded) = try await threads.runIfActive {
-            let lock = try FolderLock.take(path) { process in
-                logger.notice(
-                    "waiting for another process to release the records",
-                    metadata: [
-                        "gateway.store.directory": "\(path)", "process.pid": "\(process.map(String.init) ?? "unknown")",
-                    ])
-            }
+        loaded = try await threads.runIfActive {
             do throws(RecordFilesError) {
-                return (lock, try files.load(now: .now(), callers: callers))
+                return try files.load(now: .now(), callers: callers)
             } catch {
                 throw Damaged(folder: path, error: error)
             }
         }
         self.files = files
-        self.threads = threads
         logger.notice(
             "idempotency records are in files",
             metadata: [
@@ -86,10 +74,9 @@ final class RecordFolder: Sendable {
                 "the end of a file of records was not written whole, and was cut off",
                 metadata: ["gateway.store.directory": "\(path)", "gateway.store.files": "\(loaded.tornEnds)"])
         }
-        let lock = lock
         maintenance = controlLoop.scheduleRepeatedAsyncTask(initialDelay: Self.pause, delay: Self.pause) { _ in
             threads.runIfActive(eventLoop: controlLoop) {
-                files.check(isHeld: lock.isInForce)
+                files.check(isHeld: folder.isHeld)
                 for problem in files.maintain(now: .now()) {
                     logger.error("files of records need help", metadata: ["gateway.store.detail": "\(path)/\(problem)"])
                 }
@@ -106,11 +93,9 @@ final class RecordFolder: Sendable {
         return store
     }
 
-    /// Lets the next process have the folder. To be called once no event loop writes any more.
+    /// To be called once no event loop writes any more.
     func close() async {
         maintenance.cancel()
-        try? await threads.runIfActive { [files] in files.close() }
-        try? await threads.shutdownGracefully()
-        lock.release()
+        try? await folder.threads.runIfActive { [files] in files.close() }
     }
 }

@@ -97,4 +97,35 @@ struct UserRegionsTests {
         one.leave(try user("new"), now: start + .hours(2))
         #expect(one.isGone(try user("new"), now: start + .hours(2)))
     }
+
+    @Test func `the next process knows what this one learned, and nothing of skills that are gone`() throws {
+        weather.learn(.europe, of: try user("a"), from: .message)
+        weather.learn(.farEast, of: try user("b"), from: .put)
+        weather.leave(try user("c%7Cd"), now: start)
+        news.learn(.northAmerica, of: try user("a"), from: .put)
+        let next = UserRegions(earlier: regions.snapshot(now: start), now: start)
+        let again = next.users(of: "weather")
+        #expect(again.region(of: try user("a")) == .europe)
+        #expect(again.region(of: try user("b")) == .farEast)
+        // It still outranks what anybody says, and nothing was learned by this process.
+        #expect(again.learn(.farEast, of: try user("a"), from: .put) == .europe)
+        #expect(next.statistics(now: start).learned.isEmpty)
+        #expect(again.isGone(try user("c%7Cd"), now: start + .minutes(59)))
+        #expect(!again.isGone(try user("c%7Cd"), now: start + .hours(1)))
+        #expect(next.goneUsers(now: start).map(\.userID) == ["c|d"])
+        #expect(next.snapshot(now: start).skills.map(\.name) == ["weather"])
+    }
+
+    @Test func `changes are counted that the next process should know of`() throws {
+        func changes(_ body: () throws -> Void) rethrows -> Int {
+            let before = regions.changes
+            try body()
+            return regions.changes - before
+        }
+        #expect(try changes { weather.learn(.europe, of: try user("a"), from: .message) } == 1)
+        #expect(try changes { weather.learn(.europe, of: try user("a"), from: .message) } == 0)
+        #expect(try changes { weather.learn(.farEast, of: try user("a"), from: .put) } == 0)
+        #expect(try changes { weather.doubt(.europe, of: try user("a")) } == 1)
+        #expect(try changes { weather.leave(try user("a"), now: start) } == 1)
+    }
 }
