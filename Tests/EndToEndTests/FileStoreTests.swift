@@ -249,6 +249,11 @@ import TokenEndpointClient
         }
     }
 
+    /// Exported lines, sorted, without what differs by the moment of the export.
+    private static func withoutTimes(_ lines: String) -> [String] {
+        lines.split(separator: "\n").map { String($0.replacing(/"expires":[0-9]+/, with: "")) }.sorted()
+    }
+
     @Test func `records are counted, and go over to Redis when one machine is not enough`() async throws {
         let redis = try RedisProcess.plain()
         try await redis.start()
@@ -279,6 +284,14 @@ import TokenEndpointClient
                 let imported = try await records(bed, "import", bed.folder.path + "/exported")
                 #expect(imported.status == 0 && imported.output.contains(expected), "\(imported)")
             }
+            // And back: the same records, the times to the millisecond aside.
+            let back = try await records(bed, "export")
+            #expect(back.status == 0 && Self.withoutTimes(back.output) == Self.withoutTimes(export.output), "\(back)")
+            _ = try redis.command(arguments: ["SET", "skillgate:" + String(repeating: "A", count: 43), "nonsense"])
+            let strange = try await records(bed, "export")
+            #expect(
+                strange.status == 65 && strange.output.contains("1 keys hold something else")
+                    && strange.output.split(separator: "\n").count == 3, "\(strange)")
             try await bed.withReplica { next in
                 try await next.untilStore(isUp: true)
                 let again = try await next.send("NA-1", fields("one"))

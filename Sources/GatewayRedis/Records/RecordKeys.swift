@@ -42,6 +42,32 @@ struct RecordKeys {
         }
     }
 
+    /// What `SCAN` finds the keys of records by, and a few others.
+    var pattern: String {
+        prefix.reduce(into: "") { pattern, character in
+            if "*?[]\\^".contains(character) { pattern.append("\\") }
+            pattern.append(character)
+        } + ":" + String(repeating: "?", count: Self.scopeCharacters)
+    }
+
+    /// Nil for a key that is none of a record.
+    func scope(ofRecordKey key: String) -> IdempotencyScope? {
+        guard key.utf8.count == lengthOfRecordKey, key.hasPrefix(prefix + ":") else { return nil }
+        var words: [UInt64] = []
+        var (bits, count, word, bytes) = (UInt64(0), 0, UInt64(0), 0)
+        for character in key.utf8.suffix(Self.scopeCharacters) {
+            guard let value = Self.alphabet.firstIndex(of: character) else { return nil }
+            bits = bits << 6 | UInt64(value)
+            count += 6
+            guard count >= 8 else { continue }
+            count -= 8
+            word = word << 8 | (bits >> UInt64(count) & 0xFF)
+            bytes += 1
+            if bytes.isMultiple(of: 8) { words.append(word) }
+        }
+        return words.count == 4 ? IdempotencyScope(words: (words[0], words[1], words[2], words[3])) : nil
+    }
+
     func recordKey(_ scope: IdempotencyScope) -> ByteBuffer {
         var buffer = ByteBuffer()
         writeRecordKey(scope, to: &buffer)

@@ -146,7 +146,7 @@ extension TimeAmount {
 
 extension Duration {
     /// Whole milliseconds, rounded down.
-    var inMilliseconds: Int {
+    package var inMilliseconds: Int {
         Int(clamping: components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000)
     }
 }

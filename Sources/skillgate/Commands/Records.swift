@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import GatewayCore
 import GatewayFiles
+import GatewayRedis
 
 struct Records: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -111,21 +112,38 @@ struct Records: ParsableCommand {
     struct Export: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract:
-                "Writes the records in files to standard output, a line of JSON each. A gateway may be using them.")
+                "Writes the records in files or in Redis to standard output, a line of JSON each.",
+            discussion: """
+                Gateways may be using them; what they change meanwhile may be missing. Stop them first where nothing may.
+                """)
 
         @Option(help: "The configuration file (YAML).")
         var config: String
 
         func run() async throws {
+            let export = RecordExport { print($0) }
+            let configuration = try await ConfigurationFile.read(config, isForThisMachine: false)
+            if configuration.idempotency.kind == .redis, let redis = configuration.idempotency.redis {
+                return try await Self.run(export, redis)
+            }
             let (_, folder) = try await Records.files(of: config)
             let (overview, isWhole) = try Records.overview(of: folder)
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            for entry in overview.records(unixNow: Int64(UnixTime.milliseconds())) {
-                guard let record = ExportedRecord(entry) else { continue }
-                print(String(decoding: try encoder.encode(record), as: UTF8.self))
-            }
+            try export.run(overview)
             if !isWhole { throw ExitCode(ExitStatus.data) }
+        }
+
+        private static func run(_ export: RecordExport, _ redis: RedisConfiguration) async throws {
+            let strangers: Int
+            do {
+                strangers = try await export.run(redis)
+            } catch {
+                StandardError.write("\(error)\n")
+                throw ExitCode(ExitStatus.unavailable)
+            }
+            guard strangers == 0 else {
+                StandardError.write("\(strangers) keys hold something else than a record, and are missing here\n")
+                throw ExitCode(ExitStatus.data)
+            }
         }
     }
 

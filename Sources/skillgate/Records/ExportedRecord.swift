@@ -1,6 +1,7 @@
 import FoundationEssentials
 import GatewayCore
 import GatewayFiles
+import GatewayRedis
 import NIOCore
 
 /// A record on its way from one store to another: a line of JSON.
@@ -11,7 +12,7 @@ struct ExportedRecord: Codable, Equatable {
     var scope: String
     /// 32 hexadecimal digits.
     var fingerprint: String
-    var state: State
+    var state: State = .unknown
     /// Unix time, in milliseconds.
     var expires: Int64
     /// Of one that is being sent.
@@ -32,12 +33,32 @@ struct ExportedRecord: Codable, Equatable {
         case .sending(_, let leaseEnds, _):
             state = .sending
             self.leaseEnds = leaseEnds
-        case .accepted(let response):
-            state = .accepted
-            status = response.status
-            region = response.region.name
-            requestId = response.requestID.map { "\($0)" }
+        case .accepted(let response): take(response)
         }
+    }
+
+    /// Nil for a record that has ended meanwhile.
+    init?(_ record: StoredRecord, unixNow: Int64) {
+        guard let fingerprint = record.report.fingerprint else { return nil }
+        let words = record.scope.words
+        scope = Self.hexadecimal([words.0, words.1, words.2, words.3])
+        self.fingerprint = Self.hexadecimal([fingerprint.words.0, fingerprint.words.1])
+        expires = unixNow + Int64(record.timeToLive.inMilliseconds)
+        switch record.report.state {
+        case .absent: return nil
+        case .unknown: state = .unknown
+        case .inFlight(let left):
+            state = .sending
+            leaseEnds = unixNow + Int64(left.inMilliseconds)
+        case .accepted(let response): take(response)
+        }
+    }
+
+    private mutating func take(_ response: AcceptedResponse) {
+        state = .accepted
+        status = response.status
+        region = response.region.name
+        requestId = response.requestID.map { "\($0)" }
     }
 
     // MARK: Into another store

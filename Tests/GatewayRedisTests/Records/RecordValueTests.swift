@@ -117,4 +117,19 @@ import Testing
             #expect(KeyReport(reply) == nil)
         }
     }
+
+    @Test func `the scope is found again in a record's key, and in no other`() throws {
+        let keys = RecordKeys(prefix: "a*b:[c]")
+        #expect(keys.pattern == #"a\*b:\[c\]:"# + String(repeating: "?", count: 43))
+        for words in [(0, 0, 0, 0), (.max, 1, .max, 2), (0x0123_4567_89AB_CDEF, 3, 5, 0xFEDC_BA98_7654_3210)]
+            as [(UInt64, UInt64, UInt64, UInt64)]
+        {
+            let scope = IdempotencyScope(words: words)
+            let key = String(buffer: keys.recordKey(scope))
+            #expect(keys.scope(ofRecordKey: key) == scope)
+            for other in [key + "A", String(key.dropLast()), "b" + key.dropFirst(), key.dropLast() + "*", keys.epoch] {
+                #expect(keys.scope(ofRecordKey: other) == nil, "\(other)")
+            }
+        }
+    }
 }
