@@ -126,6 +126,12 @@ class Bench:
         self.processes.append(process)
         return process
 
+    def kill(self, target):
+        for process in self.processes:
+            if process.pid == target.pid:
+                process.kill()
+                process.wait()
+
     def stop(self):
         for process in self.processes:
             process.kill()

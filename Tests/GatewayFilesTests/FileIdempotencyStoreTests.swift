@@ -168,6 +168,28 @@ struct FileIdempotencyStoreTests {
         #expect(bed.files.bytes == bed.disk.bytes)
     }
 
+    @Test func `a week of traffic takes no more room than its last day needs`() throws {
+        let bed = try FileBed()
+        var most = 0
+        for step in 0..<(7 * 24 * 6) {
+            let first = UInt64(step * 20)
+            bed.accept(first..<first + 10)
+            // Refused by Amazon: they leave nothing behind.
+            for key in first + 10..<first + 20 {
+                _ = bed.claim(bed.request(key))
+                bed.settle(bed.request(key), .refused(status: 429))
+            }
+            bed.advance(by: .minutes(10))
+            #expect(bed.files.maintain(now: bed.loop.now) == [])
+            most = max(most, bed.disk.bytes)
+        }
+        let aDay = 24 * 6 * 10
+        // Twice what they need, the slack, and a segment in use for each writer.
+        #expect(most <= 2 * aDay * 192 + (16 + 2) * 4096, "\(most)")
+        #expect(bed.files.bytes == bed.disk.bytes)
+        #expect(try (aDay - 10...aDay).contains(bed.successor().memory.count))
+    }
+
     @Test func `what takes more room than twice what is needed is written anew`() throws {
         let bed = try FileBed()
         // Refused messages leave nothing behind, and each took its room.

@@ -268,8 +268,11 @@ struct DeploymentTests {
         }
         #expect(simulator?.split(separator: ":").last == Substring(String(configuration.endpoints[.europe].port)))
         #expect(compose["services"]?["simulator"]?["network_mode"]?.string == "service:gateway")
-        #expect(configuration.idempotency.redis?.addresses.first?.description.hasPrefix("redis:") == true)
-        #expect(compose["services"]?["redis"] != nil)
+        let directory = try #require(configuration.idempotency.file.directory)
+        #expect(configuration.idempotency.kind == .file)
+        let volumes = gateway["volumes"]?.array().compactMap(\.string) ?? []
+        #expect(volumes.contains("records:\(directory)") && compose["volumes"]?.mapping?["records"] != nil)
+        #expect(try Self.text("Deploy/Dockerfile").contains("-o skillgate -g skillgate \(directory)\n"))
         let grace = gateway["stop_grace_period"]?.string.flatMap { Int($0.dropLast()) }
         Self.expectTimeToDrain(grace, configuration, "docker-compose.yaml")
         // Every file that is mounted is there.
