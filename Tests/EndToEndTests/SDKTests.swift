@@ -56,24 +56,49 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("/regions/NA", "NA-1"), ("/regions/EU/", "EU-1"), ("/skills/news", "FE-1"),
+        ("/skills/news/regions/EU", "EU-2"),
+    ])
+    func `a base URL with a path leads the stock Python SDK's users to their regions`(
+        base: String, user: String
+    ) async throws {
+        try await Self.run { bed, tls in
+            let sdk = try RunningProcess.python(
+                "send_message.py",
+                environment: [
+                    "BASE_URL": "https://localhost:\(tls)\(base)", "CLIENT_ID": "sdk-client",
+                    "CLIENT_SECRET": Self.secret, "USER_ID": "amzn1.ask.account.\(user)",
+                    "REQUESTS_CA_BUNDLE": bed.folder.path + "/ca.pem",
+                ])
+            #expect(try await sdk.line(with: "status") == "status 202")
+            let region = String(user.prefix(2))
+            #expect(try await bed.counters().messages[region]?.accepted == 1)
+        }
+    }
+
     /// What Node's and Java's SDKs put on the wire, to the byte but for host, secret and token.
-    private static func requests(token: String) -> [(token: String, message: String)] {
+    ///
+    /// - Parameter base: the path of the base URLs; both join it as it is, without a slash at its end.
+    private static func requests(
+        token: String, base: String = "", user: String = "FE-1"
+    ) -> [(token: String, message: String)] {
         let form =
             "grant_type=client_credentials&client_secret=\(secret)&client_id=sdk-client&scope=alexa:skill_messaging"
         let message = #"{"data":{"order":"canary-1"},"expiresAfterSeconds":60}"#
-        let path = "/v1/skillmessages/users/amzn1.ask.account.FE-1"
+        let path = base + "/v1/skillmessages/users/amzn1.ask.account.\(user)"
         // Node writes and ends in two steps, so that its requests are chunked.
         func chunked(_ text: String) -> String { "\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n0\r\n\r\n" }
         return [
             (
-                "POST /auth/O2/token HTTP/1.1\r\nContent-type: application/x-www-form-urlencoded\r\nHost: localhost\r\n"
+                "POST \(base)/auth/O2/token HTTP/1.1\r\nContent-type: application/x-www-form-urlencoded\r\nHost: localhost\r\n"
                     + "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(form),
                 "POST \(path) HTTP/1.1\r\nContent-type: application/json\r\nAuthorization: Bearer \(token)\r\n"
                     + "Host: localhost\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
                     + chunked(message)
             ),
             (
-                "POST /auth/O2/token HTTP/1.1\r\nContent-type: application/x-www-form-urlencoded\r\n"
+                "POST \(base)/auth/O2/token HTTP/1.1\r\nContent-type: application/x-www-form-urlencoded\r\n"
                     + "Content-Length: \(form.utf8.count)\r\nHost: localhost\r\nConnection: Keep-Alive\r\n"
                     + "User-Agent: Apache-HttpClient/4.5.13 (Java/17.0.15)\r\nAccept-Encoding: gzip,deflate\r\n\r\n"
                     + form,
@@ -85,14 +110,16 @@ import Testing
         ]
     }
 
-    @Test(arguments: [0, 1])
-    func `what Node's and Java's SDKs send gets a token and is sent`(sdk: Int) async throws {
+    @Test(arguments: [0, 1], [("", "FE-1"), ("/regions/EU", "EU-1"), ("/skills/news/regions/NA", "NA-1")])
+    func `what Node's and Java's SDKs send gets a token and is sent`(
+        sdk: Int, to place: (base: String, user: String)
+    ) async throws {
         try await Self.run { bed, tls in
             let way = try RawConnection.Way.tls(port: tls, trusting: bed.folder)
             let answers = try await RawConnection.with(way) { exchange in
-                let grant = try await exchange.exchange(Self.requests(token: "")[sdk].token)
+                let grant = try await exchange.exchange(Self.requests(token: "", base: place.base)[sdk].token)
                 let token = grant?.content.split(separator: "\"").first { $0.hasPrefix("sgt_") } ?? ""
-                return [grant, try await exchange.exchange(Self.requests(token: String(token))[sdk].message)]
+                return [grant, try await exchange.exchange(Self.requests(token: String(token), base: place.base, user: place.user)[sdk].message)]
             }
             #expect(answers[0]?.status == 200)
             #expect(answers[0]?.field("Cache-Control") == "no-store")
@@ -102,6 +129,7 @@ import Testing
             #expect(answers[1]?.status == 202)
             #expect(answers[1]?.field("X-Amzn-RequestId") != nil)
             #expect(try await bed.acceptedMessages().map(\.data) == [["order": "canary-1"]])
+            #expect(try await bed.counters().messages[String(place.user.prefix(2))]?.accepted == 1)
         }
     }
 

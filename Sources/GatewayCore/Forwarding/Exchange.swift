@@ -5,6 +5,7 @@ import NIOCore
 final class Exchange {
     let forwarder: MessageForwarder
     let request: InboundRequest
+    private let base: BasePath
     /// A request keeps the configuration it began with, even across a reload.
     let snapshot: ConfigurationSnapshot
     let started: NIODeadline
@@ -17,11 +18,12 @@ final class Exchange {
     private var usage: CallerUsage?
 
     init(
-        _ action: AuditLog.Action, _ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient,
+        _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer, to recipient: any ResponseRecipient,
         on forwarder: MessageForwarder
     ) {
         self.action = action
         self.request = request
+        self.base = base
         self.peer = peer
         self.recipient = recipient
         self.forwarder = forwarder
@@ -31,7 +33,7 @@ final class Exchange {
         labels.trace = fields.trace
     }
 
-    var fields: RequestFields { RequestFields(request) }
+    var fields: RequestFields { RequestFields(request, base) }
     var configuration: ForwardingConfiguration { snapshot.configuration }
     var eventLoop: any EventLoop { forwarder.eventLoop }
 

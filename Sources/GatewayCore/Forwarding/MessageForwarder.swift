@@ -79,8 +79,8 @@ package final class MessageForwarder: RequestHandler {
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
         do {
-            let route = try route(request)
-            let exchange = Exchange(route.action, request, from: peer, to: recipient, on: self)
+            let (route, base) = try route(request)
+            let exchange = Exchange(route.action, request, base, from: peer, to: recipient, on: self)
             switch route {
             case .message(let user): Forwarding.begin(exchange, user: user)
             case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
@@ -95,7 +95,7 @@ package final class MessageForwarder: RequestHandler {
 
     package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
         do throws(Refusal) {
-            switch try route(request) {
+            switch try route(request).0 {
             case .message, .idempotencyKey, .userRegion: _ = try authenticate(request, from: peer)
             case .accessToken: break  // the credentials may stand in the content
             }
@@ -167,16 +167,18 @@ package final class MessageForwarder: RequestHandler {
         }
     }
 
-    private func route(_ request: InboundRequest) throws(Refusal) -> Route {
+    private func route(_ request: InboundRequest) throws(Refusal) -> (Route, BasePath) {
+        let headBytes = request.headBytes
+        let base = try BasePath(headBytes.readableBytesUInt8Span, request.head.path)
         let route: Route
         let method: (RequestHead.Method, name: String)
-        if let user = Self.segment(of: request, behind: "/v1/skillmessages/users/") {
+        if let user = Self.segment(in: base.rest, of: request, behind: "/v1/skillmessages/users/") {
             (route, method) = (.message(user: user), (.post, "POST"))
-        } else if let key = Self.segment(of: request, behind: "/v1/idempotency-keys/") {
+        } else if let key = Self.segment(in: base.rest, of: request, behind: "/v1/idempotency-keys/") {
             (route, method) = (.idempotencyKey(key), (.get, "GET"))
-        } else if let user = Self.segment(of: request, behind: "/v1/users/", before: "/region") {
+        } else if let user = Self.segment(in: base.rest, of: request, behind: "/v1/users/", before: "/region") {
             (route, method) = (.userRegion(user: user), (.put, "PUT"))
-        } else if snapshot.configuration.callers.tokens.areIssued && Self.isTokenEndpoint(request) {
+        } else if snapshot.configuration.callers.tokens.areIssued && Self.isTokenEndpoint(base.rest, of: request) {
             (route, method) = (.accessToken, (.post, "POST"))
         } else {
             throw Refusal(
@@ -188,16 +190,15 @@ package final class MessageForwarder: RequestHandler {
             throw refusal
         }
         guard !request.head.hasQuery else { throw Refusal(.fieldInvalid, "the target must not have a query") }
-        return route
+        return (route, base)
     }
 
-    /// The range of the single path segment between `prefix` and `suffix`; nil if the path has another form.
+    /// The range of the single segment of `path` between `prefix` and `suffix`; nil if the path has another form.
     private static func segment(
-        of request: InboundRequest, behind prefix: StaticString, before suffix: StaticString = ""
+        in path: Range<Int>, of request: InboundRequest, behind prefix: StaticString, before suffix: StaticString = ""
     ) -> Range<Int>? {
         let headBytes = request.headBytes
         let bytes = headBytes.readableBytesUInt8Span
-        let path = request.head.path
         let start = path.lowerBound + min(prefix.utf8CodeUnitCount, path.count)
         let segment = start..<max(start, path.upperBound - suffix.utf8CodeUnitCount)
         guard bytes.isEqual(path.lowerBound..<start, to: prefix),
@@ -208,11 +209,10 @@ package final class MessageForwarder: RequestHandler {
     }
 
     /// In both spellings that Amazon's own endpoint has.
-    private static func isTokenEndpoint(_ request: InboundRequest) -> Bool {
+    private static func isTokenEndpoint(_ path: Range<Int>, of request: InboundRequest) -> Bool {
         let headBytes = request.headBytes
         let bytes = headBytes.readableBytesUInt8Span
-        return bytes.isEqual(request.head.path, to: "/auth/o2/token")
-            || bytes.isEqual(request.head.path, to: "/auth/O2/token")
+        return bytes.isEqual(path, to: "/auth/o2/token") || bytes.isEqual(path, to: "/auth/O2/token")
     }
 
     func nextAttempt() -> AttemptID {

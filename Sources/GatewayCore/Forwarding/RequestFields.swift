@@ -1,13 +1,15 @@
 import NIOCore
 
-/// Parses the request fields that control forwarding, and refuses invalid values.
+/// Parses what controls forwarding, in fields of the request and before its path, and refuses invalid values.
 struct RequestFields {
     private let request: InboundRequest
+    private let base: BasePath
     private var head: RequestHead { request.head }
     private var headBytes: ByteBuffer { request.headBytes }
 
-    init(_ request: InboundRequest) {
+    init(_ request: InboundRequest, _ base: BasePath) {
         self.request = request
+        self.base = base
     }
 
     /// The caller's trace context, if the request has a valid one.
@@ -23,20 +25,33 @@ struct RequestFields {
 
     /// The skill that is named, or the only one the caller may send for. Must not reveal other skills.
     func skill(of caller: Caller, in skills: [Skill]) throws(Refusal) -> Skill {
-        guard let field = head.gatewaySkill else {
+        guard let (name, place) = try statedSkill() else {
             guard caller.skills.count == 1, let index = caller.skills.first else {
                 throw Refusal(
                     .skillRequired,
-                    "field `Gateway-Skill` is missing; the caller may send for several skills: "
+                    "field `Gateway-Skill` or a path that begins with `/skills/{name}` is missing; the caller may send for several skills: "
                         + caller.skills.map { skills[$0].name }.joined(separator: ", "))
             }
             return skills[index]
         }
-        let name = headBytes.readableBytesUInt8Span.text(field)
         guard let index = caller.skills.first(where: { skills[$0].name == name }) else {
-            throw Refusal(.notAllowed, "the caller is not authorized to send for the skill in field `Gateway-Skill`")
+            throw Refusal(.notAllowed, "the caller is not authorized to send for the skill in \(place)")
         }
         return skills[index]
+    }
+
+    /// The name of a skill, and where it stands.
+    private func statedSkill() throws(Refusal) -> (name: String, place: String)? {
+        let bytes = headBytes.readableBytesUInt8Span
+        let field = head.gatewaySkill.map { bytes.text($0) }
+        guard let segment = base.skill else { return field.map { ($0, "field `Gateway-Skill`") } }
+        guard let name = PercentEncoding.decode(bytes, segment).flatMap({ String(validating: $0, as: UTF8.self) }) else {
+            throw Refusal(.fieldInvalid, "the skill in the path has a `%` that is not followed by two hexadecimal digits")
+        }
+        guard field ?? name == name else {
+            throw Refusal(.fieldInvalid, "the path and field `Gateway-Skill` state two skills")
+        }
+        return (name, "the path")
     }
 
     func idempotencyKey(requiredBy caller: Caller) throws(Refusal) -> IdempotencyKey? {
@@ -75,10 +90,14 @@ struct RequestFields {
     /// Where the user lives, as the request has it.
     func statedRegion(in directory: RegionDirectory) throws(Refusal) -> Region? {
         let bytes = headBytes.readableBytesUInt8Span
-        var stated: Region?
+        var stated = base.region
         if let field = head.gatewayRegion {
             guard let region = Region(bytes, field) else {
                 throw Refusal(.fieldInvalid, "field `Gateway-Region` is not `NA`, `EU` or `FE`")
+            }
+            guard stated ?? region == region else {
+                throw Refusal(
+                    .fieldInvalid, "the path and field `Gateway-Region` state two regions")
             }
             stated = region
         }
@@ -88,9 +107,10 @@ struct RequestFields {
                     .fieldInvalid, "field `Gateway-Api-Endpoint` is not the endpoint of a configured region")
             }
             if let stated, stated != region {
+                let place = head.gatewayRegion == nil ? "the path" : "field `Gateway-Region`"
                 throw Refusal(
                     .fieldInvalid,
-                    "field `Gateway-Region` says \(stated.name) and field `Gateway-Api-Endpoint` says \(region.name)")
+                    "\(place) says \(stated.name) and field `Gateway-Api-Endpoint` says \(region.name)")
             }
             stated = region
         }
@@ -106,7 +126,7 @@ struct RequestFields {
         if discovery == .probe, let region = Region.allCases.first(where: caller.regions.contains) { return region }
         throw Refusal(
             .regionUnknown,
-            "expected field `Gateway-Region` (`NA`, `EU`, `FE`) or `Gateway-Api-Endpoint` (the user's "
-                + "`context.System.apiEndpoint`); the user's region is not known, and the skill has no default region")
+            "expected field `Gateway-Region` (`NA`, `EU`, `FE`), a path that begins with `/regions/{region}`, or "
+                + "`Gateway-Api-Endpoint` (the user's `context.System.apiEndpoint`); the user's region is not known, and the skill has no default region")
     }
 }
