@@ -16,6 +16,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
 
     /// What was not written down is tried again after so long.
     private static let pause = TimeAmount.milliseconds(250)
+    private static let longestPause = TimeAmount.seconds(4)
     /// Each message in flight leaves at most one behind; this is more than a loop has in flight in an outage.
     static let backlogLimit = 10_000
 
@@ -31,6 +32,8 @@ package final class FileIdempotencyStore: IdempotencyStore {
     private var callers: [UInt32] = []
     private var isTimerSet = false
     private var isShutDown = false
+    /// Before the next try; longer from one to the next, as each may leave a file behind.
+    private var currentPause = FileIdempotencyStore.pause
     private var clock: (offset: Int64, validUntil: NIODeadline) = (0, .uptimeNanoseconds(0))
     private var failures: [SharedStoreStatistics.Operation: Int] = [:]
     /// Why nothing could be written; nil once something was.
@@ -175,6 +178,7 @@ package final class FileIdempotencyStore: IdempotencyStore {
 
     private func note(_ error: DiskError?) {
         guard error != nil || trouble != nil else { return }
+        if error == nil || trouble == nil { currentPause = Self.pause }
         trouble = error
         onTrouble(error)
         setTimer()
@@ -192,8 +196,9 @@ package final class FileIdempotencyStore: IdempotencyStore {
     private func setTimer() {
         guard !isTimerSet, !isShutDown, !backlog.isEmpty || trouble != nil else { return }
         isTimerSet = true
-        eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
+        eventLoop.assumeIsolated().scheduleTask(in: currentPause) {
             self.isTimerSet = false
+            self.currentPause = min(2 * self.currentPause, Self.longestPause)
             if self.backlog.isEmpty { self.probe() } else { self.writeBacklog() }
             self.setTimer()
         }

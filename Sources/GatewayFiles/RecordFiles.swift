@@ -105,9 +105,16 @@ package final class RecordFiles: Sendable {
     package func maintain(now: NIODeadline) -> [RecordFilesError] {
         var problems = findMissing()
         let unixNow = segments.unixMilliseconds()
-        for file in segments.all where !damaged.withLock({ $0.contains(file.name) }) {
+        // First what makes room without needing any.
+        for file in segments.all where file.expires <= unixNow {
+            do throws(DiskError) { try segments.remove(file) } catch {
+                problems.append(RecordFilesError(file: file.name, reason: error.description))
+            }
+        }
+        for file in segments.all where takesTooMuchRoom && isOld(file, unixNow) {
+            guard !damaged.withLock({ $0.contains(file.name) }) else { continue }
             do throws(MaintenanceFailure) {
-                try maintain(file, now: now, unixNow)
+                try compact(file, now: now)
             } catch {
                 problems.append(error.description(of: file))
                 // Without room, or with a disk that fails, the next ones would fare no better.
@@ -139,13 +146,6 @@ package final class RecordFiles: Sendable {
         }
     }
 
-    private func maintain(_ file: SegmentFile, now: NIODeadline, _ unixNow: Int64) throws(MaintenanceFailure) {
-        let isExpired = file.expires <= unixNow
-        guard isExpired || (takesTooMuchRoom && isOld(file, unixNow)) else { return }
-        if !isExpired { try compact(file, now: now) }
-        do throws(DiskError) { try segments.remove(file) } catch { throw .disk(error) }
-    }
-
     private var takesTooMuchRoom: Bool { segments.bytes > 2 * memory.count * Self.bytesPerRecord + slack }
 
     /// Whether nothing in it can be released any more.
@@ -153,7 +153,7 @@ package final class RecordFiles: Sendable {
         file.closed <= unixNow - 2 * longestLease.nanoseconds / 1_000_000
     }
 
-    /// Rewrites what is still in force of a segment.
+    /// Rewrites what is still in force of a segment, and removes it.
     ///
     /// A record that is gone is not written at all, although an older entry of it might resurface. It cannot: the claim of a record
     /// that was released stands before the release in the segments of one writer, and those are taken in their order; and what is
@@ -168,6 +168,7 @@ package final class RecordFiles: Sendable {
             } catch { return error }
         }
         if let failure { throw failure }
+        do throws(DiskError) { try segments.remove(file) } catch { throw .disk(error) }
     }
 
     private func rewrite(

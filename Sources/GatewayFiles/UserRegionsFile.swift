@@ -15,6 +15,8 @@ package import NIOCore
 package struct UserRegionsFile: Sendable {
     private static let name = "users"
     private static let newName = "users.new"
+    /// In bytes; no gateway writes as many.
+    private static let limit = 64 << 20
     private static let magic = "skillgate users 1\n"
 
     private let disk: any Disk
@@ -29,13 +31,20 @@ package struct UserRegionsFile: Sendable {
         let bytes = Array(Self.encode(snapshot, now: now, unixNow: unixMilliseconds()).readableBytesView)
         // Left by a process that was killed while it wrote.
         try disk.remove(Self.newName)
-        try disk.create(Self.newName).append(bytes)
-        try disk.rename(Self.newName, to: Self.name)
+        do throws(DiskError) {
+            try disk.create(Self.newName).append(bytes)
+            try disk.rename(Self.newName, to: Self.name)
+        } catch {
+            // Records need the room more than this does.
+            try? disk.remove(Self.newName)
+            throw error
+        }
     }
 
     /// Nil where nobody has written one.
     package func read(now: NIODeadline) throws(DiskError) -> UserRegionsSnapshot? {
         guard try disk.files().contains(Self.name) else { return nil }
+        guard try disk.size(of: Self.name) <= Self.limit else { throw DiskError("\(Self.name) is too large") }
         guard let snapshot = Self.decode(try disk.read(Self.name), now: now, unixNow: unixMilliseconds()) else {
             throw DiskError("\(Self.name) is damaged, or of another version")
         }

@@ -45,11 +45,12 @@ package final class RedisClient: IdempotencyRecordClient {
 
     /// - Parameters:
     ///   - clientName: shown by `CLIENT LIST`.
+    ///   - vouches: whether it looks after the keys that tell whether records were lost, and makes them where there are none.
     ///   - health: what is found out about the store; one for all event loops.
     ///   - unixMilliseconds: the time of day.
     package init(
         _ configuration: RedisConfiguration, clientName: String, eventLoop: any EventLoop,
-        health: RedisHealth = RedisHealth(), unixMilliseconds: @escaping () -> Int,
+        vouches: Bool = true, health: RedisHealth = RedisHealth(), unixMilliseconds: @escaping () -> Int,
         onEvent: @escaping @Sendable (Event) -> Void = { _ in }
     ) throws {
         self.health = health
@@ -60,8 +61,11 @@ package final class RedisClient: IdempotencyRecordClient {
         let connector = RedisConnector(
             configuration: configuration, tls: try configuration.tls.map(ClientTLS.init), clientName: clientName,
             eventLoop: eventLoop)
-        let epochs = EpochKeeper(
-            configuration, health: health, unixMilliseconds: unixMilliseconds, onEvent: { onEvent($0) })
+        let epochs =
+            vouches
+            ? EpochKeeper(
+                configuration, health: health, unixMilliseconds: unixMilliseconds, onEvent: { onEvent($0) })
+            : nil
         let onReady: (RedisNode) -> Void = { [weak self] _ in self?.available() }
         let onLost: (RedisNode, String) -> Void = { _, reason in onEvent(.lost(reason: reason)) }
         switch configuration.topology {

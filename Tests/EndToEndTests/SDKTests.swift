@@ -119,7 +119,11 @@ import Testing
             let answers = try await RawConnection.with(way) { exchange in
                 let grant = try await exchange.exchange(Self.requests(token: "", base: place.base)[sdk].token)
                 let token = grant?.content.split(separator: "\"").first { $0.hasPrefix("sgt_") } ?? ""
-                return [grant, try await exchange.exchange(Self.requests(token: String(token), base: place.base, user: place.user)[sdk].message)]
+                return [
+                    grant,
+                    try await exchange.exchange(
+                        Self.requests(token: String(token), base: place.base, user: place.user)[sdk].message),
+                ]
             }
             #expect(answers[0]?.status == 200)
             #expect(answers[0]?.field("Cache-Control") == "no-store")

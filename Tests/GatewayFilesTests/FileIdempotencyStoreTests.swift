@@ -114,7 +114,7 @@ struct FileIdempotencyStoreTests {
             #expect(!bed.store.isUp)
         }
         bed.disk.fail(nil)
-        bed.advance(by: .milliseconds(250))
+        bed.advance(by: .seconds(4))
         #expect(bed.store.isUp)
         let bytes = bed.disk.bytes
         bed.advance(by: .minutes(1))

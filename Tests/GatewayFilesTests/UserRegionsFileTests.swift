@@ -49,6 +49,13 @@ struct UserRegionsFileTests {
         #expect(UserRegionsFile.decode(bytes, now: now, unixNow: 0) != nil)
     }
 
+    @Test func `without room, nothing of it is left that takes room from records`() throws {
+        try file(at: 0).write(snapshot, now: now)
+        disk.fail(DiskError("no room", isFull: true), afterBytes: 100)
+        #expect(throws: DiskError.self) { try file(at: 0).write(snapshot, now: now) }
+        #expect(try disk.files() == ["users"])
+    }
+
     /// A stranger may have written it, checksum and all.
     @Test func `numbers that do not fit what follows are refused`() throws {
         let bytes = Array(UserRegionsFile.encode(snapshot, now: now, unixNow: 0).readableBytesView.dropLast(4))

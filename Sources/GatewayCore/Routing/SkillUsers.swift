@@ -113,23 +113,38 @@ package final class SkillUsers: Sendable {
     @discardableResult
     func learn(_ region: Region, of user: UserID, from source: UserRegions.Source) -> Region {
         let hash = self.hash(user)
-        let (known, isNew): (Region, Bool) = shards[Self.place(hash)].shard.withLock { shard in
-            let isCertain = source != .put
-            if isCertain && shard.accepted.young[hash] == region { return (region, false) }
-            if !isCertain, let accepted = shard.accepted[hash] { return (accepted, false) }
-            let isNew = (shard.accepted[hash] ?? shard.said[hash]) != region
-            if isCertain {
-                shard.accepted.put(hash, region, limit: limit)
-                shard.said.remove(hash)
-            } else {
-                shard.said.put(hash, region, limit: limit)
-            }
-            if isNew { shard.learned[source, default: 0] += 1 }
-            return (region, isNew)
+        let outcome = shards[Self.place(hash)].shard.withLock { shard in
+            Self.learn(region, hash, from: source, in: &shard, limit: limit)
         }
-        if isNew { changed() }
-        if isNew && goneCount.load(ordering: .relaxed) > 0 { returned(hash) }
-        return known
+        if outcome.isChanged { changed() }
+        if outcome.isNew && goneCount.load(ordering: .relaxed) > 0 { returned(hash) }
+        return outcome.region
+    }
+
+    private struct Lesson {
+        var region: Region
+        var isNew = false
+        /// What is kept of the user is another, if only that it is certain now.
+        var isChanged = false
+    }
+
+    private static func learn(
+        _ region: Region, _ hash: UInt64, from source: UserRegions.Source, in shard: inout Shard, limit: Int
+    ) -> Lesson {
+        let isCertain = source != .put
+        if isCertain && shard.accepted.young[hash] == region { return Lesson(region: region) }
+        let accepted = shard.accepted[hash]
+        if !isCertain, let accepted { return Lesson(region: accepted) }
+        let isNew = (accepted ?? shard.said[hash]) != region
+        let isChanged = isNew || (isCertain && accepted != region)
+        if isCertain {
+            shard.accepted.put(hash, region, limit: limit)
+            shard.said.remove(hash)
+        } else {
+            shard.said.put(hash, region, limit: limit)
+        }
+        if isNew { shard.learned[source, default: 0] += 1 }
+        return Lesson(region: region, isNew: isNew, isChanged: isChanged)
     }
 
     /// The region that was taken for this user's does not know the user.
@@ -192,14 +207,28 @@ package final class SkillUsers: Sendable {
 
     private func changed() { changeCount.add(1, ordering: .relaxed) }
 
+    /// Whether somebody is kept as gone whose time is over.
+    func hasReturned(now: NIODeadline) -> Bool {
+        goneCount.load(ordering: .relaxed) > 0 && gone.withLock { $0.values.contains { $0.until <= now } }
+    }
+
+    /// Forgets those whose time is over.
+    private func removeReturned(now: NIODeadline) {
+        gone.withLock { gone in
+            gone = gone.filter { $0.value.until > now }
+            goneCount.store(gone.count, ordering: .relaxed)
+        }
+    }
+
     func snapshot(name: String, now: NIODeadline) -> UserRegionsSnapshot.Skill {
+        removeReturned(now: now)
         var snapshot = UserRegionsSnapshot.Skill(name: name)
         for box in shards {
             snapshot.known += box.shard.withLock {
                 $0.said.known(isAccepted: false) + $0.accepted.known(isAccepted: true)
             }
         }
-        snapshot.gone = gone.withLock { $0 }.filter { $0.value.until > now }.map {
+        snapshot.gone = gone.withLock { $0 }.map {
             UserRegionsSnapshot.Gone(hash: $0.key, userID: $0.value.userID, until: $0.value.until)
         }
         return snapshot
@@ -218,7 +247,7 @@ package final class SkillUsers: Sendable {
         }
         let maximum = maximumGoneUsers.load(ordering: .relaxed)
         gone.withLock { gone in
-            for user in snapshot.gone.prefix(maximum) {
+            for user in snapshot.gone.lazy.filter({ $0.until > now }).prefix(maximum) {
                 gone[user.hash] = Gone(until: min(user.until, now + goneFor), userID: user.userID)
             }
             goneCount.store(gone.count, ordering: .relaxed)

@@ -80,6 +80,11 @@ package final class UserRegions: Sendable {
         }.sorted { ($0.skill, $0.userID) < ($1.skill, $1.userID) }
     }
 
+    /// Whether somebody is kept as gone whose time is over, and whose userId has to go.
+    package func hasReturned(now: NIODeadline) -> Bool {
+        skills.withLock { $0.values.contains { $0.hasReturned(now: now) } }
+    }
+
     /// Rises with what is kept for the next process.
     package var changes: Int { skills.withLock { $0.values.reduce(0) { $0 + $1.changes } } }
 

@@ -37,6 +37,8 @@ private final class RecordScan {
     private static let pageLength = "500"
     /// What `PTTL` says of a key that is not there.
     private static let isGone = -2
+    /// In milliseconds; `idempotency.retention` is never longer.
+    private static let longestLife = 31 * 86_400_000
 
     private var nodes: [RedisNode]
     private let keys: RecordKeys
@@ -75,19 +77,20 @@ private final class RecordScan {
         var left = names.count
         guard left > 0 else { return goOn() }
         for name in names {
-            var value: RESPValue = .null
-            node.send(RedisRequest(.plain(["GET", name]))) { if case .success(let reply) = $0 { value = reply } }
+            var value: Result<RESPValue, RedisFailure> = .success(.null)
+            node.send(RedisRequest(.plain(["GET", name]))) { value = $0 }
             node.send(RedisRequest(.plain(["PTTL", name]))) { result in
                 guard case .success(.integer(let remaining)) = result else { return self.fail(result) }
-                // Without a value it has expired meanwhile; no record lives for ever.
-                if case .string(let bytes) = value, remaining != Self.isGone {
-                    if remaining > 0, let scope = self.keys.scope(ofRecordKey: name), let record = RecordValue(bytes) {
-                        let report = record.report(remaining: remaining)
-                        records.append(
-                            StoredRecord(scope: scope, report: report, timeToLive: .milliseconds(remaining)))
-                    } else {
+                switch value {
+                case .success(.null): break  // it has expired meanwhile
+                case .success(.string(let bytes)):
+                    if let record = self.record(name, bytes, remaining: remaining) {
+                        records.append(record)
+                    } else if remaining != 0 && remaining != Self.isGone {
                         strangers += 1
                     }
+                case .success(.error(let text)) where text.hasPrefix("WRONGTYPE"): strangers += 1
+                default: return self.fail(value)
                 }
                 left -= 1
                 guard left == 0 else { return }
@@ -95,6 +98,15 @@ private final class RecordScan {
                 goOn()
             }
         }
+    }
+
+    /// Nil for what no gateway has written, or what is over.
+    private func record(_ name: String, _ bytes: ByteBuffer, remaining: Int) -> StoredRecord? {
+        guard (1...Self.longestLife).contains(remaining), let scope = keys.scope(ofRecordKey: name),
+            let value = RecordValue(bytes)
+        else { return nil }
+        return StoredRecord(
+            scope: scope, report: value.report(remaining: remaining), timeToLive: .milliseconds(remaining))
     }
 
     /// May be called again for what was asked before.

@@ -7,7 +7,7 @@ final class RedisCluster: RedisTopology {
     private static let refreshPause = Duration.milliseconds(250)
 
     private let connector: RedisConnector
-    private let epochs: EpochKeeper
+    private let epochs: EpochKeeper?
     private let keys: RecordKeys
     private let onReady: (RedisNode) -> Void
     private let onLost: (RedisNode, String) -> Void
@@ -18,7 +18,7 @@ final class RedisCluster: RedisTopology {
     private var isShutDown = false
 
     init(
-        _ connector: RedisConnector, epochs: EpochKeeper, keys: RecordKeys, onReady: @escaping (RedisNode) -> Void,
+        _ connector: RedisConnector, epochs: EpochKeeper?, keys: RecordKeys, onReady: @escaping (RedisNode) -> Void,
         onLost: @escaping (RedisNode, String) -> Void
     ) {
         self.connector = connector

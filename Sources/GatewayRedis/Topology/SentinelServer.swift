@@ -10,7 +10,7 @@ final class SentinelServer: RedisTopology {
     private let eventLoop: any EventLoop
 
     init(
-        _ connector: RedisConnector, master: String, epochs: EpochKeeper, keys: RecordKeys,
+        _ connector: RedisConnector, master: String, epochs: EpochKeeper?, keys: RecordKeys,
         onReady: @escaping (RedisNode) -> Void, onLost: @escaping (RedisNode, String) -> Void
     ) {
         let sentinels = SentinelPoll(connector, master: master)

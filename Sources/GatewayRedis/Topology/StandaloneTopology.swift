@@ -6,7 +6,7 @@ final class StandaloneTopology: RedisTopology {
     private let waitReplicas: RedisConfiguration.Replicas
 
     init(
-        _ connector: RedisConnector, epochs: EpochKeeper, keys: RecordKeys, onReady: @escaping (RedisNode) -> Void,
+        _ connector: RedisConnector, epochs: EpochKeeper?, keys: RecordKeys, onReady: @escaping (RedisNode) -> Void,
         onLost: @escaping (RedisNode, String) -> Void
     ) {
         waitReplicas = connector.configuration.waitReplicas

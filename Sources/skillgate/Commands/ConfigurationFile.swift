@@ -57,11 +57,25 @@ enum StandardError {
         }
     }
 
-    static func write(_ text: String) {
+    static func write(_ text: String) { try? SystemOutput.write(text, to: STDERR_FILENO) }
+}
+
+enum StandardOutput {
+    /// - Throws: if not all of it was written.
+    static func write(_ text: String) throws { try SystemOutput.write(text, to: STDOUT_FILENO) }
+}
+
+private enum SystemOutput {
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    static func write(_ text: String, to descriptor: CInt) throws {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
-            guard count > 0 else { return }
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw Failure(description: "cannot write: \(String(cString: strerror(errno)))") }
             bytes = bytes.dropFirst(count)
         }
     }

@@ -121,29 +121,31 @@ struct Records: ParsableCommand {
         var config: String
 
         func run() async throws {
-            let export = RecordExport { print($0) }
+            let export = RecordExport { try StandardOutput.write($0) }
             let configuration = try await ConfigurationFile.read(config, isForThisMachine: false)
-            if configuration.idempotency.kind == .redis, let redis = configuration.idempotency.redis {
-                return try await Self.run(export, redis)
-            }
-            let (_, folder) = try await Records.files(of: config)
-            let (overview, isWhole) = try Records.overview(of: folder)
-            try export.run(overview)
-            if !isWhole { throw ExitCode(ExitStatus.data) }
-        }
-
-        private static func run(_ export: RecordExport, _ redis: RedisConfiguration) async throws {
-            let strangers: Int
+            var isWhole = true
+            let result: RecordExport.Result
             do {
-                strangers = try await export.run(redis)
+                if configuration.idempotency.kind == .redis, let redis = configuration.idempotency.redis {
+                    result = try await export.run(redis)
+                } else {
+                    let (_, folder) = try await Records.files(of: config)
+                    let overview: RecordOverview
+                    (overview, isWhole) = try Records.overview(of: folder)
+                    result = try export.run(overview)
+                }
+            } catch let exit as ExitCode {
+                throw exit
             } catch {
                 StandardError.write("\(error)\n")
                 throw ExitCode(ExitStatus.unavailable)
             }
-            guard strangers == 0 else {
-                StandardError.write("\(strangers) keys hold something else than a record, and are missing here\n")
-                throw ExitCode(ExitStatus.data)
+            StandardError.write("\(result.records) records\n")
+            if result.strangers > 0 {
+                StandardError.write(
+                    "what \(result.strangers) keys hold is no record, and is missing here\n")
             }
+            if !isWhole || result.strangers > 0 { throw ExitCode(ExitStatus.data) }
         }
     }
 
@@ -170,7 +172,7 @@ struct Records: ParsableCommand {
             let lines = text.split(whereSeparator: \.isNewline)
             var progress = Progress(total: lines.count, done: 0, now: .now)
             do {
-                let result = try await RecordImport(configuration: configuration).run(lines) {
+                let result = try await RecordImport(configuration).run(lines) {
                     progress.advanced(isAccepted: true, now: .now)
                 }
                 progress.finish(now: .now)

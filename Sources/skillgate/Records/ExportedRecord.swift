@@ -82,8 +82,10 @@ struct ExportedRecord: Codable, Equatable {
 
     /// What makes the record again; nil for one that has expired.
     ///
-    /// - Parameter number: of the line; no two of a file have the same.
-    func claim(number: UInt64, origin: UInt64, unixNow: Int64) -> IdempotencyClaim? {
+    /// - Parameters:
+    ///   - number: of the line; no two of a file have the same.
+    ///   - caller: whose share it counts in.
+    func claim(number: UInt64, origin: UInt64, caller: Int, unixNow: Int64) -> IdempotencyClaim? {
         guard let scope = Self.words(scope, count: 4), let fingerprint = Self.words(fingerprint, count: 2),
             case let left = min(expires.subtractingReportingOverflow(unixNow).partialValue, Self.longestRetention),
             left > 0
@@ -93,7 +95,7 @@ struct ExportedRecord: Codable, Equatable {
             scope: IdempotencyScope(words: (scope[0], scope[1], scope[2], scope[3])),
             fingerprint: RequestFingerprint(words: (fingerprint[0], fingerprint[1])),
             owner: AttemptID(origin: origin, number: number), lease: .milliseconds(lease),
-            retention: .milliseconds(left), consent: false)
+            retention: .milliseconds(left), consent: false, caller: caller)
     }
 
     /// What becomes of that claim; nil: it stays as it is, and reads as unknown after its lease.

@@ -4,61 +4,105 @@ import GatewayFiles
 import GatewayRedis
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// Writes the records of a store down, a line of JSON each.
-struct RecordExport {
+final class RecordExport: Sendable {
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
 
-    private let encoder: JSONEncoder
-    /// Told each line.
-    private let write: @Sendable (String) -> Void
+    struct Result: Equatable {
+        var records = 0
+        /// Keys that hold something else than a record.
+        var strangers = 0
+    }
 
-    init(write: @escaping @Sendable (String) -> Void) {
+    private struct State {
+        var result = Result()
+        var seen: Set<String> = []
+        var failure: (any Error)?
+    }
+
+    private let state = Mutex(State())
+    /// Told some lines at a time; throws if they cannot be written.
+    private let write: @Sendable (String) throws -> Void
+
+    init(write: @escaping @Sendable (String) throws -> Void) {
         self.write = write
-        encoder = JSONEncoder()
+    }
+
+    /// Each record once, however often it comes.
+    private func write(_ records: [ExportedRecord], strangers: Int = 0) {
+        let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    }
-
-    private func write(_ record: ExportedRecord) throws {
-        write(String(decoding: try encoder.encode(record), as: UTF8.self))
-    }
-
-    func run(_ overview: RecordOverview) throws {
-        for entry in overview.records(unixNow: Int64(UnixTime.milliseconds())) {
-            if let record = ExportedRecord(entry) { try write(record) }
+        state.withLock { state in
+            guard state.failure == nil else { return }
+            do {
+                let new = records.filter { state.seen.insert($0.scope).inserted }
+                let lines = try new.map { String(decoding: try encoder.encode($0), as: UTF8.self) + "\n" }
+                try write(lines.joined())
+                state.result.records += new.count
+                state.result.strangers += strangers
+            } catch { state.failure = error }
         }
     }
 
-    /// - Returns: how many keys hold something else than a record.
-    func run(_ redis: RedisConfiguration) async throws -> Int {
-        let (patience, pause) = (Duration.seconds(5), Duration.milliseconds(20))
+    private func result() throws -> Result {
+        try state.withLock { state in
+            if let failure = state.failure { throw failure }
+            return state.result
+        }
+    }
+
+    func run(_ overview: RecordOverview) throws -> Result {
+        write(overview.records(unixNow: Int64(UnixTime.milliseconds())).compactMap { ExportedRecord($0) })
+        return try result()
+    }
+
+    func run(_ redis: RedisConfiguration) async throws -> Result {
+        var redis = redis
+        // Pages are longer than what a message asks for.
+        redis.commandTimeout = .seconds(10)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         defer { group.shutdownGracefully { _ in } }
         let eventLoop = group.next()
-        let server = try await eventLoop.submit {
+        let reasons = LastStoreError()
+        let server = try await eventLoop.submit { [redis] in
             let server = try RedisClient(
-                redis, clientName: "skillgate-export", eventLoop: eventLoop, unixMilliseconds: UnixTime.milliseconds)
+                redis, clientName: "skillgate-export", eventLoop: eventLoop, vouches: false,
+                unixMilliseconds: UnixTime.milliseconds
+            ) { event in
+                if case .lost(let reason) = event { reasons.note(reason) }
+                if case .refused(let text) = event { reasons.note(text) }
+            }
             server.start()
             return NIOLoopBound(server, eventLoop: eventLoop)
         }.get()
+        do {
+            try await Self.untilReached(server, reasons)
+            try await eventLoop.flatSubmit {
+                server.value.readRecords { records, strangers in
+                    let now = Int64(UnixTime.milliseconds())
+                    self.write(records.compactMap { ExportedRecord($0, unixNow: now) }, strangers: strangers)
+                }
+            }.get()
+        } catch {
+            try? await eventLoop.submit { server.value.shutDown() }.get()
+            throw error
+        }
+        try await eventLoop.submit { server.value.shutDown() }.get()
+        return try result()
+    }
+
+    private static func untilReached(_ server: NIOLoopBound<RedisClient>, _ reasons: LastStoreError) async throws {
+        let (patience, pause) = (Duration.seconds(10), Duration.milliseconds(20))
         let end = ContinuousClock.now + patience
-        while ContinuousClock.now < end, try await !eventLoop.submit({ server.value.isUp }).get() {
+        while try await !server.eventLoop.submit({ server.value.isUp }).get() {
+            guard ContinuousClock.now < end else {
+                throw Failure(description: "the store cannot be reached: \(reasons.last ?? "no answer in time")")
+            }
             try await Task.sleep(for: pause)
         }
-        let strangers = NIOLoopBoundBox.makeBoxSendingValue(0, eventLoop: eventLoop)
-        let mistake = NIOLoopBoundBox<(any Error)?>.makeBoxSendingValue(nil, eventLoop: eventLoop)
-        try await eventLoop.flatSubmit {
-            server.value.readRecords { records, others in
-                strangers.value += others
-                let now = Int64(UnixTime.milliseconds())
-                do {
-                    for record in records { try ExportedRecord(record, unixNow: now).map(write) }
-                } catch { mistake.value = error }
-            }
-        }.get()
-        try await eventLoop.submit { server.value.shutDown() }.get()
-        return try await eventLoop.submit { () -> Int in
-            if let error = mistake.value { throw error }
-            return strangers.value
-        }.get()
     }
 }

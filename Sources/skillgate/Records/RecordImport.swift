@@ -13,7 +13,14 @@ struct RecordImport {
         var expired = 0
     }
 
-    let configuration: GatewayConfiguration
+    private var configuration: GatewayConfiguration
+
+    init(_ configuration: GatewayConfiguration) {
+        self.configuration = configuration
+        // What is kept in memory alone would be lost with this process.
+        self.configuration.idempotency.onStoreUnavailable = .refuse
+        self.configuration.idempotency.file.onStoreUnavailable = .refuse
+    }
 
     /// - Parameter advanced: told after each line.
     func run(_ lines: [Substring], advanced: () -> Void) async throws -> Result {
@@ -39,9 +46,22 @@ struct RecordImport {
             try await take(line, number: index + 1, origin, store, &result)
             advanced()
         }
+        let backlog = try await eventLoop.submit { store.value.statistics.backlog }.get()
         try await eventLoop.submit { store.value.shutDown() }.get()
+        let forgotten = records.local.statistics(now: .now()).evicted
         await records.folder?.close()
         await folder?.release()
+        guard backlog == 0 else {
+            throw Failure(
+                description: "the store has not confirmed \(backlog) records; repeat the import",
+                status: ExitStatus.unavailable)
+        }
+        guard forgotten == 0 else {
+            throw Failure(
+                description:
+                    "there is no room for so many (`idempotency.memory`): the oldest \(forgotten) are forgotten",
+                status: ExitStatus.unavailable)
+        }
         return result
     }
 
@@ -63,7 +83,11 @@ struct RecordImport {
                 status: ExitStatus.data)
         }
         if let mistake = record.mistake { throw Self.failure(number, mistake, result, status: ExitStatus.data) }
-        guard let claim = record.claim(number: UInt64(number), origin: origin, unixNow: Int64(UnixTime.milliseconds()))
+        // Whose a record is, an export does not say: it counts in nobody's share.
+        guard
+            let claim = record.claim(
+                number: UInt64(number), origin: origin, caller: configuration.callers.count,
+                unixNow: Int64(UnixTime.milliseconds()))
         else { return result.expired += 1 }
         switch try await Self.claim(claim, store) {
         case .owned:

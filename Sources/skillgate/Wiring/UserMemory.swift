@@ -11,8 +11,10 @@ final class UserMemory: Sendable {
     private static let pause = TimeAmount.seconds(30)
 
     private struct State {
+        /// Whether the file is this process's: what the one before wrote may name users whose time is over, and skills that are gone.
+        var isWritten = false
         /// `UserRegions.changes` as of what the file holds.
-        var written = 0
+        var changes = 0
         var isFailing = false
         var timer: RepeatedTask?
     }
@@ -52,22 +54,20 @@ final class UserMemory: Sendable {
         try? await folder.threads.runIfActive { self.write(users) }
     }
 
-    /// To be called by one at a time, which may wait for the disk.
+    /// May wait for the disk, and for whoever else writes.
     private func write(_ users: UserRegions) {
-        let changes = users.changes
-        guard folder.isHeld, changes != state.withLock({ $0.written }) else { return }
-        do {
-            try file.write(users.snapshot(now: .now()), now: .now())
-            state.withLock { state in
-                state.written = changes
-                state.isFailing = false
+        state.withLock { state in
+            let (changes, now) = (users.changes, NIODeadline.now())
+            guard folder.isHeld, !state.isWritten || changes != state.changes || users.hasReturned(now: now) else {
+                return
             }
-        } catch {
-            let isNew = state.withLock { state in
-                defer { state.isFailing = true }
-                return !state.isFailing
+            do {
+                try file.write(users.snapshot(now: now), now: now)
+                (state.isWritten, state.changes, state.isFailing) = (true, changes, false)
+            } catch {
+                if !state.isFailing { report(error, "what is known of users cannot be kept for the next process") }
+                state.isFailing = true
             }
-            if isNew { report(error, "what is known of users cannot be kept for the next process") }
         }
     }
 

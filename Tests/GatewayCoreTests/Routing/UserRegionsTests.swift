@@ -116,6 +116,16 @@ struct UserRegionsTests {
         #expect(next.snapshot(now: start).skills.map(\.name) == ["weather"])
     }
 
+    @Test func `whose time is over is not kept for the next process`() throws {
+        weather.leave(try user("a"), now: start)
+        #expect(!regions.hasReturned(now: start + .minutes(59)))
+        #expect(regions.hasReturned(now: start + .hours(1)))
+        #expect(regions.snapshot(now: start + .hours(1)).skills.flatMap(\.gone).isEmpty)
+        #expect(!regions.hasReturned(now: start + .hours(1)))
+        let late = UserRegions(earlier: regions.snapshot(now: start), now: start + .hours(2))
+        #expect(late.users(of: "weather").snapshot(name: "weather", now: start).gone.isEmpty)
+    }
+
     @Test func `changes are counted that the next process should know of`() throws {
         func changes(_ body: () throws -> Void) rethrows -> Int {
             let before = regions.changes
@@ -127,5 +137,10 @@ struct UserRegionsTests {
         #expect(try changes { weather.learn(.farEast, of: try user("a"), from: .put) } == 0)
         #expect(try changes { weather.doubt(.europe, of: try user("a")) } == 1)
         #expect(try changes { weather.leave(try user("a"), now: start) } == 1)
+        // What somebody said is certain from here on: the next process must not let another word outrank it.
+        #expect(try changes { weather.learn(.farEast, of: try user("b"), from: .put) } == 1)
+        #expect(try changes { weather.learn(.farEast, of: try user("b"), from: .message) } == 1)
+        let next = UserRegions(earlier: regions.snapshot(now: start), now: start).users(of: "weather")
+        #expect(next.learn(.europe, of: try user("b"), from: .put) == .farEast)
     }
 }
