@@ -61,6 +61,25 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a thousand equal messages at once without a key: one message, a thousand times its answer`()
+        async throws
+    {
+        let key = "plain-canary-0123456789"
+        try await TestBed.run(
+            configuration: Self.wide,
+            callers:
+                "  - {name: plain, apiKeys: [{file: plain-key}], skills: [weather], idempotencyKeyFrom: [content]}",
+            prepare: { try TestBed.write(key, to: "plain-key", in: $0) }
+        ) { bed in
+            try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 1000}}"#)
+            let answers = try await sendAll(bed) { _ in bed.request(user: "NA-1", authorization: "Bearer \(key)") }
+            #expect(answers.count(where: { $0.status == 202 }) == Self.count)
+            #expect(Set(answers.map { $0.field("X-Amzn-RequestId") }).count == 1)
+            #expect(try await bed.counters().accepted == 1)
+            try await bed.untilMetric(#"skillgate_idempotency_keys_total{source="content"}"#, is: Self.count)
+        }
+    }
+
     @Test func `a caller that hangs up does not stop its message, and its retry is a replay`() async throws {
         try await TestBed.run { bed in
             try await bed.setFaults(#"{"NA": {"latencyMilliseconds": 500}}"#)

@@ -6,7 +6,10 @@ import Testing
 @Suite(.serialized) struct SDKTests {
     private static let secret = "sdk+canary/secret=0123456789"
 
-    private static func run(faults: String? = nil, _ body: (TestBed, _ tls: Int) async throws -> Void) async throws {
+    /// - Parameter sdk: members of the SDK's caller beside the ordinary ones.
+    private static func run(
+        faults: String? = nil, sdk: String = "", _ body: (TestBed, _ tls: Int) async throws -> Void
+    ) async throws {
         let tls = try FreePort.find()
         try await TestBed.run(
             configuration: "callerTokens: {signingKeys: [{file: signing}]}", faults: faults,
@@ -14,7 +17,7 @@ import Testing
                 [{address: 127.0.0.1:0}, {address: 127.0.0.1:\(tls), tls: {certificateChainFile: server.pem, privateKeyFile: server-key.pem}}]
                 """,
             callers: """
-                  - {name: sdk, clientID: sdk-client, clientSecret: {file: sdk-secret}, skills: [news]}
+                  - {name: sdk, clientID: sdk-client, clientSecret: {file: sdk-secret}, skills: [news]\(sdk)}
                 """,
             prepare: { folder in
                 try await Certificate.makeAuthority(in: folder)
@@ -74,6 +77,32 @@ import Testing
             #expect(try await sdk.line(with: "status") == "status 202")
             let region = String(user.prefix(2))
             #expect(try await bed.counters().messages[region]?.accepted == 1)
+        }
+    }
+
+    @Test(arguments: ["[content]", "[field, {data: order}]"])
+    func `what the stock Python SDK sends again is not sent again`(sources: String) async throws {
+        try await Self.run(sdk: ", idempotencyKeyFrom: \(sources)") { bed, tls in
+            func send(_ data: String) async throws -> String {
+                let sdk = try RunningProcess.python(
+                    "send_message.py",
+                    environment: [
+                        "BASE_URL": "https://localhost:\(tls)", "CLIENT_ID": "sdk-client",
+                        "CLIENT_SECRET": Self.secret, "USER_ID": "amzn1.ask.account.FE-1", "DATA": data,
+                        "REQUESTS_CA_BUNDLE": bed.folder.path + "/ca.pem",
+                    ])
+                return try await sdk.line(with: "status")
+            }
+            #expect(try await send(#"{"order": "1"}"#) == "status 202")
+            #expect(try await send(#"{"order": "1"}"#) == "status 202")
+            #expect(try await bed.counters().accepted == 1)
+            #expect(try await send(#"{"order": "2"}"#) == "status 202")
+            #expect(try await bed.counters().accepted == 2)
+            // An answer that was lost: nobody knows, and nothing is sent again.
+            try await bed.setFaults(#"{"FE": {"connection": "resetAfterRead"}}"#)
+            let received = try await bed.counters().received
+            for _ in 0..<2 { #expect(try await send(#"{"order": "3"}"#) == "status 504") }
+            #expect(try await bed.counters().received == received + 1)
         }
     }
 

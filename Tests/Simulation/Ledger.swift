@@ -8,6 +8,31 @@ final class Ledger {
         var key: Int
         /// Differs for another message under the same key.
         var variant: Int
+
+        /// Every other message has no key but its content: another one is another key there.
+        var isKeyedByContent: Bool { key % 2 == 1 }
+
+        /// As its caller sends it.
+        ///
+        /// - Parameter fields: lines beside the ordinary ones.
+        func request(_ fields: String = "") -> InboundRequest? {
+            let content = #"{"data":{"key":"\#(key)","variant":"\#(variant)","consent":"no"}}"#
+            let (apiKey, field) =
+                isKeyedByContent
+                ? (SimulatedProcess.contentAPIKey, "") : (SimulatedProcess.apiKey, "Idempotency-Key: k\(key)\r\n")
+            let text = """
+                POST /v1/skillmessages/users/u\(key) HTTP/1.1\r
+                Host: x\r
+                Authorization: Bearer \(apiKey)\r
+                \(fields)\(field)Content-Length: \(content.utf8.count)\r
+                \r
+                \(content)
+                """
+            var decoder = RequestDecoder()
+            decoder.receive(ByteBuffer(string: text))
+            guard case .request(let request) = decoder.next() else { return nil }
+            return request
+        }
     }
 
     /// One write of a message to a connection.

@@ -2,7 +2,7 @@ import GatewayCore
 import NIOCore
 import Synchronization
 
-/// Under which scope the records of each key are: asked of a gateway, once, through the inquiry that callers have.
+/// Under which scope the records of each key are: what a gateway asks its store for before it sends anything.
 final class ScopesOfKeys: Sendable {
     static let shared = ScopesOfKeys()
     static let keys = 4
@@ -18,12 +18,7 @@ final class ScopesOfKeys: Sendable {
         let forwarder = try? SimulatedProcess.forwarder(
             store: store, pool: NoPool(), tokens: tokens, loop: loop, origin: 0)
         for key in 0..<Self.keys {
-            var decoder = RequestDecoder()
-            decoder.receive(
-                ByteBuffer(
-                    string: "GET /v1/idempotency-keys/k\(key) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n")
-            )
-            guard case .request(let request) = decoder.next() else { continue }
+            guard let request = Ledger.Message(key: key, variant: 0).request() else { continue }
             forwarder?.handle(request, from: Peer(), to: Nobody())
         }
         scopes = Mutex(store.asked)
@@ -49,9 +44,13 @@ final class ScopesOfKeys: Sendable {
             _ claim: IdempotencyClaim, on eventLoop: any EventLoop
         ) -> Eventual<AttemptResult?> { .now(nil) }
 
+        func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? {
+            asked.append(claim.scope)
+            return nil
+        }
+
         func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
-            asked.append(scope)
-            return .now(KeyReport(.absent))
+            .now(KeyReport(.absent))
         }
     }
 

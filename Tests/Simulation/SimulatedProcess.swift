@@ -82,19 +82,25 @@ final class SimulatedProcess {
         var options = RecordFiles.Options(unixMilliseconds: { disk.unixMilliseconds })
         options.longestSegment = 1024
         let files = RecordFiles(on: disk, memory, threads: .singleton, options)
-        _ = try files.load(now: eventLoop.now, callers: ["orders"])
+        _ = try files.load(now: eventLoop.now, callers: ["orders", "content"])
         return FileIdempotencyStore(files, stream: 0, whenUnavailable: .refuse, eventLoop: eventLoop)
     }
 
-    /// The shipped flow, for one caller and one skill.
+    /// The shipped flow, for one skill, one caller with keys and one without.
     static func forwarder(
         store: any IdempotencyStore, pool: any UpstreamPool, tokens: TokenCache, loop: any EventLoop,
         origin: UInt64
     ) throws -> MessageForwarder {
         let endpoints = ByRegion { APIEndpoint.official($0) }
-        let caller = Caller(index: 0, name: "orders", skills: [0])
+        let orders = Caller(index: 0, name: "orders", skills: [0])
+        let content = Caller(
+            index: 1, name: "content", skills: [0],
+            keySources: IdempotencyKeySources([.content], contentWindow: .seconds(3600)))
         var configuration = ForwardingConfiguration(
-            callers: CallerDirectory([CallerDirectory.Entry(caller, keys: [apiKey])]),
+            callers: CallerDirectory([
+                CallerDirectory.Entry(orders, keys: [APIKeyDigest(of: apiKey)]),
+                CallerDirectory.Entry(content, keys: [APIKeyDigest(of: contentAPIKey)]),
+            ]),
             skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "simulation")
         configuration.limits.deadline = deadline
@@ -109,7 +115,8 @@ final class SimulatedProcess {
     /// Amazon takes tokens of this generation from now on.
     func tokensRevoked(_ generation: Int) { endpoint.granting(generation) }
 
-    private static let apiKey = APIKeyDigest(of: "key")
+    static let apiKey = "key"
+    static let contentAPIKey = "content-key"
     private static let fingerprintKey = SymmetricKey(data: Array(repeating: UInt8(7), count: 32))
 
     // MARK: Life
@@ -169,21 +176,10 @@ final class SimulatedProcess {
     // MARK: Messages
 
     func forward(_ message: Ledger.Message, isConsented: Bool, then: @escaping (Response) -> Void) {
-        let content = #"{"data":{"key":"\#(message.key)","variant":"\#(message.variant)","consent":"no"}}"#
         // Where nobody says where the user lives, the regions are tried in turn.
         let region = timeline.chance(0.3) ? "" : "Gateway-Region: \(timeline.element(["NA", "EU", "FE"]))\r\n"
-        let text = """
-            POST /v1/skillmessages/users/u\(message.key) HTTP/1.1\r
-            Host: x\r
-            Authorization: Bearer key\r
-            \(region)\(isConsented ? "Idempotency-Resend: ?1\r\n" : "")Idempotency-Key: k\(message.key)\r
-            Content-Length: \(content.utf8.count)\r
-            \r
-            \(content)
-            """
-        var decoder = RequestDecoder()
-        decoder.receive(ByteBuffer(string: text))
-        guard case .request(let request) = decoder.next() else { return }
+        let fields = region + (isConsented ? "Idempotency-Resend: ?1\r\n" : "")
+        guard let request = message.request(fields) else { return }
         forwarder?.handle(
             request, from: Peer(),
             to: SimulatedRecipient { [self] answer in

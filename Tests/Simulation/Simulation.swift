@@ -88,7 +88,8 @@ package final class Simulation {
 
     private func startCaller(_ key: Int) {
         // Now and then somebody uses a key again for another message.
-        let message = Ledger.Message(key: key, variant: timeline.chance(0.1) ? 1 : 0)
+        var message = Ledger.Message(key: key, variant: timeline.chance(0.1) ? 1 : 0)
+        if message.isKeyedByContent { message.variant = 0 }
         timeline.after(timeline.milliseconds(0...5_000)) { [self] in request(message, tries: 0, hasSeenUnknown: false) }
     }
 

@@ -346,6 +346,26 @@ import Testing
                 "f:3:71: `clientSecret` is given without `clientID`"
             ),
             (
+                "skills: [weather], apiKeys: [{env: KEY}], idempotencyKeyFrom: []",
+                "f:3:77: `idempotencyKeyFrom` names no source, so that no message has a key"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], idempotencyKeyFrom: [field, field]",
+                "f:3:77: `idempotencyKeyFrom` names a source twice"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], idempotencyKeyFrom: [content, field]",
+                "f:3:77: `idempotencyKeyFrom` names sources behind `content`, which always has a key; expected it last"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], idempotencyKeyFrom: [header]",
+                "f:3:78: an element of `idempotencyKeyFrom` is not `field`, `{data: NAME}` or `content`"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], idempotencyKeyFrom: [{data: a, x: b}]",
+                "f:3:78: an element of `idempotencyKeyFrom` is not `field`, `{data: NAME}` or `content`"
+            ),
+            (
                 "skills: [weather], certificate: {uri: a, dns: b}",
                 "f:3:47: `certificate` requires exactly one name; expected {uri: …} or {dns: …}"
             ),

@@ -36,6 +36,7 @@ package struct StoreContract {
         try await leaseAndConsent()
         try await replacedKey()
         try await retention()
+        try await briefRecord()
         try await waiting()
         try await manyAtOnce()
         try await likeTheModel()
@@ -149,6 +150,22 @@ package struct StoreContract {
         try await until { try await other.report(scope)?.state == .unknown }
         try await until { try await other.report(scope)?.state == .absent }
         #expect(try await other.claim(claim(scope, owner: 2)) == .owned)
+    }
+
+    /// A record that lives shorter than those that were made before it.
+    private func briefRecord() async throws {
+        let (long, brief) = (scope(), scope())
+        let answer = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(3, 4))
+        #expect(try await one.claim(claim(long, owner: 1)) == .owned)
+        try await one.settle(claim(long, owner: 1), .accepted(answer))
+        var first = claim(brief, owner: 1, lease: .milliseconds(100), retention: .milliseconds(400))
+        first.isBrief = true
+        #expect(try await one.claim(first) == .owned)
+        try await one.settle(first, .accepted(answer))
+        #expect(try await other.claim(first) == .accepted(answer))
+        try await until { try await other.report(brief)?.state == .absent }
+        #expect(try await other.claim(first) == .owned)
+        #expect(try await other.claim(claim(long, owner: 2)) == .accepted(answer))
     }
 
     private func waiting() async throws {

@@ -18,6 +18,7 @@ package final class Caller: Sendable {
     package let skills: [Int]
     package let regions: Set<Region>
     package let requiresIdempotencyKey: Bool
+    package let keySources: IdempotencyKeySources
     package let unknownOutcome: UnknownOutcome
     package let limits: CallerLimits
     /// Shared with the same caller of other event loops, and of the configurations before and after this one.
@@ -26,7 +27,8 @@ package final class Caller: Sendable {
     package init(
         index: Int, label: Int? = nil, name: String, recordID: String? = nil, skills: [Int],
         regions: Set<Region> = Set(Region.allCases),
-        requiresIdempotencyKey: Bool = false, unknownOutcome: UnknownOutcome = .hold,
+        requiresIdempotencyKey: Bool = false, keySources: IdempotencyKeySources = IdempotencyKeySources(),
+        unknownOutcome: UnknownOutcome = .hold,
         limits: CallerLimits = CallerLimits(), usage: CallerUsage = CallerUsage()
     ) {
         self.index = index
@@ -36,6 +38,7 @@ package final class Caller: Sendable {
         self.skills = skills
         self.regions = regions
         self.requiresIdempotencyKey = requiresIdempotencyKey
+        self.keySources = keySources
         self.unknownOutcome = unknownOutcome
         self.limits = limits
         self.usage = usage

@@ -18,7 +18,8 @@ final class Exchange {
     private var usage: CallerUsage?
 
     init(
-        _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer, to recipient: any ResponseRecipient,
+        _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
+        to recipient: any ResponseRecipient,
         on forwarder: MessageForwarder
     ) {
         self.action = action

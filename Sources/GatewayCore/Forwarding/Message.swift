@@ -6,6 +6,8 @@ struct Message {
     let skill: Skill
     let user: UserID
     let key: IdempotencyKey?
+    /// The key is the content: an equal message is a duplicate for a while.
+    private let isKeyedByContent: Bool
     /// The caller accepts a possible duplicate.
     let consent: Bool
     /// As it begins; `ForwardingState` goes on with it.
@@ -20,7 +22,7 @@ struct Message {
         try exchange.enter(caller)
         skill = try exchange.skill(of: caller)
         user = try exchange.user(userSegment)
-        key = try fields.idempotencyKey(requiredBy: caller)
+        let field = try fields.idempotencyKey()
         consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
         try fields.refuseContentEncoding()
         let content = exchange.request.content
@@ -28,6 +30,18 @@ struct Message {
             if !BenchmarkOmissions.validation { try MessageValidator.validate(content.readableBytesUInt8Span) }
         } catch {
             throw Refusal(error)
+        }
+        if caller.keySources.isFieldAlone {
+            guard field != nil || !caller.requiresIdempotencyKey else {
+                throw Refusal(
+                    .idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller must send one")
+            }
+            (key, isKeyedByContent) = (field, false)
+            exchange.labels.keySource = field == nil ? nil : .field
+        } else {
+            let found = try MessageKey.find(field, exchange, of: caller, to: user)
+            (key, isKeyedByContent) = (found?.key, found?.source == .content)
+            exchange.labels.keySource = found?.source
         }
         let stated = try fields.statedRegion(in: configuration.regions)
         let learned = stated == nil ? skill.users.region(of: user) : nil
@@ -55,9 +69,10 @@ struct Message {
             fingerprint: fingerprint,
             owner: forwarder.nextAttempt(),
             lease: snapshot.times.lease,
-            retention: snapshot.times.retention,
+            retention: isKeyedByContent ? TimeAmount(caller.keySources.contentWindow) : snapshot.times.retention,
             consent: consent,
             caller: caller.label,
-            otherFingerprints: others)
+            otherFingerprints: others,
+            isBrief: isKeyedByContent)
     }
 }

@@ -45,8 +45,10 @@ struct RequestFields {
         let bytes = headBytes.readableBytesUInt8Span
         let field = head.gatewaySkill.map { bytes.text($0) }
         guard let segment = base.skill else { return field.map { ($0, "field `Gateway-Skill`") } }
-        guard let name = PercentEncoding.decode(bytes, segment).flatMap({ String(validating: $0, as: UTF8.self) }) else {
-            throw Refusal(.fieldInvalid, "the skill in the path has a `%` that is not followed by two hexadecimal digits")
+        guard let name = PercentEncoding.decode(bytes, segment).flatMap({ String(validating: $0, as: UTF8.self) })
+        else {
+            throw Refusal(
+                .fieldInvalid, "the skill in the path has a `%` that is not followed by two hexadecimal digits")
         }
         guard field ?? name == name else {
             throw Refusal(.fieldInvalid, "the path and field `Gateway-Skill` state two skills")
@@ -54,14 +56,8 @@ struct RequestFields {
         return (name, "the path")
     }
 
-    func idempotencyKey(requiredBy caller: Caller) throws(Refusal) -> IdempotencyKey? {
-        guard let field = head.idempotencyKey else {
-            guard !caller.requiresIdempotencyKey else {
-                throw Refusal(
-                    .idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller must send one")
-            }
-            return nil
-        }
+    func idempotencyKey() throws(Refusal) -> IdempotencyKey? {
+        guard let field = head.idempotencyKey else { return nil }
         do {
             return try IdempotencyKey(parsing: field, of: headBytes)
         } catch {
@@ -127,6 +123,7 @@ struct RequestFields {
         throw Refusal(
             .regionUnknown,
             "expected field `Gateway-Region` (`NA`, `EU`, `FE`), a path that begins with `/regions/{region}`, or "
-                + "`Gateway-Api-Endpoint` (the user's `context.System.apiEndpoint`); the user's region is not known, and the skill has no default region")
+                + "`Gateway-Api-Endpoint` (the user's `context.System.apiEndpoint`); the user's region is not known, and the skill has no default region"
+        )
     }
 }

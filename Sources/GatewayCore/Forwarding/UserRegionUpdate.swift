@@ -42,10 +42,9 @@ struct UserRegionUpdate {
         let content = exchange.request.content
         let bytes = content.readableBytesUInt8Span
         do {
-            let all = 0..<bytes.count
-            if let endpoint = try Self.string(["apiEndpoint"], in: bytes, all) { return (endpoint, nil) }
-            if let endpoint = try Self.string(["context", "System", "apiEndpoint"], in: bytes, all) {
-                return (endpoint, try Self.string(["context", "System", "user", "userId"], in: bytes, all))
+            if let endpoint = try Self.string(["apiEndpoint"], in: bytes) { return (endpoint, nil) }
+            if let endpoint = try Self.string(["context", "System", "apiEndpoint"], in: bytes) {
+                return (endpoint, try Self.string(["context", "System", "user", "userId"], in: bytes))
             }
         } catch {
             throw Refusal(error)
@@ -55,16 +54,9 @@ struct UserRegionUpdate {
     }
 
     /// The string at a path of members; nil where there is none.
-    private static func string(
-        _ path: [String], in bytes: Span<UInt8>, _ object: Range<Int>
-    ) throws(MessageError) -> String? {
-        guard let name = path.first,
-            let value = try JSONMembers.all(of: bytes.extracting(object)).last(where: { $0.name == name })?.value
-        else { return nil }
-        let place = object.lowerBound + value.lowerBound..<object.lowerBound + value.upperBound
-        if path.count == 1 { return try JSONMembers.string(bytes, place) }
-        guard bytes[place.lowerBound] == UInt8(ascii: "{") else { return nil }
-        return try string(Array(path.dropFirst()), in: bytes, place)
+    private static func string(_ path: [String], in bytes: Span<UInt8>) throws(MessageError) -> String? {
+        guard let value = try JSONMembers.value(at: path, in: bytes) else { return nil }
+        return try JSONMembers.string(bytes, value)
     }
 
     private static func isSame(_ text: String, _ user: UserID) -> Bool {

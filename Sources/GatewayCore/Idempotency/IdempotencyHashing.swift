@@ -55,12 +55,15 @@ package struct IdempotencyHasher {
     private let keyed: KeyedHash
     /// Of keys that were used before, or will be.
     private let others: [KeyedHash]
+    /// For keys that are the content: of all keys the one that stays longest the same while they are rotated.
+    private let contentKeyed: KeyedHash
     private var canonical = CanonicalMessage()
     private var scopeInput: [UInt8] = []
 
     package init(_ keys: FingerprintKeys) {
         keyed = KeyedHash(key: keys.first)
         others = keys.others.map { KeyedHash(key: $0) }
+        contentKeyed = others.reduce(keyed) { $1.identifier < $0.identifier ? $1 : $0 }
     }
 
     /// - Parameter prefix: caller and skill, length-prefixed (`Skill.scopePrefix`).
@@ -78,6 +81,20 @@ package struct IdempotencyHasher {
                     digest.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
                     digest.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
                 ))
+        }
+    }
+
+    /// The key of a message that has none of its own: what is equal, to the same user, has the same.
+    ///
+    /// - Parameter content: a message that `MessageValidator` has accepted.
+    package mutating func contentKey(user: UserID, content: ByteBuffer) -> IdempotencyKey {
+        canonical.removeAll()
+        let userBytes = user.canonical.readableBytesUInt8Span
+        canonical.append(userBytes, 0..<userBytes.count)
+        let bytes = content.readableBytesUInt8Span
+        _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
+        return canonical.form.withUnsafeBytes {
+            IdempotencyKey(contentDigest: Array(contentKeyed.authenticationCode(for: $0)))
         }
     }
 

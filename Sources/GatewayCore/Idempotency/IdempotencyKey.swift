@@ -48,6 +48,23 @@ package struct IdempotencyKey: Equatable, Sendable {
         characters = ByteBuffer(bytes: decoded)
     }
 
+    /// The key in a member of the content.
+    init(text: String, inMember member: String) throws(IdempotencyKeyError) {
+        guard (1...Self.limitCharacters).contains(text.utf8.count), text.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
+        else {
+            throw IdempotencyKeyError(
+                detail:
+                    "member `\(member)` of `data` is the key, and is not 1 to \(Self.limitCharacters) visible ASCII "
+                    + "characters")
+        }
+        characters = ByteBuffer(string: text)
+    }
+
+    /// - Parameter digest: of what the key stands for.
+    init(contentDigest digest: [UInt8]) {
+        characters = ByteBuffer(string: "content-" + Base64.encodeForURL(digest))
+    }
+
     private static func unquote(_ value: Range<Int>, of head: ByteBuffer) throws(IdempotencyKeyError) -> ByteBuffer {
         let bytes = head.readableBytesUInt8Span
         let inner = value.lowerBound + 1..<max(value.lowerBound + 1, value.upperBound - 1)

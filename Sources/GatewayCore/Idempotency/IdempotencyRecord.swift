@@ -48,11 +48,15 @@ package struct IdempotencyClaim: Equatable, Sendable {
     package var otherFingerprints: [RequestFingerprint]
     /// Whose share of a store the record counts in: the caller's label.
     package var caller: Int
+    /// The record lives shorter than others: it is kept apart, so that it does not wait for those that were made before it.
+    package var isBrief: Bool
 
     package init(
         scope: IdempotencyScope, fingerprint: RequestFingerprint, owner: AttemptID, lease: TimeAmount,
-        retention: TimeAmount, consent: Bool, caller: Int = 0, otherFingerprints: [RequestFingerprint] = []
+        retention: TimeAmount, consent: Bool, caller: Int = 0, otherFingerprints: [RequestFingerprint] = [],
+        isBrief: Bool = false
     ) {
+        self.isBrief = isBrief
         self.otherFingerprints = otherFingerprints
         self.scope = scope
         self.fingerprint = fingerprint

@@ -3,8 +3,8 @@ import NIOCore
 /// The records of one shard, packed: about 110 bytes each with their place in the index.
 ///
 /// Records lie in chunks that never move; an open-addressing index of 4-byte slots finds them. Held records, and the settled
-/// ones of each caller, form a list in order of age, and since all live equally long, the head of a list is what expires or
-/// is evicted first: neither needs a scan.
+/// ones of each caller, form a list in order of age, those that live shorter than others one of their own. Since all of a list
+/// live equally long, its head is what expires or is evicted first: neither needs a scan.
 struct IdempotencyRecordTable {
     /// In bytes, index included, for turning a limit in bytes into one in records.
     static let bytesPerRecord = MemoryLayout<PackedRecord>.stride + 12
@@ -27,6 +27,8 @@ struct IdempotencyRecordTable {
         var caller: UInt16
         var region: UInt8
         var kind: Kind
+        /// As `IdempotencyClaim.isBrief`.
+        var isBrief: Bool
 
         var scope: IdempotencyScope { IdempotencyScope(words: words) }
 
@@ -61,8 +63,9 @@ struct IdempotencyRecordTable {
     private var freeSlots: [Slot] = []
     /// Slot + 1, or 0 for empty; a power of two long, at most three quarters full.
     private var index = ContiguousArray<UInt32>(repeating: 0, count: 64)
-    private var held = AgeList()
-    /// By caller.
+    /// The usual ones, and the brief ones.
+    private var held = (usual: AgeList(), brief: AgeList())
+    /// By caller: two places each, as above.
     private var settled: [AgeList] = []
     /// The caller whose list is looked at next for what has expired: those who have gone quiet take up no room for ever.
     private var nextExpiry = 0
@@ -90,13 +93,16 @@ struct IdempotencyRecordTable {
     func caller(at place: Index) -> Int? { place.position.map { Int(self[slot(at: $0)].caller) } }
 
     /// Puts `record` in the place of what was there; nil removes it.
-    mutating func replace(_ scope: IdempotencyScope, with record: IdempotencyRecord?, of caller: Int) {
-        replace(scope, at: place(of: scope), with: record, of: caller)
+    mutating func replace(
+        _ scope: IdempotencyScope, with record: IdempotencyRecord?, of caller: Int, isBrief: Bool = false
+    ) {
+        replace(scope, at: place(of: scope), with: record, of: caller, isBrief: isBrief)
     }
 
     /// - Parameter place: of `scope`.
     mutating func replace(
-        _ scope: IdempotencyScope, at place: Index, with record: IdempotencyRecord?, of caller: Int
+        _ scope: IdempotencyScope, at place: Index, with record: IdempotencyRecord?, of caller: Int,
+        isBrief: Bool = false
     ) {
         if let position = place.position {
             let slot = slot(at: position)
@@ -106,11 +112,11 @@ struct IdempotencyRecordTable {
                 free(slot)
                 return
             }
-            pack(record, scope, of: caller, into: slot)
+            pack(record, scope, of: caller, isBrief: isBrief, into: slot)
             link(slot)
         } else if let record {
             let slot = newSlot()
-            pack(record, scope, of: caller, into: slot)
+            pack(record, scope, of: caller, isBrief: isBrief, into: slot)
             link(slot)
             insertIntoIndex(slot, scope)
         }
@@ -125,21 +131,29 @@ struct IdempotencyRecordTable {
 
     /// Removes one record of `caller` whose retention has ended, or a held one; nil if there is none.
     mutating func removeExpired(of caller: Int, now: NIODeadline) -> Removed? {
-        if caller < settled.count, settled[caller].oldestExpires <= now { return remove(settled[caller].oldest) }
-        if held.oldestExpires <= now { return remove(held.oldest) }
+        let usual = 2 * caller
+        if usual < settled.count {
+            if settled[usual].oldestExpires <= now { return remove(settled[usual].oldest) }
+            if settled[usual + 1].oldestExpires <= now { return remove(settled[usual + 1].oldest) }
+        }
+        if held.usual.oldestExpires <= now { return remove(held.usual.oldest) }
+        if held.brief.oldestExpires <= now { return remove(held.brief.oldest) }
         return nil
     }
 
     /// The same of another caller with each call.
     mutating func removeExpiredInTurn(now: NIODeadline) -> Removed? {
-        nextExpiry = nextExpiry + 1 < settled.count ? nextExpiry + 1 : 0
+        nextExpiry = 2 * (nextExpiry + 1) < settled.count ? nextExpiry + 1 : 0
         return removeExpired(of: nextExpiry, now: now)
     }
 
     /// Removes the accepted record of `caller` that was settled longest ago; nil if there is none. Held records stay.
     mutating func evictOldestSettled(of caller: Int) -> Removed? {
-        guard caller < settled.count, settled[caller].oldest != Self.none else { return nil }
-        return remove(settled[caller].oldest)
+        let usual = 2 * caller
+        guard usual < settled.count else { return nil }
+        // What is forgotten soon in any case goes first.
+        let list = settled[usual + 1].oldest != Self.none ? settled[usual + 1] : settled[usual]
+        return list.oldest == Self.none ? nil : remove(list.oldest)
     }
 
     private mutating func remove(_ slot: Slot) -> Removed {
@@ -161,7 +175,7 @@ struct IdempotencyRecordTable {
         let empty = PackedRecord(
             words: (0, 0, 0, 0), fingerprint: RequestFingerprint(words: (0, 0)),
             identity: (0, 0), expires: .uptimeNanoseconds(0), leaseEnds: .uptimeNanoseconds(0), previous: Self.none,
-            next: Self.none, status: 0, caller: 0, region: 0, kind: .free)
+            next: Self.none, status: 0, caller: 0, region: 0, kind: .free, isBrief: false)
         chunks.append(ContiguousArray(repeating: empty, count: Self.chunkLength))
         for offset in (1..<Self.chunkLength).reversed() { freeSlots.append(Slot(truncatingIfNeeded: first + offset)) }
         return Slot(truncatingIfNeeded: first)
@@ -174,9 +188,10 @@ struct IdempotencyRecordTable {
     }
 
     private mutating func pack(
-        _ record: IdempotencyRecord, _ scope: IdempotencyScope, of caller: Int, into slot: Slot
+        _ record: IdempotencyRecord, _ scope: IdempotencyScope, of caller: Int, isBrief: Bool, into slot: Slot
     ) {
         var text: String?
+        self[slot].isBrief = isBrief
         self[slot].caller = UInt16(clamping: caller)
         switch record.state {
         case .sending(let owner, let leaseEnds, let isResend):
@@ -232,8 +247,8 @@ struct IdempotencyRecordTable {
 
     /// Puts each list into the order in which its records expire.
     mutating func sortByExpiry() {
-        held = sorted(held)
-        for caller in settled.indices { settled[caller] = sorted(settled[caller]) }
+        held = (sorted(held.usual), sorted(held.brief))
+        for place in settled.indices { settled[place] = sorted(settled[place]) }
     }
 
     private mutating func sorted(_ list: AgeList) -> AgeList {
@@ -268,17 +283,23 @@ struct IdempotencyRecordTable {
     }
 
     private func list(of slot: Slot) -> AgeList {
-        guard !self[slot].isHeld else { return held }
-        let caller = Int(self[slot].caller)
-        return caller < settled.count ? settled[caller] : AgeList()
+        guard !self[slot].isHeld else { return self[slot].isBrief ? held.brief : held.usual }
+        let place = place(of: slot)
+        return place < settled.count ? settled[place] : AgeList()
     }
 
     private mutating func setList(_ list: AgeList, of slot: Slot) {
-        guard !self[slot].isHeld else { return held = list }
-        let caller = Int(self[slot].caller)
-        while settled.count <= caller { settled.append(AgeList()) }
-        settled[caller] = list
+        guard !self[slot].isHeld else {
+            if self[slot].isBrief { held.brief = list } else { held.usual = list }
+            return
+        }
+        let place = place(of: slot)
+        while settled.count <= place { settled += [AgeList(), AgeList()] }
+        settled[place] = list
     }
+
+    /// That of its list among the settled ones.
+    private func place(of slot: Slot) -> Int { 2 * Int(self[slot].caller) + (self[slot].isBrief ? 1 : 0) }
 
     private mutating func unlink(_ slot: Slot) {
         var list = list(of: slot)

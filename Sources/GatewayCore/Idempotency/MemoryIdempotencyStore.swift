@@ -132,7 +132,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
                 }
             }
             guard record != before else { return .outcome(.owned) }
-            state.table.replace(claim.scope, at: place, with: record, of: claim.caller)
+            state.table.replace(
+                claim.scope, at: place, with: record, of: claim.caller, isBrief: claim.isBrief)
             account(claim.caller, before, record, &state)
             change = noted(claim.scope, before, record, of: claim.caller)
             return .outcome(.owned)
@@ -239,7 +240,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             let before = record
             IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
             if record != before {
-                state.table.replace(claim.scope, at: place, with: record, of: claim.caller)
+                state.table.replace(
+                    claim.scope, at: place, with: record, of: claim.caller, isBrief: claim.isBrief)
                 account(claim.caller, before, record, &state)
                 change = noted(claim.scope, before, record, of: claim.caller)
             }

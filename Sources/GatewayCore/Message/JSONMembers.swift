@@ -41,6 +41,23 @@ package enum JSONMembers {
         return try text(bytes, at: value.lowerBound)
     }
 
+    /// Where the value at a path of members stands; nil where there is none, or where a member on the way is no object.
+    ///
+    /// - Throws: also for a member that is there twice.
+    static func value(at path: [String], in bytes: Span<UInt8>) throws(MessageError) -> Range<Int>? {
+        var place = 0..<bytes.count
+        for name in path {
+            guard bytes[JSONScanner.skipWhitespace(bytes, from: place.lowerBound)] == UInt8(ascii: "{") else {
+                return nil
+            }
+            let values = try all(of: bytes.extracting(place)).filter { $0.name == name }
+            guard let value = values.first?.value else { return nil }
+            guard values.count == 1 else { throw .memberRepeated(name) }
+            place = place.lowerBound + value.lowerBound..<place.lowerBound + value.upperBound
+        }
+        return place
+    }
+
     /// Members whose values are strings; others are left out.
     static func strings(of bytes: Span<UInt8>) throws(MessageError) -> [(name: String, value: String)] {
         var strings: [(name: String, value: String)] = []

@@ -37,6 +37,10 @@ package final class AccessLog {
             text.writeDecimal(answer.status)
             text.writeStaticString(",\"source\":")
             JSONText.writeString(answer.source.rawValue, to: &text)
+            if let source = labels.keySource, source != .field {
+                text.writeStaticString(",\"keySource\":")
+                JSONText.writeString(source.rawValue, to: &text)
+            }
             text.writeStaticString(",\"sends\":")
             text.writeDecimal(sends)
             let microseconds = Int(duration.nanoseconds / 1000)

@@ -6,7 +6,9 @@ package struct ForwardingInstruments: Sendable {
         package var caller: Int?
         package var skill: Int?
         package var region: Region?
-        /// No label of a series: for logs and exemplars.
+        /// No label of a message's series, as what follows.
+        package var keySource: IdempotencyKeySource.Label?
+        /// For logs and exemplars.
         package var trace: TraceContext?
     }
 
@@ -118,6 +120,8 @@ package struct ForwardingInstruments: Sendable {
     package internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
     package internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
     package internal(set) var idempotencyClaims = Claims()
+    /// Messages by where their keys come from; the last place is for those without one.
+    private var keySources = Array(repeating: 0, count: IdempotencyKeySource.Label.allCases.count + 1)
     package internal(set) var outcomeUnknown = ByRegion { _ in 0 }
     package internal(set) var rejected: [Problem: Int] = [:]
     /// By region, with one more for messages without one, and by source.
@@ -128,6 +132,9 @@ package struct ForwardingInstruments: Sendable {
     private var messageExemplars: [Int: Histogram.Exemplars] = [:]
 
     package init() {}
+
+    /// Messages whose keys come from there; nil: that have none.
+    func keyed(from source: IdempotencyKeySource.Label?) -> Int { keySources[source?.place ?? keySources.count - 1] }
 
     func messageExemplars(_ region: Region?, _ source: Response.Source) -> Histogram.Exemplars {
         messageExemplars[Self.place(region, source)] ?? [:]
@@ -165,6 +172,7 @@ package struct ForwardingInstruments: Sendable {
         if BenchmarkOmissions.metrics { return }
         messagesInFlight -= 1
         messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
+        keySources[labels.keySource?.place ?? keySources.count - 1] += 1
         let place = Self.place(labels.region, answer.source)
         let bucket = messageDurations[place].observe(seconds)
         if let trace = labels.trace { messageExemplars[place, default: [:]][bucket] = (trace, seconds) }
@@ -195,6 +203,7 @@ package struct ForwardingInstruments: Sendable {
             outcomeUnknown[region] += other.outcomeUnknown[region]
         }
         idempotencyClaims.add(other.idempotencyClaims)
+        for place in keySources.indices { keySources[place] += other.keySources[place] }
         rejected.merge(other.rejected, uniquingKeysWith: +)
         for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
         for (place, exemplars) in other.messageExemplars {

@@ -251,6 +251,11 @@ package struct MetricsSnapshot: Sendable {
     }
 
     private func renderIdempotency(to page: inout MetricsPage) {
+        page.family(.idempotencyKeys)
+        for source in IdempotencyKeySource.Label.allCases {
+            page.sample(.idempotencyKeys, [("source", source.rawValue)], forwarding.keyed(from: source))
+        }
+        page.sample(.idempotencyKeys, [("source", Self.none)], forwarding.keyed(from: nil))
         page.family(.idempotencyClaims)
         let stores: [StoreKind] = (records == nil ? [] : [.memory]) + (sharedStore.map { [$0.kind] } ?? [])
         for store in stores {

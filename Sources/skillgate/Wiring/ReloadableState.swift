@@ -72,7 +72,9 @@ struct ReloadableState: Sendable {
             let value = Caller(
                 index: index, label: label, name: caller.name, recordID: caller.recordID, skills: caller.skills,
                 regions: Set(caller.regions),
-                requiresIdempotencyKey: caller.idempotencyKey == .required, unknownOutcome: caller.unknownOutcome,
+                requiresIdempotencyKey: caller.idempotencyKey == .required,
+                keySources: IdempotencyKeySources(caller.idempotencyKeyFrom, contentWindow: caller.contentWindow),
+                unknownOutcome: caller.unknownOutcome,
                 limits: caller.limits, usage: usages[label])
             return CallerDirectory.Entry(
                 value, keys: caller.keys, client: caller.client,

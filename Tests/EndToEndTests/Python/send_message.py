@@ -1,6 +1,6 @@
 """Sends one message with Amazon's own Python SDK: what a back end has today, pointed at the gateway.
 
-Environment: BASE_URL (both of Amazon's base URLs), USER_ID; and either API_KEY, or CLIENT_ID and CLIENT_SECRET. With a client the
+Environment: BASE_URL (both of Amazon's base URLs), USER_ID, DATA (a JSON object); and either API_KEY, or CLIENT_ID and CLIENT_SECRET. With a client the
 SDK is used as it is, no line of it changed. With a key it is spared the token, and the check that the URL is https://.
 Exit status: 0 for a 2xx answer, 3 for an error that the SDK understood, 4 for one that it could not read.
 """
@@ -54,7 +54,8 @@ def main():
     client = SkillMessagingServiceClient(
         api_configuration=api, authentication_configuration=credentials,
         lwa_client=GatewayKey() if has_key else LwaClient(api_configuration=api, authentication_configuration=credentials))
-    message = SendSkillMessagingRequest(data={"sampleMessage": "Sample Message"}, expires_after_seconds=60)
+    message = SendSkillMessagingRequest(
+        data=json.loads(os.environ.get("DATA", '{"sampleMessage": "Sample Message"}')), expires_after_seconds=60)
     try:
         response = client.send_skill_message(os.environ["USER_ID"], message, full_response=True)
         print("status", response.status_code)

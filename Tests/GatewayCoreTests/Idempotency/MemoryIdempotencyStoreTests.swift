@@ -78,6 +78,31 @@ import Testing
         #expect(table.counts.all == model.count)
     }
 
+    @Test(arguments: [true, false])
+    func `what lives shorter does not wait for what was there before it`(isAccepted: Bool) {
+        var table = IdempotencyRecordTable()
+        let answer = AcceptedResponse(status: 202, region: .europe, requestID: nil)
+        func put(_ number: UInt64, expires: UInt64, isBrief: Bool) {
+            let state: IdempotencyRecord.State = isAccepted ? .accepted(answer) : .unknown
+            table.replace(
+                IdempotencyScope(words: (number, 0, 0, 0)),
+                with: .init(fingerprint: .init(words: (0, 0)), state: state, expires: .uptimeNanoseconds(expires)),
+                of: 0, isBrief: isBrief)
+        }
+        put(1, expires: 1000, isBrief: false)
+        for number in 2...5 as ClosedRange<UInt64> { put(number, expires: 10 * number, isBrief: true) }
+        put(6, expires: 1001, isBrief: false)
+        var gone: [UInt64] = []
+        while let removed = table.removeExpired(of: 0, now: .uptimeNanoseconds(1000)) {
+            gone.append(removed.expires.uptimeNanoseconds)
+        }
+        #expect(gone == [1000, 20, 30, 40, 50])
+        #expect(table.counts.all == 1)
+        // What is forgotten soon goes first where room is needed.
+        put(7, expires: 2000, isBrief: true)
+        #expect(table.evictOldestSettled(of: 0)?.expires.uptimeNanoseconds == (isAccepted ? 2000 : nil))
+    }
+
     @Test func `expired records go, oldest first, without a scan`() {
         var table = IdempotencyRecordTable()
         for number in 0..<100 {

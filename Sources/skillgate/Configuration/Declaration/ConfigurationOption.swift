@@ -154,6 +154,26 @@ extension ConfigurationOption {
     }
 }
 
+extension ConfigurationOption {
+    /// Elements of several kinds in a list.
+    ///
+    /// - Parameters:
+    ///   - expected: what an element is.
+    ///   - node: an element as it is written.
+    ///   - parse: nil for what is none.
+    static func elements<Value: Equatable>(
+        _ name: String, _ path: WritableKeyPath<Owner, [Value]>, type: String, expected: String, schema: JSONSchema,
+        _ help: String, node: @escaping (Value) -> Node, text: @escaping (Value) -> String,
+        parse: @escaping (Node) -> Value?
+    ) -> Self {
+        Self(
+            OptionDescription(name, .value("list of \(type)", .list(of: schema)), help), path,
+            defaultText: { "[\($0.map(text).joined(separator: ", "))]" },
+            read: { $0.has(name) ? $0.elements(name, expected: expected, parse) : nil },
+            node: { $0.map(node).list })
+    }
+}
+
 // MARK: Secrets
 
 extension ConfigurationOption {

@@ -79,10 +79,42 @@ extension GatewayConfiguration {
             .value(
                 "idempotencyKey", \.idempotencyKey, .choice,
                 "`required`: a message without an idempotency key is refused"),
+            keySources,
+            .value(
+                "contentWindow", \.contentWindow, .duration(.seconds(30) ... .seconds(86_400)),
+                "with `content`: for how long an equal message to the same user is a duplicate"),
             .value(
                 "unknownOutcome", \.unknownOutcome, .choice,
                 "`resend`: a retry of a message with unknown outcome is sent: rather twice than not at all"),
         ]
+    }
+
+    private static var keySources: ConfigurationOption<CallerConfiguration> {
+        .elements(
+            "idempotencyKeyFrom", \.idempotencyKeyFrom, type: "`field`, `{data: NAME}` or `content`",
+            expected: "`field`, `{data: NAME}` or `content`",
+            schema: .one(of: [.choice(["field", "content"]), .mapping(["data": .string], required: ["data"])]),
+            "where keys come from, the first that has one: `Idempotency-Key`; the string in this member of `data`; the message itself, so that equal ones are duplicates for `contentWindow`",
+            node: { source in
+                switch source {
+                case .data(let member): .mapping(.init([(Node("data"), Node(member))]))
+                case .field, .content: Node(source.label.rawValue)
+                }
+            },
+            text: { source in
+                if case .data(let member) = source { "{data: \(member)}" } else { source.label.rawValue }
+            },
+            parse: { node in
+                switch node.scalar?.string {
+                case "field": return .field
+                case "content": return .content
+                default:
+                    guard let mapping = node.mapping, mapping.count == 1, let member = mapping["data"]?.scalar?.string,
+                        !member.isEmpty
+                    else { return nil }
+                    return .data(member: member)
+                }
+            })
     }
 
     private static func skillsOfCaller(_ help: String) -> ConfigurationOption<CallerConfiguration> {
@@ -123,7 +155,40 @@ extension GatewayConfiguration {
         if !["apiKeys", "clientID", "certificate"].contains(where: section.has) {
             section.report("`\(section.title)` has no credentials; expected `apiKeys`, `clientID` or `certificate`")
         }
+        checkKeySources(section, caller, others)
         resolveSkills(of: &caller, section, others)
+    }
+
+    private static func checkKeySources(
+        _ section: ConfigurationSection, _ caller: CallerConfiguration, _ configuration: Self
+    ) {
+        let sources = caller.idempotencyKeyFrom
+        if sources.isEmpty && section.has("idempotencyKeyFrom") {
+            section.report(
+                "`idempotencyKeyFrom` names no source, so that no message has a key", at: "idempotencyKeyFrom")
+        }
+        if Set(sources).count < sources.count {
+            section.report("`idempotencyKeyFrom` names a source twice", at: "idempotencyKeyFrom")
+        }
+        if sources.dropLast().contains(.content) {
+            section.report(
+                "`idempotencyKeyFrom` names sources behind `content`, which always has a key; expected it last",
+                at: "idempotencyKeyFrom")
+        }
+        guard sources.contains(.content) else {
+            if caller.contentWindow != CallerConfiguration().contentWindow {
+                section.reader.warn(
+                    "`contentWindow` has no effect without `idempotencyKeyFrom: [content]`",
+                    at: section.mark(of: "contentWindow"))
+            }
+            return
+        }
+        let lease = configuration.upstream.limits.lease
+        if caller.contentWindow <= lease {
+            section.report(
+                "`contentWindow` is not longer than the time that a message may take (`upstream.deadline` and a margin): "
+                    + "\(lease)", at: "contentWindow")
+        }
     }
 
     private static func checkClient(

@@ -31,6 +31,8 @@ extension GatewayConfiguration {
         var rate: Rate?
         var maximumInFlight: Int?
         var idempotencyKey = KeyPolicy.optional
+        var idempotencyKeyFrom = [IdempotencyKeySource.field]
+        var contentWindow = Duration.seconds(300)
         var unknownOutcome = Caller.UnknownOutcome.hold
     }
 

@@ -128,6 +128,20 @@ final class ConfigurationSection {
         }
     }
 
+    /// The elements of a list, which may be of several kinds.
+    ///
+    /// - Parameter read: nil for an element that is none of them.
+    /// - Returns: nil if there is one.
+    func elements<Element>(_ name: String, expected: String, _ read: (Node) -> Element?) -> [Element]? {
+        let nodes = nodes(name, expected: "a list of \(expected)")
+        let elements = nodes.compactMap { node in
+            let element = read(node)
+            if element == nil { reader.report("an element of `\(name)` is not \(expected)", at: node.mark) }
+            return element
+        }
+        return elements.count == nodes.count ? elements : nil
+    }
+
     private func nodes(_ name: String, expected: String) -> [Node] {
         guard let node = node(name), !Self.isNull(node) else { return [] }
         guard let sequence = node.sequence else {
