@@ -31,7 +31,7 @@ package final class AdminPages: RequestHandler {
 
     package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? { refusal(of: request) }
 
-    package func refused(_ problem: Problem, from peer: Peer) {}
+    package func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer) {}
 
     private func refusal(of request: InboundRequest) -> Refusal? {
         guard request.head.method == .get || request.head.method == .head else {

@@ -21,6 +21,8 @@ final class HTTPConnection: ChannelInboundHandler {
     /// `responseBuffer` is to be written at the end of the tick.
     private var responseIsPending = false
     private var context: ChannelHandlerContext?
+    /// Of the request that is being answered.
+    private var id: ExchangeID
     /// Set while requests are handled, so that a response that comes at once does not call `advance` recursively.
     private var isAdvancing = false
 
@@ -28,6 +30,7 @@ final class HTTPConnection: ChannelInboundHandler {
         self.loop = loop
         state = HTTPConnectionState(isSecure: isSecure, loop.timeouts, now: loop.eventLoop.now)
         decoder = RequestDecoder(limits: loop.limits, isSecure: isSecure)
+        id = decoder.idOfRefused()
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -106,12 +109,14 @@ final class HTTPConnection: ChannelInboundHandler {
                 dropExpiredCertificate()
                 // RFC 9110 section 10.1.1: no 100 if the head alone determines the final response.
                 if let refusal = loop.handler.refusal(beforeContentOf: request, from: peer) {
+                    id = request.id
                     return answerAndClose(refusal, isHead: request.head.method == .head)
                 }
                 write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
             case .request(let request):
                 dropExpiredCertificate()
                 state.took(request.head)
+                id = request.id
                 loop.handler.handle(request, from: peer, to: self)
             case .refused(let error):
                 return refuse(Refusal(error))
@@ -129,7 +134,8 @@ final class HTTPConnection: ChannelInboundHandler {
 
     /// Refuses and closes: after a malformed request, the start of the next one cannot be found.
     private func refuse(_ refusal: Refusal) {
-        loop.handler.refused(refusal.problem, from: peer)
+        id = decoder.idOfRefused()
+        loop.handler.refused(refusal.problem, id, from: peer)
         answerAndClose(refusal, isHead: false)
     }
 
@@ -142,7 +148,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     private func encode(_ answer: Response, keepsAlive: Bool, isHead: Bool) {
-        let form = ResponseEncoder.Form(keepsAlive: keepsAlive, hasContent: !isHead, dateLine: loop.dateLine)
+        let form = ResponseEncoder.Form(keepsAlive: keepsAlive, hasContent: !isHead, dateLine: loop.dateLine, id: id)
         loop.encoder.encode(answer, form, into: &responseBuffer)
     }
 

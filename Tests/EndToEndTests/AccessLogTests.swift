@@ -46,6 +46,56 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `each answer has an id, and one search finds what the logs have of it`() async throws {
+        let configuration = "eventLoops: 1\naccessLog: {file: access.log}\naudit: {file: audit.log}"
+        try await TestBed.run(configuration: configuration, skills: 1) { bed in
+            let authorization = ["Authorization": "Bearer \(TestBed.apiKey)", "Gateway-Region": "NA"]
+            let user = "/v1/skillmessages/users/amzn1.ask.account.NA-1"
+            let requests: [(id: String, method: String, path: String, content: String, fields: [String: String])] = [
+                ("sent", "POST", user, #"{"data":{}}"#, authorization),
+                (
+                    "refused-by-amazon", "POST", user + "X", #"{"data":{}}"#,
+                    authorization.merging(["Gateway-Region": "EU"]) { $1 }
+                ),
+                ("invalid", "POST", user, "{}", authorization), ("stranger", "POST", user, #"{"data":{}}"#, [:]),
+                ("asked", "GET", "/v1/idempotency-keys/k", "", authorization),
+                (
+                    "stated", "PUT", "/v1/users/u/region", #"{"apiEndpoint":"https://api.eu.amazonalexa.com"}"#,
+                    authorization
+                ),
+                ("nowhere", "GET", "/nowhere", "", [:]), ("wrong-method", "GET", user, "", authorization),
+            ]
+            for request in requests {
+                let answer = try await TestBed.transfer(
+                    request.method, bed.url + request.path, request.content,
+                    request.fields.merging(["X-Request-Id": "id-of-\(request.id)"]) { $1 })
+                #expect(answer.field("X-Request-Id") == "id-of-\(request.id)", "\(request)")
+            }
+            for page in ["/livez", "/metrics", "/readyz", "/nowhere"] {
+                let answer = try await TestBed.transfer("GET", bed.adminURL + page)
+                #expect(answer.field("X-Request-Id")?.count == 24, "\(page)")
+            }
+            for (head, status) in [
+                ("GET / HTTP/1.1\r\n\r\n", 400),
+                ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", 413),
+            ] {
+                let answer = try await RawConnection.with(port: bed.port) { try await $0.exchange(head) }
+                #expect(answer?.status == status && answer?.field("X-Request-Id")?.count == 24)
+            }
+            bed.gateway.signal(SIGTERM)
+            #expect(await bed.gateway.exitStatus() == 0)
+            func lines(_ name: String, _ id: String) throws -> Int {
+                try String(contentsOf: bed.folder.appendingPathComponent(name), encoding: .utf8).split(separator: "\n")
+                    .count { $0.contains(#""id":"id-of-\#(id)""#) }
+            }
+            for id in ["sent", "refused-by-amazon", "invalid", "stranger"] {
+                #expect(try lines("access.log", id) == 1 && lines("audit.log", id) == 1, "\(id)")
+            }
+            for id in ["asked", "stated"] { #expect(try lines("audit.log", id) == 1, "\(id)") }
+            for id in ["nowhere", "wrong-method"] { #expect(try lines("access.log", id) == 1, "\(id)") }
+        }
+    }
+
     @Test func `a log that cannot be written is named before anything starts`() async throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -159,9 +159,10 @@ import TokenEndpointClient
             let region = try await bed.send(
                 "NA-1", key.merging(["Gateway-Region": "NA", "Gateway-Skill": "news"]) { $1 }, key: TestBed.otherKey)
             try expect(region, is: 403, "not-allowed", mentions: "NA")
-            let skill = try await bed.send("NA-1", ["Gateway-Region": "NA", "Gateway-Skill": "news"])
+            let fields = ["Gateway-Region": "NA", "X-Request-Id": "same"]
+            let skill = try await bed.send("NA-1", fields.merging(["Gateway-Skill": "news"]) { $1 })
             try expect(skill, is: 403, "not-allowed")
-            let unknown = try await bed.send("NA-1", ["Gateway-Region": "NA", "Gateway-Skill": "nothing"])
+            let unknown = try await bed.send("NA-1", fields.merging(["Gateway-Skill": "nothing"]) { $1 })
             #expect(unknown.content == skill.content)
             #expect(try await bed.counters().received == 0)
         }

@@ -32,7 +32,7 @@ import Testing
             refusesHeads ? Refusal(.notAuthenticated, "no") : nil
         }
 
-        func refused(_ problem: Problem, from peer: Peer) { refused.append(problem) }
+        func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer) { refused.append(problem) }
     }
 
     private final class Bed {
@@ -180,5 +180,53 @@ import Testing
         #expect(try bed.sent.contains("Connection: close\r\n"))
         bed.pass(.seconds(2))
         #expect(!bed.channel.isActive)
+    }
+
+    // MARK: X-Request-Id
+
+    /// Those of all answers.
+    private func ids(_ text: String) -> [String] {
+        text.components(separatedBy: "\r\n").compactMap {
+            $0.hasPrefix("X-Request-Id: ") ? String($0.dropFirst("X-Request-Id: ".count)) : nil
+        }
+    }
+
+    @Test func `each answer has the id of its request, or one of its own`() throws {
+        let bed = try Bed()
+        let longest = String(repeating: "x", count: 128)
+        for field in ["X-Request-Id: order/1\r\n", "x-request-id: \(longest)\r\n", ""] {
+            try bed.receive("GET /a HTTP/1.1\r\nHost: x\r\n\(field)\r\n")
+        }
+        // Pipelined, the last one with a head that is no request.
+        try bed.receive("GET /b HTTP/1.1\r\nHost: x\r\nX-Request-Id: b\r\n\r\nGET /c HTTP/1.1\r\n\r\n")
+        let ids = try ids(bed.sent)
+        #expect(ids.count == 5)
+        #expect(ids[0] == "order/1" && ids[1] == longest && ids[3] == "b")
+        #expect(Set(ids).count == 5)
+        for made in [ids[2], ids[4]] { #expect(made.wholeMatch(of: /[0-9a-f]{24}/) != nil, "\(made)") }
+    }
+
+    @Test(arguments: [
+        "", "a b", "\u{E4}", "a\tb", String(repeating: "x", count: 129), String(repeating: "y", count: 10_000),
+        "one\r\nX-Request-Id: two",
+    ])
+    func `an id that is none never comes back`(value: String) throws {
+        let bed = try Bed()
+        try bed.receive("GET /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: \(value)\r\n\r\n")
+        let ids = try ids(bed.sent)
+        #expect(ids.count == 1 && ids[0].wholeMatch(of: /[0-9a-f]{24}/) != nil, "\(ids)")
+    }
+
+    @Test func `what is refused before it is whole has the id that its head says`() throws {
+        for (head, status) in [
+            ("POST /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nContent-Length: 99999999\r\n\r\n", "413"),
+            ("POST /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nTransfer-Encoding: chunked\r\n\r\nzz", "400"),
+        ] {
+            let bed = try Bed()
+            try bed.receive(head + "\r\n")
+            let sent = try bed.sent
+            #expect(sent.hasPrefix("HTTP/1.1 \(status) "), "\(sent)")
+            #expect(ids(sent) == ["mine"] && sent.contains(#""instance":"urn:skillgate:request:mine""#), "\(sent)")
+        }
     }
 }

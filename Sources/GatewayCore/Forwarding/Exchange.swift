@@ -32,6 +32,7 @@ final class Exchange {
         started = forwarder.eventLoop.now
         if action == .message { forwarder.instruments.messageBegan() }
         labels.trace = fields.trace
+        labels.id = request.id
     }
 
     var fields: RequestFields { RequestFields(request, base) }
@@ -122,7 +123,7 @@ final class Exchange {
             usage?.leave()
             if answer.status >= 300 { forwarder.report(answer) }
         } else if case .refusal(let refusal) = answer.content {
-            forwarder.refused(refusal.problem, from: peer)
+            forwarder.refused(refusal.problem, request.id, from: peer)
         }
         recipient.answered(answer)
     }

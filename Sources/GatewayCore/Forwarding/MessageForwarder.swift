@@ -88,7 +88,7 @@ package final class MessageForwarder: RequestHandler {
             case .accessToken: CallerTokenEndpoint(exchange: exchange).answer()
             }
         } catch {
-            refused(error.problem, from: peer)
+            refused(error.problem, request.id, from: peer)
             recipient.answered(Response(.refusal(error), region: nil))
         }
     }
@@ -101,14 +101,14 @@ package final class MessageForwarder: RequestHandler {
             }
             return nil
         } catch {
-            refused(error.problem, from: peer)
+            refused(error.problem, request.id, from: peer)
             return error
         }
     }
 
-    package func refused(_ problem: Problem, from peer: Peer) {
+    package func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer) {
         instruments.refused(problem)
-        logs.access?.refused(problem, from: peer)
+        logs.access?.refused(problem, id, from: peer)
     }
 
     // MARK: Authentication

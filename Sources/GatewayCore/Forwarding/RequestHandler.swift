@@ -12,5 +12,5 @@ package protocol RequestHandler: AnyObject {
     func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal?
 
     /// Counts a request that was refused before it could be handled.
-    func refused(_ problem: Problem, from peer: Peer)
+    func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer)
 }

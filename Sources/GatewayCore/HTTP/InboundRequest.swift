@@ -8,8 +8,10 @@ package final class InboundRequest: Sendable {
     /// The bytes that the ranges of `head` point into, from the reader index on.
     package let headBytes: ByteBuffer
     package let content: ByteBuffer
+    package let id: ExchangeID
 
-    package init(head: RequestHead, headBytes: ByteBuffer, content: ByteBuffer) {
+    package init(head: RequestHead, headBytes: ByteBuffer, content: ByteBuffer, id: ExchangeID) {
+        self.id = id
         self.head = head
         self.headBytes = headBytes
         self.content = content

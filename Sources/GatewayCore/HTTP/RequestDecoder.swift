@@ -41,6 +41,9 @@ package struct RequestDecoder: Sendable {
     private let isSecure: Bool
     private var state = State.head(scanned: 0)
     private var buffer = ByteBuffer()
+    private var ids = ExchangeIDs()
+    /// Of the request whose head was read last, until it is complete.
+    private var id: ExchangeID?
 
     package init(limits: Limits = Limits(), isSecure: Bool = false) {
         self.limits = limits
@@ -59,6 +62,9 @@ package struct RequestDecoder: Sendable {
             buffer.writeBuffer(&bytes)
         }
     }
+
+    /// Of the request that has not come whole, or of bytes that are none.
+    package mutating func idOfRefused() -> ExchangeID { id ?? ids.next() }
 
     package mutating func next() -> Event {
         do {
@@ -80,7 +86,7 @@ package struct RequestDecoder: Sendable {
                 }
                 if head.expectsContinue && !toldToContinue {
                     state = .content(head, headBytes: headBytes, length: length, toldToContinue: true)
-                    return .continueExpected(InboundRequest(head: head, headBytes: headBytes, content: ByteBuffer()))
+                    return .continueExpected(request(head, headBytes, ByteBuffer()))
                 }
                 return .needsMoreBytes(.content)
             case .chunked(let head, let headBytes, var chunks, let toldToContinue):
@@ -94,7 +100,7 @@ package struct RequestDecoder: Sendable {
                     let expects = head.expectsContinue && !toldToContinue
                     state = .chunked(head, headBytes: headBytes, chunks, toldToContinue: toldToContinue || expects)
                     guard expects else { return .needsMoreBytes(.content) }
-                    return .continueExpected(InboundRequest(head: head, headBytes: headBytes, content: ByteBuffer()))
+                    return .continueExpected(request(head, headBytes, ByteBuffer()))
                 }
             case .refused:
                 return .needsMoreBytes(.idle)
@@ -128,6 +134,7 @@ package struct RequestDecoder: Sendable {
         }
         let head = try RequestHead(
             parsing: headBytes.readableBytesUInt8Span, maximumFields: limits.fields, isSecure: isSecure)
+        id = head.requestID.flatMap { ExchangeID($0, of: headBytes) } ?? ids.next()
         switch head.framing {
         case .none:
             return finish(head, headBytes, ByteBuffer())
@@ -153,7 +160,13 @@ package struct RequestDecoder: Sendable {
         state = .head(scanned: 0)
         // Whoever read the bytes can read the next ones to the same place, once the request is done with.
         if buffer.readableBytes == 0 { buffer = ByteBuffer() }
-        return .request(InboundRequest(head: head, headBytes: headBytes, content: content))
+        defer { id = nil }
+        return .request(request(head, headBytes, content))
+    }
+
+    private mutating func request(_ head: RequestHead, _ headBytes: ByteBuffer, _ content: ByteBuffer) -> InboundRequest
+    {
+        InboundRequest(head: head, headBytes: headBytes, content: content, id: id ?? ids.next())
     }
 
     private mutating func refuseContent(_ what: String) -> Event {

@@ -38,6 +38,7 @@ extension RequestHead {
         var hasLength = false
         var isChunked = false
         var hasTraceParent = false
+        var hasRequestID = false
         var connection = ConnectionOptions()
     }
 
@@ -129,6 +130,9 @@ extension RequestHead {
             // Of two, neither counts (W3C Trace Context, section 3.3.1.1): what traces is no reason to refuse a message.
             traceParent = state.hasTraceParent ? nil : value
             state.hasTraceParent = true
+        case 12 where bytes.isEqualIgnoringCase(name, to: "x-request-id"):
+            requestID = state.hasRequestID ? nil : value
+            state.hasRequestID = true
         case 12 where bytes.isEqualIgnoringCase(name, to: "content-type"):
             Self.note(.contentType, at: value, in: &contentType, repeated: &repeatedField)
         case 13 where bytes.isEqualIgnoringCase(name, to: "authorization"):

@@ -2,7 +2,7 @@ import NIOCore
 
 /// The access log of one event loop: a line for each message, and for refusals as `RefusalTally` has it.
 ///
-/// Holds nothing that a caller can make up: no userId, no key, no content.
+/// Holds nothing that a caller can make up but the id of its request: no userId, no key, no content.
 package final class AccessLog {
     let lines: LogLines
     /// Logs 1 in N accepted messages; every other message has a line.
@@ -62,9 +62,10 @@ package final class AccessLog {
     }
 
     /// A request that was refused before it was known what it is for.
-    func refused(_ problem: Problem, from peer: Peer) {
+    func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer) {
         guard hasLineOfItsOwn(problem, from: peer, caller: nil) else { return }
         lines.append { text, _ in
+            LogNames.write(id, to: &text)
             Self.write(problem, to: &text)
             text.writeStaticString(",\"address\":")
             JSONText.writeString(peer.addressText, to: &text)

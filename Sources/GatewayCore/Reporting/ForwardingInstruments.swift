@@ -8,6 +8,8 @@ package struct ForwardingInstruments: Sendable {
         package var region: Region?
         /// No label of a message's series, as what follows.
         package var keySource: IdempotencyKeySource.Label?
+        /// For logs.
+        package var id: ExchangeID?
         /// For logs and exemplars.
         package var trace: TraceContext?
     }

@@ -98,7 +98,7 @@ struct LogNames {
         self.skills = skills.map(Self.jsonString)
     }
 
-    /// Members `caller`, `skill` and `region`; null where that was never settled. And those of the trace, if there is one.
+    /// Members `caller`, `skill` and `region`; null where that was never settled. And `id`, and those of the trace, if there is one.
     func write(_ labels: ForwardingInstruments.Labels, to text: inout ByteBuffer) {
         text.writeStaticString(",\"caller\":")
         Self.write(labels.caller, of: callers, to: &text)
@@ -110,7 +110,14 @@ struct LogNames {
         } else {
             text.writeStaticString("null")
         }
+        if let id = labels.id { Self.write(id, to: &text) }
         labels.trace?.writeMembers(to: &text)
+    }
+
+    /// Member `id`, of the request.
+    static func write(_ id: ExchangeID, to text: inout ByteBuffer) {
+        text.writeStaticString(",\"id\":")
+        id.writeJSON(to: &text)
     }
 
     private static func write(_ label: Int?, of names: [ByteBuffer], to text: inout ByteBuffer) {

@@ -30,8 +30,10 @@ package final class ResponseEncoder: Sendable {
         package var hasContent: Bool
         /// The `Date` field line with its CR LF.
         package var dateLine: ByteBuffer
+        package var id: ExchangeID
 
-        package init(keepsAlive: Bool, hasContent: Bool = true, dateLine: ByteBuffer = ByteBuffer()) {
+        package init(keepsAlive: Bool, hasContent: Bool = true, dateLine: ByteBuffer = ByteBuffer(), id: ExchangeID) {
+            self.id = id
             self.keepsAlive = keepsAlive
             self.hasContent = hasContent
             self.dateLine = dateLine
@@ -145,7 +147,7 @@ package final class ResponseEncoder: Sendable {
         switch refusal.form {
         case .problemDetails:
             Self.writeField("Content-Type", "application/problem+json", to: &buffer)
-            finish(&buffer, content: Self.problemDetails(refusal, row), form)
+            finish(&buffer, content: Self.problemDetails(refusal, row, form.id), form)
         case .oauth:
             Self.writeField("Cache-Control", "no-store", to: &buffer)
             Self.writeField("Content-Type", "application/json", to: &buffer)
@@ -162,7 +164,7 @@ package final class ResponseEncoder: Sendable {
     }
 
     /// RFC 9457, plus `message` and never a `code`, for Amazon's SDKs.
-    private static func problemDetails(_ refusal: Refusal, _ row: Problem.Row) -> ByteBuffer {
+    private static func problemDetails(_ refusal: Refusal, _ row: Problem.Row, _ id: ExchangeID) -> ByteBuffer {
         var content = ByteBuffer()
         content.writeString("{\"type\":\"urn:skillgate:problem:\(row.type)\",\"title\":")
         JSONText.writeString(row.title, to: &content)
@@ -170,7 +172,9 @@ package final class ResponseEncoder: Sendable {
         JSONText.writeString(refusal.detail, to: &content)
         content.writeStaticString(",\"message\":")
         JSONText.writeString(refusal.detail, to: &content)
-        content.writeStaticString("}")
+        content.writeStaticString(",\"instance\":\"")
+        id.writeURN(to: &content)
+        content.writeStaticString("\"}")
         return content
     }
 
@@ -189,6 +193,9 @@ package final class ResponseEncoder: Sendable {
     }
 
     private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {
+        buffer.writeStaticString("X-Request-Id: ")
+        form.id.write(to: &buffer)
+        buffer.writeStaticString("\r\n")
         buffer.writeImmutableBuffer(form.dateLine)
         if isForBrowsers { buffer.writeStaticString("X-Content-Type-Options: nosniff\r\n") }
         if !form.keepsAlive { buffer.writeStaticString("Connection: close\r\n") }

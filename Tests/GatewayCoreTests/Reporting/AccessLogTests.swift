@@ -92,15 +92,17 @@ import Testing
 
     @Test func `refusals that are alike have two lines, however many they are`() throws {
         let bed = Bed()
+        let id = ExchangeID.made(connection: 1, request: 2)
         let peer = Peer(address: try SocketAddress(ipAddress: "10.0.0.9", port: 1))
-        for _ in 0..<1000 { bed.log.refused(.notFound, from: peer) }
-        bed.log.refused(.requestMalformed, from: peer)
-        bed.log.refused(.notFound, from: Peer())
+        for _ in 0..<1000 { bed.log.refused(.notFound, id, from: peer) }
+        bed.log.refused(.requestMalformed, id, from: peer)
+        bed.log.refused(.notFound, id, from: Peer())
         for _ in 0..<3 {
             let answer = Response(.refusal(Refusal(.messageInvalid, "no")), region: nil)
             bed.log.finished(.init(caller: 0), answer, from: peer, sends: 0, duration: .zero)
         }
         #expect(bed.text.split(separator: "\n").count == 4)
+        #expect(bed.text.split(separator: "\n")[0].contains(#","id":"000000000000000100000002","status":404,"#))
         bed.loop.advanceTime(by: .seconds(10))
         let lines = bed.text.split(separator: "\n").dropFirst(4).map { String($0.dropFirst(35)) }
         #expect(
@@ -110,7 +112,7 @@ import Testing
                 #""status":404,"source":"gateway","problem":"not-found","address":"10.0.0.9","more":999}"#,
             ])
         // A new window.
-        bed.log.refused(.notFound, from: peer)
+        bed.log.refused(.notFound, id, from: peer)
         #expect(bed.text.split(separator: "\n").count == 7)
     }
 

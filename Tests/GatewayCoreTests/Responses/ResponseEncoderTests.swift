@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import Testing
 
@@ -13,8 +14,12 @@ import Testing
 
     private func encoded(_ answer: Response) -> String {
         var buffer = ByteBuffer()
-        encoder.encode(answer, .init(keepsAlive: true), into: &buffer)
-        return String(buffer: buffer)
+        encoder.encode(answer, .init(keepsAlive: true, id: .made(connection: 1, request: 0xAB)), into: &buffer)
+        // On each answer, so that the tests need not say it each time.
+        let line = "X-Request-Id: 0000000000000001000000ab\r\n"
+        let parts = String(buffer: buffer).components(separatedBy: line)
+        #expect(parts.count == 2)
+        return parts.joined()
     }
 
     @Test func `what became of a key is told as JSON`() throws {
@@ -59,10 +64,10 @@ import Testing
                 Proxy-Status: skillgate; error=destination_unavailable; details="token-unavailable"\r
                 Retry-After: 3\r
                 Content-Type: application/problem+json\r
-                Content-Length: 148\r
+                Content-Length: 208\r
                 \r
                 {"type":"urn:skillgate:problem:token-unavailable","title":"No access token available","status":503,\
-                "detail":"no \\"token\\"","message":"no \\"token\\""}
+                "detail":"no \\"token\\"","message":"no \\"token\\"","instance":"urn:skillgate:request:0000000000000001000000ab"}
                 """)
     }
 
