@@ -1,14 +1,14 @@
 /// What stands before a path of the data plane, for callers that can choose a base URL and nothing else:
 /// `/skills/{name}`, `/regions/{NA|EU|FE}`, or both in this order. It states what the fields of the same names state.
-struct BasePath: Equatable {
+package struct BasePath: Equatable {
     /// The skill's name, percent-encoded, by its place in the head.
     private(set) var skill: Range<Int>?
     private(set) var region: Region?
     /// The path behind it, by its place in the head.
-    private(set) var rest: Range<Int>
+    package private(set) var rest: Range<Int>
 
     /// - Parameter path: as it stands in the head.
-    init(_ bytes: Span<UInt8>, _ path: Range<Int>) throws(Refusal) {
+    package init(_ bytes: Span<UInt8>, _ path: Range<Int>) throws(Refusal) {
         rest = path
         // Nearly all paths begin otherwise.
         guard path.count > 1, bytes[path.lowerBound + 1] != UInt8(ascii: "v") else { return }

@@ -121,6 +121,7 @@ final class Forwarding {
         guard let ending = state.ending else { return }
         var answer = Response(Response.Content(ending.outcome), region: ending.region, isReplay: ending.isReplay)
         answer.deduplication = state.deduplication
+        answer.contentKey = message.contentKey
         exchange.answer(answer, sends: state.sends)
     }
 

@@ -22,6 +22,8 @@ struct IdempotencyKeyLookup {
     private func scope(_ segment: Range<Int>) throws(Refusal) -> IdempotencyScope {
         let caller = try exchange.authenticate()
         let skill = try exchange.skill(of: caller)
+        // It changes nothing here, and must not contradict itself all the same.
+        _ = try exchange.fields.statedRegion(in: exchange.configuration.regions)
         do {
             let key = try IdempotencyKey(segment: segment, of: exchange.request.headBytes)
             return exchange.forwarder.hasher.scope(prefix: exchange.snapshot.scopePrefix(caller, skill), key: key)

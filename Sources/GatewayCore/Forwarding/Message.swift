@@ -43,6 +43,7 @@ struct Message {
             (key, isKeyedByContent) = (found?.key, found?.source == .content)
             exchange.labels.keySource = found?.source
         }
+        exchange.forwarder.instruments.keyed(from: exchange.labels.keySource)
         let stated = try fields.statedRegion(in: configuration.regions)
         let learned = stated == nil ? skill.users.region(of: user) : nil
         let region =
@@ -57,6 +58,9 @@ struct Message {
             from: region, stated != nil ? .stated : learned != nil ? .learned : .guessed,
             among: configuration.discovery == .probe ? caller.regions : [])
     }
+
+    /// The key, if it is the content.
+    var contentKey: IdempotencyKey? { isKeyedByContent ? key : nil }
 
     /// The claim on its idempotency key, the same for every try of this request; nil without a key.
     func claim(in exchange: Exchange) -> IdempotencyClaim? {

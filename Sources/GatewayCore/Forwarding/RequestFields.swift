@@ -48,7 +48,7 @@ struct RequestFields {
         guard let name = PercentEncoding.decode(bytes, segment).flatMap({ String(validating: $0, as: UTF8.self) })
         else {
             throw Refusal(
-                .fieldInvalid, "the skill in the path has a `%` that is not followed by two hexadecimal digits")
+                .fieldInvalid, "the skill in the path is not percent-encoded UTF-8")
         }
         guard field ?? name == name else {
             throw Refusal(.fieldInvalid, "the path and field `Gateway-Skill` state two skills")

@@ -28,6 +28,10 @@ struct UserRegionUpdate {
         guard let region = exchange.configuration.regions.region(of: spelling.span, 0..<spelling.count) else {
             throw Refusal(.messageInvalid, "`apiEndpoint` is not the endpoint of a configured region")
         }
+        if let stated = try exchange.fields.statedRegion(in: exchange.configuration.regions), stated != region {
+            throw Refusal(
+                .fieldInvalid, "the path or a field says \(stated.name), and `apiEndpoint` is that of \(region.name)")
+        }
         guard caller.regions.contains(region) else {
             throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
         }

@@ -3,8 +3,8 @@ import NIOCore
 /// The records of one shard, packed: about 110 bytes each with their place in the index.
 ///
 /// Records lie in chunks that never move; an open-addressing index of 4-byte slots finds them. Held records, and the settled
-/// ones of each caller, form a list in order of age, those that live shorter than others one of their own. Since all of a list
-/// live equally long, its head is what expires or is evicted first: neither needs a scan.
+/// ones of each caller, form a list in the order in which they expire; those that live shorter than others form lists of their
+/// own for each caller. Nearly always that is the order in which they come, so that neither expiry nor eviction needs a scan.
 struct IdempotencyRecordTable {
     /// In bytes, index included, for turning a limit in bytes into one in records.
     static let bytesPerRecord = MemoryLayout<PackedRecord>.stride + 12
@@ -18,7 +18,7 @@ struct IdempotencyRecordTable {
         /// The owner while sending, the request id once accepted.
         var identity: (UInt64, UInt64)
         var expires: NIODeadline
-        /// The lease's end while sending.
+        /// The lease's end while sending; once accepted, a number that rises with each that is.
         var leaseEnds: NIODeadline
         var previous: Slot
         var next: Slot
@@ -63,10 +63,13 @@ struct IdempotencyRecordTable {
     private var freeSlots: [Slot] = []
     /// Slot + 1, or 0 for empty; a power of two long, at most three quarters full.
     private var index = ContiguousArray<UInt32>(repeating: 0, count: 64)
-    /// The usual ones, and the brief ones.
-    private var held = (usual: AgeList(), brief: AgeList())
-    /// By caller: two places each, as above.
+    private var held = AgeList()
+    /// The brief ones, by caller: how long they live is the caller's.
+    private var heldBriefly: [AgeList] = []
+    /// By caller, two places each: the usual ones, and the brief ones.
     private var settled: [AgeList] = []
+    /// Records that were accepted so far.
+    private var settledCount: UInt64 = 0
     /// The caller whose list is looked at next for what has expired: those who have gone quiet take up no room for ever.
     private var nextExpiry = 0
     /// Request ids that are no UUID.
@@ -92,6 +95,9 @@ struct IdempotencyRecordTable {
     /// Whose the record at `place` is; nil if there is none.
     func caller(at place: Index) -> Int? { place.position.map { Int(self[slot(at: $0)].caller) } }
 
+    /// As `IdempotencyClaim.isBrief`, of the record at `place`.
+    func isBrief(at place: Index) -> Bool { place.position.map { self[slot(at: $0)].isBrief } ?? false }
+
     /// Puts `record` in the place of what was there; nil removes it.
     mutating func replace(
         _ scope: IdempotencyScope, with record: IdempotencyRecord?, of caller: Int, isBrief: Bool = false
@@ -99,10 +105,12 @@ struct IdempotencyRecordTable {
         replace(scope, at: place(of: scope), with: record, of: caller, isBrief: isBrief)
     }
 
-    /// - Parameter place: of `scope`.
+    /// - Parameters:
+    ///   - place: of `scope`.
+    ///   - isLoading: records come in any order, and `sortByExpiry` follows.
     mutating func replace(
         _ scope: IdempotencyScope, at place: Index, with record: IdempotencyRecord?, of caller: Int,
-        isBrief: Bool = false
+        isBrief: Bool = false, isLoading: Bool = false
     ) {
         if let position = place.position {
             let slot = slot(at: position)
@@ -113,11 +121,11 @@ struct IdempotencyRecordTable {
                 return
             }
             pack(record, scope, of: caller, isBrief: isBrief, into: slot)
-            link(slot)
+            link(slot, isLoading: isLoading)
         } else if let record {
             let slot = newSlot()
             pack(record, scope, of: caller, isBrief: isBrief, into: slot)
-            link(slot)
+            link(slot, isLoading: isLoading)
             insertIntoIndex(slot, scope)
         }
     }
@@ -126,6 +134,7 @@ struct IdempotencyRecordTable {
     struct Removed: Equatable {
         var caller: Int
         var isHeld: Bool
+        var isBrief = false
         var expires: NIODeadline
     }
 
@@ -136,14 +145,16 @@ struct IdempotencyRecordTable {
             if settled[usual].oldestExpires <= now { return remove(settled[usual].oldest) }
             if settled[usual + 1].oldestExpires <= now { return remove(settled[usual + 1].oldest) }
         }
-        if held.usual.oldestExpires <= now { return remove(held.usual.oldest) }
-        if held.brief.oldestExpires <= now { return remove(held.brief.oldest) }
+        if held.oldestExpires <= now { return remove(held.oldest) }
+        if caller < heldBriefly.count, heldBriefly[caller].oldestExpires <= now {
+            return remove(heldBriefly[caller].oldest)
+        }
         return nil
     }
 
     /// The same of another caller with each call.
     mutating func removeExpiredInTurn(now: NIODeadline) -> Removed? {
-        nextExpiry = 2 * (nextExpiry + 1) < settled.count ? nextExpiry + 1 : 0
+        nextExpiry = nextExpiry + 1 < max(settled.count / 2, heldBriefly.count) ? nextExpiry + 1 : 0
         return removeExpired(of: nextExpiry, now: now)
     }
 
@@ -151,15 +162,15 @@ struct IdempotencyRecordTable {
     mutating func evictOldestSettled(of caller: Int) -> Removed? {
         let usual = 2 * caller
         guard usual < settled.count else { return nil }
-        // What is forgotten soon in any case goes first.
-        let list = settled[usual + 1].oldest != Self.none ? settled[usual + 1] : settled[usual]
-        return list.oldest == Self.none ? nil : remove(list.oldest)
+        let heads = [settled[usual].oldest, settled[usual + 1].oldest].filter { $0 != Self.none }
+        return heads.min { self[$0].leaseEnds < self[$1].leaseEnds }.map { remove($0) }
     }
 
     private mutating func remove(_ slot: Slot) -> Removed {
         let record = self[slot]
         replace(record.scope, with: nil, of: Int(record.caller))
-        return Removed(caller: Int(record.caller), isHeld: record.isHeld, expires: record.expires)
+        return Removed(
+            caller: Int(record.caller), isHeld: record.isHeld, isBrief: record.isBrief, expires: record.expires)
     }
 
     // MARK: Slots
@@ -247,7 +258,8 @@ struct IdempotencyRecordTable {
 
     /// Puts each list into the order in which its records expire.
     mutating func sortByExpiry() {
-        held = (sorted(held.usual), sorted(held.brief))
+        held = sorted(held)
+        for place in heldBriefly.indices { heldBriefly[place] = sorted(heldBriefly[place]) }
         for place in settled.indices { settled[place] = sorted(settled[place]) }
     }
 
@@ -267,31 +279,47 @@ struct IdempotencyRecordTable {
         return AgeList(oldest: first, newest: last, oldestExpires: self[first].expires)
     }
 
-    private mutating func link(_ slot: Slot) {
+    private mutating func link(_ slot: Slot, isLoading: Bool) {
         var list = list(of: slot)
-        self[slot].previous = list.newest
-        self[slot].next = Self.none
-        if list.newest == Self.none {
+        if !self[slot].isHeld {
+            settledCount += 1
+            self[slot].leaseEnds = .uptimeNanoseconds(settledCount)
+        }
+        // Behind all that expire no later: nearly always at the end.
+        var previous = list.newest
+        while !isLoading, previous != Self.none, self[previous].expires > self[slot].expires {
+            previous = self[previous].previous
+        }
+        let next = previous == Self.none ? list.oldest : self[previous].next
+        self[slot].previous = previous
+        self[slot].next = next
+        if previous == Self.none {
             list.oldest = slot
             list.oldestExpires = self[slot].expires
         } else {
-            self[list.newest].next = slot
+            self[previous].next = slot
         }
-        list.newest = slot
+        if next == Self.none { list.newest = slot } else { self[next].previous = slot }
         setList(list, of: slot)
         count(self[slot].kind, 1)
     }
 
     private func list(of slot: Slot) -> AgeList {
-        guard !self[slot].isHeld else { return self[slot].isBrief ? held.brief : held.usual }
-        let place = place(of: slot)
-        return place < settled.count ? settled[place] : AgeList()
+        guard self[slot].isHeld else {
+            let place = place(of: slot)
+            return place < settled.count ? settled[place] : AgeList()
+        }
+        guard self[slot].isBrief else { return held }
+        let caller = Int(self[slot].caller)
+        return caller < heldBriefly.count ? heldBriefly[caller] : AgeList()
     }
 
     private mutating func setList(_ list: AgeList, of slot: Slot) {
         guard !self[slot].isHeld else {
-            if self[slot].isBrief { held.brief = list } else { held.usual = list }
-            return
+            guard self[slot].isBrief else { return held = list }
+            let caller = Int(self[slot].caller)
+            while heldBriefly.count <= caller { heldBriefly.append(AgeList()) }
+            return heldBriefly[caller] = list
         }
         let place = place(of: slot)
         while settled.count <= place { settled += [AgeList(), AgeList()] }

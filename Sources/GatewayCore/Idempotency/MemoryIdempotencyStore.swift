@@ -191,7 +191,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         shares.changed(records, wasHeld: removed.isHeld, isHeld: nil)
         records.evicted.add(1, ordering: .relaxed)
         state.evicted += 1
-        state.lastEviction = (now, Duration(from: now, to: removed.expires))
+        // What lives briefly in any case says nothing of how long the others do.
+        if !removed.isBrief { state.lastEviction = (now, Duration(from: now, to: removed.expires)) }
         return true
     }
 
@@ -275,7 +276,9 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             let place = state.table.place(of: change.scope)
             let current = state.table.record(at: place)
             guard current == change.record else { return [] }
-            state.table.replace(change.scope, at: place, with: change.before, of: change.caller)
+            state.table.replace(
+                change.scope, at: place, with: change.before, of: change.caller,
+                isBrief: state.table.isBrief(at: place))
             account(change.caller, current, change.before, &state)
             return state.waiters.removeValue(forKey: change.scope) ?? []
         }
@@ -318,7 +321,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             let place = state.table.place(of: change.scope)
             let before = state.table.record(at: place)
             let owner = state.table.caller(at: place) ?? change.caller
-            state.table.replace(change.scope, at: place, with: change.record, of: change.caller)
+            state.table.replace(
+                change.scope, at: place, with: change.record, of: change.caller, isLoading: true)
             account(owner, before, nil, &state)
             account(change.caller, nil, change.record, &state)
             // As for a claim, whoever has more than its share makes room.

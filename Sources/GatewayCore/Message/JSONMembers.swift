@@ -43,14 +43,16 @@ package enum JSONMembers {
 
     /// Where the value at a path of members stands; nil where there is none, or where a member on the way is no object.
     ///
-    /// - Throws: also for a member that is there twice.
-    static func value(at path: [String], in bytes: Span<UInt8>) throws(MessageError) -> Range<Int>? {
+    /// - Throws: for what is no JSON object, and for a member that is there twice.
+    package static func value(at path: [String], in bytes: Span<UInt8>) throws(MessageError) -> Range<Int>? {
+        var members = try all(of: bytes)
         var place = 0..<bytes.count
-        for name in path {
-            guard bytes[JSONScanner.skipWhitespace(bytes, from: place.lowerBound)] == UInt8(ascii: "{") else {
-                return nil
+        for (depth, name) in path.enumerated() {
+            if depth > 0 {
+                guard bytes[place.lowerBound] == UInt8(ascii: "{") else { return nil }
+                members = try all(of: bytes.extracting(place))
             }
-            let values = try all(of: bytes.extracting(place)).filter { $0.name == name }
+            let values = members.filter { $0.name == name }
             guard let value = values.first?.value else { return nil }
             guard values.count == 1 else { throw .memberRepeated(name) }
             place = place.lowerBound + value.lowerBound..<place.lowerBound + value.upperBound

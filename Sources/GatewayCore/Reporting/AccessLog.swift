@@ -37,7 +37,7 @@ package final class AccessLog {
             text.writeDecimal(answer.status)
             text.writeStaticString(",\"source\":")
             JSONText.writeString(answer.source.rawValue, to: &text)
-            if let source = labels.keySource, source != .field {
+            if let source = labels.keySource {
                 text.writeStaticString(",\"keySource\":")
                 JSONText.writeString(source.rawValue, to: &text)
             }

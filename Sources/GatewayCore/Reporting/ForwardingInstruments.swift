@@ -122,7 +122,7 @@ package struct ForwardingInstruments: Sendable {
     package internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
     package internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
     package internal(set) var idempotencyClaims = Claims()
-    /// Messages by where their keys come from; the last place is for those without one.
+    /// Valid messages by where their keys come from; the last place is for those without one.
     private var keySources = Array(repeating: 0, count: IdempotencyKeySource.Label.allCases.count + 1)
     package internal(set) var outcomeUnknown = ByRegion { _ in 0 }
     package internal(set) var rejected: [Problem: Int] = [:]
@@ -136,7 +136,13 @@ package struct ForwardingInstruments: Sendable {
     package init() {}
 
     /// Messages whose keys come from there; nil: that have none.
-    func keyed(from source: IdempotencyKeySource.Label?) -> Int { keySources[source?.place ?? keySources.count - 1] }
+    func messages(keyedFrom source: IdempotencyKeySource.Label?) -> Int { keySources[Self.place(source)] }
+
+    mutating func keyed(from source: IdempotencyKeySource.Label?) { keySources[Self.place(source)] += 1 }
+
+    private static func place(_ source: IdempotencyKeySource.Label?) -> Int {
+        source?.place ?? IdempotencyKeySource.Label.allCases.count
+    }
 
     func messageExemplars(_ region: Region?, _ source: Response.Source) -> Histogram.Exemplars {
         messageExemplars[Self.place(region, source)] ?? [:]
@@ -174,7 +180,6 @@ package struct ForwardingInstruments: Sendable {
         if BenchmarkOmissions.metrics { return }
         messagesInFlight -= 1
         messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
-        keySources[labels.keySource?.place ?? keySources.count - 1] += 1
         let place = Self.place(labels.region, answer.source)
         let bucket = messageDurations[place].observe(seconds)
         if let trace = labels.trace { messageExemplars[place, default: [:]][bucket] = (trace, seconds) }

@@ -253,9 +253,9 @@ package struct MetricsSnapshot: Sendable {
     private func renderIdempotency(to page: inout MetricsPage) {
         page.family(.idempotencyKeys)
         for source in IdempotencyKeySource.Label.allCases {
-            page.sample(.idempotencyKeys, [("source", source.rawValue)], forwarding.keyed(from: source))
+            page.sample(.idempotencyKeys, [("source", source.rawValue)], forwarding.messages(keyedFrom: source))
         }
-        page.sample(.idempotencyKeys, [("source", Self.none)], forwarding.keyed(from: nil))
+        page.sample(.idempotencyKeys, [("source", Self.none)], forwarding.messages(keyedFrom: nil))
         page.family(.idempotencyClaims)
         let stores: [StoreKind] = (records == nil ? [] : [.memory]) + (sharedStore.map { [$0.kind] } ?? [])
         for store in stores {

@@ -38,6 +38,8 @@ package struct Response: Equatable, Sendable {
     package var isReplay: Bool
     /// Nil if the record is where it should be.
     var deduplication: Deduplication?
+    /// The message's key where it is its content, and its sender cannot know it otherwise.
+    var contentKey: IdempotencyKey?
 
     package init(_ content: Content, region: Region?, isReplay: Bool = false) {
         self.content = content

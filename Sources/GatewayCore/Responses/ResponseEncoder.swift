@@ -190,6 +190,11 @@ package final class ResponseEncoder: Sendable {
         if let deduplication = answer.deduplication {
             writeField("Gateway-Deduplication", deduplication.rawValue, to: &buffer)
         }
+        if let key = answer.contentKey {
+            buffer.writeStaticString("Gateway-Idempotency-Key: ")
+            buffer.writeImmutableBuffer(key.characters)
+            buffer.writeStaticString("\r\n")
+        }
     }
 
     private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {

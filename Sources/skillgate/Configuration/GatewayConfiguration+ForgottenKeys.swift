@@ -9,6 +9,7 @@ extension GatewayConfiguration {
             + Self.renamings(
                 "skill", from: old.skills.map { ($0.name, $0.recordID) }, to: skills.map { ($0.name, $0.recordID) })
             + credentialsOfOthers(since: old)
+            + sourcesOfKeys(since: old)
             + changesOfStore(since: old.idempotency)
     }
 
@@ -24,6 +25,20 @@ extension GatewayConfiguration {
                 "the caller `\(now.name)` has the credentials that were those of `\(before.name)`, and not its idempotency "
                     + "keys: retries are sent again; expected `id: \(before.recordID)`"
             }
+        }
+    }
+
+    /// Callers whose messages have other keys than before.
+    private func sourcesOfKeys(since old: GatewayConfiguration) -> [String] {
+        callers.compactMap { now in
+            guard let before = old.callers.first(where: { $0.recordID == now.recordID }) else { return nil }
+            if !now.idempotencyKeyFrom.starts(with: before.idempotencyKeyFrom) {
+                return
+                    "`idempotencyKeyFrom` of the caller `\(now.name)` is another: retries of earlier messages may have other "
+                    + "keys, and are sent again then"
+            }
+            let isShorter = now.idempotencyKeyFrom.contains(.content) && now.contentWindow < before.contentWindow
+            return isShorter ? "`contentWindow` of the caller `\(now.name)` is shorter than it was" : nil
         }
     }
 

@@ -30,6 +30,10 @@ enum HTTPFuzzing {
                 case .request(let request):
                     promise(request.content.readableBytes <= limits.contentBytes, "content above the limit")
                     promise(request.head.path.upperBound <= request.headBytes.readableBytes, "a path beyond its head")
+                    let headBytes = request.headBytes
+                    if let base = try? BasePath(headBytes.readableBytesUInt8Span, request.head.path) {
+                        promise(base.rest.upperBound == request.head.path.upperBound, "a base path with another end")
+                    }
                     events.append(
                         "\(request.head.method) \(request.path) \(request.content.readableBytesView.hashValue)")
                 }

@@ -24,6 +24,10 @@ enum MessageFuzzing {
 
     static func message(_ bytes: [UInt8]) {
         let content = ByteBuffer(bytes: bytes)
+        // Also of what is no message: where users live is stated in contents of another form.
+        if let value = try? JSONMembers.value(at: ["data", "a"], in: content.readableBytesUInt8Span) {
+            promise(!value.isEmpty && value.upperBound <= bytes.count, "a value beyond its content")
+        }
         do {
             try MessageValidator.validate(content.readableBytesUInt8Span)
         } catch {

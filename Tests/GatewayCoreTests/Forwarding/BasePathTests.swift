@@ -82,6 +82,17 @@ struct BasePathTests {
             "PUT", "/skills/weather/v1/users/v/region", "Authorization: Bearer key\r\n",
             #"{"apiEndpoint":"https://api.amazonalexa.com"}"#)
         #expect(put.status == 200)
+        for (path, content) in [
+            ("/regions/EU/v1/users/v/region", #"{"apiEndpoint":"https://api.amazonalexa.com"}"#),
+            ("/v1/users/v/region", ""), ("/v1/users/v/region", " \n"), ("/v1/users/v/region", "x"),
+            ("/v1/users/v/region", "[1]"), ("/v1/users/v/region", #"{"context": 1}"#),
+        ] {
+            let fields = "Authorization: Bearer key\r\nGateway-Skill: weather\r\n"
+            #expect(bed.request("PUT", path, fields, content).status == 400, "\(path) \(content)")
+        }
+        let contradiction = bed.request(
+            "GET", base + "/v1/idempotency-keys/k", "Authorization: Bearer key\r\nGateway-Region: NA\r\n", nil)
+        #expect(contradiction.problem == .fieldInvalid)
         #expect(bed.request("POST", base + "/auth/o2/token", "", "").problem == .notFound, "no token is issued here")
         #expect(bed.request("GET", base + Self.path, "", nil).problem == .methodNotAllowed)
         #expect(bed.request("POST", base + Self.path + "?a", "", "").problem == .fieldInvalid)

@@ -62,9 +62,9 @@ struct MessageKeyTests {
             #expect(send(bed, content).answers.isEmpty)
             accept(bed)
         }
-        #expect(bed.forwarder.instruments.keyed(from: .data) == 3)
-        #expect(bed.forwarder.instruments.keyed(from: .field) == 2)
-        #expect(bed.forwarder.instruments.keyed(from: nil) == 6)
+        #expect(bed.forwarder.instruments.messages(keyedFrom: .data) == 3)
+        #expect(bed.forwarder.instruments.messages(keyedFrom: .field) == 2)
+        #expect(bed.forwarder.instruments.messages(keyedFrom: nil) == 6)
     }
 
     @Test(arguments: [
@@ -120,5 +120,45 @@ struct MessageKeyTests {
         bed.pool.fail(.connectionLost)
         #expect(send(bed, #"{"data":{}}"#).status == 504)
         #expect(bed.pool.requests.count == 1)
+    }
+
+    @Test func `the key that is the content comes back, and can be asked for`() throws {
+        let bed = try bed(.field, .content)
+        #expect(send(bed, #"{"data":{}}"#, key: "k").answers.isEmpty)
+        accept(bed)
+        let first = send(bed, #"{"data":{}}"#)
+        bed.pool.fail(.timeout)
+        let key = try #require(first.answers.first?.contentKey)
+        let text = String(buffer: key.characters)
+        #expect(first.status == 504 && text.wholeMatch(of: /content-[A-Za-z0-9_-]{43}/) != nil, "\(text)")
+        func state() -> KeyReport.State? {
+            let fields = "Authorization: Bearer key\r\nGateway-Skill: weather\r\n"
+            guard
+                case .report(let state) = bed.request("GET", "/v1/idempotency-keys/\(text)", fields, nil).answers.first?
+                    .content
+            else { return nil }
+            return state
+        }
+        #expect(state() == .unknown)
+        // Consent sends it once more.
+        let resend = bed.request(
+            "POST", "/v1/skillmessages/users/u",
+            "Authorization: Bearer key\r\nGateway-Skill: weather\r\nIdempotency-Resend: ?1\r\n", #"{"data":{}}"#)
+        accept(bed)
+        #expect(resend.status == 202 && resend.answers.first?.contentKey == key)
+        guard case .accepted = state() else {
+            Issue.record("\(String(describing: state()))")
+            return
+        }
+        #expect(bed.pool.requests.count == 3)
+    }
+
+    @Test func `what was never a valid message has no key, and is not counted as one without`() throws {
+        let bed = try bed(.field)
+        _ = bed.request("POST", "/v1/skillmessages/users/u", "Authorization: Bearer wrong\r\n", #"{"data":{}}"#)
+        _ = send(bed, "{}", key: "k")
+        for source in [nil] + IdempotencyKeySource.Label.allCases.map(Optional.some) {
+            #expect(bed.forwarder.instruments.messages(keyedFrom: source) == 0)
+        }
     }
 }

@@ -98,9 +98,33 @@ import Testing
         }
         #expect(gone == [1000, 20, 30, 40, 50])
         #expect(table.counts.all == 1)
-        // What is forgotten soon goes first where room is needed.
+        // Where room is needed, what was settled first goes first, however long it would have lived.
         put(7, expires: 2000, isBrief: true)
-        #expect(table.evictOldestSettled(of: 0)?.expires.uptimeNanoseconds == (isAccepted ? 2000 : nil))
+        put(8, expires: 900, isBrief: true)
+        put(9, expires: 3000, isBrief: false)
+        let evicted = (0..<4).map { _ in table.evictOldestSettled(of: 0)?.expires.uptimeNanoseconds }
+        #expect(evicted == (isAccepted ? [1001, 900, 2000, 3000] : [nil, nil, nil, nil]))
+    }
+
+    @Test func `how long one caller's records live keeps nobody else's`() {
+        var table = IdempotencyRecordTable()
+        func put(_ number: UInt64, expires: UInt64, of caller: Int) {
+            table.replace(
+                IdempotencyScope(words: (number, 0, 0, 0)),
+                with: .init(
+                    fingerprint: .init(words: (0, 0)), state: .unknown, expires: .uptimeNanoseconds(expires)),
+                of: caller, isBrief: true)
+        }
+        put(1, expires: 10_000, of: 1)
+        for number in 2...4 as ClosedRange<UInt64> { put(number, expires: 10 * number, of: 0) }
+        // The window of caller 1 is shorter after a reload.
+        put(5, expires: 50, of: 1)
+        for expected in [20, 30, 40] as [UInt64] {
+            #expect(table.removeExpired(of: 0, now: .uptimeNanoseconds(60))?.expires.uptimeNanoseconds == expected)
+        }
+        #expect(table.removeExpired(of: 1, now: .uptimeNanoseconds(60))?.expires.uptimeNanoseconds == 50)
+        #expect(table.removeExpired(of: 1, now: .uptimeNanoseconds(60)) == nil)
+        #expect(table.counts.all == 1)
     }
 
     @Test func `expired records go, oldest first, without a scan`() {

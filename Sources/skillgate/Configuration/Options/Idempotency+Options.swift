@@ -165,6 +165,22 @@ extension GatewayConfiguration {
                 "`retention` is \(idempotency.retention); expected more than the longest time a message can take, "
                     + "\(lease)", at: "retention")
         }
+        checkContentKeys(section, configuration)
+    }
+
+    private static func checkContentKeys(_ section: ConfigurationSection, _ configuration: Self) {
+        let (idempotency, callers) = (configuration.idempotency, configuration.namedCallers)
+        let keyed = callers.filter { $0.idempotencyKeyFrom.contains(.content) }
+        for caller in keyed where caller.contentWindow > idempotency.retention {
+            section.report(
+                "`retention` is \(idempotency.retention); expected no less than the `contentWindow` of the caller "
+                    + "`\(caller.name)`, \(caller.contentWindow)", at: "retention")
+        }
+        if let caller = keyed.first, idempotency.kind != .memory, idempotency.fingerprintKeys.isEmpty {
+            section.reader.warn(
+                "keys of the caller `\(caller.name)` come from the content, and there is no `fingerprintKey`: whoever reads "
+                    + "the store can test guesses of what was sent", at: section.mark(of: "fingerprintKey"))
+        }
     }
 
     private static func checkFile(_ section: ConfigurationSection, _ configuration: inout Self) {
