@@ -39,6 +39,36 @@ import TokenEndpointClient
         }
     }
 
+    @Test(arguments: [false, true])
+    func `an equal message is known again by the next process, on disk or in Redis`(isInRedis: Bool) async throws {
+        let redis = try RedisProcess.plain()
+        if isInRedis { try await redis.start() }
+        defer { Task { await redis.stop() } }
+        let store = isInRedis ? "{store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'}}" : "{file: {directory: records}}"
+        let key = "plain-canary-0123456789"
+        try await TestBed.run(
+            configuration: "idempotency: \(store)", skills: 1,
+            callers:
+                "  - {name: plain, apiKeys: [{file: plain-key}], skills: [weather], idempotencyKeyFrom: [content]}",
+            prepare: { try TestBed.write(key, to: "plain-key", in: $0) }
+        ) { bed in
+            let fields = ["Gateway-Region": "NA"]
+            if isInRedis { try await bed.untilStore(isUp: true) }
+            let first = try await bed.send("NA-1", fields, key: key)
+            #expect(first.status == 202)
+            bed.gateway.signal(SIGKILL)
+            _ = await bed.gateway.exitStatus()
+            try await bed.withReplica { next in
+                if isInRedis { try await next.untilStore(isUp: true) }
+                let again = try await next.send("NA-1", fields, key: key)
+                #expect(again.status == 202 && again.field("Idempotent-Replayed") == "true", "\(again)")
+                #expect(again.field("Gateway-Idempotency-Key") == first.field("Gateway-Idempotency-Key"))
+                #expect(try await next.send("NA-2", fields, key: key).field("Idempotent-Replayed") == nil)
+                #expect(try await next.counters().accepted == 2)
+            }
+        }
+    }
+
     @Test func `what a process learned of users, the next knows`() async throws {
         let configuration = Self.configuration + "\ndiscovery: probe"
         try await TestBed.run(configuration: configuration, skills: 1) { bed in

@@ -94,6 +94,29 @@ import Testing
                 .contains("is `most`; expected `all`, or an integer from 0 to 10"))
     }
 
+    @Test func `what does not fit keys from the content is told`() throws {
+        func yaml(_ caller: String, _ rest: String = "") -> String {
+            Self.minimal.replacingOccurrences(of: "apiKeys: ", with: caller + ", apiKeys: ") + rest
+        }
+        let content = "idempotencyKeyFrom: [{data: order}, content]"
+        let configuration = try read(yaml(content + ", contentWindow: 2m"))
+        #expect(configuration.callers[0].idempotencyKeyFrom == [.data(member: "order"), .content])
+        #expect(configuration.callers[0].contentWindow == .seconds(120) && configuration.warnings.isEmpty)
+        #expect(problems(yaml(content, "idempotency: {retention: 2m}"))[0].contains("no less than the `contentWindow`"))
+        #expect(
+            problems(yaml(content + ", contentWindow: 30s", "upstream: {deadline: 60s}"))[0]
+                .contains("`contentWindow` is not longer than"))
+        let open = try read(yaml(content, "idempotency: {store: redis, redis: {url: 'rediss://h'}}"))
+        #expect(open.warnings.map(\.description).contains { $0.contains("can test guesses of what was sent") })
+        // What is remembered under other keys.
+        let old = try read(yaml("idempotencyKeyFrom: [field]"))
+        #expect(try read(yaml("idempotencyKeyFrom: [field, content]")).forgottenKeys(since: old).isEmpty)
+        #expect(configuration.forgottenKeys(since: old).first?.contains("sent again") == true)
+        #expect(
+            try read(yaml(content + ", contentWindow: 1m")).forgottenKeys(since: configuration).first?.contains("shorter")
+                == true)
+    }
+
     @Test func `fingerprint keys that replace one another are a list, the one in use first`() throws {
         let keys = "idempotency: {fingerprintKeys: [{env: KEY}, {env: SECRET}]}"
         #expect(try read(Self.minimal + keys).idempotency.fingerprintKeys == ["orders-0123456789abcdef", "s"])
