@@ -44,7 +44,9 @@ import TokenEndpointClient
         let redis = try RedisProcess.plain()
         if isInRedis { try await redis.start() }
         defer { Task { await redis.stop() } }
-        let store = isInRedis ? "{store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'}}" : "{file: {directory: records}}"
+        let store =
+            isInRedis
+            ? "{store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'}}" : "{file: {directory: records}}"
         let key = "plain-canary-0123456789"
         try await TestBed.run(
             configuration: "idempotency: \(store)", skills: 1,

@@ -113,7 +113,8 @@ import Testing
         #expect(try read(yaml("idempotencyKeyFrom: [field, content]")).forgottenKeys(since: old).isEmpty)
         #expect(configuration.forgottenKeys(since: old).first?.contains("sent again") == true)
         #expect(
-            try read(yaml(content + ", contentWindow: 1m")).forgottenKeys(since: configuration).first?.contains("shorter")
+            try read(yaml(content + ", contentWindow: 1m")).forgottenKeys(since: configuration).first?.contains(
+                "shorter")
                 == true)
     }
 

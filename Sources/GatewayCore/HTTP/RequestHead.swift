@@ -20,6 +20,7 @@ package struct RequestHead: Equatable, Sendable {
         case gatewaySkill = "Gateway-Skill"
         case gatewayRegion = "Gateway-Region"
         case gatewayAPIEndpoint = "Gateway-Api-Endpoint"
+        case gatewayTimeout = "Gateway-Timeout"
         case contentEncoding = "Content-Encoding"
         case contentType = "Content-Type"
     }
@@ -39,6 +40,7 @@ package struct RequestHead: Equatable, Sendable {
     var gatewaySkill: Range<Int>?
     var gatewayRegion: Range<Int>?
     var gatewayAPIEndpoint: Range<Int>?
+    var gatewayTimeout: Range<Int>?
     var contentEncoding: Range<Int>?
     package var contentType: Range<Int>?
     package var accept: Range<Int>?
