@@ -29,6 +29,7 @@ final class Forwarding {
         do {
             let message = try Message(exchange, user: user)
             exchange.allowed()
+            if message.isOnlyToBeValidated { return MessageInquiry(exchange, message).answer() }
             let forwarding = Forwarding(message, exchange)
             forwarding.run(from: forwarding.firstStep())
         } catch {

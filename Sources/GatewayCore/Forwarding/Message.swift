@@ -8,6 +8,10 @@ struct Message {
     let key: IdempotencyKey?
     /// The key is the content: an equal message is a duplicate for a while.
     private let isKeyedByContent: Bool
+    /// Nothing is to be sent: the caller wants to know what would be.
+    let isOnlyToBeValidated: Bool
+    /// Of `data`, as compact JSON.
+    let dataBytes: Int
     /// The caller accepts a possible duplicate.
     let consent: Bool
     /// From its last byte to its answer: the deadline of the configuration, or less if the caller waits less long.
@@ -27,6 +31,7 @@ struct Message {
         user = try exchange.user(userSegment)
         let field = try fields.idempotencyKey()
         consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
+        isOnlyToBeValidated = try fields.isOnlyToBeValidated()
         let times = exchange.snapshot.times
         if let timeout = try fields.timeout(), timeout < times.deadline {
             timeLimit = timeout
@@ -37,7 +42,8 @@ struct Message {
         try fields.refuseContentEncoding()
         let content = exchange.request.content
         do {
-            if !BenchmarkOmissions.validation { try MessageValidator.validate(content.readableBytesUInt8Span) }
+            dataBytes =
+                BenchmarkOmissions.validation ? 0 : try MessageValidator.validate(content.readableBytesUInt8Span)
         } catch {
             throw Refusal(error)
         }

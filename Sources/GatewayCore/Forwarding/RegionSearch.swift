@@ -5,7 +5,7 @@
 /// connection or a server error the outcome may be unknown, so no other region is tried. Pure.
 struct RegionSearch {
     /// How it is known where the user lives.
-    enum Certainty {
+    enum Certainty: String {
         /// The request says so.
         case stated
         /// From earlier messages, or from a `UserRegionUpdate`.

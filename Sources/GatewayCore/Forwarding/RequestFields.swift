@@ -65,13 +65,17 @@ struct RequestFields {
         }
     }
 
-    /// A structured-field boolean (RFC 9651 section 3.3.6).
-    func consentsToResend() throws(Refusal) -> Bool {
-        guard let field = head.idempotencyResend else { return false }
+    func consentsToResend() throws(Refusal) -> Bool { try boolean(.idempotencyResend, head.idempotencyResend) }
+
+    func isOnlyToBeValidated() throws(Refusal) -> Bool { try boolean(.gatewayValidateOnly, head.gatewayValidateOnly) }
+
+    /// A structured-field boolean (RFC 9651 section 3.3.6); false where it is missing.
+    private func boolean(_ name: RequestHead.SingleField, _ field: Range<Int>?) throws(Refusal) -> Bool {
+        guard let field else { return false }
         let bytes = headBytes.readableBytesUInt8Span
         if bytes.isEqual(field, to: "?1") { return true }
         guard bytes.isEqual(field, to: "?0") else {
-            throw Refusal(.fieldInvalid, "field `Idempotency-Resend` is neither `?1` nor `?0`")
+            throw Refusal(.fieldInvalid, "field `\(name.rawValue)` is neither `?1` nor `?0`")
         }
         return false
     }

@@ -165,6 +165,8 @@ extension RequestHead {
             Self.note(.idempotencyResend, at: value, in: &idempotencyResend, repeated: &repeatedField)
         case 20 where bytes.isEqualIgnoringCase(name, to: "gateway-api-endpoint"):
             Self.note(.gatewayAPIEndpoint, at: value, in: &gatewayAPIEndpoint, repeated: &repeatedField)
+        case 21 where bytes.isEqualIgnoringCase(name, to: "gateway-validate-only"):
+            Self.note(.gatewayValidateOnly, at: value, in: &gatewayValidateOnly, repeated: &repeatedField)
         default: break
         }
     }

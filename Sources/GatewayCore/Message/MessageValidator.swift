@@ -3,7 +3,9 @@
 /// Members it does not know are left to Amazon, and so are values in `data` that are not strings: whether Amazon
 /// refuses them is not known, and a gateway that refused what Amazon accepts would lose messages.
 package enum MessageValidator {
-    package static func validate(_ bytes: Span<UInt8>) throws(MessageError) {
+    /// - Returns: how many bytes `data` has as compact JSON.
+    @discardableResult
+    package static func validate(_ bytes: Span<UInt8>) throws(MessageError) -> Int {
         var scanner = JSONScanner()
         var index = JSONScanner.skipWhitespace(bytes, from: 0)
         guard index < bytes.count else { throw .notJSON(offset: index, expected: "a JSON object") }
@@ -13,6 +15,7 @@ package enum MessageValidator {
             throw .notAnObject
         }
         var hasData = false
+        var dataBytes = 0
         var hasExpiry = false
         index = JSONScanner.skipWhitespace(bytes, from: index + 1)
         var isAtEnd = index < bytes.count && bytes[index] == UInt8(ascii: "}")
@@ -25,6 +28,7 @@ package enum MessageValidator {
                 guard !hasData else { throw .memberRepeated("data") }
                 hasData = true
                 index = try data(bytes, from: index, &scanner)
+                dataBytes = scanner.compactBytes
             case .expiresAfterSeconds:
                 guard !hasExpiry else { throw .memberRepeated("expiresAfterSeconds") }
                 hasExpiry = true
@@ -42,6 +46,7 @@ package enum MessageValidator {
         index = JSONScanner.skipWhitespace(bytes, from: index)
         guard index == bytes.count else { throw .notJSON(offset: index, expected: "the end of the content") }
         guard hasData else { throw .dataMissing }
+        return dataBytes
     }
 
     private static func data(

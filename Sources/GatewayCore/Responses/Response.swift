@@ -8,6 +8,8 @@ package struct Response: Equatable, Sendable {
         case accessToken(IssuedAccessToken)
         /// The region that is now recorded for a user.
         case userRegion(Region)
+        /// What would become of a message.
+        case validation(MessageValidation)
         case page(Page)
 
         /// The outcome of a message.
@@ -51,7 +53,7 @@ package struct Response: Equatable, Sendable {
         switch content {
         case .upstream(let answer): answer.status
         case .refusal(let refusal): refusal.problem.row.status
-        case .report, .accessToken, .userRegion: 200
+        case .report, .accessToken, .userRegion, .validation: 200
         case .page(let page): page.status
         }
     }
@@ -60,7 +62,7 @@ package struct Response: Equatable, Sendable {
         if isReplay { return .replay }
         return switch content {
         case .upstream: .upstream
-        case .refusal, .report, .accessToken, .userRegion, .page: .gateway
+        case .refusal, .report, .accessToken, .userRegion, .validation, .page: .gateway
         }
     }
 }

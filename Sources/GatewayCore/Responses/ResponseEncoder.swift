@@ -50,6 +50,10 @@ package final class ResponseEncoder: Sendable {
         case .accessToken(let token): write(token, form, to: &buffer)
         case .userRegion(let region):
             writeOK(ByteBuffer(string: "{\"region\":\"\(region.name)\"}"), form, to: &buffer)
+        case .validation(let validation):
+            var content = ByteBuffer()
+            validation.writeJSON(to: &content)
+            writeOK(content, form, to: &buffer)
         case .page(let page): write(page, form, to: &buffer)
         }
     }
@@ -62,13 +66,9 @@ package final class ResponseEncoder: Sendable {
     }
 
     private func write(_ state: KeyReport.State, _ form: Form, to buffer: inout ByteBuffer) {
-        var content = ByteBuffer(string: "{\"state\":\"")
-        switch state {
-        case .absent: content.writeStaticString("absent\"")
-        case .inFlight: content.writeStaticString("in-flight\"")
-        case .unknown: content.writeStaticString("unknown\"")
-        case .accepted(let answer):
-            content.writeString("accepted\",\"status\":\(answer.status),\"region\":\"\(answer.region.name)\"")
+        var content = ByteBuffer(string: "{\"state\":\"\(state.name)\"")
+        if case .accepted(let answer) = state {
+            content.writeString(",\"status\":\(answer.status),\"region\":\"\(answer.region.name)\"")
             if let requestID = answer.requestID {
                 content.writeStaticString(",\"requestId\":")
                 JSONText.writeString(requestID.description, to: &content)

@@ -1,0 +1,47 @@
+import NIOCore
+
+/// What would become of a message that is only to be validated (`Gateway-Validate-Only`).
+package struct MessageValidation: Equatable, Sendable {
+    package struct Key: Equatable, Sendable {
+        var key: IdempotencyKey
+        var source: IdempotencyKeySource.Label
+        /// Nil: the store cannot be reached.
+        var state: KeyReport.State?
+        /// Whether the key was used for this message before; nil for one that was not used.
+        var isSameMessage: Bool?
+    }
+
+    var skill: String
+    var region: Region
+    var certainty: RegionSearch.Certainty
+    /// Of `data`, as compact JSON.
+    var dataBytes: Int
+    var key: Key?
+
+    func writeJSON(to content: inout ByteBuffer) {
+        content.writeStaticString("{\"valid\":true,\"skill\":")
+        JSONText.writeString(skill, to: &content)
+        content.writeString(
+            ",\"region\":\"\(region.name)\",\"regionFrom\":\"\(certainty.rawValue)\",\"dataBytes\":\(dataBytes)")
+        if let key {
+            content.writeStaticString(",\"idempotencyKey\":{\"key\":")
+            JSONText.writeString(String(buffer: key.key.characters), to: &content)
+            content.writeString(
+                ",\"from\":\"\(key.source.rawValue)\",\"state\":\(key.state.map { "\"\($0.name)\"" } ?? "null")")
+            if let isSame = key.isSameMessage { content.writeString(",\"sameMessage\":\(isSame)") }
+            content.writeStaticString("}")
+        }
+        content.writeStaticString("}")
+    }
+}
+
+extension KeyReport.State {
+    var name: String {
+        switch self {
+        case .absent: "absent"
+        case .inFlight: "in-flight"
+        case .accepted: "accepted"
+        case .unknown: "unknown"
+        }
+    }
+}
