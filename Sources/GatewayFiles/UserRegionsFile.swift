@@ -101,9 +101,9 @@ extension ByteBuffer {
 
     private mutating func readText() -> String? { readInteger(as: UInt16.self).flatMap { readString(length: Int($0)) } }
 
-    fileprivate mutating func readSkill(now: NIODeadline, unixNow: Int64) -> UserRegionsSnapshot.Skill? {
+    fileprivate mutating func readSkill(now: NIODeadline, unixNow: Int64) -> UserRegionsSnapshot.OneSkill? {
         guard let name = readText(), let count = readInteger(as: UInt32.self) else { return nil }
-        var skill = UserRegionsSnapshot.Skill(name: name)
+        var skill = UserRegionsSnapshot.OneSkill(name: name)
         for _ in 0..<count {
             guard let (hash, region, isAccepted) = readMultipleIntegers(as: (UInt64, UInt8, UInt8).self),
                 let region = Region(rawValue: Int(region))

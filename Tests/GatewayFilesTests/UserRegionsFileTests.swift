@@ -9,13 +9,13 @@ struct UserRegionsFileTests {
     private let disk = MemoryDisk()
 
     private var snapshot: UserRegionsSnapshot {
-        var weather = UserRegionsSnapshot.Skill(name: "weather")
+        var weather = UserRegionsSnapshot.OneSkill(name: "weather")
         weather.known = (0..<100).map {
             .init(hash: $0, region: $0 % 2 == 0 ? .europe : .farEast, isAccepted: $0 % 3 == 0)
         }
         weather.gone = [.init(hash: 7, userID: "amzn1.ask.account.Ä|b", until: now + .minutes(30))]
         return UserRegionsSnapshot(
-            hash: SipHash(key: (1, 2)), skills: [UserRegionsSnapshot.Skill(name: "empty"), weather])
+            hash: SipHash(key: (1, 2)), skills: [UserRegionsSnapshot.OneSkill(name: "empty"), weather])
     }
 
     private func file(at unixMilliseconds: Int64) -> UserRegionsFile {

@@ -4,17 +4,7 @@
 /// A refused message was not accepted, so sending it to another region cannot duplicate it. After a timeout, a lost
 /// connection or a server error the outcome may be unknown, so no other region is tried. Pure.
 struct RegionSearch {
-    /// How it is known where the user lives.
-    enum Certainty: String {
-        /// The request says so.
-        case stated
-        /// From earlier messages, or from a `UserRegionUpdate`.
-        case learned
-        /// The skill's default, or the first region that the caller may use.
-        case guessed
-    }
-
-    let certainty: Certainty
+    let certainty: RegionCertainty
     private let first: Region
     private let others: [Region]
     /// How many of `others` have been tried.
@@ -22,7 +12,7 @@ struct RegionSearch {
     private var notFound = 0
 
     /// - Parameter regions: those that may be tried; none where only the first may be.
-    init(from first: Region, _ certainty: Certainty, among regions: Set<Region>) {
+    init(from first: Region, _ certainty: RegionCertainty, among regions: Set<Region>) {
         self.first = first
         self.certainty = certainty
         others =

@@ -13,7 +13,7 @@ package struct MessageValidation: Equatable, Sendable {
 
     var skill: String
     var region: Region
-    var certainty: RegionSearch.Certainty
+    var certainty: RegionCertainty
     /// Of `data`, as compact JSON.
     var dataBytes: Int
     var key: Key?

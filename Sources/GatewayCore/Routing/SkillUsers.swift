@@ -220,9 +220,9 @@ package final class SkillUsers: Sendable {
         }
     }
 
-    func snapshot(name: String, now: NIODeadline) -> UserRegionsSnapshot.Skill {
+    func snapshot(name: String, now: NIODeadline) -> UserRegionsSnapshot.OneSkill {
         removeReturned(now: now)
-        var snapshot = UserRegionsSnapshot.Skill(name: name)
+        var snapshot = UserRegionsSnapshot.OneSkill(name: name)
         for box in shards {
             snapshot.known += box.shard.withLock {
                 $0.said.known(isAccepted: false) + $0.accepted.known(isAccepted: true)
@@ -235,7 +235,7 @@ package final class SkillUsers: Sendable {
     }
 
     /// Takes in what an earlier process knew. To be called before anybody asks.
-    func restore(_ snapshot: UserRegionsSnapshot.Skill, now: NIODeadline) {
+    func restore(_ snapshot: UserRegionsSnapshot.OneSkill, now: NIODeadline) {
         for known in snapshot.known {
             shards[Self.place(known.hash)].shard.withLock { shard in
                 if known.isAccepted {

@@ -39,7 +39,7 @@ package final class UserRegions: Sendable {
     private let configuration: Configuration
     private let hash: SipHash
     /// What an earlier process knew of skills that nobody has asked for yet, by name.
-    private let earlier: Mutex<[String: UserRegionsSnapshot.Skill]>
+    private let earlier: Mutex<[String: UserRegionsSnapshot.OneSkill]>
     private let started: NIODeadline
     /// By name. A skill that is gone keeps its users, for as long as it may come back.
     private let skills = Mutex<[String: SkillUsers]>([:])

@@ -27,7 +27,7 @@ package struct UserRegionsSnapshot: Equatable, Sendable {
         }
     }
 
-    package struct Skill: Equatable, Sendable {
+    package struct OneSkill: Equatable, Sendable {
         package var name: String
         /// Those that were asked for last come last.
         package var known: [Known] = []
@@ -40,9 +40,9 @@ package struct UserRegionsSnapshot: Equatable, Sendable {
 
     /// Hashes users.
     package var hash: SipHash
-    package var skills: [Skill]
+    package var skills: [OneSkill]
 
-    package init(hash: SipHash, skills: [Skill]) {
+    package init(hash: SipHash, skills: [OneSkill]) {
         self.hash = hash
         self.skills = skills
     }

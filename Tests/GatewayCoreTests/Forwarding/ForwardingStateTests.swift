@@ -17,7 +17,7 @@ struct ForwardingStateTests {
     private func response(_ status: Int) -> UpstreamResponse { UpstreamResponse(status: status, requestID: .text("r")) }
 
     private func state(
-        _ certainty: RegionSearch.Certainty = .stated, isKeyed: Bool = true, claimed: Bool = false, sent: Bool = false
+        _ certainty: RegionCertainty = .stated, isKeyed: Bool = true, claimed: Bool = false, sent: Bool = false
     ) -> ForwardingState {
         var state = ForwardingState(
             RegionSearch(from: .europe, certainty, among: Set(Region.allCases)), isKeyed: isKeyed)

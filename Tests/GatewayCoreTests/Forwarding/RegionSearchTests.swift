@@ -39,10 +39,10 @@ struct RegionSearchTests {
 
     /// A 403 may be the token's fault, or say that the user is another region's.
     @Test(arguments: [
-        (RegionSearch.Certainty.guessed, true, true), (.guessed, false, false), (.learned, true, false),
+        (RegionCertainty.guessed, true, true), (.guessed, false, false), (.learned, true, false),
     ])
     func `a 403 means another region only for a guess with a proven token`(
-        certainty: RegionSearch.Certainty, isTokenProven: Bool, goesElsewhere: Bool
+        certainty: RegionCertainty, isTokenProven: Bool, goesElsewhere: Bool
     ) {
         var search = RegionSearch(from: .europe, certainty, among: all)
         #expect(refused(&search, 403, isTokenProven: isTokenProven) == goesElsewhere)
