@@ -80,6 +80,23 @@ import Testing
         }
     }
 
+    @Test(arguments: ["NA", "EU", "FE"])
+    func `users of the stock Python SDK are found wherever they live, if its caller is to look for them`(
+        region: String
+    ) async throws {
+        try await Self.run(sdk: ", discovery: probe") { bed, tls in
+            let sdk = try RunningProcess.python(
+                "send_message.py",
+                environment: [
+                    "BASE_URL": "https://localhost:\(tls)", "CLIENT_ID": "sdk-client", "CLIENT_SECRET": Self.secret,
+                    "USER_ID": "amzn1.ask.account.\(region)-1", "REQUESTS_CA_BUNDLE": bed.folder.path + "/ca.pem",
+                ])
+            #expect(try await sdk.line(with: "status") == "status 202")
+            #expect(try await bed.counters().messages[region]?.accepted == 1)
+            #expect(try await bed.counters().accepted == 1)
+        }
+    }
+
     @Test(arguments: ["[content]", "[field, {data: order}]"])
     func `what the stock Python SDK sends again is not sent again`(sources: String) async throws {
         try await Self.run(sdk: ", idempotencyKeyFrom: \(sources)") { bed, tls in

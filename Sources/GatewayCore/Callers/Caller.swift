@@ -19,6 +19,8 @@ package final class Caller: Sendable {
     package let regions: Set<Region>
     package let requiresIdempotencyKey: Bool
     package let keySources: IdempotencyKeySources
+    /// Nil: the skill's.
+    package let discovery: RegionDiscovery?
     package let unknownOutcome: UnknownOutcome
     package let limits: CallerLimits
     /// Shared with the same caller of other event loops, and of the configurations before and after this one.
@@ -28,6 +30,7 @@ package final class Caller: Sendable {
         index: Int, label: Int? = nil, name: String, recordID: String? = nil, skills: [Int],
         regions: Set<Region> = Set(Region.allCases),
         requiresIdempotencyKey: Bool = false, keySources: IdempotencyKeySources = IdempotencyKeySources(),
+        discovery: RegionDiscovery? = nil,
         unknownOutcome: UnknownOutcome = .hold,
         limits: CallerLimits = CallerLimits(), usage: CallerUsage = CallerUsage()
     ) {
@@ -39,6 +42,7 @@ package final class Caller: Sendable {
         self.regions = regions
         self.requiresIdempotencyKey = requiresIdempotencyKey
         self.keySources = keySources
+        self.discovery = discovery
         self.unknownOutcome = unknownOutcome
         self.limits = limits
         self.usage = usage
@@ -55,13 +59,15 @@ package final class Skill: Sendable {
     /// What idempotency records know it by: renamed, it keeps its keys.
     package let recordID: String
     package let defaultRegion: Region?
+    /// Nil: that of the whole configuration.
+    package let discovery: RegionDiscovery?
     package let tokens: TokenCache
     /// Shared with the same skill of the configurations before and after this one.
     let users: SkillUsers
 
     package init(
         index: Int, label: Int? = nil, name: String, recordID: String? = nil, defaultRegion: Region?,
-        tokens: TokenCache,
+        discovery: RegionDiscovery? = nil, tokens: TokenCache,
         users: SkillUsers? = nil
     ) {
         self.users = users ?? UserRegions().users(of: name)
@@ -70,6 +76,7 @@ package final class Skill: Sendable {
         self.name = name
         self.recordID = recordID ?? name
         self.defaultRegion = defaultRegion
+        self.discovery = discovery
         self.tokens = tokens
     }
 }

@@ -7,14 +7,6 @@ package struct ForwardingConfiguration: Sendable {
         case reject
     }
 
-    /// How to handle a message whose region the request does not state.
-    package enum Discovery: String, CaseIterable, Sendable {
-        /// It is sent to the learned region, else to the skill's default; without either, it is refused.
-        case off
-        /// If the first region does not know the user, the others are tried.
-        case probe
-    }
-
     package struct Limits: Equatable, Sendable {
         /// From the request's last byte to the answer.
         package var deadline = Duration.seconds(10)
@@ -45,7 +37,8 @@ package struct ForwardingConfiguration: Sendable {
     package var concurrentDuplicates = ConcurrentDuplicates.wait
     /// Amazon's 500 leaves the outcome unknown instead of proving that the message was not accepted.
     package var strict5xx = false
-    package var discovery = Discovery.off
+    /// Where neither the caller nor the skill has one of its own.
+    package var discovery = RegionDiscovery.off
     /// The access log has a line for 1 in N accepted messages.
     package var acceptedPerLogLine = 1
 

@@ -60,11 +60,12 @@ struct Message {
             exchange.labels.keySource = found?.source
         }
         exchange.forwarder.instruments.keyed(from: exchange.labels.keySource)
+        let discovery = caller.discovery ?? skill.discovery ?? configuration.discovery
         let stated = try fields.statedRegion(in: configuration.regions)
         let learned = stated == nil ? skill.users.region(of: user) : nil
         let region =
             if let known = stated ?? learned { known } else {
-                try fields.assumedRegion(of: skill, for: caller, configuration.discovery)
+                try fields.assumedRegion(of: skill, for: caller, discovery)
             }
         exchange.labels.region = region
         guard caller.regions.contains(region) else {
@@ -72,7 +73,7 @@ struct Message {
         }
         search = RegionSearch(
             from: region, stated != nil ? .stated : learned != nil ? .learned : .guessed,
-            among: configuration.discovery == .probe ? caller.regions : [])
+            among: discovery == .probe ? caller.regions : [])
     }
 
     /// The key, if it is the content.

@@ -140,7 +140,7 @@ struct RequestFields {
     /// The first region to try if the user's region is unknown: the skill's default or, with `discovery: probe`, the first
     /// region that the caller may use.
     func assumedRegion(
-        of skill: Skill, for caller: Caller, _ discovery: ForwardingConfiguration.Discovery
+        of skill: Skill, for caller: Caller, _ discovery: RegionDiscovery
     ) throws(Refusal) -> Region {
         if let region = skill.defaultRegion { return region }
         if discovery == .probe, let region = Region.allCases.first(where: caller.regions.contains) { return region }

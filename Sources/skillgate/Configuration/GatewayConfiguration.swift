@@ -12,6 +12,8 @@ struct GatewayConfiguration: Sendable {
         var recordID: String { id ?? name }
         var credentials = ClientCredentials(clientID: "", clientSecret: "")
         var defaultRegion: Region?
+        /// Nil: that of the whole configuration.
+        var discovery: RegionDiscovery?
     }
 
     struct Upstream: Equatable, Sendable {
@@ -116,7 +118,7 @@ struct GatewayConfiguration: Sendable {
     var aliases = ByRegion { APIEndpoint.officialAliases($0) }
     var tokenEndpoint = "https://api.amazon.com/auth/o2/token"
     var upstream = Upstream()
-    var discovery = ForwardingConfiguration.Discovery.off
+    var discovery = RegionDiscovery.off
     var skills: [SkillConfiguration] = []
     /// Those with credentials.
     var namedCallers: [CallerConfiguration] = []

@@ -53,7 +53,8 @@ struct ReloadableState: Sendable {
             known[skill.name] = KnownSkill(credentials: skill.credentials, tokens: tokens)
             return Skill(
                 index: index, label: Self.label(skill.name, in: &skillNames), name: skill.name,
-                recordID: skill.recordID, defaultRegion: skill.defaultRegion, tokens: tokens,
+                recordID: skill.recordID, defaultRegion: skill.defaultRegion, discovery: skill.discovery,
+                tokens: tokens,
                 users: users.users(of: skill.name))
         }
         changes.removed = left.values.map(\.tokens)
@@ -74,6 +75,7 @@ struct ReloadableState: Sendable {
                 regions: Set(caller.regions),
                 requiresIdempotencyKey: caller.idempotencyKey == .required,
                 keySources: IdempotencyKeySources(caller.idempotencyKeyFrom, contentWindow: caller.contentWindow),
+                discovery: caller.discovery,
                 unknownOutcome: caller.unknownOutcome,
                 limits: caller.limits, usage: usages[label])
             return CallerDirectory.Entry(

@@ -314,6 +314,35 @@ import Testing
         #expect(bed.records == .init())
     }
 
+    // MARK: Discovery
+
+    @Test(
+        arguments: [
+            (nil, nil, false), (nil, .probe, true), (.probe, nil, true), (.off, .probe, false), (.probe, .off, true),
+        ] as [(RegionDiscovery?, RegionDiscovery?, Bool)])
+    func `the caller says whether regions are tried, else the skill, else the configuration`(
+        caller: RegionDiscovery?, skill: RegionDiscovery?, isTried: Bool
+    ) throws {
+        let bed = try FlowBed { configuration in
+            let weather = configuration.skills[0]
+            configuration.skills = [
+                Skill(index: 0, name: "weather", defaultRegion: nil, discovery: skill, tokens: weather.tokens)
+            ]
+            configuration.callers = CallerDirectory([
+                CallerDirectory.Entry(
+                    Caller(index: 0, name: "orders", skills: [0], discovery: caller), keys: [APIKeyDigest(of: "key")])
+            ])
+        }
+        let message = bed.send()
+        guard isTried else {
+            #expect(message.problem == .regionUnknown)
+            return
+        }
+        for _ in 0..<2 { bed.pool.answer(404) }
+        bed.pool.answer(202)
+        #expect(message.status == 202 && bed.pool.requests.count == 3)
+    }
+
     // MARK: Gateway-Timeout
 
     @Test(arguments: [

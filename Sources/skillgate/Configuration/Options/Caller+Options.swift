@@ -75,6 +75,9 @@ extension GatewayConfiguration {
                 ]),
             skillsOfCaller("for which it may send"),
             .values("regions", \.regions, .region, "to which it may send"),
+            .optional(
+                "discovery", \.discovery, .choice, "for messages of this caller, as `discovery`",
+                otherwise: "the skill's", example: "probe"),
         ] + callerLimitOptions + [
             .value(
                 "idempotencyKey", \.idempotencyKey, .choice,

@@ -33,6 +33,8 @@ extension GatewayConfiguration {
         var idempotencyKey = KeyPolicy.optional
         var idempotencyKeyFrom = [IdempotencyKeySource.field]
         var contentWindow = Duration.seconds(300)
+        /// Nil: the skill's.
+        var discovery: RegionDiscovery?
         var unknownOutcome = Caller.UnknownOutcome.hold
     }
 

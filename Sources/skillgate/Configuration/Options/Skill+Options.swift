@@ -23,6 +23,9 @@ extension GatewayConfiguration {
                     "tried at once when the first is refused: for rotation", example: "secrets/weather.next"),
                 .optional(
                     "defaultRegion", \.defaultRegion, .region, "for messages that do not state a region", example: "NA"),
+                .optional(
+                    "discovery", \.discovery, .choice, "for messages of this skill, as `discovery`",
+                    otherwise: "`discovery`", example: "probe"),
             ], check: check(_:_:_:))
     }
 
