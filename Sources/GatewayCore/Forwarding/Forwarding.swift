@@ -41,7 +41,7 @@ final class Forwarding {
         self.exchange = exchange
         self.message = message
         claim = message.claim(in: exchange)
-        deadline = exchange.started + message.timeLimit
+        deadline = exchange.started + exchange.snapshot.times.deadline
         state = ForwardingState(message.search, isKeyed: message.key != nil)
         now = exchange.started
         waitingSince = exchange.started

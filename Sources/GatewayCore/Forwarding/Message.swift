@@ -14,9 +14,6 @@ struct Message {
     let dataBytes: Int
     /// The caller accepts a possible duplicate.
     let consent: Bool
-    /// From its last byte to its answer: the deadline of the configuration, or less if the caller waits less long.
-    let timeLimit: TimeAmount
-    private let lease: TimeAmount
     /// As it begins; `ForwardingState` goes on with it.
     let search: RegionSearch
 
@@ -32,13 +29,6 @@ struct Message {
         let field = try fields.idempotencyKey()
         consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
         isOnlyToBeValidated = try fields.isOnlyToBeValidated()
-        let times = exchange.snapshot.times
-        if let timeout = try fields.timeout(), timeout < times.deadline {
-            timeLimit = timeout
-            lease = TimeAmount(ForwardingConfiguration.Limits.lease(deadline: Duration(timeout)))
-        } else {
-            (timeLimit, lease) = (times.deadline, times.lease)
-        }
         try fields.refuseContentEncoding()
         let content = exchange.request.content
         do {
@@ -89,7 +79,7 @@ struct Message {
             scope: forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key),
             fingerprint: fingerprint,
             owner: forwarder.nextAttempt(),
-            lease: lease,
+            lease: snapshot.times.lease,
             retention: isKeyedByContent ? TimeAmount(caller.keySources.contentWindow) : snapshot.times.retention,
             consent: consent,
             caller: caller.label,

@@ -20,7 +20,6 @@ package struct RequestHead: Equatable, Sendable {
         case gatewaySkill = "Gateway-Skill"
         case gatewayRegion = "Gateway-Region"
         case gatewayAPIEndpoint = "Gateway-Api-Endpoint"
-        case gatewayTimeout = "Gateway-Timeout"
         case gatewayValidateOnly = "Gateway-Validate-Only"
         case contentEncoding = "Content-Encoding"
         case contentType = "Content-Type"
@@ -41,7 +40,6 @@ package struct RequestHead: Equatable, Sendable {
     var gatewaySkill: Range<Int>?
     var gatewayRegion: Range<Int>?
     var gatewayAPIEndpoint: Range<Int>?
-    var gatewayTimeout: Range<Int>?
     var gatewayValidateOnly: Range<Int>?
     var contentEncoding: Range<Int>?
     package var contentType: Range<Int>?

@@ -7,7 +7,7 @@ package struct MessageValidation: Equatable, Sendable {
         var source: IdempotencyKeySource.Label
         /// Nil: the store cannot be reached.
         var state: KeyReport.State?
-        /// Whether the key was used for this message before; nil for one that was not used.
+        /// Whether the key was used for this message before; nil for one that was not used, or where it cannot be told.
         var isSameMessage: Bool?
     }
 

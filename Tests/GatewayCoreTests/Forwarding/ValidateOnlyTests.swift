@@ -69,6 +69,17 @@ struct ValidateOnlyTests {
         #expect(bed.send(content: content, fields: fields).problem == problem)
     }
 
+    @Test func `a user who is known to be gone is refused, as if the message were to be sent`() throws {
+        let bed = try FlowBed { $0.discovery = .probe }
+        _ = bed.send(key: "gone")
+        for _ in 0..<3 { bed.pool.answer(404) }
+        #expect(bed.send(fields: Self.field).problem == .userGone)
+        #expect(
+            validation(bed.send(fields: Self.field + "Gateway-Region: FE\r\n")) != nil,
+            "who states a region knows better")
+        #expect(bed.pool.requests.count == 3)
+    }
+
     @Test func `?0 sends`() throws {
         let bed = try FlowBed()
         #expect(bed.send(fields: "Gateway-Validate-Only: ?0\r\n").answers.isEmpty)
