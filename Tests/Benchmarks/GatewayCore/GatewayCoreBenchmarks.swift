@@ -83,7 +83,7 @@ let benchmarks: @Sendable () -> Void = {
         let answer = Response(.upstream(SampleResponse.accepted), region: .europe)
         var buffer = ByteBuffer()
         count(benchmark) { _ in
-            encoder.encode(answer, .init(keepsAlive: true), into: &buffer)
+            encoder.encode(answer, .init(keepsAlive: true, id: .made(connection: 1, request: 2)), into: &buffer)
             blackHole(buffer.readableBytes)
         }
     }
