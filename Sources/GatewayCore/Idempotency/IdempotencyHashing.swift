@@ -89,13 +89,17 @@ package struct IdempotencyHasher {
     /// - Parameter content: a message that `MessageValidator` has accepted.
     package mutating func contentKey(user: UserID, content: ByteBuffer) -> IdempotencyKey {
         canonical.removeAll()
+        append(user, content)
+        return canonical.form.withUnsafeBytes {
+            IdempotencyKey(contentDigest: Array(contentKeyed.authenticationCode(for: $0)))
+        }
+    }
+
+    private mutating func append(_ user: UserID, _ content: ByteBuffer) {
         let userBytes = user.canonical.readableBytesUInt8Span
         canonical.append(userBytes, 0..<userBytes.count)
         let bytes = content.readableBytesUInt8Span
         _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
-        return canonical.form.withUnsafeBytes {
-            IdempotencyKey(contentDigest: Array(contentKeyed.authenticationCode(for: $0)))
-        }
     }
 
     /// - Parameters:
@@ -108,10 +112,7 @@ package struct IdempotencyHasher {
         canonical.removeAll()
         let keyBytes = key.characters.readableBytesUInt8Span
         canonical.append(keyBytes, 0..<keyBytes.count)
-        let userBytes = user.canonical.readableBytesUInt8Span
-        canonical.append(userBytes, 0..<userBytes.count)
-        let bytes = content.readableBytesUInt8Span
-        _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
+        append(user, content)
         return canonical.form.withUnsafeBytes { form in
             // An empty list takes no memory.
             (RequestFingerprint(of: form, keyed), others.map { RequestFingerprint(of: form, $0) })
