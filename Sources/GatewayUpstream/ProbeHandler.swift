@@ -8,7 +8,8 @@ final class ProbeHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let request: String
+    /// Nil once it is sent.
+    private var request: ByteBuffer?
     private let isSecure: Bool
     /// Called once with whether a response came.
     private var ended: ((_ isAnswered: Bool) -> Void)?
@@ -16,15 +17,18 @@ final class ProbeHandler: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
 
     init(_ endpoint: APIEndpoint, userAgent: String, ended: @escaping (_ isAnswered: Bool) -> Void) {
-        request =
-            "GET \(endpoint.pathPrefix)/ HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(userAgent)\r\n"
-            + "Accept: */*\r\nConnection: close\r\n\r\n"
+        request = ByteBuffer(
+            string:
+                "GET \(endpoint.pathPrefix)/ HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(userAgent)\r\n"
+                + "Accept: */*\r\nConnection: close\r\n\r\n")
         isSecure = endpoint.isSecure
         self.ended = ended
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
+        guard ended != nil else { return context.close(promise: nil) }
         self.context = context
+        if context.channel.isActive && !isSecure { ask(context) }
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -38,7 +42,9 @@ final class ProbeHandler: ChannelInboundHandler {
     }
 
     private func ask(_ context: ChannelHandlerContext) {
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: request)), promise: nil)
+        guard let request else { return }
+        self.request = nil
+        context.writeAndFlush(wrapOutboundOut(request), promise: nil)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -36,11 +36,13 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
+        lacksTunnel = false
+        guard case .connecting = state else { return context.close(promise: nil) }  // given up meanwhile
         self.context = context
+        if context.channel.isActive && !isSecure { established() }
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        lacksTunnel = false
         if !isSecure { established() }
         context.fireChannelActive()
     }

@@ -16,10 +16,11 @@ struct UpstreamConnector {
 
     /// - Parameters:
     ///   - handler: added last to the pipeline.
-    ///   - failed: called on the event loop if TCP cannot connect; later failures go to `handler`.
+    ///   - failed: called on the event loop if TCP cannot connect, or the proxy opens no tunnel; later failures go to `handler`.
     func connect(_ handler: some ChannelHandler, _ timeout: TimeAmount, failed: @escaping (any Error) -> Void) {
         connector.connect(
             to: (proxy?.host ?? endpoint.host, proxy?.port ?? endpoint.port), verifying: endpoint.host, within: timeout,
-            tunnel: proxy.map { TunnelHandler($0, to: endpoint) }, handler: handler, failed: failed)
+            tunnel: proxy.map { proxy in { TunnelHandler.open(proxy, to: endpoint, on: $0, within: timeout) } },
+            handler: handler, failed: failed)
     }
 }

@@ -17,38 +17,41 @@ package struct ClientConnector {
     /// - Parameters:
     ///   - dialled: where TCP connects to.
     ///   - verified: whom the certificate has to be for; another one than `dialled` behind a proxy.
-    ///   - tunnel: speaks before TLS does.
-    ///   - handler: added last to the pipeline.
+    ///   - tunnel: begins when TCP has connected; TLS begins when it has ended.
+    ///   - handler: added last to the pipeline, once, when there is nothing left before it but TLS. TCP may race for several
+    ///     addresses; the handler sees the winner alone.
     ///   - options: of the channel, besides those that every connection has.
-    ///   - failed: called on the event loop if TCP cannot connect; later failures go to `handler`.
+    ///   - failed: called on the event loop if there is no connection for `handler`; later failures go to `handler`.
     package func connect(
         to dialled: (host: String, port: Int), verifying verified: String, within timeout: TimeAmount,
-        tunnel: (any ChannelHandler)? = nil, handler: some ChannelHandler,
+        tunnel: ((any Channel) -> EventLoopFuture<Void>)? = nil, handler: some ChannelHandler,
         options: (ClientBootstrap) -> ClientBootstrap = { $0 }, failed: @escaping (any Error) -> Void
     ) {
-        let bound = NIOLoopBound((tunnel: tunnel, handler: handler), eventLoop: eventLoop)
-        let context = tls?.context
-        // SNI carries names only (RFC 6066 section 3); an address is verified against the certificate.
-        let name = IPAddress.isAddress(verified) ? nil : verified
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.maxMessagesPerRead, value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    if let tunnel = bound.value.tunnel { try pipeline.addHandler(tunnel) }
-                    if let context {
-                        try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
-                    }
-                    try pipeline.addHandler(bound.value.handler)
-                }
-            }
         options(bootstrap)
             .connect(host: dialled.host, port: dialled.port)
             .assumeIsolated()
+            .flatMap { channel in (tunnel?(channel) ?? eventLoop.makeSucceededVoidFuture()).map { channel } }
             .whenComplete { result in
-                if case .failure(let error) = result { failed(error) }
+                do {
+                    try add(handler, to: try result.get(), verifying: verified)
+                } catch {
+                    failed(error)
+                }
             }
+    }
+
+    private func add(_ handler: some ChannelHandler, to channel: any Channel, verifying verified: String) throws {
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(handler)
+        guard let context = tls?.context else { return }
+        // SNI carries names only (RFC 6066 section 3); an address is verified against the certificate.
+        let name = IPAddress.isAddress(verified) ? nil : verified
+        // Added behind the handler, which has to see how the handshake ends, and before it in the pipeline.
+        try pipeline.addHandler(
+            NIOSSLClientHandler(context: context, serverHostname: name), position: .before(handler))
     }
 }

@@ -6,29 +6,34 @@ import Testing
 @testable import GatewayUpstream
 
 @Suite struct TunnelHandlerTests {
-    /// What the handlers behind the tunnel see.
+    /// What becomes of the tunnel, and what its first handler reads.
     private final class Behind: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
 
-        var isActive = false
+        var isOpen = false
         var bytes = ""
         var error: (any Error)?
 
-        func channelActive(context: ChannelHandlerContext) { isActive = true }
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             bytes += String(buffer: unwrapInboundIn(data))
         }
-        func errorCaught(context: ChannelHandlerContext, error: any Error) { self.error = error }
     }
 
     private func connected() throws -> (EmbeddedChannel, Behind) {
         let proxy = try #require(ForwardProxy(url: "http://user:pass@proxy:3128"))
         let (channel, behind) = (EmbeddedChannel(), Behind())
-        let handlers: [any ChannelHandler] = [
-            TunnelHandler(proxy, to: try APIEndpoint(parsing: "https://api.example.org")), behind,
-        ]
-        try channel.pipeline.syncOperations.addHandlers(handlers)
         try channel.connect(to: SocketAddress(ipAddress: "10.0.0.1", port: 3128)).wait()
+        TunnelHandler.open(
+            proxy, to: try APIEndpoint(parsing: "https://api.example.org"), on: channel, within: .seconds(2)
+        ).assumeIsolated().whenComplete { result in
+            do {
+                try result.get()
+                behind.isOpen = true
+                try channel.pipeline.syncOperations.addHandler(behind)
+            } catch {
+                behind.error = error
+            }
+        }
         let request = try channel.readOutbound(as: ByteBuffer.self).map { String(buffer: $0) }
         #expect(request?.hasPrefix("CONNECT api.example.org:443 HTTP/1.1\r\n") == true)
         #expect(request?.contains("Proxy-Authorization: Basic ") == true)
@@ -39,10 +44,10 @@ import Testing
         let answer = Array("HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\nhello".utf8)
         for cut in 0...answer.count {
             let (channel, behind) = try connected()
-            #expect(!behind.isActive)
+            #expect(!behind.isOpen)
             try channel.writeInbound(ByteBuffer(bytes: answer[..<cut]))
             try channel.writeInbound(ByteBuffer(bytes: answer[cut...]))
-            #expect(behind.isActive && behind.bytes == "hello" && behind.error == nil, "cut at \(cut)")
+            #expect(behind.isOpen && behind.bytes == "hello" && behind.error == nil, "cut at \(cut)")
         }
     }
 
@@ -52,12 +57,18 @@ import Testing
     func `behind anything else there is none`(answer: String) throws {
         let (channel, behind) = try connected()
         try channel.writeInbound(ByteBuffer(string: answer))
-        #expect(!behind.isActive && behind.error is TunnelHandler.TunnelError)
+        #expect(!behind.isOpen && behind.error is TunnelHandler.TunnelError && !channel.isActive)
     }
 
     @Test func `an answer without an end is not waited for`() throws {
         let (channel, behind) = try connected()
-        for _ in 0..<10 { try channel.writeInbound(ByteBuffer(string: String(repeating: "x", count: 1024))) }
-        #expect(!behind.isActive && behind.error is TunnelHandler.TunnelError)
+        for _ in 0..<9 { _ = try? channel.writeInbound(ByteBuffer(string: String(repeating: "x", count: 1024))) }
+        #expect(!behind.isOpen && behind.error is TunnelHandler.TunnelError)
+    }
+
+    @Test func `a proxy that says nothing is waited for no longer than a connection`() throws {
+        let (channel, behind) = try connected()
+        channel.embeddedEventLoop.advanceTime(by: .seconds(2))
+        #expect(!behind.isOpen && behind.error is ChannelError && !channel.isActive)
     }
 }

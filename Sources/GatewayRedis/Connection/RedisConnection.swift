@@ -166,6 +166,7 @@ final class RedisConnection: ChannelInboundHandler {
     // MARK: Channel
 
     func handlerAdded(context: ChannelHandlerContext) {
+        if case .closed = state { return context.close(promise: nil) }  // given up while TCP was connecting
         self.context = context
         if context.channel.isActive && !isSecure { startHandshake() }
     }
