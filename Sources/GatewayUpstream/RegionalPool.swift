@@ -14,6 +14,7 @@ package final class RegionalPool: UpstreamPool {
 
     private let endpoint: APIEndpoint
     private let isBehindProxy: Bool
+    private let addresses: NIOLoopBoundBox<HostAddresses>
     private let connectTimeout: TimeAmount
     private let connect: Connect
     private let eventLoop: any EventLoop
@@ -37,20 +38,25 @@ package final class RegionalPool: UpstreamPool {
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void = { _ in }
     ) {
         let proxy = endpoint.isSecure ? proxy : nil
-        let connector = UpstreamConnector(endpoint: endpoint, proxy: proxy, tls: tls, eventLoop: eventLoop)
+        let addresses = NIOLoopBoundBox.makeBoxSendingValue(HostAddresses(), eventLoop: eventLoop)
+        let connector = UpstreamConnector(
+            endpoint: endpoint, proxy: proxy, addresses: addresses, tls: tls, eventLoop: eventLoop)
         self.init(
-            to: endpoint, isBehindProxy: proxy != nil, configuration: configuration, eventLoop: eventLoop,
+            to: endpoint, isBehindProxy: proxy != nil, addresses: addresses, configuration: configuration,
+            eventLoop: eventLoop,
             onConnectFailure: onConnectFailure, onCircuitChange: onCircuitChange,
             connect: { connector.connect($0, $1, failed: $2) })
     }
 
     init(
-        to endpoint: APIEndpoint, isBehindProxy: Bool, configuration: RegionConfiguration, eventLoop: any EventLoop,
+        to endpoint: APIEndpoint, isBehindProxy: Bool, addresses: NIOLoopBoundBox<HostAddresses>,
+        configuration: RegionConfiguration, eventLoop: any EventLoop,
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void,
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void, connect: @escaping Connect
     ) {
         self.endpoint = endpoint
         self.isBehindProxy = isBehindProxy
+        self.addresses = addresses
         self.eventLoop = eventLoop
         self.connect = connect
         self.onConnectFailure = onConnectFailure
@@ -120,7 +126,9 @@ package final class RegionalPool: UpstreamPool {
     }
 
     private func open(_ id: RegionState.ConnectionID) {
-        guard !state.isShutDown else { return state.connectFailed(id, .connectionLost, now: eventLoop.now) }
+        guard !state.isShutDown else {
+            return state.connectFailed(id, .connectionLost, hasOtherAddress: false, now: eventLoop.now)
+        }
         let handler = UpstreamChannelHandler(
             id: id, pool: self, isSecure: endpoint.isSecure, isBehindProxy: isBehindProxy)
         connections[id] = handler
@@ -141,7 +149,8 @@ package final class RegionalPool: UpstreamPool {
 
     // MARK: Events of connections
 
-    func established(_ connection: UpstreamChannelHandler) {
+    func established(_ connection: UpstreamChannelHandler, at address: SocketAddress?) {
+        if let address, addresses.value.hasFailures { addresses.value.succeeded(address) }
         state.established(connection.id, now: eventLoop.now)
         perform()
     }
@@ -163,10 +172,14 @@ package final class RegionalPool: UpstreamPool {
         perform()
     }
 
-    func connectFailed(_ id: RegionState.ConnectionID, _ reason: UpstreamUnavailable) {
+    /// - Parameter address: where the handshake failed; nil if TCP could not connect to any address of the host.
+    func connectFailed(_ id: RegionState.ConnectionID, _ reason: UpstreamUnavailable, at address: SocketAddress?) {
         connections[id] = nil
         onConnectFailure(reason)
-        state.connectFailed(id, reason, now: eventLoop.now)
+        let now = eventLoop.now
+        // What fails in a tunnel is no fault of the proxy's address.
+        let hasOther = isBehindProxy ? false : address.map { addresses.value.failed($0, now: now) } ?? false
+        state.connectFailed(id, reason, hasOtherAddress: hasOther, now: now)
         perform()
     }
 

@@ -27,6 +27,8 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     private var state = State.connecting
     private var decoder = ResponseDecoder()
     private var context: ChannelHandlerContext?
+    /// The peer's, or the proxy's. Remembered, since a channel that is reset has none.
+    private var address: SocketAddress?
 
     init(id: PoolStateMachine.ConnectionID, pool: RegionalPool, isSecure: Bool, isBehindProxy: Bool = false) {
         lacksTunnel = isBehindProxy
@@ -39,6 +41,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         lacksTunnel = false
         guard case .connecting = state else { return context.close(promise: nil) }  // given up meanwhile
         self.context = context
+        address = context.remoteAddress
         if context.channel.isActive && !isSecure { established() }
     }
 
@@ -55,7 +58,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     private func established() {
         guard case .connecting = state else { return }
         state = .free
-        pool.established(self)
+        pool.established(self, at: address)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -99,7 +102,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         guard case .connecting = state else { return }
         let reason = lacksTunnel ? reason.ofProxy : reason
         state = .closed
-        pool.connectFailed(id, reason)
+        pool.connectFailed(id, reason, at: address)
         context?.close(promise: nil)
         context = nil
     }
@@ -125,7 +128,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         state = .closed
         switch before {
         case .closed: return
-        case .connecting: pool.connectFailed(id, .connectionLost)
+        case .connecting: pool.connectFailed(id, .connectionLost, at: address)
         case .free, .awaitingAnswer: pool.closed(self)
         }
         context?.close(promise: nil)

@@ -167,15 +167,10 @@ import TokenEndpointClient
     {
         let configuration =
             "idempotency: {file: {directory: records, durability: machine, onStoreUnavailable: \(policy)}}"
-        let folder = FileManager.default.temporaryDirectory.path + "/failing-disk-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let compiler = try RunningProcess(
-            "/usr/bin/env",
-            ["clang", "-shared", "-fPIC", "-Wall", "Tests/Faults/failing-disk.c", "-o", folder + "/failing-disk.so"])
-        let output = await compiler.output()
-        try #require(await compiler.exitStatus() == 0, "\(output)")
-        let environment = ["LD_PRELOAD": folder + "/failing-disk.so", "FAILING_DISK": folder + "/fault"]
+        let library = try await PreloadedLibrary("failing-disk")
+        defer { library.remove() }
+        let folder = library.folder
+        let environment = ["LD_PRELOAD": library.path, "FAILING_DISK": folder + "/fault"]
         try await TestBed.run(configuration: configuration, skills: 1, environment: environment) { bed in
             var accepted: [String] = []
             for fault in ["write", "half", "sync"] {

@@ -10,6 +10,8 @@ import Testing
     private final class Message: UpstreamReceiver {
         let owner: Int
         let skill: Int
+        var deadline = NIODeadline.distantFuture
+        var waitingSince = NIODeadline.distantPast
         var connection: (any UpstreamConnection)?
         var unavailable: UpstreamUnavailable?
         var answer: UpstreamResponse?
@@ -37,15 +39,18 @@ import Testing
 
         let loop = EmbeddedEventLoop()
         let pool: RegionalPool
+        let addresses: NIOLoopBoundBox<HostAddresses>
         private let openings = Openings()
         var opening: Int { openings.waiting.count }
         private(set) var channels: [EmbeddedChannel] = []
 
-        init(_ change: (inout RegionConfiguration) -> Void = { _ in }) throws {
+        init(isSecure: Bool = false, _ change: (inout RegionConfiguration) -> Void = { _ in }) throws {
             var configuration = RegionConfiguration()
             change(&configuration)
+            addresses = NIOLoopBoundBox(HostAddresses(), eventLoop: loop)
             pool = RegionalPool(
-                to: try APIEndpoint(parsing: "http://127.0.0.1:1/na"), isBehindProxy: false,
+                to: try APIEndpoint(parsing: "http\(isSecure ? "s" : "")://127.0.0.1:1/na"), isBehindProxy: false,
+                addresses: addresses,
                 configuration: configuration, eventLoop: loop, onConnectFailure: { _ in }, onCircuitChange: { _ in }
             ) { [openings] handler, _, _ in openings.waiting.append(handler) }
         }
@@ -61,6 +66,19 @@ import Testing
         /// What was asked for first cannot be opened.
         func failOpening() {
             (openings.waiting.removeFirst() as? UpstreamChannelHandler)?.connectFailed(ChannelError.ioOnClosedChannel)
+        }
+
+        /// TCP is there for what was asked for first, and TLS is not.
+        @discardableResult func beginHandshake(at address: SocketAddress) throws -> EmbeddedChannel {
+            let channel = EmbeddedChannel(loop: loop)
+            channels.append(channel)
+            try channel.connect(to: address).wait()
+            try channel.pipeline.syncOperations.addHandler(openings.waiting.removeFirst())
+            return channel
+        }
+
+        func failHandshake(at address: SocketAddress) throws {
+            try beginHandshake(at: address).pipeline.fireErrorCaught(ChannelError.ioOnClosedChannel)
         }
 
         func lease(_ message: Message) {
@@ -195,8 +213,57 @@ import Testing
         let cold = try Bed()
         let first = Message()
         cold.lease(first)
-        cold.pass(.seconds(3))
+        cold.pass(.seconds(5))
         #expect(first.unavailable == .connectTimeout)
+    }
+
+    @Test func `a message whose connection failed gets one more, and then is refused`() throws {
+        let bed = try Bed()
+        let message = Message()
+        bed.lease(message)
+        bed.failOpening()
+        #expect(message.unavailable == nil && bed.opening == 1)
+        bed.failOpening()
+        #expect(message.unavailable == .connectionRefused && bed.opening == 0)
+        let second = Message()
+        bed.lease(second)
+        bed.failOpening()
+        try bed.open()
+        #expect(second.connection != nil)
+    }
+
+    @Test func `a handshake that fails at one address is tried at every other, and no region has failed for that`()
+        throws
+    {
+        let bed = try Bed(isSecure: true) { $0.circuit.failuresInARow = 1 }
+        let hosts = try (1...4).map { try SocketAddress(ipAddress: "127.0.0.\($0)", port: 1) }
+        _ = bed.addresses.value.resolved(([], hosts), now: bed.loop.now)
+        let message = Message()
+        bed.lease(message)
+        for host in hosts[..<3] {
+            // TCP is there, and then the handshake is reset.
+            try bed.failHandshake(at: host)
+            #expect(message.unavailable == nil && bed.opening == 1 && bed.pool.status.circuit == .closed)
+        }
+        try bed.failHandshake(at: hosts[3])
+        #expect(message.unavailable == .connectionRefused && bed.pool.status.circuit == .open)
+    }
+
+    @Test func `a handshake that never ends is given up in time for another one`() throws {
+        let bed = try Bed(isSecure: true)
+        let hosts = try (1...2).map { try SocketAddress(ipAddress: "127.0.0.\($0)", port: 1) }
+        _ = bed.addresses.value.resolved(([], hosts), now: bed.loop.now)
+        let message = Message()
+        message.deadline = bed.loop.now + .seconds(4)
+        bed.lease(message)
+        try bed.beginHandshake(at: hosts[0])
+        bed.pass(.milliseconds(2_000))
+        #expect(message.unavailable == nil && bed.opening == 1)
+        bed.pass(.milliseconds(1_900))
+        #expect(message.unavailable == nil)
+        // Its own deadline, before the second handshake has had its time.
+        bed.pass(.milliseconds(100))
+        #expect(message.unavailable == .connectTimeout)
     }
 
     /// The turn of its skill comes with the very failure that opens the circuit.
@@ -210,7 +277,7 @@ import Testing
         let messages = (0..<5).map { _ in Message(skill: 1) }
         for message in messages { bed.lease(message) }
         #expect(messages[0].connection != nil && bed.opening == 3)
-        bed.failOpening()
+        for _ in 0..<2 { bed.failOpening() }
         #expect(messages[1].unavailable == .connectionRefused)
         for message in messages[2...] {
             guard case .circuitOpen = message.unavailable else {

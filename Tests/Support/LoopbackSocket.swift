@@ -5,11 +5,12 @@ package struct LoopbackSocket: Sendable {
     package let descriptor: Int32
     package let port: Int
 
-    package init(on host: String = "127.0.0.1") throws {
+    package init(on host: String = "127.0.0.1", port wanted: Int = 0) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = inet_addr(host)
+        address.sin_port = UInt16(clamping: wanted).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let descriptor = descriptor
         let isBound = withUnsafeMutablePointer(to: &address) { pointer in
@@ -26,15 +27,17 @@ package struct LoopbackSocket: Sendable {
 }
 
 extension LoopbackSocket {
-    /// Connects to a port of 127.0.0.1.
+    /// Connects to a port.
     ///
-    /// - Parameter host: from which address.
-    package init(connectedTo port: Int, from host: String = "127.0.0.1") throws {
+    /// - Parameters:
+    ///   - target: of which address.
+    ///   - host: from which address.
+    package init(connectedTo port: Int, of target: String = "127.0.0.1", from host: String = "127.0.0.1") throws {
         try self.init(on: host)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(clamping: port).bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_addr.s_addr = inet_addr(target)
         let descriptor = descriptor
         let isConnected = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in

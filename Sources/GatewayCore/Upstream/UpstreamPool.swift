@@ -51,6 +51,10 @@ package protocol UpstreamReceiver: AnyObject {
     var owner: Int { get }
     /// Which skill's message it is, as a small number: Amazon limits each skill by itself.
     var skill: Int { get }
+    /// When it has to be answered: it waits for a connection no longer.
+    var deadline: NIODeadline { get }
+    /// Since when it waits for what it asked for last: a connection, or its answer.
+    var waitingSince: NIODeadline { get }
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
     func upstreamResponded(_ answer: UpstreamResponse)
     func upstreamFailed(_ failure: UpstreamFailure)

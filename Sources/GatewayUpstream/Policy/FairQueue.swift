@@ -22,6 +22,15 @@ struct FairQueue<Element> {
         count += 1
     }
 
+    /// The one that `popFirst` takes next.
+    var first: Element? {
+        get { turns.first.flatMap { lanes[$0].first } }
+        set {
+            guard let newValue, let owner = turns.first, !lanes[owner].isEmpty else { return }
+            lanes[owner][lanes[owner].startIndex] = newValue
+        }
+    }
+
     mutating func popFirst() -> Element? {
         guard let owner = turns.popFirst(), let element = lanes[owner].popFirst() else { return nil }
         count -= 1

@@ -25,6 +25,10 @@ package struct PoolStateMachine: Sendable {
         /// As many connections are opened as soon as messages wait; more if it is the region that they wait for.
         var connectionsOpenedAtOnce = 32
 
+        /// How long a message waits for a handshake: a little longer than the handshake may take, since its failure
+        /// decides whether there is another.
+        var handshakeTimeout: Duration { connectTimeout + .milliseconds(100) }
+
         package init() {}
     }
 
@@ -130,7 +134,7 @@ package struct PoolStateMachine: Sendable {
         if isStanding && isFull && bottleneck == .region && leasedCount > connecting {
             return configuration.standingSlotTimeout
         }
-        return connecting > 0 ? configuration.connectTimeout : configuration.slotTimeout
+        return connecting > 0 ? configuration.handshakeTimeout : configuration.slotTimeout
     }
 
     /// Tells how often the event loop has rested, for want of anything to do, since the last sample.
@@ -175,9 +179,10 @@ package struct PoolStateMachine: Sendable {
         return ConnectedAction(connection: action, connect: connectIfNeeded())
     }
 
-    mutating func connectFailed(_ id: ConnectionID) -> FailureAction {
+    /// - Parameter failsFirstWaiter: false if the first of those who wait goes on waiting, for another connection.
+    mutating func connectFailed(_ id: ConnectionID, failsFirstWaiter: Bool = true) -> FailureAction {
         if remove(id) == .connecting { connecting -= 1 }
-        let failsFirstWaiter = takeWaiter()
+        let failsFirstWaiter = failsFirstWaiter && takeWaiter()
         return FailureAction(failsFirstWaiter: failsFirstWaiter, connect: connectIfNeeded())
     }
 

@@ -40,6 +40,8 @@ struct RegionState {
         var deadline: NIODeadline
         /// Its deadline allows for a handshake.
         var waitsForHandshake = false
+        /// A connection failed while it was the first to wait for one.
+        var hasSeenFailure = false
     }
 
     /// The shortest interval between two searches for waiters that have timed out.
@@ -117,7 +119,8 @@ struct RegionState {
         case .refuse:
             left(receiver.skill)
             return .unavailable(.noFreeConnection)
-        case .wait(let deadline, let connect):
+        case .wait(let slotDeadline, let connect):
+            let deadline = min(slotDeadline, receiver.deadline)
             let waitsForHandshake = connections.connectingCount > 0
             waiters.append(
                 Waiter(receiver: receiver, deadline: deadline, waitsForHandshake: waitsForHandshake),
@@ -136,7 +139,8 @@ struct RegionState {
     private mutating func waitForSkill(_ receiver: any UpstreamReceiver, now: NIODeadline) -> Lease {
         guard skills.waiting < configuration.maximumWaiters else { return .unavailable(.skillThrottled) }
         let isStanding = skills.joinsStandingQueue(of: receiver.skill, now: now)
-        let deadline = now + (isStanding ? configuration.standingSlotTimeout : configuration.slotTimeout)
+        let slotTimeout = isStanding ? configuration.standingSlotTimeout : configuration.slotTimeout
+        let deadline = min(now + slotTimeout, receiver.deadline)
         skills.wait(Waiter(receiver: receiver, deadline: deadline), skill: receiver.skill, owner: receiver.owner)
         timeout(notLaterThan: deadline)
         return .waits
@@ -162,11 +166,29 @@ struct RegionState {
         if let skill { left(skill) }
     }
 
-    mutating func connectFailed(_ id: ConnectionID, _ reason: UpstreamUnavailable, now: NIODeadline) {
-        let action = connections.connectFailed(id)
+    /// - Parameter hasOtherAddress: there is an address where no handshake failed lately, so the region has not failed yet.
+    mutating func connectFailed(
+        _ id: ConnectionID, _ reason: UpstreamUnavailable, hasOtherAddress: Bool, now: NIODeadline
+    ) {
+        let isSpared = spareFirstWaiter(hasOtherAddress: hasOtherAddress, now: now)
+        let action = connections.connectFailed(id, failsFirstWaiter: !isSpared)
         if action.failsFirstWaiter, let waiter = waiters.popFirst() { refuse(waiter, reason) }
-        regionFailed(now: now)
+        if !isSpared && !hasOtherAddress { regionFailed(now: now) }
         open(action.connect)
+    }
+
+    /// Lets the first of those who wait go on waiting though a connection failed: while there is another address, and for
+    /// one more connection to the same.
+    ///
+    /// - Returns: false if its time is up, or there is nothing left to try.
+    private mutating func spareFirstWaiter(hasOtherAddress: Bool, now: NIODeadline) -> Bool {
+        guard var waiter = waiters.first, waiter.receiver.deadline > now, hasOtherAddress || !waiter.hasSeenFailure
+        else { return false }
+        waiter.hasSeenFailure = true
+        waiter.deadline = min(now + configuration.handshakeTimeout, waiter.receiver.deadline)
+        waiters.first = waiter
+        timeout(notLaterThan: waiter.deadline)
+        return true
     }
 
     mutating func closed(_ id: ConnectionID) {

@@ -24,8 +24,8 @@ final class CuttingServer: Sendable {
     private let listener: Int32
     private let state = Mutex(State())
 
-    init() throws {
-        let socket = try LoopbackSocket()
+    init(on host: String = "127.0.0.1", port wanted: Int = 0) throws {
+        let socket = try LoopbackSocket(on: host, port: wanted)
         (listener, port) = (socket.descriptor, socket.port)
         guard listen(listener, 64) == 0 else { throw RunningProcess.Failure(description: "cannot listen") }
         Thread.detachNewThread { self.accept() }

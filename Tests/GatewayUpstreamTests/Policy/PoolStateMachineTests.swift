@@ -86,7 +86,7 @@ import Testing
             case .wait(_, _?) = pool.lease(now: at(0.2)),
             case .wait(let until, nil) = pool.lease(now: at(0.3))
         else { return #expect(Bool(false), "two more connections are opened") }
-        #expect(until == at(2.3), "both are being opened")
+        #expect(until == at(2.4), "both are being opened")
         #expect(pool.connected(second, now: at(0.3)).connection == .handToFirstWaiter)
         #expect(pool.lease(now: at(0.4)) == .wait(until: at(0.425), connect: nil), "no more may be opened")
     }
@@ -98,7 +98,7 @@ import Testing
             guard case .wait(let until, _?) = pool.lease(now: at(time)) else {
                 return #expect(Bool(false), "a connection is opened for each")
             }
-            #expect(until == at(time + 2))
+            #expect(until == at(time + 2.1))
         }
     }
 

@@ -20,7 +20,8 @@ extension GatewayConfiguration {
                     "from a message's last byte to its response"),
                 .value(
                     "connectTimeout", \.upstream.region.pool.connectTimeout,
-                    .duration(.milliseconds(10) ... .seconds(60)), "for name lookup, TCP and TLS"),
+                    .duration(.milliseconds(10) ... .seconds(60)),
+                    "for name lookup, TCP and TLS at one address; below half of `deadline` there is time for another"),
                 .value(
                     "maximumConnectionsPerRegion", \.upstream.region.pool.maximumConnections, .integer(1...10_000),
                     "per event loop; beyond that, messages wait up to 250 ms and then get 503; only up to 25 ms once the queue has been non-empty for 250 ms"
