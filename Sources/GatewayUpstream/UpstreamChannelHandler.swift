@@ -109,7 +109,9 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 
     /// Ends the connection. A receiver that waits gets the response as far as it arrived, provided its head did: the status
     /// decides the outcome of the message.
-    func fail(_ failure: UpstreamFailure) {
+    ///
+    /// - Parameter isTelling: whether the failure says something about the region.
+    func fail(_ failure: UpstreamFailure, isTelling: Bool = true) {
         guard case .awaitingAnswer(let receiver, _) = state else { return close() }
         if let answer = decoder.answerSoFar() {
             pool.responded(self, status: answer.status)
@@ -117,7 +119,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
             receiver.upstreamResponded(answer)
         } else {
             close()
-            pool.failed(failure)
+            if isTelling { pool.failed(failure) }
             receiver.upstreamFailed(failure)
         }
     }
@@ -137,7 +139,8 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 
     /// Called by the sweep of the pool.
     func checkDeadline(now: NIODeadline) {
-        if case .awaitingAnswer(_, let deadline) = state, deadline <= now { fail(.timeout) }
+        guard case .awaitingAnswer(let receiver, let deadline) = state, deadline <= now else { return }
+        fail(.timeout, isTelling: receiver.hasWaitedLong(now: now))
     }
 }
 

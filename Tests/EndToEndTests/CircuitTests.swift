@@ -47,6 +47,20 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `callers in a hurry do not close a slow region to the others`() async throws {
+        try await TestBed.run(configuration: "eventLoops: 1", faults: #"{"NA": {"connection": "hang"}}"#) { bed in
+            let hurried = try await withThrowingTaskGroup(of: HTTPTransfer.Response.self) { tasks in
+                for _ in 0..<12 {
+                    tasks.addTask { try await bed.send("NA-1", ["Gateway-Region": "NA", "Gateway-Timeout": "0.3"]) }
+                }
+                return try await tasks.reduce(into: []) { $0.append($1) }
+            }
+            #expect(hurried.allSatisfy { $0.status == 504 && $0.text.contains("outcome-unknown") }, "\(hurried)")
+            try await bed.setFaults("{}")
+            #expect(try await bed.send("NA-1").status == 202)
+        }
+    }
+
     @Test func `a region that takes connections and answers nothing does not look healthy`() async throws {
         let server = try CuttingServer()
         defer { server.stop() }

@@ -11,13 +11,15 @@ import Testing
         let owner: Int
         let skill: Int
         var deadline = NIODeadline.distantFuture
-        var waitingSince = NIODeadline.distantPast
+        var isInHurry = false
         var connection: (any UpstreamConnection)?
         var unavailable: UpstreamUnavailable?
         var answer: UpstreamResponse?
         var failure: UpstreamFailure?
 
         init(skill: Int = 0, owner: Int = 0) { (self.skill, self.owner) = (skill, owner) }
+
+        func hasWaitedLong(now: NIODeadline) -> Bool { !isInHurry }
 
         func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
             switch result {
@@ -264,6 +266,19 @@ import Testing
         // Its own deadline, before the second handshake has had its time.
         bed.pass(.milliseconds(100))
         #expect(message.unavailable == .connectTimeout)
+    }
+
+    @Test func `messages in a hurry say nothing about the region when their time runs out`() throws {
+        for isInHurry in [true, false] {
+            let bed = try Bed { $0.circuit.failuresInARow = 3 }
+            for _ in 0..<3 {
+                let message = try bed.send()
+                message.isInHurry = isInHurry
+                bed.pass(.seconds(11))
+                #expect(message.failure == .timeout)
+            }
+            #expect((bed.pool.status.circuit == .closed) == isInHurry)
+        }
     }
 
     /// The turn of its skill comes with the very failure that opens the circuit.

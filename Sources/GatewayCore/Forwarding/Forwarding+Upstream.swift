@@ -36,6 +36,11 @@ extension Forwarding: UpstreamReceiver {
     var owner: Int { message.caller.label }
     var skill: Int { message.skill.label }
 
+    /// A message whose caller is in a hurry, or that had used up its time before it was sent, says nothing about the region.
+    func hasWaitedLong(now: NIODeadline) -> Bool {
+        (now - waitingSince) * 2 >= min(.seconds(4), exchange.snapshot.times.deadline)
+    }
+
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
         forwarder.instruments.waited(region, seconds: (eventLoop.now - waitingSince).inSeconds)
         resume(state.leased(result))

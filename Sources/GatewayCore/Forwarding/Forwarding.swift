@@ -41,7 +41,7 @@ final class Forwarding {
         self.exchange = exchange
         self.message = message
         claim = message.claim(in: exchange)
-        deadline = exchange.started + exchange.snapshot.times.deadline
+        deadline = exchange.started + message.timeLimit
         state = ForwardingState(message.search, isKeyed: message.key != nil)
         now = exchange.started
         waitingSince = exchange.started
@@ -82,6 +82,10 @@ final class Forwarding {
             return forwarder.pools[region].lease(for: self).map { state.leased($0) }
         case .claim(let connection):
             guard let claim else { return .send(connection) }
+            guard now < deadline else {
+                connection.release()
+                return state.met(.tooLate)
+            }
             return when(forwarder.store.claim(claim, on: eventLoop), connection) { $0.claimed($1, holding: $2) }
         case .send(let connection):
             forwarder.sends.append(Send(forwarding: self, connection: connection))
@@ -106,7 +110,7 @@ final class Forwarding {
         case .awaitConcurrent(let leaseLeft):
             // The store's clock may have been changed, so the wait is capped at the configured lease.
             let leaseLeft = min(leaseLeft, Duration(exchange.snapshot.times.lease))
-            guard waitsForConcurrent, let claim else { return state.concurrentInFlight(leaseLeft) }
+            guard waitsForConcurrent, now < deadline, let claim else { return state.concurrentInFlight(leaseLeft) }
             return when(forwarder.store.resultOfAttemptInFlight(claim, on: eventLoop), within: left, leaseLeft) {
                 forwarding, result, leaseLeft in
                 guard let result else { return forwarding.state.concurrentInFlight(leaseLeft) }

@@ -19,7 +19,11 @@ package struct ForwardingConfiguration: Sendable {
 
         /// Always longer than an attempt can take. The margin only decides when the outcome of an attempt that was never
         /// settled becomes unknown.
-        package var lease: Duration { deadline + min(.seconds(5), max(.seconds(1), deadline / 2)) }
+        package var lease: Duration { Self.lease(deadline: deadline) }
+
+        static func lease(deadline: Duration) -> Duration {
+            deadline + min(.seconds(5), max(.seconds(1), deadline / 2))
+        }
     }
 
     package var callers: CallerDirectory

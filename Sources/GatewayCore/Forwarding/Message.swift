@@ -14,6 +14,12 @@ struct Message {
     let dataBytes: Int
     /// The caller accepts a possible duplicate.
     let consent: Bool
+    /// From its last byte to its answer: the deadline of the configuration, or less if the caller waits less long.
+    let timeLimit: TimeAmount
+    private let lease: TimeAmount
+    /// Waits leave something behind for as long as what they waited for takes. With shorter waits, a caller within its limit of
+    /// messages in flight could leave behind any number.
+    private static let shortestTimeLimit = TimeAmount.milliseconds(100)
     /// As it begins; `ForwardingState` goes on with it.
     let search: RegionSearch
 
@@ -29,6 +35,13 @@ struct Message {
         let field = try fields.idempotencyKey()
         consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
         isOnlyToBeValidated = try fields.isOnlyToBeValidated()
+        let times = exchange.snapshot.times
+        if let timeout = try fields.timeout(), timeout < times.deadline {
+            timeLimit = max(timeout, Self.shortestTimeLimit)
+            lease = TimeAmount(ForwardingConfiguration.Limits.lease(deadline: Duration(timeLimit)))
+        } else {
+            (timeLimit, lease) = (times.deadline, times.lease)
+        }
         try fields.refuseContentEncoding()
         let content = exchange.request.content
         do {
@@ -79,7 +92,7 @@ struct Message {
             scope: forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key),
             fingerprint: fingerprint,
             owner: forwarder.nextAttempt(),
-            lease: snapshot.times.lease,
+            lease: lease,
             retention: isKeyedByContent ? TimeAmount(caller.keySources.contentWindow) : snapshot.times.retention,
             consent: consent,
             caller: caller.label,

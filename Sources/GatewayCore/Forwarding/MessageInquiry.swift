@@ -16,7 +16,11 @@ struct MessageInquiry {
         guard let claim else { return answer(nil) }
         switch exchange.forwarder.store.report(on: claim.scope, on: exchange.eventLoop) {
         case .now(let report): answer(report)
-        case .later(let future): future.assumeIsolated().whenSuccess { answer($0) }
+        case .later(let future):
+            let deadline = exchange.started + message.timeLimit
+            exchange.eventLoop.wait(for: future, atMost: Duration(from: exchange.eventLoop.now, to: deadline)) {
+                answer($0 ?? nil)
+            }
         }
     }
 

@@ -80,6 +80,26 @@ struct RequestFields {
         return false
     }
 
+    /// How long the caller waits: a structured-field integer or decimal (RFC 9651 sections 3.3.1 and 3.3.2), in seconds. Nil: it
+    /// does not say.
+    func timeout() throws(Refusal) -> TimeAmount? {
+        guard let field = head.gatewayTimeout else { return nil }
+        let bytes = headBytes.readableBytesUInt8Span
+        let point = bytes.first(UInt8(ascii: "."), in: field)
+        let digits = point + 1..<max(point + 1, field.upperBound)
+        guard (1...9).contains(point - field.lowerBound), let seconds = bytes.decimal(field.lowerBound..<point),
+            let fraction = point == field.upperBound ? 0 : digits.count > 3 ? nil : bytes.decimal(digits),
+            case let milliseconds = seconds * 1000 + fraction
+                * [1, 100, 10, 1][point == field.upperBound ? 0 : digits.count],
+            milliseconds > 0
+        else {
+            throw Refusal(
+                .fieldInvalid,
+                "field `Gateway-Timeout` is not a number of seconds above 0 with at most three decimals, as in `2.5`")
+        }
+        return .milliseconds(Int64(milliseconds))
+    }
+
     func refuseContentEncoding() throws(Refusal) {
         guard let field = head.contentEncoding else { return }
         guard headBytes.readableBytesUInt8Span.isEqualIgnoringCase(field, to: "identity") else {

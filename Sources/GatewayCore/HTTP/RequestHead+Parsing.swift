@@ -152,6 +152,8 @@ extension RequestHead {
             Self.note(.gatewayRegion, at: value, in: &gatewayRegion, repeated: &repeatedField)
         case 15 where bytes.isEqualIgnoringCase(name, to: "idempotency-key"):
             Self.note(.idempotencyKey, at: value, in: &idempotencyKey, repeated: &repeatedField)
+        case 15 where bytes.isEqualIgnoringCase(name, to: "gateway-timeout"):
+            Self.note(.gatewayTimeout, at: value, in: &gatewayTimeout, repeated: &repeatedField)
         case 16 where bytes.isEqualIgnoringCase(name, to: "content-encoding"):
             Self.note(.contentEncoding, at: value, in: &contentEncoding, repeated: &repeatedField)
         case 17 where bytes.isEqualIgnoringCase(name, to: "transfer-encoding"):

@@ -21,6 +21,7 @@ package struct RequestHead: Equatable, Sendable {
         case gatewayRegion = "Gateway-Region"
         case gatewayAPIEndpoint = "Gateway-Api-Endpoint"
         case gatewayValidateOnly = "Gateway-Validate-Only"
+        case gatewayTimeout = "Gateway-Timeout"
         case contentEncoding = "Content-Encoding"
         case contentType = "Content-Type"
     }
@@ -41,6 +42,7 @@ package struct RequestHead: Equatable, Sendable {
     var gatewayRegion: Range<Int>?
     var gatewayAPIEndpoint: Range<Int>?
     var gatewayValidateOnly: Range<Int>?
+    var gatewayTimeout: Range<Int>?
     var contentEncoding: Range<Int>?
     package var contentType: Range<Int>?
     package var accept: Range<Int>?

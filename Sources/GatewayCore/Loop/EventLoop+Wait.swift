@@ -5,17 +5,12 @@ extension EventLoop {
     func wait<Value: Sendable>(
         for future: EventLoopFuture<Value>, atMost limit: Duration, then: @escaping (Value?) -> Void
     ) {
-        var isOver = false
-        let timer = assumeIsolated().scheduleTask(deadline: now + limit) {
-            if isOver { return }
-            isOver = true
-            then(nil)
-        }
+        // Taken out when it is called: the future may live on for long, and must not keep what nobody waits for.
+        var pending: ((Value?) -> Void)? = then
+        let timer = assumeIsolated().scheduleTask(deadline: now + limit) { pending.take()?(nil) }
         future.assumeIsolated().whenComplete { result in
-            if isOver { return }
-            isOver = true
             timer.cancel()
-            then(try? result.get())
+            pending.take()?(try? result.get())
         }
     }
 }

@@ -53,8 +53,8 @@ package protocol UpstreamReceiver: AnyObject {
     var skill: Int { get }
     /// When it has to be answered: it waits for a connection no longer.
     var deadline: NIODeadline { get }
-    /// Since when it waits for what it asked for last: a connection, or its answer.
-    var waitingSince: NIODeadline { get }
+    /// Whether it has waited for its answer so long that a region without trouble would have sent it.
+    func hasWaitedLong(now: NIODeadline) -> Bool
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
     func upstreamResponded(_ answer: UpstreamResponse)
     func upstreamFailed(_ failure: UpstreamFailure)

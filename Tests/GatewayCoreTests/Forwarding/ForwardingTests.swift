@@ -342,4 +342,55 @@ import Testing
         bed.pool.answer(202)
         #expect(message.status == 202 && bed.pool.requests.count == 3)
     }
+
+    // MARK: Gateway-Timeout
+
+    @Test(arguments: [
+        ("2.5", 2_500), ("1", 1_000), ("0.15", 150), ("0.001", 100), ("60", 10_000), ("999999999.999", 10_000),
+    ])
+    func `a caller may wait less long than the configuration says, and not longer`(value: String, milliseconds: Int64)
+        throws
+    {
+        let bed = try FlowBed()
+        bed.pool.leasesLater = true
+        let first = bed.send(fields: "Gateway-Timeout: \(value)\r\n")
+        // It gets a connection when it is too late, or just in time.
+        bed.loop.advanceTime(by: .milliseconds(milliseconds))
+        bed.pool.giveLease()
+        #expect(first.status == 503 && bed.pool.requests.isEmpty)
+        #expect(bed.records.accepted == 0)
+        let second = bed.send(key: "k2", fields: "Gateway-Timeout: \(value)\r\n")
+        bed.loop.advanceTime(by: .milliseconds(milliseconds) - .nanoseconds(1))
+        bed.pool.giveLease()
+        #expect(second.answers.isEmpty && bed.pool.requests.count == 1)
+    }
+
+    @Test func `a duplicate waits for the first no longer than its caller does`() throws {
+        let bed = try FlowBed()
+        let first = bed.send()
+        let duplicate = bed.send(fields: "Gateway-Timeout: 0.2\r\n")
+        bed.loop.advanceTime(by: .milliseconds(199))
+        #expect(duplicate.answers.isEmpty)
+        bed.loop.advanceTime(by: .milliseconds(1))
+        #expect(duplicate.problem == .idempotencyKeyInUse)
+        bed.pool.answer(202)
+        #expect(first.status == 202 && bed.send().isReplay == true)
+    }
+
+    @Test func `the lease is as long as the caller's deadline, and a margin`() throws {
+        let bed = try FlowBed()
+        _ = bed.send(fields: "Gateway-Timeout: 0.5\r\n")
+        bed.use { $0.concurrentDuplicates = .reject }
+        #expect(bed.send().problem == .idempotencyKeyInUse)
+        bed.loop.advanceTime(by: .milliseconds(1_500))
+        #expect(bed.send().status == 504, "after its lease the outcome is in doubt")
+    }
+
+    @Test(arguments: ["", "0", "0.000", "-1", "1.", ".5", "1.2345", "1e3", "1,5", "2s", "1 2", "1234567890", "x"])
+    func `a time that is none is refused`(value: String) throws {
+        let bed = try FlowBed()
+        #expect(bed.send(fields: "Gateway-Timeout: \(value)\r\n").problem == .fieldInvalid)
+        #expect(bed.send(fields: "Gateway-Timeout: 1\r\nGateway-Timeout: 1\r\n").problem == .fieldInvalid)
+        #expect(bed.pool.requests.isEmpty)
+    }
 }
