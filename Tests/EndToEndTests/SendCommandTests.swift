@@ -59,6 +59,27 @@ import Testing
         }
     }
 
+    @Test func `messages are checked, and nothing is sent`() async throws {
+        try await TestBed.run(skills: 1) { bed in
+            let one = try send(bed, ["--user", "amzn1.ask.account.EU-1", "--region", "EU", "--validate-only"])
+            #expect(await one.exitStatus() == 0)
+            #expect(await one.output().contains(#""region":"EU","regionFrom":"stated""#))
+            let lines = [
+                #"{"userId":"amzn1.ask.account.NA-1","data":{"n":"1"},"region":"NA"}"#,
+                #"{"userId":"amzn1.ask.account.NA-2","data":{"n":"2"}}"#,
+                #"{"userId":"amzn1.ask.account.NA-3","data":{"n":"3"},"region":"NA","skill":"other"}"#,
+            ]
+            try bed.replace("messages", with: lines.joined(separator: "\n"))
+            let all = try send(bed, ["--file", bed.folder.path + "/messages", "--validate-only"])
+            #expect(await all.exitStatus() == 65)
+            let output = await all.output()
+            #expect(output.contains("/messages:2: 400") && output.contains("/messages:3: 403"), "\(output)")
+            #expect(output.contains(/200 +1  valid/), "\(output)")
+            #expect(!FileManager.default.fileExists(atPath: bed.folder.path + "/messages.results"))
+            #expect(try await bed.counters().received == 0)
+        }
+    }
+
     @Test func `a file is sent, goes on after an interruption, and sends nothing twice`() async throws {
         let count = 300
         try await TestBed.run(skills: 1) { bed in

@@ -46,6 +46,10 @@ struct Send: AsyncParsableCommand {
     var attempts = 6
     @Flag(help: "Resends messages whose outcome is unknown, although they may have been accepted.")
     var resend = false
+    @Flag(
+        help: "Sends nothing: the gateway checks each message as if it were to be sent. Says what is wrong; no results."
+    )
+    var validateOnly = false
 
     func validate() throws {
         guard (user == nil) != (file == nil) else { throw ValidationError("expected either --user or --file") }
@@ -58,6 +62,9 @@ struct Send: AsyncParsableCommand {
             }
         } else if results != nil {
             throw ValidationError("--results is for --file")
+        }
+        for (name, isGiven) in [("--results", results != nil), ("--resend", resend)] where isGiven && validateOnly {
+            throw ValidationError("\(name) is for messages that are sent; with --validate-only nothing is")
         }
         guard GatewayURL.isValid(gateway) else {
             throw ValidationError(
@@ -72,7 +79,7 @@ struct Send: AsyncParsableCommand {
         guard (try? JSONMembers.all(of: Array(data.utf8).span)) != nil else {
             throw ValidationError("--data is `\(data)`; expected a JSON object")
         }
-        guard file != "-" || results != nil else {
+        guard file != "-" || results != nil || validateOnly else {
             throw ValidationError("--file - requires --results, a file to resume from after an interruption")
         }
         guard (1...256).contains(concurrency) else {
@@ -88,10 +95,11 @@ struct Send: AsyncParsableCommand {
             gateway: gateway.hasSuffix("/") ? String(gateway.dropLast()) : gateway, apiKey: try apiKey(),
             caFile: caFile,
             proxy: GatewayConfiguration.Proxy.environment(Environment.variables()).url(for: gateway),
-            maximumAttempts: attempts, consentsToDoubles: resend)
+            maximumAttempts: attempts, consentsToDoubles: resend, validatesOnly: validateOnly)
         if let file {
             try await BulkSend(
-                file: file, resultsPath: results ?? file + ".results", concurrency: concurrency, sender: sender
+                file: file, resultsPath: validateOnly ? nil : results ?? file + ".results", concurrency: concurrency,
+                sender: sender
             ).run()
         } else {
             try await sendOne(by: sender)
@@ -125,6 +133,7 @@ struct Send: AsyncParsableCommand {
         print(
             "\(result.label)\(result.requestID.map { "  request id \($0)" } ?? "")\(result.detail.map { "  \($0)" } ?? "")"
         )
+        if let id = result.gatewayRequestID, !result.isAccepted { print("the gateway's request id \(id)") }
         print("key \(result.idempotencyKey)")
         if result.isReplay == true {
             print("already answered under this key, so not sent again; use another --idempotency-key to send it again")

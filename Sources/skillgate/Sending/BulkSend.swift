@@ -4,13 +4,16 @@ import UnixSignals
 /// Sends a file of messages, so many at once, and goes on where an earlier run was interrupted.
 struct BulkSend {
     let file: String
-    let resultsPath: String
+    /// Nil: nothing is sent, and messages that are not valid are shown as they are found.
+    let resultsPath: String?
     let concurrency: Int
     let sender: MessageSender
 
     func run() async throws {
         let (messages, before) = try read()
-        let results = try StandardError.orExit { try ResultsFile(appendingTo: resultsPath) }
+        let results: ResultsFile? = try StandardError.orExit {
+            if let resultsPath { try ResultsFile(appendingTo: resultsPath) } else { nil }
+        }
         var counts: [String: Int] = [:]
         /// By label: one of them.
         var reasons: [String: String] = [:]
@@ -49,7 +52,10 @@ struct BulkSend {
                     tasks.cancelAll()
                 case .answered(let result):
                     underWay -= 1
-                    try StandardError.orExit { try results.append(result) }
+                    try StandardError.orExit { try results?.append(result) }
+                    if resultsPath == nil && !result.isAccepted {
+                        print("\(file):\(result.line): \(result.label)  \(result.detail ?? "")")
+                    }
                     if let detail = result.detail { reasons[result.label, default: detail] = detail }
                     counts[result.label, default: 0] += 1
                     if result.isFinal { unfinished -= 1 }
@@ -75,7 +81,9 @@ struct BulkSend {
     private func read() throws -> (messages: [SendInput], before: [String: SendResult]) {
         try StandardError.orExit {
             let text = try TextFile.read(file == "-" ? "/dev/stdin" : file, limitBytes: 1 << 30, mayWait: true)
-            let (messages, before) = (try messages(in: text), try ResultsFile.read(resultsPath))
+            let messages = try messages(in: text)
+            guard let resultsPath else { return (messages, [:]) }
+            let before = try ResultsFile.read(resultsPath)
             // Lines may have been added, mended and taken out since; but not all of them.
             guard before.isEmpty || messages.isEmpty || messages.contains(where: { before[$0.name] != nil })
             else {
@@ -124,10 +132,10 @@ struct BulkSend {
     private func show(_ counts: [String: Int], _ reasons: [String: String], notSent: Int) {
         print("status      messages")
         for (label, count) in counts.sorted(by: { $0.key < $1.key }) {
-            print(Self.row(label, count) + (reasons[label].map { "  \($0)" } ?? ""))
+            print(Self.row(label, count) + (reasons[label].map { label == "200" ? "  valid" : "  \($0)" } ?? ""))
         }
         if notSent > 0 { print(Self.row("not sent", notSent)) }
-        print("results are in \(resultsPath)")
+        if let resultsPath { print("results are in \(resultsPath)") }
     }
 
     private static func row(_ label: String, _ count: Int) -> String {

@@ -16,6 +16,8 @@ struct MessageSender: Sendable {
     let maximumAttempts: Int
     /// Whether what may have been accepted before is sent all the same.
     var consentsToDoubles = false
+    /// Whether messages are only checked.
+    var validatesOnly = false
 
     func send(_ message: SendInput) async -> SendResult {
         var result = SendResult(message)
@@ -50,8 +52,9 @@ struct MessageSender: Sendable {
         }
         result.status = response.status
         result.requestID = response.field("X-Amzn-RequestId")
+        result.gatewayRequestID = response.field("X-Request-Id")
         result.isReplay = response.field("Idempotent-Replayed") == "true" ? true : nil
-        result.detail = result.isAccepted ? nil : Self.detail(response)
+        result.detail = response.status == 200 ? response.text : result.isAccepted ? nil : Self.detail(response)
         // Amazon's 500 is none of the gateway's own, and proves that the message was not accepted.
         guard response.status == 500 || Problem.resend(after: response.status) == .safe else { return nil }
         let retryAfter = response.field("Retry-After").flatMap { Int($0) }.map { Duration.seconds($0) }
@@ -61,6 +64,7 @@ struct MessageSender: Sendable {
     /// Every answer of a gateway, its own and those that it passes on, names it (RFC 9209).
     private static func isOfGateway(_ response: HTTPTransfer.Response) -> Bool {
         response.fields.contains { $0.name.lowercased() == "proxy-status" && $0.value.contains("skillgate") }
+            || response.text.hasPrefix("{\"valid\":true,")
     }
 
     private struct KeyState: Decodable {
@@ -106,6 +110,7 @@ struct MessageSender: Sendable {
             (name: "Content-Type", value: "application/json"),
             (name: "Idempotency-Key", value: StructuredString.quoted(message.idempotencyKey)),
         ]
+        if validatesOnly { fields.append(("Gateway-Validate-Only", "?1")) }
         if consentsToDoubles { fields.append(("Idempotency-Resend", "?1")) }
         if let region = message.region { fields.append(("Gateway-Region", region)) }
         if let apiEndpoint = message.apiEndpoint { fields.append(("Gateway-Api-Endpoint", apiEndpoint)) }

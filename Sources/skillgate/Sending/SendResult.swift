@@ -13,7 +13,10 @@ struct SendResult: Codable, Sendable {
     var route: String?
     /// Nil where no answer came.
     var status: Int?
+    /// Amazon's.
     var requestID: String?
+    /// By which the gateway's logs know the last try.
+    var gatewayRequestID: String?
     /// The answer of an earlier try under the same key.
     var isReplay: Bool?
     var attempts: Int
@@ -50,7 +53,8 @@ struct SendResult: Codable, Sendable {
     /// How it is counted.
     var label: String { status.map { "\($0)" } ?? "no answer" }
 
-    var isAccepted: Bool { status == 202 }
+    /// 200: found valid, where nothing was to be sent.
+    var isAccepted: Bool { status == 202 || status == 200 }
 }
 
 /// The file of results: a line for each message that has an answer, appended as they come. An interrupted run goes on from it.
