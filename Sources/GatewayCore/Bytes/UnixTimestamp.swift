@@ -11,6 +11,17 @@ package struct UnixTimestamp: Equatable, Sendable {
         self.seconds = seconds
         self.nanoseconds = nanoseconds
     }
+
+    package static func + (timestamp: Self, duration: Duration) -> Self {
+        let sum =
+            Duration(secondsComponent: Int64(timestamp.seconds), attosecondsComponent: 0)
+            + .nanoseconds(timestamp.nanoseconds) + duration
+        let (seconds, attoseconds) = sum.components
+        let isBefore = attoseconds < 0
+        return Self(
+            seconds: Int(clamping: seconds) - (isBefore ? 1 : 0),
+            nanoseconds: Int(attoseconds / 1_000_000_000) + (isBefore ? 1_000_000_000 : 0))
+    }
 }
 
 extension ByteBuffer {

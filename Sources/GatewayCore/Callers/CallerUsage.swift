@@ -40,6 +40,13 @@ package final class CallerUsage: Sendable {
         }
     }
 
+    /// What is left of its rate.
+    func quota(_ rate: RateLimit, now: NIODeadline) -> RateLimit.Quota {
+        rate.quota(
+            theoreticalArrivalTime: theoreticalArrivalTime.load(ordering: .relaxed),
+            now: Int64(clamping: now.uptimeNanoseconds))
+    }
+
     /// Takes a place among the messages in flight; `leave` gives it back.
     func enter(_ maximum: Int) throws(CallerError) {
         guard inFlight.add(1, ordering: .relaxed).oldValue < maximum else {

@@ -25,6 +25,26 @@ package struct RateLimit: Equatable, Sendable {
         tolerance = interval * Int64(self.burst - 1)
     }
 
+    /// What a caller is told of its limit.
+    package struct Quota: Equatable, Sendable {
+        /// May come at once after a pause …
+        var burst: Int
+        /// … and, if they do, are there again after so many seconds.
+        var window: Int
+        /// May come now.
+        var remaining: Int
+        /// Seconds until all of `burst` are there again.
+        var secondsUntilFull: Int
+    }
+
+    func quota(theoreticalArrivalTime: Int64, now: Int64) -> Quota {
+        let early = max(0, theoreticalArrivalTime - now)
+        return Quota(
+            burst: burst, window: (burst + perSecond - 1) / perSecond,
+            remaining: early > tolerance ? 0 : Int((tolerance - early) / interval) + 1,
+            secondsUntilFull: Int((early + 999_999_999) / 1_000_000_000))
+    }
+
     /// - Parameter theoreticalArrivalTime: as it was remembered; 0 at first.
     package func decide(theoreticalArrivalTime: Int64, now: Int64) -> Decision {
         let early = theoreticalArrivalTime - now

@@ -16,6 +16,8 @@ final class Exchange {
     private var method: CallerDirectory.Method?
     /// The usage that counts this message as in flight; nil if the caller has no in-flight limit.
     private var usage: CallerUsage?
+    /// What the caller is told of its rate; nil if it has none.
+    private var quota: RateLimit.Quota?
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
@@ -63,6 +65,7 @@ final class Exchange {
     private func authenticated(_ caller: Caller, by method: CallerDirectory.Method) throws(Refusal) {
         labels.caller = caller.label
         self.method = method
+        defer { quota = caller.limits.rate.map { caller.usage.quota($0, now: started) } }
         do {
             try caller.usage.pass(caller.limits.rate, now: started)
         } catch {
@@ -125,6 +128,9 @@ final class Exchange {
         } else if case .refusal(let refusal) = answer.content {
             forwarder.refused(refusal.problem, request.id, from: peer)
         }
+        guard let quota else { return recipient.answered(answer) }
+        var answer = answer
+        answer.quota = quota
         recipient.answered(answer)
     }
 }

@@ -84,6 +84,7 @@ package final class MessageForwarder: RequestHandler {
             switch route {
             case .message(let user): Forwarding.begin(exchange, user: user)
             case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
+            case .settlement(let key): IdempotencyKeySettlement(exchange: exchange).begin(key)
             case .userRegion(let user): UserRegionUpdate(exchange: exchange).answer(user)
             case .accessToken: CallerTokenEndpoint(exchange: exchange).answer()
             }
@@ -96,7 +97,7 @@ package final class MessageForwarder: RequestHandler {
     package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
         do throws(Refusal) {
             switch try route(request).0 {
-            case .message, .idempotencyKey, .userRegion: _ = try authenticate(request, from: peer)
+            case .message, .idempotencyKey, .settlement, .userRegion: _ = try authenticate(request, from: peer)
             case .accessToken: break  // the credentials may stand in the content
             }
             return nil
@@ -148,12 +149,15 @@ package final class MessageForwarder: RequestHandler {
 
     func unixTime() -> Int { wallClock().seconds }
 
+    func timestamp() -> UnixTimestamp { wallClock() }
+
     // MARK: Routes
 
     /// The route of a request's target, with the range of its parameter in the head.
     private enum Route {
         case message(user: Range<Int>)
         case idempotencyKey(Range<Int>)
+        case settlement(key: Range<Int>)
         case userRegion(user: Range<Int>)
         case accessToken
 
@@ -161,6 +165,7 @@ package final class MessageForwarder: RequestHandler {
             switch self {
             case .message: .message
             case .idempotencyKey: .inquiry
+            case .settlement: .settlement
             case .userRegion: .userRegion
             case .accessToken: .accessToken
             }
@@ -171,11 +176,12 @@ package final class MessageForwarder: RequestHandler {
         let headBytes = request.headBytes
         let base = try BasePath(headBytes.readableBytesUInt8Span, request.head.path)
         let route: Route
-        let method: (RequestHead.Method, name: String)
+        let method: (RequestHead.Method, allowed: String)
         if let user = Self.segment(in: base.rest, of: request, behind: "/v1/skillmessages/users/") {
             (route, method) = (.message(user: user), (.post, "POST"))
         } else if let key = Self.segment(in: base.rest, of: request, behind: "/v1/idempotency-keys/") {
-            (route, method) = (.idempotencyKey(key), (.get, "GET"))
+            let isPut = request.head.method == .put
+            (route, method) = (isPut ? .settlement(key: key) : .idempotencyKey(key), (isPut ? .put : .get, "GET, PUT"))
         } else if let user = Self.segment(in: base.rest, of: request, behind: "/v1/users/", before: "/region") {
             (route, method) = (.userRegion(user: user), (.put, "PUT"))
         } else if snapshot.configuration.callers.tokens.areIssued && Self.isTokenEndpoint(base.rest, of: request) {
@@ -185,8 +191,8 @@ package final class MessageForwarder: RequestHandler {
                 .notFound, "no such path; send messages to /v1/skillmessages/users/{userId}")
         }
         guard request.head.method == method.0 else {
-            var refusal = Refusal(.methodNotAllowed, "only \(method.name) is allowed here")
-            refusal.allow = method.name
+            var refusal = Refusal(.methodNotAllowed, "only \(method.allowed) is allowed here")
+            refusal.allow = method.allowed
             throw refusal
         }
         guard !request.head.hasQuery else { throw Refusal(.fieldInvalid, "the target must not have a query") }

@@ -62,7 +62,15 @@ package struct IdempotencyKey: Equatable, Sendable {
 
     /// - Parameter digest: of what the key stands for.
     init(contentDigest digest: [UInt8]) {
-        characters = ByteBuffer(string: "content-" + Base64.encodeForURL(digest))
+        characters = ByteBuffer(string: Self.contentPrefix + Base64.encodeForURL(digest))
+    }
+
+    private static let contentPrefix = "content-"
+
+    /// Whether it looks like a message's content.
+    var isOfContent: Bool {
+        characters.readableBytes == Self.contentPrefix.utf8.count + 43
+            && characters.readableBytesView.starts(with: Self.contentPrefix.utf8)
     }
 
     private static func unquote(_ value: Range<Int>, of head: ByteBuffer) throws(IdempotencyKeyError) -> ByteBuffer {

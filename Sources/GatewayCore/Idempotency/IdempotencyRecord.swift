@@ -111,9 +111,15 @@ package struct KeyReport: Equatable, Sendable {
     package var fingerprint: RequestFingerprint?
     /// Of an unknown outcome: what the last attempt that was made with consent was answered.
     package var refusedResend: Int?
+    /// Until the record expires; nil for an absent key.
+    package var remaining: Duration?
 
-    package init(_ state: State, _ fingerprint: RequestFingerprint? = nil, refusedResend: Int? = nil) {
+    package init(
+        _ state: State, _ fingerprint: RequestFingerprint? = nil, refusedResend: Int? = nil,
+        remaining: Duration? = nil
+    ) {
         self.refusedResend = refusedResend
+        self.remaining = remaining
         self.state = state
         self.fingerprint = fingerprint
     }
@@ -227,6 +233,6 @@ package struct IdempotencyRecord: Equatable, Sendable {
                 .inFlight(left: Duration(from: now, to: leaseEnds))
             case .sending, .unknown: .unknown
             }
-        return KeyReport(state, record.fingerprint)
+        return KeyReport(state, record.fingerprint, remaining: Duration(from: now, to: record.expires))
     }
 }

@@ -241,8 +241,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             let before = record
             IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
             if record != before {
-                state.table.replace(
-                    claim.scope, at: place, with: record, of: claim.caller, isBrief: claim.isBrief)
+                let isBrief = before == nil ? claim.isBrief : state.table.isBrief(at: place)
+                state.table.replace(claim.scope, at: place, with: record, of: claim.caller, isBrief: isBrief)
                 account(claim.caller, before, record, &state)
                 change = noted(claim.scope, before, record, of: claim.caller)
             }

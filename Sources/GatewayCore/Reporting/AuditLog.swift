@@ -8,6 +8,8 @@ package final class AuditLog {
         case message
         /// What became of an idempotency key.
         case inquiry
+        /// That a message was accepted, by the caller's word.
+        case settlement
         /// An access token of the gateway.
         case accessToken = "access-token"
         /// Where a user lives.

@@ -34,14 +34,3 @@ package struct MessageValidation: Equatable, Sendable {
         content.writeStaticString("}")
     }
 }
-
-extension KeyReport.State {
-    var name: String {
-        switch self {
-        case .absent: "absent"
-        case .inFlight: "in-flight"
-        case .accepted: "accepted"
-        case .unknown: "unknown"
-        }
-    }
-}

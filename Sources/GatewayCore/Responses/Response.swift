@@ -3,8 +3,8 @@ package struct Response: Equatable, Sendable {
     package enum Content: Equatable, Sendable {
         case upstream(UpstreamResponse)
         case refusal(Refusal)
-        /// The state of an idempotency key.
-        case report(KeyReport.State)
+        /// What has become of an idempotency key.
+        case report(KeyStatus)
         case accessToken(IssuedAccessToken)
         /// The region that is now recorded for a user.
         case userRegion(Region)
@@ -42,6 +42,8 @@ package struct Response: Equatable, Sendable {
     var deduplication: Deduplication?
     /// The message's key where it is its content, and its sender cannot know it otherwise.
     var contentKey: IdempotencyKey?
+    /// Nil if the caller's rate is not limited.
+    var quota: RateLimit.Quota?
 
     package init(_ content: Content, region: Region?, isReplay: Bool = false) {
         self.content = content

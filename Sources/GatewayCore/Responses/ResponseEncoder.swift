@@ -10,7 +10,12 @@ package final class ResponseEncoder: Sendable {
     /// Whether people look at the answers: they are not to be taken for anything but what their `Content-Type` says.
     private let isForBrowsers: Bool
 
-    package init(endpoints: ByRegion<APIEndpoint>, isForBrowsers: Bool = false) {
+    /// What the type of a problem is appended to, for `Link`; nil: there is none.
+    private let documentation: String?
+
+    /// - Parameter documentation: a URL, of visible ASCII without `<` and `>`.
+    package init(endpoints: ByRegion<APIEndpoint>, documentation: String? = nil, isForBrowsers: Bool = false) {
+        self.documentation = documentation
         self.isForBrowsers = isForBrowsers
         let nextHops = ByRegion { "\"\(endpoints[$0].authority)\"" }
         self.nextHops = nextHops
@@ -46,14 +51,17 @@ package final class ResponseEncoder: Sendable {
         switch answer.content {
         case .upstream(let upstream): write(upstream, answer, form, to: &buffer)
         case .refusal(let refusal): write(refusal, answer, form, to: &buffer)
-        case .report(let state): write(state, form, to: &buffer)
-        case .accessToken(let token): write(token, form, to: &buffer)
+        case .report(let status):
+            var content = ByteBuffer()
+            status.writeJSON(to: &content)
+            writeOK(content, answer, form, to: &buffer)
+        case .accessToken(let token): write(token, answer, form, to: &buffer)
         case .userRegion(let region):
-            writeOK(ByteBuffer(string: "{\"region\":\"\(region.name)\"}"), form, to: &buffer)
+            writeOK(ByteBuffer(string: "{\"region\":\"\(region.name)\"}"), answer, form, to: &buffer)
         case .validation(let validation):
             var content = ByteBuffer()
             validation.writeJSON(to: &content)
-            writeOK(content, form, to: &buffer)
+            writeOK(content, answer, form, to: &buffer)
         case .page(let page): write(page, form, to: &buffer)
         }
     }
@@ -65,30 +73,18 @@ package final class ResponseEncoder: Sendable {
         finish(&buffer, content: page.content, form)
     }
 
-    private func write(_ state: KeyReport.State, _ form: Form, to buffer: inout ByteBuffer) {
-        var content = ByteBuffer(string: "{\"state\":\"\(state.name)\"")
-        if case .accepted(let answer) = state {
-            content.writeString(",\"status\":\(answer.status),\"region\":\"\(answer.region.name)\"")
-            if let requestID = answer.requestID {
-                content.writeStaticString(",\"requestId\":")
-                JSONText.writeString(requestID.description, to: &content)
-            }
-        }
-        content.writeStaticString("}")
-        writeOK(content, form, to: &buffer)
-    }
-
     /// RFC 6749 section 5.1.
-    private func write(_ token: IssuedAccessToken, _ form: Form, to buffer: inout ByteBuffer) {
+    private func write(_ token: IssuedAccessToken, _ answer: Response, _ form: Form, to buffer: inout ByteBuffer) {
         let content = ByteBuffer(
             string: "{\"access_token\":\"\(token.text)\",\"expires_in\":\(token.lifetimeSeconds),"
                 + "\"scope\":\"\(AccessTokenRequest.scope)\",\"token_type\":\"Bearer\"}")
-        writeOK(content, form, to: &buffer)
+        writeOK(content, answer, form, to: &buffer)
     }
 
     /// What the gateway itself tells one caller, and nobody else may keep.
-    private func writeOK(_ content: ByteBuffer, _ form: Form, to buffer: inout ByteBuffer) {
+    private func writeOK(_ content: ByteBuffer, _ answer: Response, _ form: Form, to buffer: inout ByteBuffer) {
         Self.writeStatusLine(200, to: &buffer)
+        Self.writeGatewayFields(answer, to: &buffer)
         Self.writeField("Cache-Control", "no-store", to: &buffer)
         Self.writeField("Content-Type", "application/json", to: &buffer)
         finish(&buffer, content: content, form)
@@ -113,7 +109,7 @@ package final class ResponseEncoder: Sendable {
             buffer.writeStaticString("\r\n")
         }
         if let retryAfter = upstream.retryAfter { Self.writeField("Retry-After", retryAfter, to: &buffer) }
-        Self.writeIdempotencyFields(answer, to: &buffer)
+        Self.writeGatewayFields(answer, to: &buffer)
         if upstream.status >= 400 && !JSONText.isReadableError(upstream.content) {
             var wrapped = ByteBuffer(string: "{\"message\":")
             JSONText.writeString(String(buffer: upstream.content), to: &wrapped)
@@ -143,7 +139,11 @@ package final class ResponseEncoder: Sendable {
         }
         if let allow = refusal.allow { Self.writeField("Allow", allow, to: &buffer) }
         if let seconds = refusal.retryAfterSeconds { Self.writeField("Retry-After", "\(seconds)", to: &buffer) }
-        Self.writeIdempotencyFields(answer, to: &buffer)
+        Self.writeGatewayFields(answer, to: &buffer)
+        if let documentation {
+            // RFC 8288 section 3.
+            buffer.writeString("Link: <\(documentation)\(row.type)>; rel=\"describedby\"\r\n")
+        }
         switch refusal.form {
         case .problemDetails:
             Self.writeField("Content-Type", "application/problem+json", to: &buffer)
@@ -185,7 +185,7 @@ package final class ResponseEncoder: Sendable {
         buffer.writeString("Proxy-Status: skillgate; next-hop=\(nextHop); received-status=\(status)\r\n")
     }
 
-    private static func writeIdempotencyFields(_ answer: Response, to buffer: inout ByteBuffer) {
+    private static func writeGatewayFields(_ answer: Response, to buffer: inout ByteBuffer) {
         if answer.isReplay { buffer.writeStaticString("Idempotent-Replayed: true\r\n") }
         if let deduplication = answer.deduplication {
             writeField("Gateway-Deduplication", deduplication.rawValue, to: &buffer)
@@ -195,6 +195,20 @@ package final class ResponseEncoder: Sendable {
             buffer.writeImmutableBuffer(key.characters)
             buffer.writeStaticString("\r\n")
         }
+        if let quota = answer.quota { write(quota, to: &buffer) }
+    }
+
+    /// draft-ietf-httpapi-ratelimit-headers-09, sections 3 and 4.
+    private static func write(_ quota: RateLimit.Quota, to buffer: inout ByteBuffer) {
+        buffer.writeStaticString("RateLimit-Policy: \"requests\";q=")
+        buffer.writeDecimal(quota.burst)
+        buffer.writeStaticString(";w=")
+        buffer.writeDecimal(quota.window)
+        buffer.writeStaticString("\r\nRateLimit: \"requests\";r=")
+        buffer.writeDecimal(quota.remaining)
+        buffer.writeStaticString(";t=")
+        buffer.writeDecimal(quota.secondsUntilFull)
+        buffer.writeStaticString("\r\n")
     }
 
     private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {

@@ -86,6 +86,12 @@ enum RecordValue: Equatable {
 
     /// What the record says with `remaining` milliseconds of its time to live.
     func report(remaining: Int) -> KeyReport {
+        var report = report(leaseAt: remaining)
+        report.remaining = .milliseconds(max(0, remaining))
+        return report
+    }
+
+    private func report(leaseAt remaining: Int) -> KeyReport {
         switch self {
         case .sending(let fingerprint, _, let leaseEnds, _) where remaining > leaseEnds:
             KeyReport(.inFlight(left: .milliseconds(remaining - leaseEnds)), fingerprint)

@@ -227,4 +227,19 @@ extension ConfigurationValue where Value == String {
         return Self(
             type: endpoint.type, expected: endpoint.expected, parse: { endpoint.parse($0)?.description }, text: { $0 })
     }
+
+    /// The beginning of the URL of a page for people.
+    static var documentationURL: Self {
+        Self(
+            type: "URL",
+            expected: "a URL that starts with https:// or http://, such as https://docs.example.com/API.md#",
+            isShown: true,
+            parse: { text in
+                guard let scheme = ["https://", "http://"].first(where: text.hasPrefix), text.count > scheme.count,
+                    // It becomes part of a field.
+                    text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !"<>\"\\^`{|}".utf8.contains($0) })
+                else { return nil }
+                return text
+            }, text: { $0 })
+    }
 }

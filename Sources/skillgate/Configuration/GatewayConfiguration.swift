@@ -116,6 +116,8 @@ struct GatewayConfiguration: Sendable {
     var admin = SocketAddressText(host: "127.0.0.1", port: 9090)
     var endpoints = ByRegion { APIEndpoint.official($0) }
     var aliases = ByRegion { APIEndpoint.officialAliases($0) }
+    /// What the type of a problem is appended to; nil: problems have no link.
+    var problemDocumentation: String?
     var tokenEndpoint = "https://api.amazon.com/auth/o2/token"
     var upstream = Upstream()
     var discovery = RegionDiscovery.off

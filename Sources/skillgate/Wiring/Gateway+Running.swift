@@ -24,7 +24,8 @@ extension Gateway {
             limitConnections(of: &listener)
             let bound = try await HTTPListener.bind(
                 listener, handlers: loops.map(\.handler),
-                encoder: ResponseEncoder(endpoints: configuration.endpoints),
+                encoder: ResponseEncoder(
+                    endpoints: configuration.endpoints, documentation: configuration.problemDocumentation),
                 group: group, inherited: inheritedSockets,
                 onExhausted: { [acceptFailures] in acceptFailures.failed($0) })
             if case .inherited = listener.address, configuration.anonymousCaller != nil, !bound.isLocal {

@@ -74,7 +74,7 @@ struct BasePathTests {
         _ = send(bed, base + Self.path, "Idempotency-Key: k\r\n")
         bed.pool.answer(202)
         let inquiry = bed.request("GET", base + "/v1/idempotency-keys/k", "Authorization: Bearer key\r\n", nil)
-        guard case .report(.accepted) = inquiry.answers.first?.content else {
+        guard case .report(let status) = inquiry.answers.first?.content, case .accepted = status.state else {
             Issue.record("\(inquiry.answers)")
             return
         }

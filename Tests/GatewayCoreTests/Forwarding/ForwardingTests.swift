@@ -282,8 +282,8 @@ import Testing
     @Test func `a caller learns what became of its key`() throws {
         let bed = try FlowBed()
         func state(_ path: String) -> KeyReport.State? {
-            guard case .report(let state) = bed.inquire(path).answers.first?.content else { return nil }
-            return state
+            guard case .report(let status) = bed.inquire(path).answers.first?.content else { return nil }
+            return status.state
         }
         #expect(state("k") == .absent)
         _ = bed.send()

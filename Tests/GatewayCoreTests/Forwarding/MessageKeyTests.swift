@@ -47,9 +47,9 @@ struct MessageKeyTests {
         #expect(send(bed, #"{"data":{"order":"o-1","x":"a"}}"#, key: "another").answers.isEmpty)
         accept(bed)
         guard
-            case .report(.accepted) = bed.request(
+            case .report(let status) = bed.request(
                 "GET", "/v1/idempotency-keys/o-1", "Authorization: Bearer key\r\nGateway-Skill: weather\r\n", nil
-            ).answers.first?.content
+            ).answers.first?.content, case .accepted = status.state
         else {
             Issue.record("it is not found by its key")
             return
@@ -134,10 +134,11 @@ struct MessageKeyTests {
         func state() -> KeyReport.State? {
             let fields = "Authorization: Bearer key\r\nGateway-Skill: weather\r\n"
             guard
-                case .report(let state) = bed.request("GET", "/v1/idempotency-keys/\(text)", fields, nil).answers.first?
+                case .report(let status) = bed.request("GET", "/v1/idempotency-keys/\(text)", fields, nil).answers
+                    .first?
                     .content
             else { return nil }
-            return state
+            return status.state
         }
         #expect(state() == .unknown)
         // Consent sends it once more.

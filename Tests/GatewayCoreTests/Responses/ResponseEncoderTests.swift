@@ -23,18 +23,57 @@ import Testing
     }
 
     @Test func `what became of a key is told as JSON`() throws {
-        func content(_ state: KeyReport.State) -> String {
-            let parts = encoded(Response(.report(state), region: nil)).split(separator: "\r\n\r\n")
+        func content(_ state: KeyReport.State, remaining: Duration? = nil) -> String {
+            let status = KeyStatus(
+                KeyReport(state, remaining: remaining), retention: .seconds(86_400),
+                now: UnixTimestamp(seconds: 1_784_974_692, nanoseconds: 250_000_000))
+            let parts = encoded(Response(.report(status), region: nil)).split(separator: "\r\n\r\n")
             #expect(parts.first?.hasPrefix("HTTP/1.1 200 OK\r\nCache-Control: no-store") == true)
             return parts.last.map(String.init) ?? ""
         }
         #expect(content(.absent) == #"{"state":"absent"}"#)
         #expect(content(.inFlight(left: .seconds(1))) == #"{"state":"in-flight"}"#)
-        #expect(content(.unknown) == #"{"state":"unknown"}"#)
+        #expect(
+            content(.unknown, remaining: .milliseconds(86_399_500))
+                == #"{"state":"unknown","createdAt":"2026-07-25T10:18:11.750Z","expiresAt":"2026-07-26T10:18:11.750Z"}"#
+        )
         #expect(
             content(.accepted(.init(status: 202, region: .europe, requestID: .text(#"a"b"#))))
                 == #"{"state":"accepted","status":202,"region":"EU","requestId":"a\"b"}"#)
         #expect(content(.accepted(.init(status: 202, region: .farEast, requestID: nil))).hasSuffix(#""region":"FE"}"#))
+    }
+
+    @Test func `a caller with a rate is told what is left of it`() {
+        let limit = RateLimit(perSecond: 2, burst: 5)
+        var arrival: Int64 = 0
+        var lines: [String] = []
+        for _ in 0..<6 {
+            if case .allowed(let next) = limit.decide(theoreticalArrivalTime: arrival, now: 10_000_000_000) {
+                arrival = next
+            }
+            var answer = Response(.refusal(Refusal(.callerRate, "x")), region: nil)
+            answer.quota = limit.quota(theoreticalArrivalTime: arrival, now: 10_000_000_000)
+            let text = encoded(answer)
+            #expect(text.contains("\r\nRateLimit-Policy: \"requests\";q=5;w=3\r\n"))
+            lines += text.components(separatedBy: "\r\n").filter { $0.hasPrefix("RateLimit:") }
+        }
+        #expect(
+            lines == [(4, 1), (3, 1), (2, 2), (1, 2), (0, 3), (0, 3)].map { "RateLimit: \"requests\";r=\($0);t=\($1)" })
+        // Later, one is there again.
+        #expect(limit.quota(theoreticalArrivalTime: arrival, now: 10_500_000_000).remaining == 1)
+        #expect(limit.quota(theoreticalArrivalTime: arrival, now: 99_000_000_000).remaining == 5)
+    }
+
+    @Test func `a problem links to what is written about it, where there is something`() {
+        let answer = Response(.refusal(Refusal(.upstreamTLSFailed, "x")), region: nil)
+        #expect(!encoded(answer).contains("Link:"))
+        let linking = ResponseEncoder(
+            endpoints: ByRegion { APIEndpoint.official($0) }, documentation: "https://docs.example.com/API.md#")
+        var buffer = ByteBuffer()
+        linking.encode(answer, .init(keepsAlive: true, id: .made(connection: 1, request: 1)), into: &buffer)
+        #expect(
+            String(buffer: buffer).contains(
+                "\r\nLink: <https://docs.example.com/API.md#upstream-unreachable>; rel=\"describedby\"\r\n"))
     }
 
     @Test func `Amazon's answer keeps its status, content and fields`() {

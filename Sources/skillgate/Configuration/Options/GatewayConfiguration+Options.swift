@@ -19,6 +19,10 @@ extension GatewayConfiguration {
                         "the status page at `/`, the same as JSON at `/api/status`; `/metrics`, `/livez`, `/readyz`, `/version`"
                     )
                 ]),
+            .optional(
+                "problemDocumentation", \.problemDocumentation, .documentationURL,
+                "each problem's response gets a `Link` to this URL with the last part of the problem's `type` appended",
+                otherwise: "no link", example: "https://docs.example.com/skillgate/API.md#"),
             .section("regions", Region.allCases.map(regionOption)),
             .value("tokenEndpoint", \.tokenEndpoint, .endpointURL, "Login with Amazon"),
             upstreamOption,

@@ -1,0 +1,54 @@
+import NIOCore
+
+/// What the caller that owns an idempotency key learns of it.
+package struct KeyStatus: Equatable, Sendable {
+    var state: KeyReport.State
+    /// Of the record; nil where there is none.
+    var times: Times?
+
+    struct Times: Equatable, Sendable {
+        var created: UnixTimestamp
+        var expires: UnixTimestamp
+    }
+
+    /// - Parameters:
+    ///   - retention: how long records of such keys live. A record says only when it expires.
+    ///   - now: when the report was made.
+    init(_ report: KeyReport, retention: Duration, now: UnixTimestamp) {
+        state = report.state
+        times = report.remaining.map { remaining in
+            let expires = now + remaining
+            return Times(created: expires + (.zero - retention), expires: expires)
+        }
+    }
+
+    func writeJSON(to content: inout ByteBuffer) {
+        content.writeString("{\"state\":\"\(state.name)\"")
+        if case .accepted(let answer) = state {
+            content.writeString(",\"status\":\(answer.status),\"region\":\"\(answer.region.name)\"")
+            if let requestID = answer.requestID {
+                content.writeStaticString(",\"requestId\":")
+                JSONText.writeString(requestID.description, to: &content)
+            }
+        }
+        if let times {
+            content.writeStaticString(",\"createdAt\":\"")
+            content.writeTimestamp(times.created)
+            content.writeStaticString("\",\"expiresAt\":\"")
+            content.writeTimestamp(times.expires)
+            content.writeStaticString("\"")
+        }
+        content.writeStaticString("}")
+    }
+}
+
+extension KeyReport.State {
+    var name: String {
+        switch self {
+        case .absent: "absent"
+        case .inFlight: "in-flight"
+        case .accepted: "accepted"
+        case .unknown: "unknown"
+        }
+    }
+}
