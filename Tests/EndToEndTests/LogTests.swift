@@ -16,7 +16,10 @@ import TokenEndpointClient
     @Test func `a trace goes on into the access log, the audit log and the exemplars of OpenMetrics`() async throws {
         let configuration = "eventLoops: 1\naccessLog: {file: access.log}\naudit: {file: audit.log}"
         try await TestBed.run(configuration: configuration) { bed in
-            let fields = ["Gateway-Region": "NA", "traceparent": "00-\(Self.trace)-b7ad6b7169203331-01"]
+            let fields = [
+                "Gateway-Region": "NA", "traceparent": "00-\(Self.trace)-b7ad6b7169203331-01",
+                "X-Request-Id": #"our"1"#,
+            ]
             #expect(try await bed.send("NA-1", fields).status == 202)
             // What is no trace is no reason to refuse a message.
             #expect(try await bed.send("NA-1", ["Gateway-Region": "NA", "traceparent": "nonsense"]).status == 202)
@@ -28,7 +31,8 @@ import TokenEndpointClient
             #expect(
                 exemplars.first?.hasPrefix(
                     #"skillgate_message_duration_seconds_bucket{region="NA",source="upstream",le=""#) == true)
-            #expect(exemplars.first?.contains(##" # {trace_id="\##(Self.trace)"} 0."##) == true)
+            #expect(exemplars.first?.contains(
+                    ##" # {trace_id="\##(Self.trace)",request_id="our\"1"} 0."##) == true)
             let text = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
             #expect(!text.contains(Self.trace))
 

@@ -19,6 +19,16 @@ package enum ExchangeID: Equatable, Sendable {
         self = .given(text)
     }
 
+    var isGiven: Bool {
+        if case .given = self { true } else { false }
+    }
+
+    var text: String {
+        var buffer = ByteBuffer()
+        write(to: &buffer)
+        return String(buffer: buffer)
+    }
+
     private static let madeCharacters = 24
 
     func write(to buffer: inout ByteBuffer) {

@@ -1,7 +1,7 @@
 /// Counts of observations by upper bound, as Prometheus wants them. Not shared between threads.
 package struct Histogram: Equatable, Sendable {
-    /// The last traced observation of each bucket, by the bucket's place.
-    package typealias Exemplars = [Int: (trace: TraceContext, seconds: Double)]
+    /// The last observation of each bucket whose request somebody else has named, by the bucket's place.
+    package typealias Exemplars = [Int: Exemplar]
 
     /// Upper bounds in ascending order, in the unit of what is observed; above the last one counts as infinity.
     package let bounds: [Double]

@@ -60,9 +60,12 @@ package struct MetricsPage: Sendable {
         line(instrument.rawValue + "_count", labels, String(all))
     }
 
-    private func exemplar(_ exemplar: (trace: TraceContext, seconds: Double)?) -> String {
-        guard format == .openMetrics, let exemplar else { return "" }
-        return " # {trace_id=\"\(exemplar.trace.traceIDText)\"} \(Self.number(exemplar.seconds))"
+    private func exemplar(_ exemplar: Exemplar?) -> String {
+        guard format == .openMetrics, let exemplar, case let labels = exemplar.labels, !labels.isEmpty else {
+            return ""
+        }
+        let text = labels.map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",")
+        return " # {\(text)} \(Self.number(exemplar.seconds))"
     }
 
     consuming func finished() -> String {

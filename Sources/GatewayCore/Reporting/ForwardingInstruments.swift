@@ -182,7 +182,9 @@ package struct ForwardingInstruments: Sendable {
         messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
         let place = Self.place(labels.region, answer.source)
         let bucket = messageDurations[place].observe(seconds)
-        if let trace = labels.trace { messageExemplars[place, default: [:]][bucket] = (trace, seconds) }
+        if let exemplar = Exemplar(trace: labels.trace, id: labels.id, seconds: seconds) {
+            messageExemplars[place, default: [:]][bucket] = exemplar
+        }
         guard case .refusal(let refusal) = answer.content else { return }
         rejected[refusal.problem, default: 0] += 1
         if refusal.problem.row.resend == .mayDouble, !answer.isReplay, let region = labels.region {
