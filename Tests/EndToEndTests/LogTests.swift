@@ -31,7 +31,8 @@ import TokenEndpointClient
             #expect(
                 exemplars.first?.hasPrefix(
                     #"skillgate_message_duration_seconds_bucket{region="NA",source="upstream",le=""#) == true)
-            #expect(exemplars.first?.contains(
+            #expect(
+                exemplars.first?.contains(
                     ##" # {trace_id="\##(Self.trace)",request_id="our\"1"} 0."##) == true)
             let text = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
             #expect(!text.contains(Self.trace))

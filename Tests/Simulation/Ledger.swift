@@ -39,16 +39,24 @@ final class Ledger {
     struct Send {
         var message: Message
         var process: Int
+        let at: NIODeadline
         var isOpen = true
         var isConsented: Bool
         var wasAccepted = false
     }
+
+    /// For how long an equal message of the caller without keys is a duplicate: a few of the pauses between requests.
+    static let contentWindow = Duration.seconds(8)
 
     /// Told what happens, for a course of events that is seen again.
     var onEvent: ((String) -> Void)?
     private(set) var violations: [String] = []
     private(set) var sends: [Send] = []
     private(set) var requests = 0
+    /// Equal messages that Amazon accepted one after another, since the window of the first was over.
+    private(set) var acceptedAgain = 0
+    /// Between a claim and its first send there may be so much.
+    private var budget = Duration.zero
     private(set) var answers: [Int: Int] = [:]
     private var requestIDs: [Int: Set<String>] = [:]
     /// Attempts that wrote a byte, and attempts whose process died before they were settled.
@@ -70,8 +78,9 @@ final class Ledger {
     ///   - record: as the server has it.
     func sent(
         _ message: Message, by process: Int, of claim: IdempotencyClaim?, holding record: IdempotencyRecord?,
-        claimedAgo: Duration?, isFirst: Bool, budget: Duration
+        claimedAgo: Duration?, isFirst: Bool, budget: Duration, at now: NIODeadline
     ) -> Int {
+        self.budget = budget
         // With consent, a first attempt that was accepted after all may have settled the record meanwhile.
         let isConsented = claim?.consent == true
         if let claim { excused.insert(claim.owner) }
@@ -86,7 +95,7 @@ final class Ledger {
         for send in sends where send.message.key == message.key && send.isOpen && !isConsented {
             violated(6, "\(message) was sent by process \(process) while process \(send.process) was sending it")
         }
-        sends.append(Send(message: message, process: process, isConsented: isConsented))
+        sends.append(Send(message: message, process: process, at: now, isConsented: isConsented))
         onEvent?("process \(process) sends \(message), send \(sends.count - 1)")
         return sends.count - 1
     }
@@ -95,7 +104,7 @@ final class Ledger {
         sends[send].wasAccepted = true
         onEvent?("Amazon accepts send \(send)")
         let key = sends[send].message.key
-        let ofKey = sends.filter { $0.message.key == key }
+        let ofKey = sendsOfOneMessage(as: sends[send])
         let accepted = ofKey.count { $0.wasAccepted }
         let consented = ofKey.count { $0.isConsented }
         if accepted > 1 + consented {
@@ -105,6 +114,17 @@ final class Ledger {
         if variants.count > 1 && consented == 0 {
             violated(5, "key \(key) was accepted with \(variants.count) contents")
         }
+    }
+
+    /// Of the same key, and of no other message: of equal messages under no key, those that are sent before the window of the
+    /// one is over, or whose window it was sent in. A window begins with the claim; another region may be tried much later.
+    private func sendsOfOneMessage(as send: Send) -> [Send] {
+        let ofKey = sends.filter { $0.message.key == send.message.key }
+        guard send.message.isKeyedByContent else { return ofKey }
+        let shortest = TimeAmount(Self.contentWindow - budget - SimulatedProcess.deadline)
+        let ofOne = ofKey.filter { $0.isConsented || max($0.at, send.at) - min($0.at, send.at) < shortest }
+        if ofOne.count < ofKey.count && ofKey.count(where: \.wasAccepted) > 1 { acceptedAgain += 1 }
+        return ofOne
     }
 
     func ended(_ send: Int) { sends[send].isOpen = false }
@@ -136,6 +156,8 @@ final class Ledger {
         if (200...299).contains(upstream.status) {
             if !sends[send].wasAccepted { violated(2, "\(message) got \(upstream.status) and was not accepted") }
             requestIDs[message.key, default: []].insert(name)
+            // Another window, another answer.
+            guard !message.isKeyedByContent else { return }
             let isAlone = !sends.contains { $0.message.key == message.key && $0.isConsented }
             if isAlone && requestIDs[message.key]?.count ?? 0 > 1 { violated(3, "key \(message.key) has two answers") }
         } else if sends[send].wasAccepted {

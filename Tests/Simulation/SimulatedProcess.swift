@@ -95,7 +95,7 @@ final class SimulatedProcess {
         let orders = Caller(index: 0, name: "orders", skills: [0])
         let content = Caller(
             index: 1, name: "content", skills: [0],
-            keySources: IdempotencyKeySources([.content], contentWindow: .seconds(3600)))
+            keySources: IdempotencyKeySources([.content], contentWindow: Ledger.contentWindow))
         var configuration = ForwardingConfiguration(
             callers: CallerDirectory([
                 CallerDirectory.Entry(orders, keys: [APIKeyDigest(of: apiKey)]),
@@ -178,7 +178,8 @@ final class SimulatedProcess {
     func forward(_ message: Ledger.Message, isConsented: Bool, then: @escaping (Response) -> Void) {
         // Where nobody says where the user lives, the regions are tried in turn.
         let region = timeline.chance(0.3) ? "" : "Gateway-Region: \(timeline.element(["NA", "EU", "FE"]))\r\n"
-        let fields = region + (isConsented ? "Idempotency-Resend: ?1\r\n" : "")
+        let limit = timeline.chance(0.8) ? "" : "Gateway-Timeout: \(timeline.element(["0.1", "0.4", "1.5", "9"]))\r\n"
+        let fields = region + limit + (isConsented ? "Idempotency-Resend: ?1\r\n" : "")
         guard let request = message.request(fields) else { return }
         forwarder?.handle(
             request, from: Peer(),
@@ -201,7 +202,7 @@ final class SimulatedProcess {
         let send = ledger.sent(
             message, by: self.number, of: claim, holding: scope.flatMap { storage.records[$0] },
             claimedAgo: attempts.claimedAt[number].map { Duration(from: $0, to: loop.now) },
-            isFirst: sendsOfAttempt[number] == 1, budget: sendBudget)
+            isFirst: sendsOfAttempt[number] == 1, budget: sendBudget, at: timeline.now)
         return (send, Self.number(after: "Atc|", text))
     }
 

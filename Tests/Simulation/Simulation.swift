@@ -9,6 +9,8 @@ package struct SimulationReport: Sendable {
     package var requests: Int
     package var sends: Int
     package var accepted: Int
+    /// Messages under no key that were accepted when the window of an equal one was over.
+    package var acceptedAgain: Int
     package var deaths: Int
     /// Answers to callers, by status.
     package var answers: [Int: Int]
@@ -70,7 +72,8 @@ package final class Simulation {
         checkTheEnd()
         let report = SimulationReport(
             seed: seed, violations: ledger.violations, requests: ledger.requests, sends: ledger.sends.count,
-            accepted: ledger.sends.count { $0.wasAccepted }, deaths: deaths, answers: ledger.answers)
+            accepted: ledger.sends.count { $0.wasAccepted }, acceptedAgain: ledger.acceptedAgain, deaths: deaths,
+            answers: ledger.answers)
         for process in processes { process.die() }
         return report
     }

@@ -4,10 +4,13 @@ import Testing
 /// A short run of what `Tests/simulation` runs at any length.
 @Suite struct SimulationTests {
     @Test func `whatever goes wrong, no invariant is broken`() throws {
+        var acceptedAgain = 0
         for seed in 1...1_000 as ClosedRange<UInt64> {
             let report = try Simulation(seed: seed).run()
             #expect(report.violations.isEmpty, "Tests/simulation --seeds 1 --from \(seed) --trace")
+            acceptedAgain += report.acceptedAgain
         }
+        #expect(acceptedAgain > 10, "windows end, too")
     }
 
     @Test func `with records in files, neither`() throws {
