@@ -55,8 +55,8 @@ final class Ledger {
     private(set) var requests = 0
     /// Equal messages that Amazon accepted one after another, since the window of the first was over.
     private(set) var acceptedAgain = 0
-    /// Between a claim and its first send there may be so much.
-    private var budget = Duration.zero
+    /// Between the last send of one message and the first of an equal one.
+    private var shortestWindow = TimeAmount.zero
     private(set) var answers: [Int: Int] = [:]
     private var requestIDs: [Int: Set<String>] = [:]
     /// Attempts that wrote a byte, and attempts whose process died before they were settled.
@@ -80,7 +80,7 @@ final class Ledger {
         _ message: Message, by process: Int, of claim: IdempotencyClaim?, holding record: IdempotencyRecord?,
         claimedAgo: Duration?, isFirst: Bool, budget: Duration, at now: NIODeadline
     ) -> Int {
-        self.budget = budget
+        shortestWindow = TimeAmount(Self.contentWindow - budget - SimulatedProcess.deadline)
         // With consent, a first attempt that was accepted after all may have settled the record meanwhile.
         let isConsented = claim?.consent == true
         if let claim { excused.insert(claim.owner) }
@@ -92,10 +92,12 @@ final class Ledger {
         if isFirst, let claimedAgo, claimedAgo > budget {
             violated(8, "\(message) was sent \(claimedAgo) after its claim")
         }
-        for send in sends where send.message.key == message.key && send.isOpen && !isConsented {
+        let new = Send(message: message, process: process, at: now, isConsented: isConsented)
+        for send in sendsOfOneMessage(as: new)
+        where send.isOpen && !isConsented && (!message.isKeyedByContent || now - send.at < shortestWindow) {
             violated(6, "\(message) was sent by process \(process) while process \(send.process) was sending it")
         }
-        sends.append(Send(message: message, process: process, at: now, isConsented: isConsented))
+        sends.append(new)
         onEvent?("process \(process) sends \(message), send \(sends.count - 1)")
         return sends.count - 1
     }
@@ -105,6 +107,13 @@ final class Ledger {
         onEvent?("Amazon accepts send \(send)")
         let key = sends[send].message.key
         let ofKey = sendsOfOneMessage(as: sends[send])
+        if sends[send].message.isKeyedByContent,
+            sends.contains(where: {
+                $0.message.key == key && $0.wasAccepted && sends[send].at - $0.at >= shortestWindow
+            })
+        {
+            acceptedAgain += 1
+        }
         let accepted = ofKey.count { $0.wasAccepted }
         let consented = ofKey.count { $0.isConsented }
         if accepted > 1 + consented {
@@ -121,10 +130,7 @@ final class Ledger {
     private func sendsOfOneMessage(as send: Send) -> [Send] {
         let ofKey = sends.filter { $0.message.key == send.message.key }
         guard send.message.isKeyedByContent else { return ofKey }
-        let shortest = TimeAmount(Self.contentWindow - budget - SimulatedProcess.deadline)
-        let ofOne = ofKey.filter { $0.isConsented || max($0.at, send.at) - min($0.at, send.at) < shortest }
-        if ofOne.count < ofKey.count && ofKey.count(where: \.wasAccepted) > 1 { acceptedAgain += 1 }
-        return ofOne
+        return ofKey.filter { $0.isConsented || max($0.at, send.at) - min($0.at, send.at) < shortestWindow }
     }
 
     func ended(_ send: Int) { sends[send].isOpen = false }

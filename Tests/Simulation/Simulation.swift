@@ -202,7 +202,9 @@ package final class Simulation {
     private func checkTheEnd() {
         let records = storage.records
         for key in 0..<ScopesOfKeys.keys {
-            guard let scope = ScopesOfKeys.shared.scope(of: key), let record = records[scope] else { continue }
+            guard let scope = ScopesOfKeys.shared.scope(of: key), let record = records[scope],
+                record.expires > timeline.now
+            else { continue }
             switch record.state {
             case .accepted: break
             case .unknown:
