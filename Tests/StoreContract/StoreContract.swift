@@ -135,9 +135,11 @@ package struct StoreContract {
         #expect(try await other.claim(claim(scope, owner: 4)) == .unknown, "a resend does not take the doubt away")
         #expect(try await one.claim(claim(scope, owner: 3, consent: true)) == .owned)
         let late = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(5, 6))
-        try await other.settle(claim(scope, owner: 2), .accepted(late))
+        try await other.settle(claim(scope, owner: 2, retention: .milliseconds(5)), .accepted(late))
         try await one.settle(claim(scope, owner: 3), .released)
         #expect(try await one.claim(claim(scope, owner: 4)) == .accepted(late), "a late 202 beats everything")
+        let remaining = try await other.report(scope)?.remaining
+        #expect(remaining ?? .zero > .seconds(500), "it does not shorten the record of a later attempt")
     }
 
     private func leaseAndConsent() async throws {

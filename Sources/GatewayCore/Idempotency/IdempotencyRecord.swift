@@ -212,8 +212,9 @@ package struct IdempotencyRecord: Equatable, Sendable {
         case .accepted(let answer):
             // From any attempt, however late: what was accepted must never be sent again.
             if case .accepted = record?.state { return }
-            record = IdempotencyRecord(
-                fingerprint: claim.fingerprint, state: .accepted(answer), expires: now + claim.retention)
+            // A late one may find the record of a later attempt, which lives as long as that says.
+            let expires = max(now + claim.retention, record?.expires ?? now)
+            record = IdempotencyRecord(fingerprint: claim.fingerprint, state: .accepted(answer), expires: expires)
         case .unknown:
             guard case .sending(claim.owner, _, _) = record?.state else { return }
             record?.state = .unknown

@@ -39,7 +39,7 @@ enum RecordScripts {
         """)
 
     /// KEYS: record. ARGV: `accepted`, `unknown` or `released`, fingerprint, owner, what to set, retention in ms.
-    /// A resend that is released leaves the doubt that was there before it. A server that is full takes no more data; the
+    /// A late acceptance does not shorten the record of a later attempt. A resend that is released leaves the doubt that was there before it. A server that is full takes no more data; the
     /// record at hand makes room for what became of it.
     static let settle = RecordScript(
         """
@@ -57,7 +57,9 @@ enum RecordScripts {
         end
         if ARGV[1] == 'accepted' then
           if state == 'a' then return 0 end
-          return set(ARGV[4], ARGV[5])
+          local ttl = ARGV[5]
+          if v and not owned then ttl = math.max(ttl, redis.call('PTTL', KEYS[1])) end
+          return set(ARGV[4], ttl)
         end
         if not owned then return 0 end
         if ARGV[1] == 'unknown' or state == 'r' then
