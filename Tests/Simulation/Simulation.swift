@@ -173,9 +173,10 @@ package final class Simulation {
 
     private func killProcess() {
         let index = timeline.number(0...processes.count - 1)
+        // First of all: what it still runs while it ends must leave no trace.
+        if case .disk(let disk) = storage { disk.handOver() }
         processes[index].die()
         deaths += 1
-        if case .disk(let disk) = storage { disk.handOver() }
         if let successor = try? start() { processes[index] = successor }
     }
 
