@@ -16,6 +16,8 @@ struct IdempotencyExploration {
         var isInFile = false
         /// A message may be sent before its claim is in the file.
         var sendsUnwritten = false
+        /// Records live for one unit of time, as those of messages without a key: after it, an equal message is another one.
+        var isBrief = false
 
         static let shipped = Design(
             claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) },
@@ -51,25 +53,38 @@ struct IdempotencyExploration {
 
     private struct World {
         var record: Record?
+        /// When it expires, in units.
+        var expires = World.never
         /// As the file has it.
         var written: Record?
+        var writtenExpires = World.never
         /// In units of more than a lease.
         var now = 0
         var attempts: [Attempt]
         var wires: [Wire]
+        /// Of messages whose windows end: when each was sent.
+        var sentAt: [Int]
         /// Doubles that a caller has consented to: messages sent by the last attempt, if it consents.
         var consented = 0
         var lostWrites = 0
 
-        var acceptances: Int { wires.count { $0 == .accepted } }
+        static let never = 7
+
+        /// Of the window in which most were accepted; without windows, of all.
+        var acceptances: Int {
+            let times = wires.indices.filter { wires[$0] == .accepted }.map { sentAt[$0] }
+            return Set(times).map { time in times.count { $0 == time } }.max() ?? 0
+        }
 
         /// The same for worlds that differ only in which attempt is which; the last one may consent and stays itself.
         var canonical: UInt64 {
             var codes = attempts.indices.map(code)
             codes[..<(codes.count - 1)].sort()
-            var packed = codes.reduce(0) { $0 << 7 | $1 }
+            var packed = codes.reduce(0) { $0 << 9 | $1 }
             // Whose a claim in the file is matters only while the record in memory is the same.
-            for record in [record, written] { packed = packed << 4 | Self.code(record) }
+            for (record, expires) in [(record, expires), (written, writtenExpires)] {
+                packed = packed << 7 | Self.code(record) << 3 | UInt64(expires)
+            }
             return packed << 8 | UInt64(now) << 4 | UInt64(consented) << 1 | UInt64(lostWrites)
         }
 
@@ -102,7 +117,7 @@ struct IdempotencyExploration {
                 }
             var isOwner = false
             if case .sending(index, _, _) = record { isOwner = true }
-            return phase << 3 | wire << 1 | (isOwner ? 1 : 0)
+            return phase << 5 | wire << 3 | UInt64(sentAt[index]) << 1 | (isOwner ? 1 : 0)
         }
     }
 
@@ -118,7 +133,8 @@ struct IdempotencyExploration {
 
     func run() -> Result {
         let first = World(
-            attempts: Array(repeating: .ready, count: attempts), wires: Array(repeating: .nothing, count: attempts))
+            attempts: Array(repeating: .ready, count: attempts), wires: Array(repeating: .nothing, count: attempts),
+            sentAt: Array(repeating: 0, count: attempts))
         var result = Result()
         var origins: [UInt64: Origin] = [first.canonical: Origin(world: first.canonical, step: nil)]
         var frontier = [first]
@@ -188,7 +204,7 @@ struct IdempotencyExploration {
         if world.now < Self.longestPause { add("time passes") { $0.now += 1 } }
         if design.storeLosesWrites, world.lostWrites == 0, case .sending = world.record {
             add("the store loses the claim") {
-                $0.record = nil
+                set(nil, in: &$0)
                 $0.lostWrites = 1
             }
         }
@@ -206,9 +222,11 @@ struct IdempotencyExploration {
     }
 
     private func addStepsOfFile(in world: World, _ add: (StaticString, Int?, (inout World) -> Void) -> Void) {
-        if world.written != world.record { add("what was not written is written", nil) { $0.written = $0.record } }
+        if world.written != world.record || world.writtenExpires != world.expires {
+            add("what was not written is written", nil) { Self.write(&$0) }
+        }
         add("the process is killed", nil) { world in
-            world.record = world.written
+            (world.record, world.expires) = (world.written, world.writtenExpires)
             for index in world.attempts.indices where world.attempts[index] != .ready { world.attempts[index] = .ended }
         }
     }
@@ -226,6 +244,7 @@ struct IdempotencyExploration {
             add("sends", index) {
                 $0.attempts[index] = .awaiting
                 $0.wires[index] = .travelling
+                if design.isBrief { $0.sentAt[index] = $0.now }
                 if lastConsents && index == attempts - 1 { $0.consented = 1 }
             }
         case .claimed:
@@ -255,34 +274,49 @@ struct IdempotencyExploration {
         if design.isInFile { add(unwritten, index) { settle(index, settlement, &$0, isWritten: false) } }
     }
 
-    private func makeClaim(_ index: Int) -> IdempotencyClaim {
+    private static func write(_ world: inout World) {
+        (world.written, world.writtenExpires) = (world.record, world.expires)
+    }
+
+    private func makeClaim(_ index: Int, retention: TimeAmount = .seconds(86_400)) -> IdempotencyClaim {
         IdempotencyClaim(
             scope: .init(words: (0, 0, 0, 0)), fingerprint: .init(words: (0, 0)),
-            owner: .init(origin: 0, number: UInt64(index)), lease: Self.lease, retention: .seconds(86_400),
+            owner: .init(origin: 0, number: UInt64(index)), lease: Self.lease, retention: retention,
             consent: lastConsents && index == attempts - 1)
     }
 
     private func claim(_ index: Int, _ world: inout World, replyIsLost: Bool) {
-        var record = Self.unpack(world.record)
-        let claim = makeClaim(index)
+        var record = Self.unpack(world.record, expires: world.expires)
+        let claim = makeClaim(index, retention: design.isBrief ? TimeAmount(Self.unit) : .seconds(86_400))
         let outcome = design.claim(claim, &record, Self.time(world.now))
-        world.record = Self.pack(record)
-        if design.isInFile && !design.sendsUnwritten { world.written = world.record }
+        set(record, in: &world)
+        if design.isInFile && !design.sendsUnwritten { Self.write(&world) }
         guard !replyIsLost else { return }  // it may claim again, as the same owner
         world.attempts[index] = outcome == .owned ? .claimed(at: world.now) : .ended
     }
 
     private func settle(_ index: Int, _ settlement: Settlement, _ world: inout World, isWritten: Bool = true) {
-        var record = Self.unpack(world.record)
-        design.settle(makeClaim(index), settlement, &record, Self.time(world.now))
-        world.record = Self.pack(record)
-        if design.isInFile && isWritten { world.written = world.record }
+        var record = Self.unpack(world.record, expires: world.expires)
+        // What is settled late lives for what is left of its window.
+        let brief = world.sentAt[index] == world.now ? TimeAmount(Self.unit) : .zero
+        let claim = makeClaim(index, retention: design.isBrief ? brief : .seconds(86_400))
+        design.settle(claim, settlement, &record, Self.time(world.now))
+        set(record, in: &world)
+        if design.isInFile && isWritten { Self.write(&world) }
         world.attempts[index] = .ended
+    }
+
+    private func set(_ record: IdempotencyRecord?, in world: inout World) {
+        world.record = Self.pack(record)
+        world.expires =
+            design.isBrief
+            ? record.flatMap { record in (0..<World.never).first { Self.time($0) >= record.expires } } ?? World.never
+            : World.never
     }
 
     private static func time(_ now: Int) -> NIODeadline { .uptimeNanoseconds(1) + unit * now }
 
-    private static func unpack(_ record: Record?) -> IdempotencyRecord? {
+    private static func unpack(_ record: Record?, expires: Int) -> IdempotencyRecord? {
         record.map { record in
             let state: IdempotencyRecord.State =
                 switch record {
@@ -293,7 +327,9 @@ struct IdempotencyExploration {
                 case .unknown: .unknown
                 case .accepted: .accepted(answer)
                 }
-            return IdempotencyRecord(fingerprint: .init(words: (0, 0)), state: state, expires: .distantFuture)
+            return IdempotencyRecord(
+                fingerprint: .init(words: (0, 0)), state: state,
+                expires: expires == World.never ? .distantFuture : time(expires))
         }
     }
 

@@ -26,6 +26,28 @@ import Testing
         #expect(result.states > 20)
     }
 
+    @Test(arguments: 1...4, [false, true])
+    func `an equal message is sent again after its window, and never in it`(attempts: Int, lastConsents: Bool) {
+        for isInFile in [false, true] {
+            var design = Design.shipped
+            (design.isInFile, design.isBrief) = (isInFile, true)
+            let result = IdempotencyExploration(design: design, attempts: attempts, lastConsents: lastConsents).run()
+            #expect(result.violation == nil)
+            #expect(result.states > 20)
+        }
+    }
+
+    @Test func `an acceptance that comes late and cuts the window of another message is found`() throws {
+        var design = Design.shipped
+        design.isBrief = true
+        design.settle = { claim, settlement, record, now in
+            IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
+            if case .accepted = settlement { record?.expires = now + claim.retention }
+        }
+        let result = IdempotencyExploration(design: design, attempts: 3, lastConsents: false).run()
+        #expect(result.violation?.count(where: { $0.hasSuffix("sends") }) == 3)
+    }
+
     @Test func `a message that is sent before its claim is written is doubled by a kill`() throws {
         var design = Design.shipped
         design.isInFile = true
