@@ -52,6 +52,8 @@ import TokenEndpointClient
             let authorization = ["Authorization": "Bearer \(TestBed.apiKey)", "Gateway-Region": "NA"]
             let user = "/v1/skillmessages/users/amzn1.ask.account.NA-1"
             let requests: [(id: String, method: String, path: String, content: String, fields: [String: String])] = [
+                // First: another 404 of the gateway's to this address would be counted with it.
+                ("nowhere", "GET", "/nowhere", "", [:]),
                 ("sent", "POST", user, #"{"data":{}}"#, authorization),
                 (
                     "refused-by-amazon", "POST", user + "X", #"{"data":{}}"#,
@@ -59,11 +61,16 @@ import TokenEndpointClient
                 ),
                 ("invalid", "POST", user, "{}", authorization), ("stranger", "POST", user, #"{"data":{}}"#, [:]),
                 ("asked", "GET", "/v1/idempotency-keys/k", "", authorization),
+                ("settled", "PUT", "/v1/idempotency-keys/k", #"{"state":"accepted"}"#, authorization),
+                (
+                    "checked", "POST", user, #"{"data":{}}"#,
+                    authorization.merging(["Gateway-Validate-Only": "?1"]) { $1 }
+                ),
                 (
                     "stated", "PUT", "/v1/users/u/region", #"{"apiEndpoint":"https://api.eu.amazonalexa.com"}"#,
                     authorization
                 ),
-                ("nowhere", "GET", "/nowhere", "", [:]), ("wrong-method", "GET", user, "", authorization),
+                ("wrong-method", "GET", user, "", authorization),
             ]
             for request in requests {
                 let answer = try await TestBed.transfer(
@@ -84,14 +91,16 @@ import TokenEndpointClient
             }
             bed.gateway.signal(SIGTERM)
             #expect(await bed.gateway.exitStatus() == 0)
-            func lines(_ name: String, _ id: String) throws -> Int {
+            func lines(_ name: String, _ id: String, with text: String = "") throws -> Int {
                 try String(contentsOf: bed.folder.appendingPathComponent(name), encoding: .utf8).split(separator: "\n")
-                    .count { $0.contains(#""id":"id-of-\#(id)""#) }
+                    .count { $0.contains(#""id":"id-of-\#(id)""#) && (text.isEmpty || $0.contains(text)) }
             }
             for id in ["sent", "refused-by-amazon", "invalid", "stranger"] {
                 #expect(try lines("access.log", id) == 1 && lines("audit.log", id) == 1, "\(id)")
             }
-            for id in ["asked", "stated"] { #expect(try lines("audit.log", id) == 1, "\(id)") }
+            for (id, action) in [
+                ("asked", "inquiry"), ("stated", "user-region"), ("settled", "settlement"), ("checked", "validation"),
+            ] { #expect(try lines("audit.log", id, with: #""action":"\#(action)""#) == 1, "\(id)") }
             for id in ["nowhere", "wrong-method"] { #expect(try lines("access.log", id) == 1, "\(id)") }
         }
     }

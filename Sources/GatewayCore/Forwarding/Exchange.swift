@@ -10,6 +10,8 @@ final class Exchange {
     let snapshot: ConfigurationSnapshot
     let started: NIODeadline
     private let action: AuditLog.Action
+    /// The message is only to be validated.
+    var isValidation = false
     private let peer: Peer
     private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
@@ -113,7 +115,8 @@ final class Exchange {
     }
 
     private func audit(_ problem: Problem?) {
-        forwarder.logs.audit?.decided(action, labels, by: method, from: peer, problem: problem)
+        forwarder.logs.audit?.decided(
+            isValidation ? .validation : action, labels, by: method, from: peer, problem: problem)
     }
 
     /// - Parameter sends: times a message was written to a connection.

@@ -35,6 +35,7 @@ struct Message {
         let field = try fields.idempotencyKey()
         consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
         isOnlyToBeValidated = try fields.isOnlyToBeValidated()
+        exchange.isValidation = isOnlyToBeValidated
         let times = exchange.snapshot.times
         if let timeout = try fields.timeout(), timeout < times.deadline {
             timeLimit = max(timeout, Self.shortestTimeLimit)

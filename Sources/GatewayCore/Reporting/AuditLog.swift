@@ -6,6 +6,8 @@ package final class AuditLog {
     /// What was asked for.
     enum Action: String {
         case message
+        /// What would become of a message.
+        case validation
         /// What became of an idempotency key.
         case inquiry
         /// That a message was accepted, by the caller's word.
