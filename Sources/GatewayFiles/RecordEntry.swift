@@ -10,6 +10,8 @@ package import GatewayCore
 ///                                             80  owner, or request id
 /// ```
 ///
+/// Of a message that its skill has reported, the request id stands at 88, and at 80 when it was reported first, as Unix time in ms.
+///
 /// Times are those of the wall clock, since a process that comes later has no other.
 package struct RecordEntry: Equatable, Sendable {
     package enum State: Equatable, Sendable {
@@ -45,6 +47,7 @@ package struct RecordEntry: Equatable, Sendable {
 extension RecordEntry {
     private enum Kind: UInt8 {
         case sending = 1, resending, unknown, acceptedUUID, acceptedText, accepted, absent, seal, mark
+        case receivedUUID, receivedText, received
     }
 
     static let headBytes = 80
@@ -59,7 +62,8 @@ extension RecordEntry {
     func write(to bytes: inout [UInt8]) {
         let (kind, region, detail, tail) = parts
         var text: [UInt8] = []
-        var length = Self.headBytes
+        let tailStart = Self.headBytes + (receivedAt == nil ? 0 : 8)
+        var length = tailStart
         switch tail {
         case .none: break
         case .identity: length += 16
@@ -78,12 +82,13 @@ extension RecordEntry {
             words.store(fingerprint.words.1, at: 7)
             words.store(UInt64(bitPattern: expires), at: 8)
             words.store(UInt64(caller) | UInt64(detail) << 32, at: 9)
+            if let receivedAt { words.store(UInt64(bitPattern: receivedAt), at: 10) }
             switch tail {
             case .none: break
             case .identity(let high, let low):
-                words.store(high, at: 10)
-                words.store(low, at: 11)
-            case .text: UnsafeMutableRawBufferPointer(rebasing: words[Self.headBytes...]).copyBytes(from: text)
+                words.store(high, at: tailStart / 8)
+                words.store(low, at: tailStart / 8 + 1)
+            case .text: UnsafeMutableRawBufferPointer(rebasing: words[tailStart...]).copyBytes(from: text)
             }
         }
     }
@@ -95,6 +100,12 @@ extension RecordEntry {
         case text(String)
     }
 
+    private var receivedAt: Int64? {
+        if case .accepted(let response) = state { response.receivedAt } else { nil }
+    }
+
+    private static let noRegion = UInt8.max
+
     private var parts: (kind: Kind, region: UInt8, detail: UInt32, Tail) {
         switch state {
         case .unknown: return (.unknown, 0, 0, .none)
@@ -103,11 +114,13 @@ extension RecordEntry {
             let lease = UInt32(clamping: expires.subtractingReportingOverflow(leaseEnds).partialValue)
             return (isResend ? .resending : .sending, 0, lease, .identity(owner.origin, owner.number))
         case .accepted(let response):
-            let (region, status) = (UInt8(clamping: response.region.rawValue), UInt32(clamping: response.status))
+            let region = response.region.map { UInt8(clamping: $0.rawValue) } ?? Self.noRegion
+            let (status, isReceived) = (UInt32(clamping: response.status), response.receivedAt != nil)
             switch response.requestID {
-            case .uuid(let high, let low): return (.acceptedUUID, region, status, .identity(high, low))
-            case .text(let text): return (.acceptedText, region, status, .text(text))
-            case nil: return (.accepted, region, status, .none)
+            case .uuid(let high, let low):
+                return (isReceived ? .receivedUUID : .acceptedUUID, region, status, .identity(high, low))
+            case .text(let text): return (isReceived ? .receivedText : .acceptedText, region, status, .text(text))
+            case nil: return (isReceived ? .received : .accepted, region, status, .none)
             }
         }
     }
@@ -165,12 +178,17 @@ extension RecordEntry {
     }
 
     private static func state(_ kind: Kind, expires: Int64, detail: UInt64, _ entry: UnsafeRawBufferPointer) -> State? {
-        let hasIdentity = kind == .sending || kind == .resending || kind == .acceptedUUID
-        guard !hasIdentity || entry.count == headBytes + 16 else { return nil }
+        let isReceived = kind == .received || kind == .receivedUUID || kind == .receivedText
+        let tailStart = headBytes + (isReceived ? 8 : 0)
+        let hasIdentity = kind == .sending || kind == .resending || kind == .acceptedUUID || kind == .receivedUUID
+        guard entry.count >= tailStart, !hasIdentity || entry.count == tailStart + 16 else { return nil }
         func accepted(_ requestID: RequestID?) -> State? {
-            Region(rawValue: Int(entry[6])).map {
-                .accepted(AcceptedResponse(status: Int(detail), region: $0, requestID: requestID))
-            }
+            let region = Region(rawValue: Int(entry[6]))
+            // Only a receipt proves what no region is known of.
+            guard region != nil || (isReceived && entry[6] == noRegion) else { return nil }
+            let receivedAt = isReceived ? Int64(bitPattern: entry.word(10)) : nil
+            return .accepted(
+                AcceptedResponse(status: Int(detail), region: region, requestID: requestID, receivedAt: receivedAt))
         }
         switch kind {
         case .sending, .resending:
@@ -180,10 +198,11 @@ extension RecordEntry {
                 isResend: kind == .resending)
         case .unknown: return .unknown
         case .absent: return .absent
-        case .accepted: return accepted(nil)
-        case .acceptedUUID: return accepted(.uuid(entry.word(10), entry.word(11)))
-        case .acceptedText:
-            let text = entry[headBytes...].prefix { $0 != 0 }
+        case .accepted, .received: return accepted(nil)
+        case .acceptedUUID, .receivedUUID:
+            return accepted(.uuid(entry.word(tailStart / 8), entry.word(tailStart / 8 + 1)))
+        case .acceptedText, .receivedText:
+            let text = entry[tailStart...].prefix { $0 != 0 }
             return String(validating: text, as: UTF8.self).flatMap { accepted(.text($0)) }
         case .seal, .mark: return nil
         }

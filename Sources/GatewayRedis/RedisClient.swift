@@ -187,6 +187,19 @@ package final class RedisClient: IdempotencyRecordClient {
         }
     }
 
+    package func receive(
+        _ scope: IdempotencyScope, at received: Int64,
+        _ completion: @escaping (Result<ReceiptOutcome, IdempotencyRecordError>) -> Void
+    ) {
+        run(.receive(scope, at: received)) { result in
+            switch result {
+            case .failure(let failure): completion(.failure(failure.forRecord))
+            case .success(let reply):
+                completion(ReceiptOutcome(reply).map(Result.success) ?? .failure(.notDone))
+            }
+        }
+    }
+
     // MARK: Running
 
     enum CommandFailure: Error, Equatable {

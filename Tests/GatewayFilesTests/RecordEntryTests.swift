@@ -11,6 +11,9 @@ struct RecordEntryTests {
         .accepted(AcceptedResponse(status: 202, region: .farEast, requestID: .uuid(1, .max))),
         .accepted(AcceptedResponse(status: 200, region: .europe, requestID: .text("not-a-uuid"))),
         .accepted(AcceptedResponse(status: 299, region: .northAmerica, requestID: nil)),
+        .accepted(AcceptedResponse(status: 202, region: .europe, requestID: .uuid(1, .max), receivedAt: .max)),
+        .accepted(AcceptedResponse(status: 202, region: .europe, requestID: .text("not-a-uuid"), receivedAt: 1)),
+        .accepted(AcceptedResponse(provenAt: 1_795_497_192_345)),
     ]
 
     static func entry(_ number: UInt64, _ state: RecordEntry.State = .unknown) -> RecordEntry {
@@ -34,7 +37,7 @@ struct RecordEntryTests {
     func `what is written is read again`(state: RecordEntry.State) {
         var bytes: [UInt8] = []
         Self.entry(5, state).write(to: &bytes)
-        #expect(bytes.count.isMultiple(of: 8) && bytes.count <= 96)
+        #expect(bytes.count.isMultiple(of: 8) && bytes.count <= 104)
         bytes.withUnsafeBytes { bytes in
             guard case .entry(let entry, bytes.count) = RecordEntry.parse(bytes, at: 0) else {
                 Issue.record("nothing can be read")

@@ -50,6 +50,10 @@ final class Ledger {
 
     /// Told what happens, for a course of events that is seen again.
     var onEvent: ((String) -> Void)?
+    /// Told of each message that Amazon accepts: its skill gets it.
+    var onAccepted: ((Message) -> Void)?
+    /// Keys whose message its skill has reported.
+    private var reported: Set<Int> = []
     private(set) var violations: [String] = []
     private(set) var sends: [Send] = []
     private(set) var requests = 0
@@ -105,6 +109,7 @@ final class Ledger {
     func accepted(_ send: Int) {
         sends[send].wasAccepted = true
         onEvent?("Amazon accepts send \(send)")
+        onAccepted?(sends[send].message)
         let key = sends[send].message.key
         let ofKey = sendsOfOneMessage(as: sends[send])
         if sends[send].message.isKeyedByContent,
@@ -152,6 +157,9 @@ final class Ledger {
         answers[answer.status, default: 0] += 1
         onEvent?("\(message) is answered \(answer.status), \(answer.source)")
         guard case .upstream(let upstream) = answer.content else { return }
+        if upstream.status == 202, upstream.requestID == nil, reported.contains(message.key) {
+            return provenByReceipt.formUnion([message.key])
+        }
         guard let name = upstream.requestID?.description,
             let send = name.split(separator: "-").last.flatMap({ Int($0) }),
             sends.indices.contains(send)
@@ -165,10 +173,20 @@ final class Ledger {
             // Another window, another answer.
             guard !message.isKeyedByContent else { return }
             let isAlone = !sends.contains { $0.message.key == message.key && $0.isConsented }
+            if provenByReceipt.contains(message.key) && !isAlone { return }
             if isAlone && requestIDs[message.key]?.count ?? 0 > 1 { violated(3, "key \(message.key) has two answers") }
         } else if sends[send].wasAccepted {
             violated(4, "\(message) got \(upstream.status) and was accepted")
         }
+    }
+
+    /// Answered without Amazon's answer.
+    private(set) var provenByReceipt: Set<Int> = []
+
+    /// The skill reports a message.
+    func reports(_ message: Message) {
+        onEvent?("the skill reports \(message)")
+        reported.insert(message.key)
     }
 
     func requested() { requests += 1 }

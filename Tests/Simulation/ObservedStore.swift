@@ -63,6 +63,14 @@ final class ObservedStore: IdempotencyStore {
         store.resultOfAttemptInFlight(claim, on: eventLoop)
     }
 
+    func receive(
+        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+    ) -> Eventual<ReceiptOutcome?> {
+        let reply = store.receive(scope, at: received, on: eventLoop)
+        if case .now(let outcome) = reply { ledger.onEvent?("a receipt: \(outcome.map { "\($0)" } ?? "nobody")") }
+        return reply
+    }
+
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
         store.report(on: scope, on: eventLoop)
     }

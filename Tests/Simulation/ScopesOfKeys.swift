@@ -49,6 +49,10 @@ final class ScopesOfKeys: Sendable {
             return nil
         }
 
+        func receive(
+            _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+        ) -> Eventual<ReceiptOutcome?> { .now(nil) }
+
         func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
             .now(KeyReport(.absent))
         }

@@ -133,6 +133,13 @@ final class SimulatedLink: IdempotencyRecordClient {
             })
     }
 
+    func receive(
+        _ scope: IdempotencyScope, at received: Int64,
+        _ completion: @escaping (Result<ReceiptOutcome, IdempotencyRecordError>) -> Void
+    ) {
+        run({ [server] in server.receive(scope, at: received) }, completion)
+    }
+
     func report(
         on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyRecordError>) -> Void
     ) {

@@ -41,6 +41,7 @@ final class SimulatedProcess {
     private var forwarder: MessageForwarder?
     private var pool: SimulatedPool?
     private var link: SimulatedLink?
+    private var store: (any IdempotencyStore)?
     private let attempts = Attempts()
     private let sendBudget = ForwardingConfiguration.Limits().sendBudget
     private var sendsOfAttempt: [UInt64: Int] = [:]
@@ -73,6 +74,7 @@ final class SimulatedProcess {
         case .disk(let disk):
             store = ObservedStore(try Self.fileStore(on: disk, eventLoop: loop), attempts, ledger: ledger)
         }
+        self.store = store
         forwarder = try Self.forwarder(store: store, pool: pool, tokens: tokens, loop: loop, origin: UInt64(number))
         tokens.start()
     }
@@ -166,6 +168,7 @@ final class SimulatedProcess {
         loop.advance(to: loop.now + Self.deadline * 3)
         loop.drop()
         forwarder = nil
+        store = nil
         pool = nil
         link = nil
     }
@@ -188,6 +191,13 @@ final class SimulatedProcess {
                 answered += 1
                 then(answer)
             })
+    }
+
+    /// A skill reports a message.
+    func receive(_ message: Ledger.Message) {
+        guard let store, let scope = ScopesOfKeys.shared.scope(of: message.key) else { return }
+        ledger.reports(message)
+        _ = store.receive(scope, at: Int64(clamping: loop.now.uptimeNanoseconds / 1_000_000), on: loop)
     }
 
     /// The flow writes a message to a connection. Returns the number of the send, and that of its token.

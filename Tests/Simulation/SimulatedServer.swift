@@ -111,6 +111,12 @@ final class SimulatedServer {
         ledger.onEvent?("attempt \(claim.owner.origin)/\(claim.owner.number) settles \(settlement)")
     }
 
+    func receive(_ scope: IdempotencyScope, at received: Int64) -> ReceiptOutcome {
+        let outcome = IdempotencyRecord.receive(at: received, on: &records[scope], now: timeline.now)
+        ledger.onEvent?("a receipt: \(outcome)")
+        return outcome
+    }
+
     func report(_ scope: IdempotencyScope) -> KeyReport {
         IdempotencyRecord.report(on: records[scope], now: timeline.now)
     }

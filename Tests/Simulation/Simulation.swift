@@ -11,6 +11,8 @@ package struct SimulationReport: Sendable {
     package var accepted: Int
     /// Messages under no key that were accepted when the window of an equal one was over.
     package var acceptedAgain: Int
+    /// Messages that were known to be accepted by a receipt alone.
+    package var provenByReceipt: Int
     package var deaths: Int
     /// Answers to callers, by status.
     package var answers: [Int: Int]
@@ -62,6 +64,7 @@ package final class Simulation {
         if case .disk = storage { processCount = 1 }
         for _ in 0..<processCount { processes.append(try start()) }
         let end = timeline.now + Self.faultsEnd
+        ledger.onAccepted = { [self] in deliver($0) }
         for key in 0..<timeline.number(1...ScopesOfKeys.keys) {
             for _ in 0..<timeline.number(1...3) { startCaller(key) }
         }
@@ -72,7 +75,8 @@ package final class Simulation {
         checkTheEnd()
         let report = SimulationReport(
             seed: seed, violations: ledger.violations, requests: ledger.requests, sends: ledger.sends.count,
-            accepted: ledger.sends.count { $0.wasAccepted }, acceptedAgain: ledger.acceptedAgain, deaths: deaths,
+            accepted: ledger.sends.count { $0.wasAccepted }, acceptedAgain: ledger.acceptedAgain,
+            provenByReceipt: ledger.provenByReceipt.count, deaths: deaths,
             answers: ledger.answers)
         for process in processes { process.die() }
         return report
@@ -123,6 +127,17 @@ package final class Simulation {
         timeline.after(.seconds(4)) {
             guard !isOver else { return }
             again(hasSeenUnknown)
+        }
+    }
+
+    /// The skill gets a message, sooner or later, and reports it to some gateway, more than once now and then.
+    private func deliver(_ message: Ledger.Message) {
+        guard !message.isKeyedByContent, timeline.chance(0.6) else { return }
+        for _ in 0..<timeline.number(1...2) {
+            timeline.after(timeline.milliseconds(timeline.chance(0.7) ? 5...500 : 500...20_000)) { [self] in
+                let process = timeline.element(processes)
+                process.run { process.receive(message) }
+            }
         }
     }
 

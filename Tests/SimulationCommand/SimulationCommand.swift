@@ -20,7 +20,7 @@ import FlowSimulation
     var trace = false
 
     func run() throws {
-        var (requests, sends, accepted, acceptedAgain, deaths, failed) = (0, 0, 0, 0, 0, 0)
+        var (requests, sends, accepted, acceptedAgain, proven, deaths, failed) = (0, 0, 0, 0, 0, 0, 0)
         var answers: [Int: Int] = [:]
         for offset in 0..<UInt64(max(0, seeds)) {
             let seed = from &+ offset
@@ -31,6 +31,7 @@ import FlowSimulation
             sends += report.sends
             accepted += report.accepted
             acceptedAgain += report.acceptedAgain
+            proven += report.provenByReceipt
             deaths += report.deaths
             answers.merge(report.answers, uniquingKeysWith: +)
             guard !report.violations.isEmpty else { continue }
@@ -40,7 +41,7 @@ import FlowSimulation
         }
         let statuses = answers.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
         print(
-            "\(seeds) seeds, \(requests) requests, \(sends) sends, \(accepted) accepted, \(acceptedAgain) of them behind the window of an equal one, \(deaths) kills, answers by "
+            "\(seeds) seeds, \(requests) requests, \(sends) sends, \(accepted) accepted, \(acceptedAgain) of them behind the window of an equal one, \(proven) known by a receipt alone, \(deaths) kills, answers by "
                 + "status \(statuses), \(failed) seeds with violations")
         if failed > 0 { throw ExitCode.failure }
     }

@@ -36,6 +36,8 @@ package struct StoreContract {
         try await leaseAndConsent()
         try await replacedKey()
         try await retention()
+        try await receipts()
+        try await receiptOfAttemptInFlight()
         try await briefRecord()
         try await waiting()
         try await manyAtOnce()
@@ -162,6 +164,52 @@ package struct StoreContract {
         try await until { try await other.report(scope)?.state == .unknown }
         try await until { try await other.report(scope)?.state == .absent }
         #expect(try await other.claim(claim(scope, owner: 2)) == .owned)
+    }
+
+    private func receipts() async throws {
+        let first = 1_795_497_192_345 as Int64
+        #expect(try await one.receive(scope(), at: first) == .absent)
+        for answer in [
+            AcceptedResponse(status: 202, region: .northAmerica, requestID: .uuid(1, .max)),
+            AcceptedResponse(status: 200, region: .europe, requestID: .text("not-a-uuid")),
+            AcceptedResponse(status: 299, region: .farEast, requestID: nil),
+        ] {
+            let scope = scope()
+            #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
+            try await one.settle(claim(scope, owner: 1), .accepted(answer))
+            #expect(try await other.receive(scope, at: first) == .first(provesAcceptance: false))
+            #expect(try await one.receive(scope, at: first + 9) == .again(at: first))
+            var received = answer
+            received.receivedAt = first
+            #expect(try await hasReport(.accepted(received), on: scope, at: one))
+            try await one.settle(claim(scope, owner: 1), .accepted(answer))
+            #expect(try await other.claim(claim(scope, owner: 2)) == .accepted(received))
+        }
+        // What was doubtful is proven, stays proven, and nothing that its attempt says of it changes that.
+        let (doubtful, proven) = (scope(), AcceptedResponse(provenAt: first))
+        #expect(try await one.claim(claim(doubtful, owner: 1)) == .owned)
+        try await one.settle(claim(doubtful, owner: 1), .unknown)
+        #expect(try await other.receive(doubtful, at: first) == .first(provesAcceptance: true))
+        for settlement in [Settlement.released, .unknown, .refused(status: 404)] {
+            try await one.settle(claim(doubtful, owner: 1), settlement)
+        }
+        #expect(try await hasReport(.accepted(proven), on: doubtful, at: other))
+        #expect(try await one.claim(claim(doubtful, owner: 2, consent: true)) == .accepted(proven))
+    }
+
+    /// The attempt that is in flight has been reported by the skill: who waits for it need not wait for Amazon's answer.
+    private func receiptOfAttemptInFlight() async throws {
+        let scope = scope()
+        #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
+        var outcome: ReceiptOutcome?
+        let waiting = try await one.result(of: claim(scope, owner: 2)) {
+            outcome = try await other.receive(scope, at: 7)
+        }
+        let result = try #require(waiting)
+        #expect(outcome == .first(provesAcceptance: true))
+        #expect((try? result.response.get())?.status == 202 && result.region == nil)
+        try await one.settle(claim(scope, owner: 1), .released)
+        #expect(try await one.claim(claim(scope, owner: 3)) == .accepted(AcceptedResponse(provenAt: 7)))
     }
 
     /// A record that lives shorter than those that were made before it.

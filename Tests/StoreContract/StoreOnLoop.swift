@@ -60,6 +60,24 @@ package struct StoreOnLoop: Sendable {
         try await ask { [eventLoop] in $0.resultOfAttemptInFlight(claim, on: eventLoop) }
     }
 
+    /// The same, of a wait that has begun before `action`.
+    package func result(of claim: IdempotencyClaim, during action: () async throws -> Void) async throws
+        -> AttemptResult?
+    {
+        let result = try await eventLoop.submit { [store, eventLoop] in
+            store.value.resultOfAttemptInFlight(claim, on: eventLoop)
+        }.get()
+        try await action()
+        switch result {
+        case .now(let result): return result
+        case .later(let future): return try await future.get()
+        }
+    }
+
+    package func receive(_ scope: IdempotencyScope, at received: Int64) async throws -> ReceiptOutcome? {
+        try await ask { [eventLoop] in $0.receive(scope, at: received, on: eventLoop) }
+    }
+
     package func report(_ scope: IdempotencyScope) async throws -> KeyReport? {
         try await ask { [eventLoop] in $0.report(on: scope, on: eventLoop) }
     }

@@ -3,13 +3,17 @@ package import NIOCore
 /// What is kept of an accepted message: enough to answer every later duplicate as the first was answered.
 package struct AcceptedResponse: Equatable, Sendable {
     package var status: Int
-    package var region: Region
+    /// Nil where it is known by a receipt alone.
+    package var region: Region?
     package var requestID: RequestID?
+    /// When the skill reported first that it had received the message; Unix time in milliseconds. Nil: it has not.
+    package var receivedAt: Int64?
 
-    package init(status: Int, region: Region, requestID: RequestID?) {
+    package init(status: Int, region: Region?, requestID: RequestID?, receivedAt: Int64? = nil) {
         self.status = status
         self.region = region
         self.requestID = requestID
+        self.receivedAt = receivedAt
     }
 }
 

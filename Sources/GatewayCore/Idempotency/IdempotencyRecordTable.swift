@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The records of one shard, packed: about 110 bytes each with their place in the index.
+/// The records of one shard, packed: about 120 bytes each with their place in the index.
 ///
 /// Records lie in chunks that never move; an open-addressing index of 4-byte slots finds them. Held records, and the settled
 /// ones of each caller, form a list in the order in which they expire; those that live shorter than others form lists of their
@@ -20,11 +20,14 @@ struct IdempotencyRecordTable {
         var expires: NIODeadline
         /// The lease's end while sending; once accepted, a number that rises with each that is.
         var leaseEnds: NIODeadline
+        /// Once the skill has reported it: when first; 0: it has not.
+        var receivedAt: Int64
         var previous: Slot
         var next: Slot
         var status: UInt16
         /// The caller's label.
         var caller: UInt16
+        /// `noRegion` where a receipt alone proves that it was accepted.
         var region: UInt8
         var kind: Kind
         /// As `IdempotencyClaim.isBrief`.
@@ -40,6 +43,7 @@ struct IdempotencyRecordTable {
         var isHeld: Bool { kind == .sending || kind == .resending || kind == .unknown }
     }
 
+    private static let noRegion = UInt8.max
     private typealias Slot = UInt32
     private static let none = Slot.max
 
@@ -185,8 +189,8 @@ struct IdempotencyRecordTable {
         let first = chunks.count * Self.chunkLength
         let empty = PackedRecord(
             words: (0, 0, 0, 0), fingerprint: RequestFingerprint(words: (0, 0)),
-            identity: (0, 0), expires: .uptimeNanoseconds(0), leaseEnds: .uptimeNanoseconds(0), previous: Self.none,
-            next: Self.none, status: 0, caller: 0, region: 0, kind: .free, isBrief: false)
+            identity: (0, 0), expires: .uptimeNanoseconds(0), leaseEnds: .uptimeNanoseconds(0), receivedAt: 0,
+            previous: Self.none, next: Self.none, status: 0, caller: 0, region: 0, kind: .free, isBrief: false)
         chunks.append(ContiguousArray(repeating: empty, count: Self.chunkLength))
         for offset in (1..<Self.chunkLength).reversed() { freeSlots.append(Slot(truncatingIfNeeded: first + offset)) }
         return Slot(truncatingIfNeeded: first)
@@ -213,7 +217,8 @@ struct IdempotencyRecordTable {
             self[slot].kind = .unknown
         case .accepted(let answer):
             self[slot].status = UInt16(clamping: answer.status)
-            self[slot].region = UInt8(clamping: answer.region.rawValue)
+            self[slot].region = answer.region.map { UInt8(clamping: $0.rawValue) } ?? Self.noRegion
+            self[slot].receivedAt = answer.receivedAt ?? 0
             switch answer.requestID {
             case .uuid(let high, let low):
                 self[slot].kind = .acceptedUUID
@@ -237,8 +242,8 @@ struct IdempotencyRecordTable {
             .accepted(
                 AcceptedResponse(
                     status: Int(packed.status),
-                    region: Region(rawValue: Int(packed.region)) ?? .northAmerica,
-                    requestID: requestID))
+                    region: Region(rawValue: Int(packed.region)), requestID: requestID,
+                    receivedAt: packed.receivedAt == 0 ? nil : packed.receivedAt))
         }
         let state: IdempotencyRecord.State =
             switch packed.kind {

@@ -46,6 +46,11 @@ package struct AttemptResult: Sendable {
         self.response = response
         self.region = region
     }
+
+    /// The skill has received it, so it was accepted; what Amazon answered is not known.
+    package static func provenByReceipt(at received: Int64) -> Self {
+        Self(.success(UpstreamResponse(AcceptedResponse(provenAt: received))), region: nil)
+    }
 }
 
 /// Where idempotency records live, as one event loop sees it.
@@ -74,6 +79,14 @@ package protocol IdempotencyStore: AnyObject {
     func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
     ) -> Eventual<AttemptResult?>
+
+    /// A skill reports that it has received the message; nil if the store cannot be reached. Those who wait for the result of an
+    /// attempt get that it was accepted.
+    ///
+    /// - Parameter received: when; Unix time in milliseconds.
+    func receive(
+        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+    ) -> Eventual<ReceiptOutcome?>
 
     /// What has become of a key, without claiming it; nil if the store cannot be reached.
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?>

@@ -25,7 +25,8 @@ package struct KeyStatus: Equatable, Sendable {
     func writeJSON(to content: inout ByteBuffer) {
         content.writeString("{\"state\":\"\(state.name)\"")
         if case .accepted(let answer) = state {
-            content.writeString(",\"status\":\(answer.status),\"region\":\"\(answer.region.name)\"")
+            content.writeString(",\"status\":\(answer.status)")
+            if let region = answer.region { content.writeString(",\"region\":\"\(region.name)\"") }
             if let requestID = answer.requestID {
                 content.writeStaticString(",\"requestId\":")
                 JSONText.writeString(requestID.description, to: &content)

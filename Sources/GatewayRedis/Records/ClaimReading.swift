@@ -58,6 +58,21 @@ enum ClaimReading: Equatable {
     }
 }
 
+extension ReceiptOutcome {
+    /// What the reply to a skill's report means; nil for what is none.
+    init?(_ reply: RESPValue) {
+        switch reply {
+        case .null: self = .absent
+        case .integer(1): self = .first(provesAcceptance: false)
+        case .integer(2): self = .first(provesAcceptance: true)
+        case .string(var bytes):
+            guard let received = bytes.readInteger(as: Int64.self), bytes.readableBytes == 0 else { return nil }
+            self = .again(at: received)
+        case .integer, .array, .error, .boolean, .push: return nil
+        }
+    }
+}
+
 extension KeyReport {
     /// What the reply to a report means; nil for what is no record of ours.
     init?(_ reply: RESPValue) {

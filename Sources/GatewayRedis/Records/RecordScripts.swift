@@ -56,7 +56,7 @@ enum RecordScripts {
           return 1
         end
         if ARGV[1] == 'accepted' then
-          if state == 'a' then return 0 end
+          if state == 'a' or state == 'd' then return 0 end
           local ttl = ARGV[5]
           if v and not owned then ttl = math.max(ttl, redis.call('PTTL', KEYS[1])) end
           return set(ARGV[4], ttl)
@@ -69,6 +69,26 @@ enum RecordScripts {
           redis.call('DEL', KEYS[1])
         end
         return 1
+        """)
+
+    /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes.
+    /// Nil: there is no record. 1: the first report of what was accepted. 2: the first, and proof that it was. Else when it was first.
+    static let receive = RecordScript(
+        """
+        local v = redis.call('GET', KEYS[1])
+        if not v then return false end
+        local state = string.sub(v, 1, 1)
+        if state == 'd' then return string.sub(v, 18, 25) end
+        local accepted = state == 'a'
+        local value = 'd' .. string.sub(v, 2, 17) .. ARGV[1] .. (accepted and string.sub(v, 18) or '202-')
+        local ttl = math.max(1, redis.call('PTTL', KEYS[1]))
+        local reply = redis.pcall('SET', KEYS[1], value, 'PX', ttl)
+        if type(reply) == 'table' and reply.err then
+          if not string.find(reply.err, 'OOM') then return reply end
+          redis.call('DEL', KEYS[1])
+          redis.call('SET', KEYS[1], value, 'PX', ttl)
+        end
+        return accepted and 1 or 2
         """)
 
     /// KEYS: record. Nil: there is none. Else what is there and the milliseconds that remain of it.

@@ -7,8 +7,9 @@ import NIOCore
 ///     r  the same, for a resend: sent with consent after an attempt whose outcome is unknown
 ///     u  fingerprint (16)  status of the refused resend, three digits, where there was one
 ///     a  fingerprint (16)  status, three digits  region, one digit  request id
+///     d  fingerprint (16)  when its skill reported it first (8, Unix time in ms)  the rest as in `a`
 ///
-/// The request id is `u` and 16 bytes for a UUID, `t` and the text for anything else, and empty where there is none.
+/// Where a receipt alone proves that it was accepted, `-` stands for the region. The request id is `u` and 16 bytes for a UUID, `t` and the text for anything else, and empty where there is none.
 /// The one clock of a record is the server's, by the record's time to live: a lease has ended when less than so much
 /// of it remains. Clocks of gateways play no part.
 enum RecordValue: Equatable {
@@ -42,10 +43,15 @@ enum RecordValue: Equatable {
             buffer.write(fingerprint)
             if let refusedResend { buffer.writeDecimal(min(999, max(100, refusedResend))) }
         case .accepted(let fingerprint, let answer):
-            buffer.writeStaticString("a")
+            buffer.writeStaticString(answer.receivedAt == nil ? "a" : "d")
             buffer.write(fingerprint)
+            if let receivedAt = answer.receivedAt { buffer.writeInteger(receivedAt) }
             buffer.writeDecimal(min(999, max(100, answer.status)))
-            buffer.writeDecimal(answer.region.rawValue)
+            if let region = answer.region {
+                buffer.writeDecimal(region.rawValue)
+            } else {
+                buffer.writeStaticString("-")
+            }
             switch answer.requestID {
             case .uuid(let high, let low):
                 buffer.writeStaticString("u")
@@ -75,7 +81,13 @@ enum RecordValue: Equatable {
             guard digits.isEmpty || (300...599).contains(status ?? 0) else { return nil }
             self = .unknown(fingerprint, refusedResend: status)
         case UInt8(ascii: "a"):
-            guard let answer = rest.readAcceptedAnswer() else { return nil }
+            guard let answer = rest.readAcceptedAnswer(), answer.region != nil else { return nil }
+            self = .accepted(fingerprint, answer)
+        case UInt8(ascii: "d"):
+            guard let receivedAt = rest.readInteger(as: Int64.self), var answer = rest.readAcceptedAnswer() else {
+                return nil
+            }
+            answer.receivedAt = receivedAt
             self = .accepted(fingerprint, answer)
         default:
             return nil
@@ -123,8 +135,9 @@ extension ByteBuffer {
     fileprivate mutating func readAcceptedAnswer() -> AcceptedResponse? {
         guard let digits = readSlice(length: 4) else { return nil }
         let bytes = digits.readableBytesUInt8Span
-        guard let status = bytes.decimal(0..<3), (200...299).contains(status), let place = bytes.decimal(3..<4),
-            let region = Region(rawValue: place)
+        let region = bytes.decimal(3..<4).flatMap { Region(rawValue: $0) }
+        guard let status = bytes.decimal(0..<3), (200...299).contains(status),
+            region != nil || bytes[3] == UInt8(ascii: "-")
         else { return nil }
         var answer = AcceptedResponse(status: status, region: region, requestID: nil)
         switch readInteger(as: UInt8.self) {

@@ -11,13 +11,15 @@ enum RedisCommand {
     case claimByScript(IdempotencyClaim, replacing: RequestFingerprint? = nil)
     case settle(IdempotencyClaim, Settlement)
     case report(IdempotencyScope)
+    /// A skill's report; when, as Unix time in milliseconds.
+    case receive(IdempotencyScope, at: Int64)
     /// - Parameter key: what decides which node of a cluster is asked; nil: any.
     case plain([String], key: String? = nil)
 
     /// Whether it may change a record, so that replicas have to confirm it where they are waited for.
     var isWrite: Bool {
         switch self {
-        case .claim, .claimByScript, .settle: true
+        case .claim, .claimByScript, .settle, .receive: true
         case .report, .plain: false
         }
     }
@@ -25,7 +27,7 @@ enum RedisCommand {
     var isClaim: Bool {
         switch self {
         case .claim, .claimByScript: true
-        case .settle, .report, .plain: false
+        case .settle, .report, .receive, .plain: false
         }
     }
 
@@ -33,7 +35,7 @@ enum RedisCommand {
     func routingKey(_ keys: RecordKeys) -> ByteBuffer? {
         switch self {
         case .claim(let claim), .claimByScript(let claim, _), .settle(let claim, _): keys.recordKey(claim.scope)
-        case .report(let scope): keys.recordKey(scope)
+        case .report(let scope), .receive(let scope, _): keys.recordKey(scope)
         case .plain(_, let key): key.map(ByteBuffer.init(string:))
         }
     }
@@ -59,6 +61,12 @@ enum RedisCommand {
         case .report(let scope):
             Self.writeScript(RecordScripts.report, arguments: 0, withSource: withSource, to: &buffer)
             Self.writeKey(scope, keys, to: &buffer)
+        case .receive(let scope, let received):
+            Self.writeScript(RecordScripts.receive, arguments: 1, withSource: withSource, to: &buffer)
+            Self.writeKey(scope, keys, to: &buffer)
+            buffer.writeStaticString("$8\r\n")
+            buffer.writeInteger(received)
+            buffer.writeStaticString("\r\n")
         case .plain(let words, _):
             buffer.writeRESPCommand(words)
         }

@@ -38,6 +38,10 @@ package protocol IdempotencyRecordClient: AnyObject {
         _ claim: IdempotencyClaim, _ settlement: Settlement,
         _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void)
 
+    func receive(
+        _ scope: IdempotencyScope, at received: Int64,
+        _ completion: @escaping (Result<ReceiptOutcome, IdempotencyRecordError>) -> Void)
+
     func report(
         on scope: IdempotencyScope, _ completion: @escaping (Result<KeyReport, IdempotencyRecordError>) -> Void)
 }

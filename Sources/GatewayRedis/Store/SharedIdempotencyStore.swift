@@ -197,6 +197,25 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         }
     }
 
+    // MARK: Receipts
+
+    package func receive(
+        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+    ) -> Eventual<ReceiptOutcome?> {
+        if case .forward(let local) = whenUnavailable { _ = local.receive(scope, at: received, on: eventLoop) }
+        let promise = eventLoop.makePromise(of: ReceiptOutcome?.self)
+        server.receive(scope, at: received) { result in
+            switch result {
+            case .success(let outcome): promise.succeed(outcome)
+            // Done or not, a report that is made again does no harm.
+            case .failure:
+                self.failures[.report, default: 0] += 1
+                promise.succeed(nil)
+            }
+        }
+        return .later(promise.futureResult)
+    }
+
     // MARK: Report
 
     package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {

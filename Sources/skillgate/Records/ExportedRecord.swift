@@ -57,7 +57,7 @@ struct ExportedRecord: Codable, Equatable {
     private mutating func take(_ response: AcceptedResponse) {
         state = .accepted
         status = response.status
-        region = response.region.name
+        region = response.region?.name
         requestId = response.requestID.map { "\($0)" }
     }
 

@@ -243,6 +243,12 @@ final class SlowStore: IdempotencyStore {
         return memory.resultOfAttemptInFlight(claim, on: eventLoop)
     }
 
+    func receive(
+        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+    ) -> Eventual<ReceiptOutcome?> {
+        reply(memory.receive(scope, at: received, on: eventLoop))
+    }
+
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
         reply(memory.report(on: scope, on: eventLoop))
     }

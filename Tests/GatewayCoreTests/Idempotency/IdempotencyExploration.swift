@@ -16,12 +16,22 @@ struct IdempotencyExploration {
         var isInFile = false
         /// A message may be sent before its claim is in the file.
         var sendsUnwritten = false
+        /// What a skill's report does; nil: there are none.
+        var receive: (@Sendable (inout IdempotencyRecord?, NIODeadline) -> Void)?
+        /// Reports that anybody may have made up are taken for real ones.
+        var takesForgedReceipts = false
         /// Records live for one unit of time, as those of messages without a key: after it, an equal message is another one.
         var isBrief = false
 
         static let shipped = Design(
             claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) },
             settle: { IdempotencyRecord.settle($0, $1, on: &$2, now: $3) })
+
+        static let withReceipts = {
+            var design = shipped
+            design.receive = { _ = IdempotencyRecord.receive(at: 1, on: &$0, now: $1) }
+            return design
+        }()
     }
 
     struct Result {
@@ -49,6 +59,8 @@ struct IdempotencyExploration {
         case sending(owner: Int, leaseEnds: Int, isResend: Bool)
         case unknown
         case accepted
+        /// And the skill has received it.
+        case received
     }
 
     private struct World {
@@ -67,6 +79,10 @@ struct IdempotencyExploration {
         /// Doubles that a caller has consented to: messages sent by the last attempt, if it consents.
         var consented = 0
         var lostWrites = 0
+        /// Reports that came so far.
+        var receipts = 0
+        /// The record says that a message was accepted which was not.
+        var isWrong = false
 
         static let never = 7
 
@@ -85,7 +101,8 @@ struct IdempotencyExploration {
             for (record, expires) in [(record, expires), (written, writtenExpires)] {
                 packed = packed << 7 | Self.code(record) << 3 | UInt64(expires)
             }
-            return packed << 8 | UInt64(now) << 4 | UInt64(consented) << 1 | UInt64(lostWrites)
+            return packed << 8 | UInt64(receipts) << 6 | UInt64(now) << 4 | UInt64(isWrong ? 1 : 0) << 2
+                | UInt64(consented) << 1 | UInt64(lostWrites)
         }
 
         private static func code(_ record: Record?) -> UInt64 {
@@ -93,7 +110,8 @@ struct IdempotencyExploration {
             case nil: 0
             case .unknown: 1
             case .accepted: 2
-            case .sending(_, let leaseEnds, let isResend): 3 + UInt64(leaseEnds) + (isResend ? 4 : 0)
+            case .received: 3
+            case .sending(_, let leaseEnds, let isResend): 4 + UInt64(leaseEnds) + (isResend ? 4 : 0)
             }
         }
 
@@ -124,6 +142,7 @@ struct IdempotencyExploration {
     private static let unit = Duration.seconds(16)
     private static let lease = TimeAmount.seconds(15)
     private static let longestPause = 2
+    private static let longestReceipts = 3
     private static let answer = AcceptedResponse(status: 202, region: .europe, requestID: nil)
 
     let design: Design
@@ -142,7 +161,7 @@ struct IdempotencyExploration {
             var next: [World] = []
             for world in frontier {
                 result.recordKinds.insert(Self.kind(world.record))
-                if world.acceptances > 1 + world.consented {
+                if world.acceptances > 1 + world.consented || world.isWrong {
                     result.states = origins.count
                     result.violation = Self.steps(to: world.canonical, origins)
                     return result
@@ -181,6 +200,7 @@ struct IdempotencyExploration {
         case .sending: "sending"
         case .unknown: "unknown"
         case .accepted: "accepted"
+        case .received: "received"
         }
     }
 
@@ -209,6 +229,10 @@ struct IdempotencyExploration {
             }
         }
         if design.isInFile { addStepsOfFile(in: world, add) }
+        if let receive = design.receive, world.receipts < Self.longestReceipts {
+            if world.wires.contains(.accepted) { add("the skill reports") { report(by: receive, &$0) } }
+            if design.takesForgedReceipts { add("somebody else reports") { report(by: receive, &$0) } }
+        }
         for index in 0..<attempts {
             switch world.wires[index] {
             case .travelling:
@@ -278,6 +302,16 @@ struct IdempotencyExploration {
         (world.written, world.writtenExpires) = (world.record, world.expires)
     }
 
+    private func report(by receive: (inout IdempotencyRecord?, NIODeadline) -> Void, _ world: inout World) {
+        var record = Self.unpack(world.record, expires: world.expires)
+        receive(&record, Self.time(world.now))
+        set(record, in: &world)
+        // What a file does not say is asked for again, so a report that cannot be written is one that has not come.
+        if design.isInFile { Self.write(&world) }
+        world.receipts += 1
+        if world.record == .received && !world.wires.contains(.accepted) { world.isWrong = true }
+    }
+
     private func makeClaim(_ index: Int, retention: TimeAmount = .seconds(86_400)) -> IdempotencyClaim {
         IdempotencyClaim(
             scope: .init(words: (0, 0, 0, 0)), fingerprint: .init(words: (0, 0)),
@@ -326,6 +360,8 @@ struct IdempotencyExploration {
                         isResend: isResend)
                 case .unknown: .unknown
                 case .accepted: .accepted(answer)
+                case .received:
+                    .accepted(AcceptedResponse(status: 202, region: .europe, requestID: nil, receivedAt: 1))
                 }
             return IdempotencyRecord(
                 fingerprint: .init(words: (0, 0)), state: state,
@@ -337,7 +373,7 @@ struct IdempotencyExploration {
         switch record?.state {
         case nil: nil
         case .unknown: .unknown
-        case .accepted: .accepted
+        case .accepted(let answer): answer.receivedAt == nil ? .accepted : .received
         case .sending(let owner, let leaseEnds, let isResend):
             .sending(
                 owner: Int(owner.number), leaseEnds: (0...longestPause + 1).first { time($0) >= leaseEnds } ?? 0,

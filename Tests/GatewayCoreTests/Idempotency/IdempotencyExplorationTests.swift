@@ -37,6 +37,33 @@ import Testing
         }
     }
 
+    @Test(arguments: 1...4, [false, true])
+    func `receipts at any moment double nothing, and prove no more than there was`(attempts: Int, lastConsents: Bool) {
+        for isInFile in [false, true] {
+            var design = Design.withReceipts
+            design.isInFile = isInFile
+            let result = IdempotencyExploration(design: design, attempts: attempts, lastConsents: lastConsents).run()
+            #expect(result.violation == nil)
+            #expect(result.recordKinds == ["absent", "sending", "unknown", "accepted", "received"])
+        }
+    }
+
+    @Test func `a receipt that frees a record, and one that anybody can make up, are found`() throws {
+        var freeing = Design.withReceipts
+        freeing.receive = { record, now in
+            if IdempotencyRecord.receive(at: 1, on: &record, now: now) == .first(provesAcceptance: true) {
+                record = nil
+            }
+        }
+        let doubled = IdempotencyExploration(design: freeing, attempts: 2, lastConsents: false).run()
+        #expect(doubled.violation?.contains("the skill reports") == true)
+        #expect(doubled.violation?.count(where: { $0.hasSuffix("sends") }) == 2)
+        var forged = Design.withReceipts
+        forged.takesForgedReceipts = true
+        let wrong = IdempotencyExploration(design: forged, attempts: 1, lastConsents: false).run()
+        #expect(wrong.violation?.last == "somebody else reports")
+    }
+
     @Test func `an acceptance that comes late and cuts the window of another message is found`() throws {
         var design = Design.shipped
         design.isBrief = true

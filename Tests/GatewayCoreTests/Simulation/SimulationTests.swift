@@ -4,12 +4,14 @@ import Testing
 /// A short run of what `Tests/simulation` runs at any length.
 @Suite struct SimulationTests {
     @Test func `whatever goes wrong, no invariant is broken`() throws {
-        var acceptedAgain = 0
+        var (acceptedAgain, proven) = (0, 0)
         for seed in 1...1_000 as ClosedRange<UInt64> {
             let report = try Simulation(seed: seed).run()
             #expect(report.violations.isEmpty, "Tests/simulation --seeds 1 --from \(seed) --trace")
             acceptedAgain += report.acceptedAgain
+            proven += report.provenByReceipt
         }
+        #expect(proven > 10, "receipts settle what is unknown")
         #expect(acceptedAgain > 10, "windows end, too")
     }
 

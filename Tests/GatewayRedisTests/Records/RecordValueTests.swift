@@ -27,6 +27,11 @@ import Testing
             .accepted(fingerprint, AcceptedResponse(status: 202, region: .farEast, requestID: .uuid(.max, 1))),
             .accepted(fingerprint, AcceptedResponse(status: 200, region: .northAmerica, requestID: .text("abc"))),
             .accepted(fingerprint, AcceptedResponse(status: 202, region: .europe, requestID: nil)),
+            .accepted(
+                fingerprint, AcceptedResponse(status: 202, region: .europe, requestID: .uuid(1, 2), receivedAt: .max)),
+            .accepted(
+                fingerprint, AcceptedResponse(status: 202, region: .farEast, requestID: .text("a"), receivedAt: 1)),
+            .accepted(fingerprint, AcceptedResponse(provenAt: 1_795_497_192_345)),
         ] as [RecordValue])
     func `a record is read as it was written, and nothing shorter is one`(value: RecordValue) {
         let whole = bytes(value)
