@@ -157,11 +157,11 @@ package final class FileIdempotencyStore: IdempotencyStore {
     // MARK: Receipts
 
     package func receive(
-        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+        _ receipt: Receipt, on eventLoop: any EventLoop
     ) -> Eventual<ReceiptOutcome?> {
         var change: RecordChange?
-        let (outcome, waiters) = memory.receive(scope, at: received, now: eventLoop.now, noting: &change)
-        for waiter in waiters { waiter.succeed(.provenByReceipt(at: received)) }
+        let (outcome, waiters) = memory.receive(receipt, now: eventLoop.now, noting: &change)
+        for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) }
         guard let change else { return .now(outcome) }
         // What is not written yet is written later, and what is lost until then was reported to no purpose: nothing is sent for it.
         do throws(DiskError) { try write(change) } catch { _ = settleLater(change) }

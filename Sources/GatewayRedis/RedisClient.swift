@@ -188,10 +188,10 @@ package final class RedisClient: IdempotencyRecordClient {
     }
 
     package func receive(
-        _ scope: IdempotencyScope, at received: Int64,
+        _ receipt: Receipt,
         _ completion: @escaping (Result<ReceiptOutcome, IdempotencyRecordError>) -> Void
     ) {
-        run(.receive(scope, at: received)) { result in
+        run(.receive(receipt)) { result in
             switch result {
             case .failure(let failure): completion(.failure(failure.forRecord))
             case .success(let reply):

@@ -64,9 +64,9 @@ final class ObservedStore: IdempotencyStore {
     }
 
     func receive(
-        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+        _ receipt: Receipt, on eventLoop: any EventLoop
     ) -> Eventual<ReceiptOutcome?> {
-        let reply = store.receive(scope, at: received, on: eventLoop)
+        let reply = store.receive(receipt, on: eventLoop)
         if case .now(let outcome) = reply { ledger.onEvent?("a receipt: \(outcome.map { "\($0)" } ?? "nobody")") }
         return reply
     }

@@ -50,7 +50,7 @@ final class ScopesOfKeys: Sendable {
         }
 
         func receive(
-            _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+            _ receipt: Receipt, on eventLoop: any EventLoop
         ) -> Eventual<ReceiptOutcome?> { .now(nil) }
 
         func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {

@@ -134,10 +134,10 @@ final class SimulatedLink: IdempotencyRecordClient {
     }
 
     func receive(
-        _ scope: IdempotencyScope, at received: Int64,
+        _ receipt: Receipt,
         _ completion: @escaping (Result<ReceiptOutcome, IdempotencyRecordError>) -> Void
     ) {
-        run({ [server] in server.receive(scope, at: received) }, completion)
+        run({ [server] in server.receive(receipt) }, completion)
     }
 
     func report(

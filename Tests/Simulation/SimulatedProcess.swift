@@ -197,7 +197,7 @@ final class SimulatedProcess {
     func receive(_ message: Ledger.Message) {
         guard let store, let scope = ScopesOfKeys.shared.scope(of: message.key) else { return }
         ledger.reports(message)
-        _ = store.receive(scope, at: Int64(clamping: loop.now.uptimeNanoseconds / 1_000_000), on: loop)
+        _ = store.receive(Receipt(of: scope, at: Int64(clamping: loop.now.uptimeNanoseconds / 1_000_000)), on: loop)
     }
 
     /// The flow writes a message to a connection. Returns the number of the send, and that of its token.

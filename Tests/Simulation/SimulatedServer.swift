@@ -111,8 +111,8 @@ final class SimulatedServer {
         ledger.onEvent?("attempt \(claim.owner.origin)/\(claim.owner.number) settles \(settlement)")
     }
 
-    func receive(_ scope: IdempotencyScope, at received: Int64) -> ReceiptOutcome {
-        let outcome = IdempotencyRecord.receive(at: received, on: &records[scope], now: timeline.now)
+    func receive(_ receipt: Receipt) -> ReceiptOutcome {
+        let outcome = IdempotencyRecord.receive(receipt, on: &records[receipt.scope], now: timeline.now)
         ledger.onEvent?("a receipt: \(outcome)")
         return outcome
     }

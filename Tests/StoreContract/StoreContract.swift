@@ -177,7 +177,12 @@ package struct StoreContract {
             let scope = scope()
             #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
             try await one.settle(claim(scope, owner: 1), .accepted(answer))
-            #expect(try await other.receive(scope, at: first) == .first(provesAcceptance: false))
+            #expect(
+                try await one.receive(scope, at: 1, longestRemaining: .seconds(500)) == .absent,
+                "the record is that of a later window")
+            #expect(
+                try await other.receive(scope, at: first, longestRemaining: .seconds(700))
+                    == .first(provesAcceptance: false))
             #expect(try await one.receive(scope, at: first + 9) == .again(at: first))
             var received = answer
             received.receivedAt = first

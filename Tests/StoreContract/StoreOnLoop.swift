@@ -74,8 +74,11 @@ package struct StoreOnLoop: Sendable {
         }
     }
 
-    package func receive(_ scope: IdempotencyScope, at received: Int64) async throws -> ReceiptOutcome? {
-        try await ask { [eventLoop] in $0.receive(scope, at: received, on: eventLoop) }
+    package func receive(
+        _ scope: IdempotencyScope, at received: Int64, longestRemaining: Duration? = nil
+    ) async throws -> ReceiptOutcome? {
+        let receipt = Receipt(of: scope, at: received, longestRemaining: longestRemaining)
+        return try await ask { [eventLoop] in $0.receive(receipt, on: eventLoop) }
     }
 
     package func report(_ scope: IdempotencyScope) async throws -> KeyReport? {

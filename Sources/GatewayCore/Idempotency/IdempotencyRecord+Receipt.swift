@@ -1,5 +1,21 @@
 package import NIOCore
 
+/// A skill's report that it has received a message.
+package struct Receipt: Equatable, Sendable {
+    package var scope: IdempotencyScope
+    /// When it was reported; Unix time in milliseconds.
+    package var receivedAt: Int64
+    /// A record that lives longer is that of an equal message, which came when the window of this one was over; nil: any is this
+    /// message's.
+    package var longestRemaining: Duration?
+
+    package init(of scope: IdempotencyScope, at receivedAt: Int64, longestRemaining: Duration? = nil) {
+        self.scope = scope
+        self.receivedAt = receivedAt
+        self.longestRemaining = longestRemaining
+    }
+}
+
 /// What a skill's report that it has received a message did to the message's record.
 package enum ReceiptOutcome: Equatable, Sendable {
     /// It is the first report of it.
@@ -19,21 +35,21 @@ extension IdempotencyRecord {
     ///
     /// Whoever has received a message proves that Amazon accepted it, whatever is known of the attempts at sending it. A report frees
     /// no record, contradicts no answer, and makes no record live longer.
-    ///
-    /// - Parameter received: when it was reported; Unix time in milliseconds.
     package static func receive(
-        at received: Int64, on record: inout IdempotencyRecord?, now: NIODeadline
+        _ receipt: Receipt, on record: inout IdempotencyRecord?, now: NIODeadline
     ) -> ReceiptOutcome {
-        guard var current = record, current.expires > now else { return .absent }
+        guard var current = record, current.expires > now,
+            receipt.longestRemaining.map({ current.expires <= now + $0 }) ?? true
+        else { return .absent }
         switch current.state {
         case .accepted(var answer):
             if let first = answer.receivedAt { return .again(at: first) }
-            answer.receivedAt = received
+            answer.receivedAt = receipt.receivedAt
             current.state = .accepted(answer)
             record = current
             return .first(provesAcceptance: false)
         case .sending, .unknown:
-            current.state = .accepted(AcceptedResponse(provenAt: received))
+            current.state = .accepted(AcceptedResponse(provenAt: receipt.receivedAt))
             record = current
             return .first(provesAcceptance: true)
         }

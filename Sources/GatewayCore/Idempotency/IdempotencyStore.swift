@@ -82,10 +82,8 @@ package protocol IdempotencyStore: AnyObject {
 
     /// A skill reports that it has received the message; nil if the store cannot be reached. Those who wait for the result of an
     /// attempt get that it was accepted.
-    ///
-    /// - Parameter received: when; Unix time in milliseconds.
     func receive(
-        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+        _ receipt: Receipt, on eventLoop: any EventLoop
     ) -> Eventual<ReceiptOutcome?>
 
     /// What has become of a key, without claiming it; nil if the store cannot be reached.

@@ -252,24 +252,25 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     package func receive(
-        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+        _ receipt: Receipt, on eventLoop: any EventLoop
     ) -> Eventual<ReceiptOutcome?> {
         var change: RecordChange?
-        let (outcome, waiters) = receive(scope, at: received, now: eventLoop.now, noting: &change)
-        for waiter in waiters { waiter.succeed(.provenByReceipt(at: received)) }
+        let (outcome, waiters) = receive(receipt, now: eventLoop.now, noting: &change)
+        for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) }
         return .now(outcome)
     }
 
     /// - Parameter change: what the report changed, where changes are numbered.
     /// - Returns: who waits for the result of an attempt, and is to be told that it was accepted.
     package func receive(
-        _ scope: IdempotencyScope, at received: Int64, now: NIODeadline, noting change: inout RecordChange?
+        _ receipt: Receipt, now: NIODeadline, noting change: inout RecordChange?
     ) -> (ReceiptOutcome, waiters: [EventLoopPromise<AttemptResult?>]) {
-        shard(scope).state.withLock { state in
+        let scope = receipt.scope
+        return shard(scope).state.withLock { state in
             let place = state.table.place(of: scope)
             var record = state.table.record(at: place)
             guard let caller = state.table.caller(at: place), let before = record else { return (.absent, []) }
-            let outcome = IdempotencyRecord.receive(at: received, on: &record, now: now)
+            let outcome = IdempotencyRecord.receive(receipt, on: &record, now: now)
             guard case .first(let provesAcceptance) = outcome else { return (outcome, []) }
             state.table.replace(scope, at: place, with: record, of: caller, isBrief: state.table.isBrief(at: place))
             account(caller, before, record, &state)

@@ -71,17 +71,18 @@ enum RecordScripts {
         return 1
         """)
 
-    /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes.
+    /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes; how long a record of it lives at the longest, in ms.
     /// Nil: there is no record. 1: the first report of what was accepted. 2: the first, and proof that it was. Else when it was first.
     static let receive = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
-        if not v then return false end
+        local ttl = redis.call('PTTL', KEYS[1])
+        if not v or ttl > tonumber(ARGV[2]) then return false end
         local state = string.sub(v, 1, 1)
         if state == 'd' then return string.sub(v, 18, 25) end
         local accepted = state == 'a'
         local value = 'd' .. string.sub(v, 2, 17) .. ARGV[1] .. (accepted and string.sub(v, 18) or '202-')
-        local ttl = math.max(1, redis.call('PTTL', KEYS[1]))
+        ttl = math.max(1, ttl)
         local reply = redis.pcall('SET', KEYS[1], value, 'PX', ttl)
         if type(reply) == 'table' and reply.err then
           if not string.find(reply.err, 'OOM') then return reply end

@@ -11,8 +11,7 @@ enum RedisCommand {
     case claimByScript(IdempotencyClaim, replacing: RequestFingerprint? = nil)
     case settle(IdempotencyClaim, Settlement)
     case report(IdempotencyScope)
-    /// A skill's report; when, as Unix time in milliseconds.
-    case receive(IdempotencyScope, at: Int64)
+    case receive(Receipt)
     /// - Parameter key: what decides which node of a cluster is asked; nil: any.
     case plain([String], key: String? = nil)
 
@@ -35,7 +34,8 @@ enum RedisCommand {
     func routingKey(_ keys: RecordKeys) -> ByteBuffer? {
         switch self {
         case .claim(let claim), .claimByScript(let claim, _), .settle(let claim, _): keys.recordKey(claim.scope)
-        case .report(let scope), .receive(let scope, _): keys.recordKey(scope)
+        case .report(let scope): keys.recordKey(scope)
+        case .receive(let receipt): keys.recordKey(receipt.scope)
         case .plain(_, let key): key.map(ByteBuffer.init(string:))
         }
     }
@@ -61,16 +61,20 @@ enum RedisCommand {
         case .report(let scope):
             Self.writeScript(RecordScripts.report, arguments: 0, withSource: withSource, to: &buffer)
             Self.writeKey(scope, keys, to: &buffer)
-        case .receive(let scope, let received):
-            Self.writeScript(RecordScripts.receive, arguments: 1, withSource: withSource, to: &buffer)
-            Self.writeKey(scope, keys, to: &buffer)
+        case .receive(let receipt):
+            Self.writeScript(RecordScripts.receive, arguments: 2, withSource: withSource, to: &buffer)
+            Self.writeKey(receipt.scope, keys, to: &buffer)
             buffer.writeStaticString("$8\r\n")
-            buffer.writeInteger(received)
+            buffer.writeInteger(receipt.receivedAt)
             buffer.writeStaticString("\r\n")
+            buffer.writeRESPInteger(receipt.longestRemaining?.inMilliseconds ?? Self.longest)
         case .plain(let words, _):
             buffer.writeRESPCommand(words)
         }
     }
+
+    /// In milliseconds; longer than any record lives.
+    private static let longest = 1 << 50
 
     private static func writeSettle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, keys: RecordKeys, withSource: Bool,

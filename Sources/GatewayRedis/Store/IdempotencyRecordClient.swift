@@ -39,7 +39,7 @@ package protocol IdempotencyRecordClient: AnyObject {
         _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void)
 
     func receive(
-        _ scope: IdempotencyScope, at received: Int64,
+        _ receipt: Receipt,
         _ completion: @escaping (Result<ReceiptOutcome, IdempotencyRecordError>) -> Void)
 
     func report(

@@ -200,11 +200,11 @@ package final class SharedIdempotencyStore: IdempotencyStore {
     // MARK: Receipts
 
     package func receive(
-        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+        _ receipt: Receipt, on eventLoop: any EventLoop
     ) -> Eventual<ReceiptOutcome?> {
-        if case .forward(let local) = whenUnavailable { _ = local.receive(scope, at: received, on: eventLoop) }
+        if case .forward(let local) = whenUnavailable { _ = local.receive(receipt, on: eventLoop) }
         let promise = eventLoop.makePromise(of: ReceiptOutcome?.self)
-        server.receive(scope, at: received) { result in
+        server.receive(receipt) { result in
             switch result {
             case .success(let outcome): promise.succeed(outcome)
             // Done or not, a report that is made again does no harm.

@@ -244,9 +244,9 @@ final class SlowStore: IdempotencyStore {
     }
 
     func receive(
-        _ scope: IdempotencyScope, at received: Int64, on eventLoop: any EventLoop
+        _ receipt: Receipt, on eventLoop: any EventLoop
     ) -> Eventual<ReceiptOutcome?> {
-        reply(memory.receive(scope, at: received, on: eventLoop))
+        reply(memory.receive(receipt, on: eventLoop))
     }
 
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {

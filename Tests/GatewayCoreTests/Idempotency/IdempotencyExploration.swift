@@ -27,9 +27,11 @@ struct IdempotencyExploration {
             claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) },
             settle: { IdempotencyRecord.settle($0, $1, on: &$2, now: $3) })
 
+        static let receipt = Receipt(of: .init(words: (0, 0, 0, 0)), at: 1)
+
         static let withReceipts = {
             var design = shipped
-            design.receive = { _ = IdempotencyRecord.receive(at: 1, on: &$0, now: $1) }
+            design.receive = { _ = IdempotencyRecord.receive(receipt, on: &$0, now: $1) }
             return design
         }()
     }

@@ -51,7 +51,7 @@ import Testing
     @Test func `a receipt that frees a record, and one that anybody can make up, are found`() throws {
         var freeing = Design.withReceipts
         freeing.receive = { record, now in
-            if IdempotencyRecord.receive(at: 1, on: &record, now: now) == .first(provesAcceptance: true) {
+            if IdempotencyRecord.receive(Design.receipt, on: &record, now: now) == .first(provesAcceptance: true) {
                 record = nil
             }
         }
