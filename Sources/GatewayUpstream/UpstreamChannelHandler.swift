@@ -14,8 +14,11 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         case connecting
         /// Idle in the pool, or leased and nothing sent yet. Can transition to: awaitingAnswer, closed.
         case free
-        /// A message was handed to the socket. Can transition to: free, closed.
-        case awaitingAnswer(any UpstreamReceiver, deadline: NIODeadline)
+        /// A message was handed to the socket. Can transition to: awaitingLateAnswer, free, closed.
+        case awaitingAnswer(any UpstreamReceiver, limit: NIODeadline)
+        /// The message's own time is up, and the region's is not: whoever is in a hurry costs others no connection. Can transition to: free,
+        /// closed.
+        case awaitingLateAnswer(any UpstreamReceiver, limit: NIODeadline)
         case closed
     }
 
@@ -62,7 +65,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard case .awaitingAnswer(let receiver, _) = state else {
+        guard let (receiver, isLate) = waiting else {
             return close()  // no request is outstanding
         }
         do {
@@ -72,10 +75,19 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
                 state = .free
                 pool.responded(self, status: answer.status)
                 if isReusable { pool.released(self, wasUsed: true) } else { close() }
-                receiver.upstreamResponded(answer)
+                if isLate { receiver.upstreamEnded(late: answer) } else { receiver.upstreamResponded(answer) }
             }
         } catch {
             fail(.malformedAnswer(error.detail))
+        }
+    }
+
+    /// Who waits for the answer, and whether it has been told that none came in time.
+    private var waiting: (receiver: any UpstreamReceiver, isLate: Bool)? {
+        switch state {
+        case .awaitingAnswer(let receiver, _): (receiver, false)
+        case .awaitingLateAnswer(let receiver, _): (receiver, true)
+        case .connecting, .free, .closed: nil
         }
     }
 
@@ -109,17 +121,17 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 
     /// Ends the connection. A receiver that waits gets the response as far as it arrived, provided its head did: the status
     /// decides the outcome of the message.
-    ///
-    /// - Parameter isTelling: whether the failure says something about the region.
-    func fail(_ failure: UpstreamFailure, isTelling: Bool = true) {
-        guard case .awaitingAnswer(let receiver, _) = state else { return close() }
-        if let answer = decoder.answerSoFar() {
-            pool.responded(self, status: answer.status)
-            close()
+    func fail(_ failure: UpstreamFailure) {
+        guard let (receiver, isLate) = waiting else { return close() }
+        let answer = decoder.answerSoFar()
+        if let answer { pool.responded(self, status: answer.status) }
+        close()
+        if answer == nil { pool.failed(failure) }
+        if isLate {
+            receiver.upstreamEnded(late: answer)
+        } else if let answer {
             receiver.upstreamResponded(answer)
         } else {
-            close()
-            if isTelling { pool.failed(failure) }
             receiver.upstreamFailed(failure)
         }
     }
@@ -131,7 +143,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         switch before {
         case .closed: return
         case .connecting: pool.connectFailed(id, .connectionLost, at: address)
-        case .free, .awaitingAnswer: pool.closed(self)
+        case .free, .awaitingAnswer, .awaitingLateAnswer: pool.closed(self)
         }
         context?.close(promise: nil)
         context = nil
@@ -139,19 +151,33 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 
     /// Called by the sweep of the pool.
     func checkDeadline(now: NIODeadline) {
-        guard case .awaitingAnswer(let receiver, let deadline) = state, deadline <= now else { return }
-        fail(.timeout, isTelling: receiver.hasWaitedLong(now: now))
+        switch state {
+        case .awaitingAnswer(let receiver, let limit):
+            // As far as an answer arrived, its status decides, and it will be there soon.
+            if receiver.deadline <= now, receiver.deadline < limit, decoder.answerSoFar() == nil {
+                state = .awaitingLateAnswer(receiver, limit: limit)
+                receiver.upstreamFailed(.timeout)
+            }
+            if limit <= now { fail(.timeout) }
+        case .awaitingLateAnswer(_, let limit): if limit <= now { fail(.timeout) }
+        case .connecting, .free, .closed: break
+        }
     }
 }
 
 extension UpstreamChannelHandler: UpstreamConnection {
-    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
         guard case .free = state, let context, context.channel.isActive else {
             close()
             return false
         }
-        state = .awaitingAnswer(receiver, deadline: deadline)
+        state = .awaitingAnswer(receiver, limit: limit)
         context.writeAndFlush(wrapOutboundOut(request), promise: nil)
+        // The sweep is too coarse for who is in a hurry.
+        if receiver.deadline < limit {
+            let loop = context.eventLoop
+            loop.assumeIsolated().scheduleTask(deadline: receiver.deadline) { self.checkDeadline(now: loop.now) }
+        }
         return true
     }
 

@@ -11,15 +11,12 @@ import Testing
         let owner: Int
         let skill: Int
         var deadline = NIODeadline.distantFuture
-        var isInHurry = false
         var connection: (any UpstreamConnection)?
         var unavailable: UpstreamUnavailable?
         var answer: UpstreamResponse?
         var failure: UpstreamFailure?
 
         init(skill: Int = 0, owner: Int = 0) { (self.skill, self.owner) = (skill, owner) }
-
-        func hasWaitedLong(now: NIODeadline) -> Bool { !isInHurry }
 
         func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
             switch result {
@@ -30,6 +27,9 @@ import Testing
 
         func upstreamResponded(_ answer: UpstreamResponse) { self.answer = answer }
         func upstreamFailed(_ failure: UpstreamFailure) { self.failure = failure }
+        /// Not nil once there is one, which may be that none came.
+        var late: UpstreamResponse??
+        func upstreamEnded(late answer: UpstreamResponse?) { late = .some(answer) }
     }
 
     /// Connections as the test opens them.
@@ -94,7 +94,7 @@ import Testing
             if message.connection == nil && opening > 0 { try open() }
             if let connection = message.connection {
                 #expect(
-                    connection.send(ByteBuffer(string: "request"), deadline: loop.now + .seconds(10), receiver: message)
+                    connection.send(ByteBuffer(string: "request"), limit: loop.now + .seconds(10), receiver: message)
                 )
             }
             return message
@@ -234,6 +234,43 @@ import Testing
         #expect(second.connection != nil)
     }
 
+    @Test func `all who wait get one more connection, and a burst that is reset is one failure`() throws {
+        let bed = try Bed()
+        let messages = (0..<10).map { _ in Message() }
+        for message in messages { bed.lease(message) }
+        for _ in 0..<10 { bed.failOpening() }
+        #expect(messages.allSatisfy { $0.unavailable == nil } && bed.opening == 10)
+        for _ in 0..<10 { try bed.open() }
+        #expect(messages.allSatisfy { $0.connection != nil } && bed.pool.status.circuit == .closed)
+    }
+
+    @Test func `all who wait have the time of another handshake`() throws {
+        let bed = try Bed(isSecure: true)
+        let hosts = try (1...2).map { try SocketAddress(ipAddress: "127.0.0.\($0)", port: 1) }
+        _ = bed.addresses.value.resolved(([], hosts), now: bed.loop.now)
+        let messages = (0..<5).map { _ in Message() }
+        for message in messages { bed.lease(message) }
+        for _ in 0..<5 { try bed.beginHandshake(at: hosts[0]) }
+        bed.pass(.milliseconds(3_900))
+        #expect(messages.allSatisfy { $0.unavailable == nil })
+    }
+
+    @Test func `a region that refuses connections is found out by messages that do not wait for the second`() throws {
+        let bed = try Bed()
+        for number in 1...20 {
+            let message = Message()
+            message.deadline = bed.loop.now + .milliseconds(100)
+            bed.lease(message)
+            guard bed.opening > 0 else { break }
+            bed.failOpening()
+            bed.pass(.milliseconds(100))
+            #expect(message.unavailable != nil && number < 12)
+            // What was opened for it fails, too, with nobody left to wait.
+            while bed.opening > 0 { bed.failOpening() }
+        }
+        #expect(bed.pool.status.circuit == .open)
+    }
+
     @Test func `a handshake that fails at one address is tried at every other, and no region has failed for that`()
         throws
     {
@@ -268,17 +305,42 @@ import Testing
         #expect(message.unavailable == .connectTimeout)
     }
 
-    @Test func `messages in a hurry say nothing about the region when their time runs out`() throws {
-        for isInHurry in [true, false] {
-            let bed = try Bed { $0.circuit.failuresInARow = 3 }
-            for _ in 0..<3 {
-                let message = try bed.send()
-                message.isInHurry = isInHurry
-                bed.pass(.seconds(11))
-                #expect(message.failure == .timeout)
-            }
-            #expect((bed.pool.status.circuit == .closed) == isInHurry)
+    @Test func `a message in a hurry leaves its connection to wait for the answer, and the connection is used again`()
+        throws
+    {
+        let bed = try Bed()
+        let message = Message()
+        message.deadline = bed.loop.now + .milliseconds(120)
+        bed.lease(message)
+        try bed.open()
+        _ = message.connection?.send(
+            ByteBuffer(string: "request"), limit: bed.loop.now + .seconds(10), receiver: message)
+        bed.pass(.milliseconds(119))
+        #expect(message.failure == nil)
+        bed.pass(.milliseconds(1))
+        #expect(message.failure == .timeout && message.late == nil && bed.channels[0].isActive)
+        #expect(bed.pool.status.connections.leased == 1, "it is not free")
+        try bed.channels[0].writeInbound(Self.answer(202))
+        #expect(message.answer == nil && message.late??.status == 202)
+        _ = try bed.send()
+        #expect(bed.channels.count == 1)
+    }
+
+    @Test func `a region that answers nothing is found out by messages in a hurry, too, if later`() throws {
+        let bed = try Bed { $0.circuit.failuresInARow = 3 }
+        let messages = try (0..<3).map { _ in
+            let message = Message()
+            message.deadline = bed.loop.now + .milliseconds(100)
+            bed.lease(message)
+            try bed.open()
+            _ = message.connection?.send(
+                ByteBuffer(string: "request"), limit: bed.loop.now + .seconds(10), receiver: message)
+            return message
         }
+        bed.pass(.seconds(9))
+        #expect(messages.allSatisfy { $0.failure == .timeout } && bed.pool.status.circuit == .closed)
+        bed.pass(.milliseconds(1_100))
+        #expect(messages.allSatisfy { $0.late == .some(nil) } && bed.pool.status.circuit != .closed)
     }
 
     /// The turn of its skill comes with the very failure that opens the circuit.
@@ -292,7 +354,7 @@ import Testing
         let messages = (0..<5).map { _ in Message(skill: 1) }
         for message in messages { bed.lease(message) }
         #expect(messages[0].connection != nil && bed.opening == 3)
-        for _ in 0..<2 { bed.failOpening() }
+        for _ in 0..<4 { bed.failOpening() }
         #expect(messages[1].unavailable == .connectionRefused)
         for message in messages[2...] {
             guard case .circuitOpen = message.unavailable else {

@@ -62,6 +62,8 @@ final class SimulatedPool: UpstreamPool {
     fileprivate let process: SimulatedProcess
     /// Those that wait for an answer.
     fileprivate var receivers: [Int: any UpstreamReceiver] = [:]
+    /// Those of them that have been told that none came in time.
+    private var late: Set<Int> = []
     private var waiting: [Int: any UpstreamReceiver] = [:]
     private var waiters = 0
 
@@ -93,13 +95,17 @@ final class SimulatedPool: UpstreamPool {
         }
     }
 
-    fileprivate func write(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+    fileprivate func write(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
         guard !process.isDead else { return false }
         if upstream.hasFaults && timeline.chance(0.03) { return false }
         let (send, token) = process.noteSend(request)
         receivers[send] = receiver
-        process.loop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
-            end(send) { $0.upstreamFailed(.timeout) }
+        process.loop.assumeIsolated().scheduleTask(deadline: limit) { [self] in end(send, .failure(.timeout)) }
+        if receiver.deadline < limit {
+            process.loop.assumeIsolated().scheduleTask(deadline: receiver.deadline) { [self] in
+                guard receivers[send] != nil, late.insert(send).inserted else { return }
+                receiver.upstreamFailed(.timeout)
+            }
         }
         timeline.after(timeline.milliseconds(1...40)) { [self] in
             // Once written, it arrives whatever becomes of the process.
@@ -107,21 +113,25 @@ final class SimulatedPool: UpstreamPool {
             let isSlow = upstream.hasFaults && timeline.chance(0.1)
             timeline.after(isSlow ? timeline.milliseconds(500...2_500) : timeline.milliseconds(1...60)) { [self] in
                 process.run { [self] in
-                    switch outcome {
-                    case .answer(let answer): end(send) { $0.upstreamResponded(answer) }
-                    case .failure(let failure): end(send) { $0.upstreamFailed(failure) }
-                    case .silence: break
-                    }
+                    if case .silence = outcome { return }
+                    end(send, outcome)
                 }
             }
         }
         return true
     }
 
-    private func end(_ send: Int, _ tell: (any UpstreamReceiver) -> Void) {
+    private func end(_ send: Int, _ outcome: SimulatedUpstream.Outcome) {
         guard let receiver = receivers.removeValue(forKey: send) else { return }
         upstream.ledger.ended(send)
-        tell(receiver)
+        let isLate = late.remove(send) != nil
+        switch outcome {
+        case .answer(let answer) where isLate: receiver.upstreamEnded(late: answer)
+        case .answer(let answer): receiver.upstreamResponded(answer)
+        case .failure, .silence:
+            if isLate { return receiver.upstreamEnded(late: nil) }
+            if case .failure(let failure) = outcome { receiver.upstreamFailed(failure) }
+        }
     }
 
     func die() {
@@ -131,7 +141,13 @@ final class SimulatedPool: UpstreamPool {
         waiting.removeAll()
         let lost = receivers.sorted { $0.key < $1.key }
         receivers.removeAll()
-        for (_, receiver) in lost { receiver.upstreamFailed(.connectionLost) }
+        for (send, receiver) in lost {
+            if late.contains(send) {
+                receiver.upstreamEnded(late: nil)
+            } else {
+                receiver.upstreamFailed(.connectionLost)
+            }
+        }
     }
 }
 
@@ -142,8 +158,8 @@ private final class SimulatedConnection: UpstreamConnection {
         self.pool = pool
     }
 
-    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
-        pool.write(request, deadline: deadline, receiver: receiver)
+    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        pool.write(request, limit: limit, receiver: receiver)
     }
 
     func release() {}

@@ -23,7 +23,7 @@ extension Forwarding: UpstreamReceiver {
         }
         forwarder.requests[region].serialize(
             user: message.user, token: token, content: exchange.request.content, into: &forwarder.requestBuffer)
-        guard connection.send(forwarder.requestBuffer, deadline: deadline, receiver: self) else {
+        guard connection.send(forwarder.requestBuffer, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)
             return .leaseConnection
@@ -35,11 +35,6 @@ extension Forwarding: UpstreamReceiver {
 
     var owner: Int { message.caller.label }
     var skill: Int { message.skill.label }
-
-    /// A message whose caller is in a hurry, or that had used up its time before it was sent, says nothing about the region.
-    func hasWaitedLong(now: NIODeadline) -> Bool {
-        (now - waitingSince) * 2 >= min(.seconds(4), exchange.snapshot.times.deadline)
-    }
 
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
         forwarder.instruments.waited(region, seconds: (eventLoop.now - waitingSince).inSeconds)
@@ -69,6 +64,17 @@ extension Forwarding: UpstreamReceiver {
     }
 
     func upstreamFailed(_ failure: UpstreamFailure) {
+        // What the connection still waits for counts against who was in a hurry.
+        if failure == .timeout, deadline < limit { usage = exchange.keepPlace() }
         resume(state.failed(failure))
+    }
+
+    /// The caller has been told that the outcome is not known. Its retry is told better.
+    func upstreamEnded(late answer: UpstreamResponse?) {
+        usage?.leave()
+        usage = nil
+        guard let answer, let claim, let accepted = state.respondedLate(answer) else { return }
+        let result = AttemptResult(.success(answer), region: accepted.region)
+        _ = forwarder.store.settle(claim, .accepted(accepted), result: result, on: eventLoop)
     }
 }

@@ -37,9 +37,10 @@ package protocol UpstreamPool: AnyObject {
 package protocol UpstreamConnection: AnyObject {
     /// Writes the request, once. False if the connection is gone and not a byte was written.
     ///
-    /// After true, exactly one of `upstreamResponded` and `upstreamFailed` is called, about `deadline` at the latest;
-    /// before that, the connection has gone back to its pool or is closed.
-    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool
+    /// After true, exactly one of `upstreamResponded` and `upstreamFailed` is called, about the receiver's `deadline` at the latest.
+    /// The connection waits for the answer until `limit`, and has gone back to its pool or is closed before the receiver is told how it
+    /// ended: by one of these calls or, if the receiver's deadline came first, by `upstreamEnded`.
+    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool
 
     /// Gives the connection back unused.
     func release()
@@ -51,11 +52,11 @@ package protocol UpstreamReceiver: AnyObject {
     var owner: Int { get }
     /// Which skill's message it is, as a small number: Amazon limits each skill by itself.
     var skill: Int { get }
-    /// When it has to be answered: it waits for a connection no longer.
+    /// When it has to be answered: it waits neither for a connection nor for an answer any longer.
     var deadline: NIODeadline { get }
-    /// Whether it has waited for its answer so long that a region without trouble would have sent it.
-    func hasWaitedLong(now: NIODeadline) -> Bool
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
     func upstreamResponded(_ answer: UpstreamResponse)
     func upstreamFailed(_ failure: UpstreamFailure)
+    /// What came after `upstreamFailed(.timeout)`; nil if nothing did.
+    func upstreamEnded(late answer: UpstreamResponse?)
 }

@@ -23,11 +23,12 @@ struct FairQueue<Element> {
     }
 
     /// The one that `popFirst` takes next.
-    var first: Element? {
-        get { turns.first.flatMap { lanes[$0].first } }
-        set {
-            guard let newValue, let owner = turns.first, !lanes[owner].isEmpty else { return }
-            lanes[owner][lanes[owner].startIndex] = newValue
+    var first: Element? { turns.first.flatMap { lanes[$0].first } }
+
+    /// Changes each where it stands.
+    mutating func updateAll(_ change: (inout Element) -> Void) {
+        for owner in lanes.indices {
+            for index in lanes[owner].indices { change(&lanes[owner][index]) }
         }
     }
 

@@ -5,6 +5,9 @@ struct HostAddresses {
     /// How long a failure is held against an address.
     static let memory = TimeAmount.seconds(30)
 
+    /// So many addresses at which handshakes failed are the host's failure, though its name may stand for yet others.
+    private static let limit = 8
+
     typealias ByFamily = (v6: [SocketAddress], v4: [SocketAddress])
 
     /// As resolved last.
@@ -34,7 +37,7 @@ struct HostAddresses {
     mutating func failed(_ address: SocketAddress, now: NIODeadline) -> Bool {
         failures[address] = now
         forget(now: now)
-        return known.contains(where: isSound)
+        return failures.count < Self.limit && known.contains(where: isSound)
     }
 
     mutating func succeeded(_ address: SocketAddress) {
@@ -45,10 +48,12 @@ struct HostAddresses {
 
     private func isSound(_ address: SocketAddress) -> Bool { failures[address] == nil }
 
-    /// What is too old, and what the host's name no longer stands for.
+    /// What is too old, and the oldest of too many.
     private mutating func forget(now: NIODeadline) {
         guard !failures.isEmpty else { return }
-        let current = Set(known)
-        failures = failures.filter { current.contains($0.key) && now - $0.value < Self.memory }
+        failures = failures.filter { now - $0.value < Self.memory }
+        while failures.count > Self.limit, let oldest = failures.min(by: { $0.value < $1.value }) {
+            failures[oldest.key] = nil
+        }
     }
 }

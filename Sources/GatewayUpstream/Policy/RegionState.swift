@@ -40,7 +40,7 @@ struct RegionState {
         var deadline: NIODeadline
         /// Its deadline allows for a handshake.
         var waitsForHandshake = false
-        /// A connection failed while it was the first to wait for one.
+        /// A connection failed while it waited, and it waits for one more.
         var hasSeenFailure = false
     }
 
@@ -60,6 +60,13 @@ struct RegionState {
     private var waiters = FairQueue<Waiter>()
     /// By connection: the skill of the message that leases it.
     private var leases = SlotMap<Int>()
+    /// By connection that is being opened: its number.
+    private var begun = SlotMap<Int>()
+    private var nextBegun = 0
+    /// Connections that were begun before this one fail for a reason that is known.
+    private var firstNews = 0
+    /// The last connection failed, and nobody was refused for it.
+    private var hasSparedFailure = false
     private(set) var isShutDown = false
 
     init(_ configuration: RegionConfiguration) {
@@ -154,6 +161,8 @@ struct RegionState {
     // MARK: Connections
 
     mutating func established(_ id: ConnectionID, now: NIODeadline) {
+        _ = begun.removeValue(forKey: id)
+        hasSparedFailure = false
         let action = connections.connected(id, now: now)
         follow(action.connection, id)
         open(action.connect)
@@ -166,32 +175,45 @@ struct RegionState {
         if let skill { left(skill) }
     }
 
+    /// Those who wait go on waiting while there is another address, and for one more connection to the same; then, one of them is
+    /// refused for each connection that fails.
+    ///
     /// - Parameter hasOtherAddress: there is an address where no handshake failed lately, so the region has not failed yet.
     mutating func connectFailed(
         _ id: ConnectionID, _ reason: UpstreamUnavailable, hasOtherAddress: Bool, now: NIODeadline
     ) {
-        let isSpared = spareFirstWaiter(hasOtherAddress: hasOtherAddress, now: now)
-        let action = connections.connectFailed(id, failsFirstWaiter: !isSpared)
+        // Connections that were begun before the last failure fail for the same reason, and say nothing new.
+        let isNews = (begun.removeValue(forKey: id) ?? 0) >= firstNews
+        let isSpared = hasOtherAddress || waiters.first?.hasSeenFailure == false
+        let action = connections.connectFailed(id, failsFirstWaiter: isNews && !isSpared)
         if action.failsFirstWaiter, let waiter = waiters.popFirst() { refuse(waiter, reason) }
-        if !isSpared && !hasOtherAddress { regionFailed(now: now) }
+        if isNews {
+            if isSpared { spareWaiters(now: now) }
+            if !hasOtherAddress { failedToConnect(isSpared: isSpared, now: now) }
+        }
         open(action.connect)
     }
 
-    /// Lets the first of those who wait go on waiting though a connection failed: while there is another address, and for
-    /// one more connection to the same.
-    ///
-    /// - Returns: false if its time is up, or there is nothing left to try.
-    private mutating func spareFirstWaiter(hasOtherAddress: Bool, now: NIODeadline) -> Bool {
-        guard var waiter = waiters.first, waiter.receiver.deadline > now, hasOtherAddress || !waiter.hasSeenFailure
-        else { return false }
-        waiter.hasSeenFailure = true
-        waiter.deadline = min(now + configuration.handshakeTimeout, waiter.receiver.deadline)
-        waiters.first = waiter
-        timeout(notLaterThan: waiter.deadline)
-        return true
+    private mutating func spareWaiters(now: NIODeadline) {
+        firstNews = nextBegun
+        let deadline = now + configuration.handshakeTimeout
+        waiters.updateAll { waiter in
+            waiter.hasSeenFailure = true
+            if waiter.waitsForHandshake {
+                waiter.deadline = max(waiter.deadline, min(deadline, waiter.receiver.deadline))
+            }
+        }
+    }
+
+    /// Of two failures in a row, of which the first was spared to those who waited, one counts.
+    private mutating func failedToConnect(isSpared: Bool, now: NIODeadline) {
+        let counts = !isSpared || hasSparedFailure
+        hasSparedFailure = isSpared && !hasSparedFailure
+        if counts { regionFailed(now: now) }
     }
 
     mutating func closed(_ id: ConnectionID) {
+        _ = begun.removeValue(forKey: id)
         let skill = leases.removeValue(forKey: id)
         open(connections.closed(id))
         if let skill { left(skill) }
@@ -212,7 +234,10 @@ struct RegionState {
     }
 
     private mutating func open(_ id: ConnectionID?) {
-        if let id { actions.append(.open(id)) }
+        guard let id else { return }
+        begun[id] = nextBegun
+        nextBegun += 1
+        actions.append(.open(id))
     }
 
     private mutating func refuse(_ waiter: Waiter, _ reason: UpstreamUnavailable) {

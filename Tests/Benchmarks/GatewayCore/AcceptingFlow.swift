@@ -98,7 +98,7 @@ private final class AcceptingPool: UpstreamPool, UpstreamConnection {
         .success(self)
     }
 
-    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
         sent += 1
         self.receiver = receiver
         return true

@@ -31,14 +31,13 @@ final class FairQueueTests {
         #expect(all() == ["b1", "a2"])
     }
 
-    @Test func `the first can be changed where it stands`() {
-        queue.first = "nobody"
+    @Test func `all can be changed where they stand`() {
         #expect(queue.first == nil)
         for element in ["a1", "a2"] { queue.append(element, of: 1) }
         queue.append("b1", of: 0)
-        #expect(queue.first == "a1")
-        queue.first = "a0"
-        #expect(queue.count == 3 && all() == ["a0", "b1", "a2"])
+        queue.updateAll { $0 += "x" }
+        #expect(queue.first == "a1x")
+        #expect(queue.count == 3 && all() == ["a1x", "b1x", "a2x"])
     }
 
     @Test func `what is over is taken out, and its owner's turn if nothing is left`() {
