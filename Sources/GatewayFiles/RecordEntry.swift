@@ -184,8 +184,7 @@ extension RecordEntry {
         guard entry.count >= tailStart, !hasIdentity || entry.count == tailStart + 16 else { return nil }
         func accepted(_ requestID: RequestID?) -> State? {
             let region = Region(rawValue: Int(entry[6]))
-            // Only a receipt proves what no region is known of.
-            guard region != nil || (isReceived && entry[6] == noRegion) else { return nil }
+            guard region != nil || entry[6] == noRegion else { return nil }
             let receivedAt = isReceived ? Int64(bitPattern: entry.word(10)) : nil
             return .accepted(
                 AcceptedResponse(status: Int(detail), region: region, requestID: requestID, receivedAt: receivedAt))

@@ -29,14 +29,13 @@ import TokenEndpointClient
                 try await TestBed.transfer(
                     "PUT", bed.url + "/v1/idempotency-keys/k", #"{"state":"accepted"}"#,
                     [
-                        "Authorization": "Bearer \(TestBed.apiKey)", "Gateway-Region": "NA",
-                        "X-Request-Id": "by-hand-1",
+                        "Authorization": "Bearer \(TestBed.apiKey)", "X-Request-Id": "by-hand-1",
                     ])
             }
             let settled = try await settle()
             #expect(settled.status == 200, "\(settled)")
             let form =
-                /\{"state":"accepted","status":202,"region":"NA","createdAt":"[-0-9T:.]+Z","expiresAt":"[-0-9T:.]+Z"\}/
+                /\{"state":"accepted","status":202,"createdAt":"[-0-9T:.]+Z","expiresAt":"[-0-9T:.]+Z"\}/
             #expect(settled.text.wholeMatch(of: form) != nil, "\(settled.text)")
             #expect(try await settle().status == 200)
             var resend = fields
@@ -44,11 +43,14 @@ import TokenEndpointClient
             for fields in [fields, resend] {
                 let answer = try await bed.send("NA-1", fields)
                 #expect(answer.status == 202 && answer.field("Idempotent-Replayed") == "true", "\(answer)")
+                #expect(answer.field("Gateway-Outcome") == "caller" && answer.field("Gateway-Region") == nil)
+                #expect(answer.field("Proxy-Status") == "skillgate")
             }
             try await bed.until("the audit log") {
                 let audit = try String(contentsOf: bed.folder.appendingPathComponent("audit.log"), encoding: .utf8)
                 let line = audit.split(separator: "\n").first { $0.contains("by-hand-1") }
                 return line?.contains(#""action":"settlement","decision":"allowed""#) == true
+                    && line?.contains(/"record":"[0-9a-f]{64}"/) == true
             }
             guard store != "memory" else { return }
             bed.gateway.signal(SIGKILL)

@@ -18,8 +18,8 @@ final class Exchange {
     private var method: CallerDirectory.Method?
     /// The usage that counts this message as in flight; nil if the caller has no in-flight limit.
     private var usage: CallerUsage?
-    /// What the caller is told of its rate; nil if it has none.
-    private var quota: RateLimit.Quota?
+    /// The caller, if its rate is limited.
+    private var limited: Caller?
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
@@ -67,7 +67,7 @@ final class Exchange {
     private func authenticated(_ caller: Caller, by method: CallerDirectory.Method) throws(Refusal) {
         labels.caller = caller.label
         self.method = method
-        defer { quota = caller.limits.rate.map { caller.usage.quota($0, now: started) } }
+        if caller.limits.rate != nil { limited = caller }
         do {
             try caller.usage.pass(caller.limits.rate, now: started)
         } catch {
@@ -84,6 +84,12 @@ final class Exchange {
             throw Refusal(error)
         }
         usage = caller.usage
+    }
+
+    /// Takes over the place among the caller's messages in flight, which the answer would give back; nil if they are not limited.
+    func keepPlace() -> CallerUsage? {
+        defer { usage = nil }
+        return usage
     }
 
     /// The skill that the caller sends for.
@@ -106,7 +112,9 @@ final class Exchange {
     // MARK: Response
 
     /// Audits a request that is authorized and valid.
-    func allowed() { audit(nil) }
+    ///
+    /// - Parameter record: what it changes by hand.
+    func allowed(changing record: IdempotencyScope? = nil) { audit(nil, record: record) }
 
     /// Audits a request that is not authorized or not valid, and answers it with the refusal.
     func refuse(_ refusal: Refusal) {
@@ -114,9 +122,9 @@ final class Exchange {
         answer(Response(.refusal(refusal), region: nil))
     }
 
-    private func audit(_ problem: Problem?) {
+    private func audit(_ problem: Problem?, record: IdempotencyScope? = nil) {
         forwarder.logs.audit?.decided(
-            isValidation ? .validation : action, labels, by: method, from: peer, problem: problem)
+            isValidation ? .validation : action, labels, by: method, from: peer, problem: problem, record: record)
     }
 
     /// - Parameter sends: times a message was written to a connection.
@@ -131,9 +139,9 @@ final class Exchange {
         } else if case .refusal(let refusal) = answer.content {
             forwarder.refused(refusal.problem, request.id, from: peer)
         }
-        guard let quota else { return recipient.answered(answer) }
+        guard let limited, let rate = limited.limits.rate else { return recipient.answered(answer) }
         var answer = answer
-        answer.quota = quota
+        answer.quota = limited.usage.quota(rate, now: eventLoop.now)
         recipient.answered(answer)
     }
 }

@@ -13,8 +13,13 @@ import NIOCore
 final class Forwarding {
     let exchange: Exchange
     let message: Message
-    private let claim: IdempotencyClaim?
+    let claim: IdempotencyClaim?
+    /// Of the caller, or of the configuration if that comes first.
     let deadline: NIODeadline
+    /// Of the configuration: so long a region may take.
+    let limit: NIODeadline
+    /// The place among the caller's messages in flight that is kept until the region's time is up.
+    var usage: CallerUsage?
     var state: ForwardingState
     /// Read once after each wait, since reading the clock at every step would be expensive.
     private var now: NIODeadline
@@ -42,6 +47,7 @@ final class Forwarding {
         self.message = message
         claim = message.claim(in: exchange)
         deadline = exchange.started + message.timeLimit
+        limit = exchange.started + exchange.snapshot.times.deadline
         state = ForwardingState(message.search, isKeyed: message.key != nil)
         now = exchange.started
         waitingSince = exchange.started
@@ -126,6 +132,7 @@ final class Forwarding {
         guard let ending = state.ending else { return }
         var answer = Response(Response.Content(ending.outcome), region: ending.region, isReplay: ending.isReplay)
         answer.deduplication = state.deduplication
+        answer.witness = ending.witness
         answer.contentKey = message.contentKey
         exchange.answer(answer, sends: state.sends)
     }

@@ -31,6 +31,8 @@ struct ForwardingState {
         var region: Region?
         /// The outcome is that of another attempt.
         var isReplay = false
+        /// Who says so, where it is not Amazon.
+        var witness: AcceptedResponse.Witness?
     }
 
     /// What later messages can learn from Amazon's response about the user or the token.
@@ -61,7 +63,7 @@ struct ForwardingState {
     /// The token is renewed at most once per message.
     private var isTokenRenewed = false
     /// The refusal that is passed on if the message cannot be sent once more, or elsewhere.
-    private var firstRefusal: UpstreamResponse?
+    private var firstRefusal: (answer: UpstreamResponse, region: Region)?
     private(set) var ending: Ending?
     /// Set if the shared store may lack this message's record; returned to the caller.
     private(set) var deduplication: Response.Deduplication?
@@ -167,7 +169,7 @@ struct ForwardingState {
             if goesElsewhere(answer, isTokenProven: isTokenProven) { return (.leaseConnection, nil) }
             if !isTokenRenewed {
                 // The outcome if there is no newer token.
-                firstRefusal = answer
+                firstRefusal = (answer, search.region)
                 conclude(.refused(status: answer.status), .success(answer))
                 return (.renewToken, nil)
             }
@@ -182,10 +184,17 @@ struct ForwardingState {
         return (settle(.refused(status: answer.status), .success(answer)), lesson)
     }
 
+    /// What the record is to say of an answer that came after the message had been given up; nil if that stays as it is.
+    func respondedLate(_ answer: UpstreamResponse) -> AcceptedResponse? {
+        guard case .accepted = ResponseDisposition(status: answer.status, strict5xx: true) else { return nil }
+        return AcceptedResponse(status: answer.status, region: search.region, requestID: answer.requestID)
+    }
+
     private mutating func goesElsewhere(_ answer: UpstreamResponse, isTokenProven: Bool) -> Bool {
+        let region = search.region
         guard search.refused(status: answer.status, isTokenProven: isTokenProven) else { return false }
         // The outcome if the next region cannot be reached.
-        firstRefusal = answer
+        firstRefusal = (answer, region)
         return true
     }
 
@@ -212,7 +221,16 @@ struct ForwardingState {
 
     /// This attempt ends without another send. Its record, if it holds one, is released or settled with the first refusal.
     mutating func unsent(_ refusal: Refusal) -> Step {
-        if let firstRefusal { return settle(.refused(status: firstRefusal.status), .success(firstRefusal)) }
+        var refusal = refusal
+        if let (answer, region) = firstRefusal {
+            guard answer.status == 404 else {
+                conclude(.refused(status: answer.status), .success(answer), in: region)
+                return .settle
+            }
+            // The user may live in the region that cannot be asked.
+            refusal.detail =
+                "\(region.name) does not know the user, and \(search.region.name) cannot be asked: \(refusal.detail)"
+        }
         conclude(.released, .failure(refusal))
         return isKeyed && claimedAt == nil ? .consultRecord : .settle
     }
@@ -240,7 +258,9 @@ struct ForwardingState {
     mutating func concurrentEnded(_ result: AttemptResult?) -> Step {
         guard let result else { return .obtainToken }
         let outcome = result.response.mapError { $0 as? Refusal ?? .outcomeUnknownEarlier }
-        ending = Ending(outcome: outcome, region: result.region ?? search.region, isReplay: true)
+        ending = Ending(
+            outcome: outcome, region: result.witness == nil ? result.region ?? search.region : nil, isReplay: true,
+            witness: result.witness)
         return .answer
     }
 
@@ -256,7 +276,8 @@ struct ForwardingState {
 
     /// Answers a duplicate with the first response.
     mutating func replay(_ answer: AcceptedResponse) -> Step {
-        ending = Ending(outcome: .success(UpstreamResponse(answer)), region: answer.region, isReplay: true)
+        ending = Ending(
+            outcome: .success(UpstreamResponse(answer)), region: answer.region, isReplay: true, witness: answer.witness)
         return .answer
     }
 
@@ -265,8 +286,9 @@ struct ForwardingState {
         return .settle
     }
 
-    private mutating func conclude(_ settlement: Settlement, _ outcome: Outcome) {
-        ending = Ending(outcome: outcome, settlement: settlement, region: search.region)
+    /// - Parameter region: whose the outcome is; nil: that where the message is now.
+    private mutating func conclude(_ settlement: Settlement, _ outcome: Outcome, in region: Region? = nil) {
+        ending = Ending(outcome: outcome, settlement: settlement, region: region ?? search.region)
     }
 
     private mutating func refused(_ refusal: Refusal) -> Step { end(.failure(refusal), isReplay: false) }

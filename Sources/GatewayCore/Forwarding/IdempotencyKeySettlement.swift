@@ -11,28 +11,18 @@ struct IdempotencyKeySettlement {
     func begin(_ segment: Range<Int>) {
         do {
             let key = try OwnKey(exchange, segment)
-            let region = try region(of: key)
+            try exchange.fields.refuseValidationOnly()
+            // It changes nothing here, and must not contradict itself all the same.
+            _ = try exchange.fields.statedRegion(in: exchange.configuration.regions)
             try readContent()
-            exchange.allowed()
-            exchange.reported(on: key.scope) { settle(key, in: region, $0) }
+            exchange.reported(on: key.scope) { settle(key, $0) }
         } catch {
             exchange.refuse(error)
         }
     }
 
-    /// Where the message was sent: part of the answer that its duplicates get.
-    private func region(of key: OwnKey) throws(Refusal) -> Region {
-        let fields = exchange.fields
-        let region =
-            if let stated = try fields.statedRegion(in: exchange.configuration.regions) { stated } else {
-                try fields.assumedRegion(of: key.skill, for: key.caller, .off)
-            }
-        guard key.caller.regions.contains(region) else {
-            throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
-        }
-        exchange.labels.region = region
-        return region
-    }
+    private static let expected =
+        "expected `{\"state\":\"accepted\"}`: nothing else can be known of a message that was sent"
 
     private func readContent() throws(Refusal) {
         let content = exchange.request.content
@@ -43,25 +33,24 @@ struct IdempotencyKeySettlement {
                 state = try JSONMembers.string(bytes, value)
             }
         } catch {
-            throw Refusal(error)
+            throw Refusal(.messageInvalid, "the content is no JSON object with one `state`; \(Self.expected)")
         }
-        guard state == "accepted" else {
-            throw Refusal(
-                .messageInvalid,
-                "expected `{\"state\":\"accepted\"}`; nothing else can be known of a message that was sent")
-        }
+        guard state == "accepted" else { throw Refusal(.messageInvalid, Self.expected) }
     }
 
     /// - Parameter report: nil if the store cannot be reached.
-    private func settle(_ key: OwnKey, in region: Region, _ report: KeyReport?) {
-        guard let report else { return refuse(.storeUnavailable) }
+    private func settle(_ key: OwnKey, _ report: KeyReport?) {
+        guard let report else { return exchange.refuse(.storeUnavailable) }
         switch (report.state, report.fingerprint) {
-        case (.accepted, _): key.answer(exchange, report)
-        case (.inFlight(let left), _): refuse(.idempotencyKeyInUse(retryAfter: left))
+        case (.accepted, _):
+            exchange.allowed(changing: key.scope)
+            key.answer(exchange, report)
+        case (.inFlight(let left), _): exchange.refuse(.idempotencyKeyInUse(retryAfter: left))
         case (.absent, _), (.unknown, nil):
-            refuse(Refusal(.notFound, "nothing is known of this key, so there is no outcome to settle"))
+            exchange.refuse(Refusal(.notFound, "nothing is known of this key, so there is no outcome to settle"))
         case (.unknown, let fingerprint?):
-            settle(key, AcceptedResponse(status: 202, region: region, requestID: nil), fingerprint, report)
+            exchange.allowed(changing: key.scope)
+            settle(key, AcceptedResponse(status: 202, region: nil, requestID: nil), fingerprint, report)
         }
     }
 
@@ -74,7 +63,7 @@ struct IdempotencyKeySettlement {
             scope: key.scope, fingerprint: fingerprint, owner: exchange.forwarder.nextAttempt(),
             lease: exchange.snapshot.times.lease, retention: retention, consent: false, caller: key.caller.label,
             isBrief: true)
-        let result = AttemptResult(.success(UpstreamResponse(accepted)), region: accepted.region)
+        let result = AttemptResult(accepted)
         var settled = report
         settled.state = .accepted(accepted)
         switch exchange.forwarder.store.settle(claim, .accepted(accepted), result: result, on: exchange.eventLoop) {
@@ -86,6 +75,4 @@ struct IdempotencyKeySettlement {
     private func answer(_ key: OwnKey, _ settled: KeyReport, _ reply: SettlementReply) {
         key.answer(exchange, settled, reply == .pending ? .pending : nil)
     }
-
-    private func refuse(_ refusal: Refusal) { exchange.answer(Response(.refusal(refusal), region: nil)) }
 }

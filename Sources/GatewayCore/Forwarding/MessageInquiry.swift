@@ -26,11 +26,10 @@ struct MessageInquiry {
 
     /// - Parameter report: nil where the store cannot be reached, or where there is no key.
     private func answer(_ report: KeyReport?) {
-        if isGone(report) { return exchange.answer(Response(.refusal(.userGone), region: nil)) }
+        if let refusal = refusal(report) { return exchange.answer(Response(.refusal(refusal), region: nil)) }
         let key = message.key.map { key in
             MessageValidation.Key(
-                key: key, source: exchange.labels.keySource ?? .field, state: report?.state,
-                isSameMessage: report?.fingerprint.flatMap(isSame))
+                key: key, source: exchange.labels.keySource ?? .field, state: report?.state)
         }
         let validation = MessageValidation(
             skill: message.skill.name, region: message.search.region, certainty: message.search.certainty,
@@ -38,21 +37,19 @@ struct MessageInquiry {
         exchange.answer(Response(.validation(validation), region: nil))
     }
 
-    /// As it would be refused if it were to be sent; a duplicate of an accepted message is answered all the same.
-    private func isGone(_ report: KeyReport?) -> Bool {
-        if case .accepted = report?.state, let fingerprint = report?.fingerprint, isSame(fingerprint) == true {
-            return false
+    /// As it would be refused if it were to be sent.
+    private func refusal(_ report: KeyReport?) -> Refusal? {
+        switch report?.fingerprint.flatMap({ claim?.difference(from: $0) }) {
+        case .mismatched: .idempotencyKeyReused
+        case .indistinct: .idempotencyKeyIndistinct
+        default: isGone(report) ? .userGone : nil
         }
-        return message.search.certainty != .stated
-            && message.skill.users.isGone(message.user, now: exchange.eventLoop.now)
     }
 
-    /// Nil where it cannot be told, while replicas have different fingerprint keys.
-    private func isSame(_ recorded: RequestFingerprint) -> Bool? {
-        switch claim?.difference(from: recorded) {
-        case nil: true
-        case .mismatched: false
-        default: nil
-        }
+    /// A duplicate of an accepted message is answered all the same.
+    private func isGone(_ report: KeyReport?) -> Bool {
+        if case .accepted = report?.state { return false }
+        return message.search.certainty != .stated
+            && message.skill.users.isGone(message.user, now: exchange.eventLoop.now)
     }
 }

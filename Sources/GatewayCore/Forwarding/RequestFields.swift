@@ -69,6 +69,12 @@ struct RequestFields {
 
     func isOnlyToBeValidated() throws(Refusal) -> Bool { try boolean(.gatewayValidateOnly, head.gatewayValidateOnly) }
 
+    /// For a request that changes something and is no message: it would not be what its sender expects.
+    func refuseValidationOnly() throws(Refusal) {
+        guard try isOnlyToBeValidated() else { return }
+        throw Refusal(.fieldInvalid, "field `Gateway-Validate-Only` is for messages; this request would take effect")
+    }
+
     /// A structured-field boolean (RFC 9651 section 3.3.6); false where it is missing.
     private func boolean(_ name: RequestHead.SingleField, _ field: Range<Int>?) throws(Refusal) -> Bool {
         guard let field else { return false }

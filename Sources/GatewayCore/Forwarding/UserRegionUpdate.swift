@@ -20,6 +20,7 @@ struct UserRegionUpdate {
         let caller = try exchange.authenticate()
         let skill = try exchange.skill(of: caller)
         let user = try exchange.user(userSegment)
+        try exchange.fields.refuseValidationOnly()
         let (endpoint, userID) = try statement()
         if let userID, !Self.isSame(userID, user) {
             throw Refusal(.messageInvalid, "`context.System.user.userId` does not match the user in the path")

@@ -22,6 +22,14 @@ package struct IdempotencyScope: Hashable, Sendable {
             && one.words.3 == other.words.3
     }
 
+    /// 64 digits, as exported records have them.
+    package var hexadecimal: String {
+        [words.0, words.1, words.2, words.3].map { word in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
     package func hash(into hasher: inout Hasher) {
         // The words already are a hash; one of them tells records apart as well as four.
         hasher.combine(words.0)

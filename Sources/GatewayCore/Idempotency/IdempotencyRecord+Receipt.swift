@@ -62,6 +62,8 @@ extension AcceptedResponse {
         self.init(status: 202, region: nil, requestID: nil, receivedAt: received)
     }
 
-    /// Whether a receipt alone proves it.
-    package var isProvenByReceipt: Bool { region == nil }
+    /// Who says that it was accepted, where Amazon's answer is not known; nil where it is.
+    package var witness: Witness? { region != nil ? nil : receivedAt == nil ? .caller : .receipt }
+
+    package enum Witness: String, Sendable { case caller, receipt }
 }

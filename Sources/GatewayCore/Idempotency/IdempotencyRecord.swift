@@ -3,7 +3,7 @@ package import NIOCore
 /// What is kept of an accepted message: enough to answer every later duplicate as the first was answered.
 package struct AcceptedResponse: Equatable, Sendable {
     package var status: Int
-    /// Nil where it is known by a receipt alone.
+    /// Nil where Amazon's answer is not known: a receipt or the caller alone says that it was accepted.
     package var region: Region?
     package var requestID: RequestID?
     /// When the skill reported first that it had received the message; Unix time in milliseconds. Nil: it has not.

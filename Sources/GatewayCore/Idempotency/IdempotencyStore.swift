@@ -41,15 +41,24 @@ package struct AttemptResult: Sendable {
     package var response: Result<UpstreamResponse, any Error>
     /// The region the message was for.
     package var region: Region?
+    /// Who says that it was accepted, where it is not Amazon.
+    package var witness: AcceptedResponse.Witness?
 
-    package init(_ response: Result<UpstreamResponse, any Error>, region: Region?) {
+    package init(
+        _ response: Result<UpstreamResponse, any Error>, region: Region?, witness: AcceptedResponse.Witness? = nil
+    ) {
         self.response = response
         self.region = region
+        self.witness = witness
+    }
+
+    package init(_ accepted: AcceptedResponse) {
+        self.init(.success(UpstreamResponse(accepted)), region: accepted.region, witness: accepted.witness)
     }
 
     /// The skill has received it, so it was accepted; what Amazon answered is not known.
     package static func provenByReceipt(at received: Int64) -> Self {
-        Self(.success(UpstreamResponse(AcceptedResponse(provenAt: received))), region: nil)
+        Self(AcceptedResponse(provenAt: received))
     }
 }
 

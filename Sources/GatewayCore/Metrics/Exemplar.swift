@@ -15,6 +15,8 @@ package struct Exemplar: Sendable {
         self.trace = trace
         self.id = id
         self.seconds = seconds
+        // One that could not be shown must not take the place of one that can.
+        if trace == nil && labels.isEmpty { return nil }
     }
 
     /// As many as there is room for.

@@ -28,9 +28,10 @@ package final class AuditLog {
     /// - Parameters:
     ///   - method: nil where nobody was recognised.
     ///   - problem: why it was refused; nil where it was allowed.
+    ///   - record: what was changed by hand.
     func decided(
         _ action: Action, _ labels: ForwardingInstruments.Labels, by method: CallerDirectory.Method?, from peer: Peer,
-        problem: Problem?
+        problem: Problem?, record: IdempotencyScope? = nil
     ) {
         if let problem {
             let kind = RefusalTally.Kind(action: action, place: peer.place, caller: labels.caller, problem: problem)
@@ -49,6 +50,7 @@ package final class AuditLog {
             }
             text.writeStaticString(",\"address\":")
             JSONText.writeString(peer.addressText, to: &text)
+            if let record { text.writeString(",\"record\":\"\(record.hexadecimal)\"") }
             problem?.writeMember(to: &text)
         }
     }

@@ -7,19 +7,21 @@ package struct KeyStatus: Equatable, Sendable {
     var times: Times?
 
     struct Times: Equatable, Sendable {
-        var created: UnixTimestamp
+        /// Nil if the record lives longer than such a one would that is made now.
+        var created: UnixTimestamp?
         var expires: UnixTimestamp
     }
+
+    /// Beyond it, timestamps have five digits for the year.
+    private static let longest = Duration.seconds(1000 * 365 * 86_400)
 
     /// - Parameters:
     ///   - retention: how long records of such keys live. A record says only when it expires.
     ///   - now: when the report was made.
     init(_ report: KeyReport, retention: Duration, now: UnixTimestamp) {
         state = report.state
-        times = report.remaining.map { remaining in
-            let expires = now + remaining
-            return Times(created: expires + (.zero - retention), expires: expires)
-        }
+        guard let remaining = report.remaining, remaining <= Self.longest else { return }
+        times = Times(created: remaining <= retention ? now + (remaining - retention) : nil, expires: now + remaining)
     }
 
     func writeJSON(to content: inout ByteBuffer) {
@@ -33,9 +35,12 @@ package struct KeyStatus: Equatable, Sendable {
             }
         }
         if let times {
-            content.writeStaticString(",\"createdAt\":\"")
-            content.writeTimestamp(times.created)
-            content.writeStaticString("\",\"expiresAt\":\"")
+            if let created = times.created {
+                content.writeStaticString(",\"createdAt\":\"")
+                content.writeTimestamp(created)
+                content.writeStaticString("\"")
+            }
+            content.writeStaticString(",\"expiresAt\":\"")
             content.writeTimestamp(times.expires)
             content.writeStaticString("\"")
         }

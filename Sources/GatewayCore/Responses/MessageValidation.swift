@@ -7,8 +7,6 @@ package struct MessageValidation: Equatable, Sendable {
         var source: IdempotencyKeySource.Label
         /// Nil: the store cannot be reached.
         var state: KeyReport.State?
-        /// Whether the key was used for this message before; nil for one that was not used, or where it cannot be told.
-        var isSameMessage: Bool?
     }
 
     var skill: String
@@ -28,7 +26,6 @@ package struct MessageValidation: Equatable, Sendable {
             JSONText.writeString(String(buffer: key.key.characters), to: &content)
             content.writeString(
                 ",\"from\":\"\(key.source.rawValue)\",\"state\":\(key.state.map { "\"\($0.name)\"" } ?? "null")")
-            if let isSame = key.isSameMessage { content.writeString(",\"sameMessage\":\(isSame)") }
             content.writeStaticString("}")
         }
         content.writeStaticString("}")

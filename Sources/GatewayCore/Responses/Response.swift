@@ -40,6 +40,8 @@ package struct Response: Equatable, Sendable {
     package var isReplay: Bool
     /// Nil if the record is where it should be.
     var deduplication: Deduplication?
+    /// Who says that the message was accepted, where Amazon's answer is not known.
+    var witness: AcceptedResponse.Witness?
     /// The message's key where it is its content, and its sender cannot know it otherwise.
     var contentKey: IdempotencyKey?
     /// Nil if the caller's rate is not limited.

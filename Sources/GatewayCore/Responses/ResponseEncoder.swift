@@ -102,6 +102,10 @@ package final class ResponseEncoder: Sendable {
             }
         } else {
             Self.writeStatusLine(upstream.status, to: &buffer)
+            if let witness = answer.witness {
+                buffer.writeStaticString("Proxy-Status: skillgate\r\n")
+                Self.writeField("Gateway-Outcome", witness.rawValue, to: &buffer)
+            }
         }
         if let requestID = upstream.requestID {
             buffer.writeStaticString("X-Amzn-RequestId: ")

@@ -59,7 +59,7 @@ enum RecordScripts {
           if state == 'a' or state == 'd' then return 0 end
           local ttl = ARGV[5]
           if v and not owned then ttl = math.max(ttl, redis.call('PTTL', KEYS[1])) end
-          return set(ARGV[4], ttl)
+          return set(ARGV[4], math.max(1, ttl))
         end
         if not owned then return 0 end
         if ARGV[1] == 'unknown' or state == 'r' then

@@ -9,7 +9,7 @@ import NIOCore
 ///     a  fingerprint (16)  status, three digits  region, one digit  request id
 ///     d  fingerprint (16)  when its skill reported it first (8, Unix time in ms)  the rest as in `a`
 ///
-/// Where a receipt alone proves that it was accepted, `-` stands for the region. The request id is `u` and 16 bytes for a UUID, `t` and the text for anything else, and empty where there is none.
+/// Where Amazon's answer is not known, `-` stands for the region. The request id is `u` and 16 bytes for a UUID, `t` and the text for anything else, and empty where there is none.
 /// The one clock of a record is the server's, by the record's time to live: a lease has ended when less than so much
 /// of it remains. Clocks of gateways play no part.
 enum RecordValue: Equatable {
@@ -81,7 +81,7 @@ enum RecordValue: Equatable {
             guard digits.isEmpty || (300...599).contains(status ?? 0) else { return nil }
             self = .unknown(fingerprint, refusedResend: status)
         case UInt8(ascii: "a"):
-            guard let answer = rest.readAcceptedAnswer(), answer.region != nil else { return nil }
+            guard let answer = rest.readAcceptedAnswer() else { return nil }
             self = .accepted(fingerprint, answer)
         case UInt8(ascii: "d"):
             guard let receivedAt = rest.readInteger(as: Int64.self), var answer = rest.readAcceptedAnswer() else {
@@ -99,7 +99,7 @@ enum RecordValue: Equatable {
     /// What the record says with `remaining` milliseconds of its time to live.
     func report(remaining: Int) -> KeyReport {
         var report = report(leaseAt: remaining)
-        report.remaining = .milliseconds(max(0, remaining))
+        report.remaining = remaining < 0 ? nil : .milliseconds(remaining)
         return report
     }
 

@@ -189,7 +189,7 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         guard report.fingerprint == key.fingerprint else { return nil }
         switch report.state {
         case .accepted(let accepted):
-            return AttemptResult(.success(UpstreamResponse(accepted)), region: accepted.region)
+            return AttemptResult(accepted)
         case .unknown:
             // It was sent with consent, and refused: one consent is one attempt, however many asked for it at once.
             return report.refusedResend.map { AttemptResult(.success(UpstreamResponse(status: $0)), region: nil) }

@@ -19,12 +19,15 @@ struct ExportedRecord: Codable, Equatable {
     var leaseEnds: Int64?
     /// Of an accepted message.
     var status: Int?
+    /// Nil where Amazon's answer is not known.
     var region: String?
+    /// When the skill reported it first; Unix time in milliseconds.
+    var receivedAt: Int64?
     var requestId: String?
 
     /// Nil for the entry of a record that is gone.
     init?(_ entry: RecordEntry) {
-        scope = Self.hexadecimal([entry.scope.words.0, entry.scope.words.1, entry.scope.words.2, entry.scope.words.3])
+        scope = entry.scope.hexadecimal
         fingerprint = Self.hexadecimal([entry.fingerprint.words.0, entry.fingerprint.words.1])
         expires = entry.expires
         switch entry.state {
@@ -40,8 +43,7 @@ struct ExportedRecord: Codable, Equatable {
     /// Nil for a record that has ended meanwhile.
     init?(_ record: StoredRecord, unixNow: Int64) {
         guard let fingerprint = record.report.fingerprint else { return nil }
-        let words = record.scope.words
-        scope = Self.hexadecimal([words.0, words.1, words.2, words.3])
+        scope = record.scope.hexadecimal
         self.fingerprint = Self.hexadecimal([fingerprint.words.0, fingerprint.words.1])
         expires = unixNow + Int64(record.timeToLive.inMilliseconds)
         switch record.report.state {
@@ -58,6 +60,7 @@ struct ExportedRecord: Codable, Equatable {
         state = .accepted
         status = response.status
         region = response.region?.name
+        receivedAt = response.receivedAt
         requestId = response.requestID.map { "\($0)" }
     }
 
@@ -72,7 +75,7 @@ struct ExportedRecord: Codable, Equatable {
         }
         guard state == .accepted else { return nil }
         if !(200...299).contains(status ?? 0) { return "`status` is not from 200 to 299" }
-        if region.flatMap({ Region(name: $0) }) == nil { return "`region` is not `NA`, `EU` or `FE`" }
+        if let region, Region(name: region) == nil { return "`region` is not `NA`, `EU` or `FE`" }
         return requestId.map { Self.requestID($0) == nil } ?? false
             ? "`requestId` is not 1 to 128 visible characters" : nil
     }
@@ -104,10 +107,10 @@ struct ExportedRecord: Codable, Equatable {
         case .sending: return nil
         case .unknown: return .unknown
         case .accepted:
-            guard let region = region.flatMap({ Region(name: $0) }) else { return .unknown }
             return .accepted(
                 AcceptedResponse(
-                    status: status ?? 202, region: region, requestID: requestId.flatMap(Self.requestID)))
+                    status: status ?? 202, region: region.flatMap { Region(name: $0) },
+                    requestID: requestId.flatMap(Self.requestID), receivedAt: receivedAt))
         }
     }
 

@@ -43,7 +43,8 @@ struct BulkSend {
                 let isInDoubt = before[message.name]?.isUnknown == true && !sender.consentsToDoubles
                 tasks.addTask { .answered(await isInDoubt ? sender.ask(about: message) : sender.send(message)) }
             }
-            for _ in 0..<concurrency { startNext() }
+            // Whether the gateway only checks is seen by one message.
+            for _ in 0..<(sender.validatesOnly ? 1 : concurrency) { startNext() }
             while underWay > 0, let event = try await tasks.next() {
                 switch event {
                 case .interrupted:
@@ -60,7 +61,11 @@ struct BulkSend {
                     counts[result.label, default: 0] += 1
                     if result.isFinal { unfinished -= 1 }
                     progress.advanced(isAccepted: result.isAccepted, now: clock.now)
-                    startNext()
+                    if result.wasSentByMistake == true {
+                        isInterrupted = true
+                        tasks.cancelAll()
+                    }
+                    repeat { startNext() } while underWay < concurrency && !left.isEmpty && !isInterrupted
                 }
             }
             tasks.cancelAll()

@@ -54,7 +54,12 @@ struct MessageSender: Sendable {
         result.requestID = response.field("X-Amzn-RequestId")
         result.gatewayRequestID = response.field("X-Request-Id")
         result.isReplay = response.field("Idempotent-Replayed") == "true" ? true : nil
-        result.detail = response.status == 200 ? response.text : result.isAccepted ? nil : Self.detail(response)
+        if validatesOnly && (200...299).contains(response.status) && !Self.isValidation(response) {
+            result.wasSentByMistake = true
+            result.detail = "\(gateway) does not know `Gateway-Validate-Only`: it has sent the message"
+            return nil
+        }
+        result.detail = Self.isValidation(response) ? response.text : result.isAccepted ? nil : Self.detail(response)
         // Amazon's 500 is none of the gateway's own, and proves that the message was not accepted.
         guard response.status == 500 || Problem.resend(after: response.status) == .safe else { return nil }
         let retryAfter = response.field("Retry-After").flatMap { Int($0) }.map { Duration.seconds($0) }
@@ -64,7 +69,11 @@ struct MessageSender: Sendable {
     /// Every answer of a gateway, its own and those that it passes on, names it (RFC 9209).
     private static func isOfGateway(_ response: HTTPTransfer.Response) -> Bool {
         response.fields.contains { $0.name.lowercased() == "proxy-status" && $0.value.contains("skillgate") }
-            || response.text.hasPrefix("{\"valid\":true,")
+            || isValidation(response)
+    }
+
+    private static func isValidation(_ response: HTTPTransfer.Response) -> Bool {
+        response.status == 200 && response.text.hasPrefix("{\"valid\":true,")
     }
 
     private struct KeyState: Decodable {

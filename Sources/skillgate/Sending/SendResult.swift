@@ -54,7 +54,10 @@ struct SendResult: Codable, Sendable {
     var label: String { status.map { "\($0)" } ?? "no answer" }
 
     /// 200: found valid, where nothing was to be sent.
-    var isAccepted: Bool { status == 202 || status == 200 }
+    var isAccepted: Bool { wasSentByMistake != true && (status == 202 || status == 200) }
+
+    /// It was only to be checked, and whatever answered has sent it.
+    var wasSentByMistake: Bool?
 }
 
 /// The file of results: a line for each message that has an answer, appended as they come. An interrupted run goes on from it.

@@ -133,6 +133,7 @@ final class ScriptedPool: UpstreamPool {
     var deadConnections = 0
     private(set) var requests: [String] = []
     private(set) var receivers: [any UpstreamReceiver] = []
+    private var late: [any UpstreamReceiver] = []
     fileprivate(set) var leased = 0
 
     init(_ loop: EmbeddedEventLoop) {
@@ -180,6 +181,21 @@ final class ScriptedPool: UpstreamPool {
         receivers.removeFirst().upstreamFailed(failure)
         loop.run()
     }
+
+    /// The time of the oldest message is up, and its connection goes on waiting.
+    func giveUp() {
+        guard let receiver = receivers.first else { return }
+        receivers.removeFirst()
+        late.append(receiver)
+        receiver.upstreamFailed(.timeout)
+        loop.run()
+    }
+
+    /// What the oldest of those gets.
+    func end(late answer: UpstreamResponse?) {
+        late.removeFirst().upstreamEnded(late: answer)
+        loop.run()
+    }
 }
 
 private final class ScriptedConnection: UpstreamConnection {
@@ -189,7 +205,7 @@ private final class ScriptedConnection: UpstreamConnection {
         self.pool = pool
     }
 
-    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
         pool.write(request, receiver)
     }
 

@@ -172,15 +172,23 @@ struct ForwardingStateTests {
         }
     }
 
-    @Test func `once refused, it ends with that refusal if it cannot be sent again`() {
+    @Test(arguments: [403, 404])
+    func `once refused, it ends with that refusal if it cannot be sent again, unless the user may live elsewhere`(
+        status refused: Int
+    ) {
         var state = state(.guessed, claimed: true, sent: true)
-        guard case (.leaseConnection, nil) = state.responded(response(404), strict5xx: false, isTokenProven: true)
+        guard case (.leaseConnection, nil) = state.responded(response(refused), strict5xx: false, isTokenProven: true)
         else {
             return unexpected()
         }
         #expect(state.search.region == .northAmerica)
         guard case .settle = state.leased(.failure(.connectionRefused)) else { return unexpected() }
-        #expect(state.ending?.settlement == .refused(status: 404) && status(state) == 404)
+        if refused == 403 {
+            #expect(state.ending?.settlement == .refused(status: 403) && status(state) == 403)
+            #expect(state.ending?.region == .europe)
+        } else {
+            #expect(state.ending?.settlement == .released && state.ending?.region == .northAmerica)
+        }
     }
 
     @Test func `a 404 where the user was found before casts doubt on that region`() {
@@ -253,6 +261,6 @@ struct ForwardingStateTests {
 
 /// Stands for a connection where nothing is sent.
 private final class UnusedConnection: UpstreamConnection {
-    func send(_ request: ByteBuffer, deadline: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
+    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
     func release() {}
 }

@@ -279,6 +279,23 @@ import Testing
         #expect(bed.records == .init())
     }
 
+    @Test func `a user whom the first region does not know may live where nobody can be asked`() throws {
+        let bed = try FlowBed { $0.discovery = .probe }
+        let message = bed.send()
+        bed.pool.unavailable = [.connectionRefused]
+        bed.pool.answer(404)
+        #expect(message.problem == .upstreamConnectionRefused && bed.records == .init())
+        guard case .refusal(let refusal) = message.answers.first?.content else { return }
+        #expect(refusal.detail.hasPrefix("EU does not know the user, and NA cannot be asked: "), "\(refusal.detail)")
+        // A 403 is passed on as that of the region that gave it.
+        let other = bed.send(key: "other")
+        bed.pool.leasesLater = true
+        bed.pool.answer(403)
+        bed.loop.advanceTime(by: .seconds(60))
+        bed.pool.giveLease()
+        #expect(other.status == 403 && other.answers.first?.region == .europe)
+    }
+
     @Test func `a caller learns what became of its key`() throws {
         let bed = try FlowBed()
         func state(_ path: String) -> KeyReport.State? {
@@ -375,6 +392,34 @@ import Testing
         #expect(duplicate.problem == .idempotencyKeyInUse)
         bed.pool.answer(202)
         #expect(first.status == 202 && bed.send().isReplay == true)
+    }
+
+    @Test func `what is answered after the caller has gone is known to its retry, and counts as in flight until then`()
+        throws
+    {
+        let bed = try FlowBed { configuration in
+            configuration.callers = CallerDirectory([
+                CallerDirectory.Entry(
+                    Caller(index: 0, name: "orders", skills: [0], limits: CallerLimits(maximumInFlight: 1)),
+                    keys: [APIKeyDigest(of: "key")])
+            ])
+        }
+        let hurried = bed.send(fields: "Gateway-Timeout: 0.2\r\n")
+        bed.loop.advanceTime(by: .milliseconds(200))
+        bed.pool.giveUp()
+        #expect(hurried.problem == .outcomeUnknownTimeout && bed.records.unknown == 1)
+        #expect(bed.send(key: "k2").problem == .callerInFlight, "its connection is not free yet")
+        bed.pool.end(late: UpstreamResponse(status: 202, requestID: .text("late")))
+        let retry = bed.send()
+        #expect(retry.status == 202 && retry.isReplay == true && hurried.answers.count == 1)
+        // A refusal, and an answer that says nothing, leave the doubt.
+        for (number, answer) in [UpstreamResponse(status: 404), UpstreamResponse(status: 502), nil].enumerated() {
+            let key = "late-\(number)"
+            #expect(bed.send(key: key, fields: "Gateway-Timeout: 0.2\r\n").answers.isEmpty)
+            bed.pool.giveUp()
+            bed.pool.end(late: answer)
+            #expect(bed.send(key: key).problem == .outcomeUnknownEarlier)
+        }
     }
 
     @Test func `the lease is as long as the caller's deadline, and a margin`() throws {
