@@ -51,7 +51,7 @@ import TokenEndpointClient
             for offset in 0...length {
                 let outcome = try await sendTwice(bed, server, "r-\(offset)", .request(after: offset))
                 #expect(outcome == (504, 504, true), "after \(offset) bytes")
-                #expect(try await bed.report("r-\(offset)") == #"{"state":"unknown"}"#)
+                #expect(try await bed.report("r-\(offset)").hasPrefix(#"{"state":"unknown","#))
             }
         }
     }
@@ -71,7 +71,7 @@ import TokenEndpointClient
                 let outcome = try await sendTwice(bed, server, "a-\(offset)", cut)
                 if offset < headLength {
                     #expect(outcome == (504, 504, true), "after \(offset) bytes")
-                    #expect(try await bed.report("a-\(offset)") == #"{"state":"unknown"}"#)
+                    #expect(try await bed.report("a-\(offset)").hasPrefix(#"{"state":"unknown","#))
                 } else {
                     #expect(outcome == (status, status, state == "accepted"), "after \(offset) bytes")
                     #expect(try await bed.report("a-\(offset)").contains(#""state":"\#(state)""#))

@@ -104,8 +104,8 @@ import TokenEndpointClient
                 #expect(other.status == 422)
                 let id = first.field("X-Amzn-RequestId") ?? ""
                 #expect(
-                    try await two.report("k")
-                        == #"{"state":"accepted","status":202,"region":"NA","requestId":"\#(id)"}"#)
+                    try await two.report("k").hasPrefix(
+                        #"{"state":"accepted","status":202,"region":"NA","requestId":"\#(id)","#))
                 #expect(try await two.report("unheard-of") == #"{"state":"absent"}"#)
                 #expect(try await two.counters().accepted == 1)
             }
