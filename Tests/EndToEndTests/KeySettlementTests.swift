@@ -1,25 +1,24 @@
 import Foundation
+import GatewayCore
 import TestSupport
 import Testing
 import TokenEndpointClient
 
 /// A caller settles an outcome that the gateway does not know.
 @Suite struct KeySettlementTests {
-    @Test(arguments: ["memory", "file", "redis"])
-    func `what its caller knows to be accepted is answered so from then on, by every store`(store: String) async throws
+    @Test(arguments: StoreKind.allCases)
+    func `what its caller knows to be accepted is answered so from then on, by every store`(store: StoreKind)
+        async throws
     {
         let redis = try RedisProcess.plain()
-        if store == "redis" { try await redis.start() }
+        if store == .redis { try await redis.start() }
         defer { Task { await redis.stop() } }
-        let stores = [
-            "memory": "{}", "file": "{file: {directory: records}}",
-            "redis": "{store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'}}",
-        ]
         try await TestBed.run(
-            configuration: "idempotency: \(stores[store] ?? "")\naudit: {file: audit.log}\nupstream: {deadline: 400ms}",
+            configuration:
+                "idempotency: \(TestBed.idempotency(store, redis))\naudit: {file: audit.log}\nupstream: {deadline: 400ms}",
             skills: 1
         ) { bed in
-            if store == "redis" { try await bed.untilStore(isUp: true) }
+            if store == .redis { try await bed.untilStore(isUp: true) }
             let fields = ["Gateway-Region": "NA", "Idempotency-Key": "k"]
             try await bed.setFaults(#"{"NA": {"connection": "hang"}}"#)
             #expect(try await bed.send("NA-1", fields).status == 504)
@@ -52,10 +51,10 @@ import TokenEndpointClient
                 return line?.contains(#""action":"settlement","decision":"allowed""#) == true
                     && line?.contains(/"record":"[0-9a-f]{64}"/) == true
             }
-            guard store != "memory" else { return }
+            guard store != .memory else { return }
             bed.gateway.signal(SIGKILL)
             try await bed.withReplica { next in
-                if store == "redis" { try await next.untilStore(isUp: true) }
+                if store == .redis { try await next.untilStore(isUp: true) }
                 #expect(try await next.send("NA-1", fields).field("Idempotent-Replayed") == "true")
                 #expect(try await next.counters().received == received)
             }

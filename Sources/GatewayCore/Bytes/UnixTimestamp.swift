@@ -12,6 +12,16 @@ package struct UnixTimestamp: Equatable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
+    package init(milliseconds: Int64) {
+        let seconds = (milliseconds < 0 ? milliseconds - 999 : milliseconds) / 1000
+        self.init(seconds: Int(seconds), nanoseconds: Int(milliseconds - seconds * 1000) * 1_000_000)
+    }
+
+    var milliseconds: Int64 {
+        let (product, overflows) = Int64(clamping: seconds).multipliedReportingOverflow(by: 1000)
+        return overflows ? .max : product.addingReportingOverflow(Int64(nanoseconds / 1_000_000)).partialValue
+    }
+
     package static func + (timestamp: Self, duration: Duration) -> Self {
         let sum =
             Duration(secondsComponent: Int64(timestamp.seconds), attosecondsComponent: 0)

@@ -62,14 +62,17 @@ package final class Skill: Sendable {
     /// Nil: that of the whole configuration.
     package let discovery: RegionDiscovery?
     package let tokens: TokenCache
+    /// The member of `data` that holds the id by which the skill reports a message; nil: it reports nothing.
+    package let receiptMember: String?
     /// Shared with the same skill of the configurations before and after this one.
     let users: SkillUsers
 
     package init(
         index: Int, label: Int? = nil, name: String, recordID: String? = nil, defaultRegion: Region?,
-        discovery: RegionDiscovery? = nil, tokens: TokenCache,
+        discovery: RegionDiscovery? = nil, tokens: TokenCache, receiptMember: String? = nil,
         users: SkillUsers? = nil
     ) {
+        self.receiptMember = receiptMember
         self.users = users ?? UserRegions().users(of: name)
         self.index = index
         self.label = label ?? index

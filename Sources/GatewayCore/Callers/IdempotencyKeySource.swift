@@ -10,6 +10,8 @@ package enum IdempotencyKeySource: Hashable, Sendable {
     /// For metrics and logs.
     package enum Label: String, CaseIterable, Sendable {
         case field, data, content
+        /// By the gateway, for a message that has none and is to be reported by its skill.
+        case made
 
         /// Among all cases.
         var place: Int {
@@ -17,6 +19,7 @@ package enum IdempotencyKeySource: Hashable, Sendable {
             case .field: 0
             case .data: 1
             case .content: 2
+            case .made: 3
             }
         }
     }

@@ -1,11 +1,12 @@
 import NIOCore
 import Synchronization
 
-/// Counts failed attempts to authenticate by the place they come from, for all event loops. Only failures come here, so
-/// that a caller with good credentials never waits for its lock, nor for a neighbour's mistakes.
-package final class AuthenticationThrottle: Sendable {
-    private static let limit = RateLimit(perSecond: 1, burst: 30)
+/// Counts requests of one kind by the place they come from, for all event loops: failed attempts to authenticate, so that a caller with
+/// good credentials never waits for its lock, nor for a neighbour's mistakes; and skills' reports.
+package final class NetworkThrottle: Sendable {
     private static let maximumPlaces = 4096
+
+    private let limit: RateLimit
 
     private struct State {
         var theoreticalArrivalTimes: [Peer.Network: Int64] = [:]
@@ -15,10 +16,22 @@ package final class AuthenticationThrottle: Sendable {
 
     private let state = Mutex(State())
 
-    package init() {}
+    package init(limit: RateLimit) {
+        self.limit = limit
+    }
 
-    /// Seconds until a place may fail again, if it has done so too often; counts this failure otherwise.
-    func retryAfter(failureFrom place: Peer.Network, now: NIODeadline) -> Int? {
+    /// Of failed attempts to authenticate.
+    package static func ofFailedAttempts() -> NetworkThrottle {
+        NetworkThrottle(limit: RateLimit(perSecond: 1, burst: 30))
+    }
+
+    /// Of skills' reports. Many functions may share an address.
+    package static func ofReceipts() -> NetworkThrottle {
+        NetworkThrottle(limit: RateLimit(perSecond: 1_000, burst: 2_000))
+    }
+
+    /// Seconds until another may come from a place, if there were too many; counts this one otherwise.
+    func retryAfter(of place: Peer.Network, now: NIODeadline) -> Int? {
         let now = Int64(clamping: now.uptimeNanoseconds)
         return state.withLock { state in
             if state.theoreticalArrivalTimes[place] == nil && state.theoreticalArrivalTimes.count >= Self.maximumPlaces
@@ -27,7 +40,7 @@ package final class AuthenticationThrottle: Sendable {
             }
             let fits =
                 state.theoreticalArrivalTimes[place] != nil || state.theoreticalArrivalTimes.count < Self.maximumPlaces
-            switch Self.limit.decide(
+            switch limit.decide(
                 theoreticalArrivalTime: fits ? state.theoreticalArrivalTimes[place] ?? 0 : state.others, now: now)
             {
             case .allowed(let theoreticalArrivalTime):

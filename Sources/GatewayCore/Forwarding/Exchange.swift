@@ -109,6 +109,12 @@ final class Exchange {
         }
     }
 
+    // MARK: Receipts
+
+    func countReceipts() throws(Refusal) { try forwarder.countReceipts(from: peer) }
+
+    func unknownReceipt() -> Refusal { forwarder.unknownReceipt(from: peer) }
+
     // MARK: Response
 
     /// Audits a request that is authorized and valid.

@@ -22,7 +22,7 @@ extension Forwarding: UpstreamReceiver {
             return .obtainToken
         }
         forwarder.requests[region].serialize(
-            user: message.user, token: token, content: exchange.request.content, into: &forwarder.requestBuffer)
+            user: message.user, token: token, content: content, into: &forwarder.requestBuffer)
         guard connection.send(forwarder.requestBuffer, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)

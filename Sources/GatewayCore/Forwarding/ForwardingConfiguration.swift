@@ -32,6 +32,8 @@ package struct ForwardingConfiguration: Sendable {
     package var endpoints: ByRegion<APIEndpoint>
     package var userAgent: String
     package var limits = Limits()
+    /// By which skills report the messages that they have received.
+    package var receipts = ReceiptIDs(signingSecrets: [], skills: [])
     /// How long a key is remembered.
     package var retention = Duration.seconds(86_400)
     package var concurrentDuplicates = ConcurrentDuplicates.wait

@@ -7,7 +7,11 @@ struct Message {
     let user: UserID
     let key: IdempotencyKey?
     /// The key is the content: an equal message is a duplicate for a while.
-    private let isKeyedByContent: Bool
+    let isKeyedByContent: Bool
+    /// The key, where its sender cannot know it otherwise.
+    let toldKey: IdempotencyKey?
+    /// Where the id goes by which the skill reports the message; nil: it reports nothing.
+    let receipt: ReceiptMember?
     /// Nothing is to be sent: the caller wants to know what would be.
     let isOnlyToBeValidated: Bool
     /// Of `data`, as compact JSON.
@@ -51,6 +55,7 @@ struct Message {
         } catch {
             throw Refusal(error)
         }
+        var key: IdempotencyKey?
         if caller.keySources.isFieldAlone {
             guard field != nil || !caller.requiresIdempotencyKey else {
                 throw Refusal(
@@ -63,6 +68,14 @@ struct Message {
             (key, isKeyedByContent) = (found?.key, found?.source == .content)
             exchange.labels.keySource = found?.source
         }
+        receipt = try Self.receipt(skill, content, dataBytes)
+        if receipt != nil && key == nil && !isOnlyToBeValidated {
+            var generator = SystemRandomNumberGenerator()
+            key = IdempotencyKey(randomBy: &generator)
+            exchange.labels.keySource = .made
+        }
+        self.key = key
+        toldKey = isKeyedByContent || exchange.labels.keySource == .made ? key : nil
         exchange.forwarder.instruments.keyed(from: exchange.labels.keySource)
         let discovery = caller.discovery ?? skill.discovery ?? configuration.discovery
         let stated = try fields.statedRegion(in: configuration.regions)
@@ -80,8 +93,16 @@ struct Message {
             among: discovery == .probe ? caller.regions : [])
     }
 
-    /// The key, if it is the content.
-    var contentKey: IdempotencyKey? { isKeyedByContent ? key : nil }
+    private static func receipt(
+        _ skill: Skill, _ content: ByteBuffer, _ dataBytes: Int
+    ) throws(Refusal) -> ReceiptMember? {
+        guard let name = skill.receiptMember else { return nil }
+        do {
+            return try ReceiptMember(name, in: content, dataBytes: dataBytes)
+        } catch {
+            throw Refusal(error)
+        }
+    }
 
     /// The claim on its idempotency key, the same for every try of this request; nil without a key.
     func claim(in exchange: Exchange) -> IdempotencyClaim? {

@@ -18,7 +18,8 @@ package final class MessageForwarder: RequestHandler {
     let logs: Logs
     /// By skill label: the generation of the last token with which Amazon accepted a message.
     private var provenGenerations: [UInt64?] = []
-    private let failedAttempts: AuthenticationThrottle
+    private let failedAttempts: NetworkThrottle
+    private let receiptRate: NetworkThrottle
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onTrouble: @Sendable (Trouble, Region?) -> Void
     private let origin: UInt64
@@ -40,13 +41,14 @@ package final class MessageForwarder: RequestHandler {
     /// - Parameters:
     ///   - fingerprintKeys: the same on every replica that shares the store.
     ///   - origin: identifies this event loop in attempt IDs; unique across event loops, replicas and restarts.
-    ///   - failedAttempts: shared by all event loops.
+    ///   - failedAttempts, receiptRate: shared by all event loops.
     ///   - wallClock: decides when callers' access tokens expire.
     ///   - onTrouble: called for each failed message whose cause may concern an operator.
     package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
-        failedAttempts: AuthenticationThrottle = AuthenticationThrottle(),
+        failedAttempts: NetworkThrottle = NetworkThrottle.ofFailedAttempts(),
+        receiptRate: NetworkThrottle = .ofReceipts(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in }
     ) {
@@ -57,6 +59,7 @@ package final class MessageForwarder: RequestHandler {
         self.eventLoop = eventLoop
         self.origin = origin
         self.failedAttempts = failedAttempts
+        self.receiptRate = receiptRate
         self.wallClock = wallClock
         self.logs = logs
         self.onTrouble = onTrouble
@@ -86,6 +89,7 @@ package final class MessageForwarder: RequestHandler {
             case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
             case .settlement(let key): IdempotencyKeySettlement(exchange: exchange).begin(key)
             case .userRegion(let user): UserRegionUpdate(exchange: exchange).answer(user)
+            case .receipts: ReceiptReport(exchange).answer()
             case .accessToken: CallerTokenEndpoint(exchange: exchange).answer()
             }
         } catch {
@@ -98,7 +102,7 @@ package final class MessageForwarder: RequestHandler {
         do throws(Refusal) {
             switch try route(request).0 {
             case .message, .idempotencyKey, .settlement, .userRegion: _ = try authenticate(request, from: peer)
-            case .accessToken: break  // the credentials may stand in the content
+            case .accessToken, .receipts: break  // the credentials stand in the content
             }
             return nil
         } catch {
@@ -127,12 +131,25 @@ package final class MessageForwarder: RequestHandler {
 
     /// The refusal of a failed authentication attempt: its cause, or that the client's network has had too many.
     func failedAttempt(_ error: CallerError, from peer: Peer) -> Refusal {
-        guard let seconds = failedAttempts.retryAfter(failureFrom: peer.place, now: eventLoop.now) else {
-            return Refusal(error)
-        }
+        failedAttempt(from: peer, otherwise: Refusal(error))
+    }
+
+    private func failedAttempt(from peer: Peer, otherwise refusal: Refusal) -> Refusal {
+        guard let seconds = failedAttempts.retryAfter(of: peer.place, now: eventLoop.now) else { return refusal }
         return Refusal(
             .tooManyFailedAttempts, "too many authentication attempts have failed, including this one",
             retryAfterSeconds: seconds)
+    }
+
+    /// An id that nobody here has made counts as a failed attempt.
+    func unknownReceipt(from peer: Peer) -> Refusal {
+        failedAttempt(
+            from: peer, otherwise: Refusal(.receiptUnknown, "the id is none that this gateway has made"))
+    }
+
+    func countReceipts(from peer: Peer) throws(Refusal) {
+        guard let seconds = receiptRate.retryAfter(of: peer.place, now: eventLoop.now) else { return }
+        throw Refusal(.receiptRate, "there are too many reports from this network", retryAfterSeconds: seconds)
     }
 
     // MARK: Proven tokens
@@ -160,6 +177,7 @@ package final class MessageForwarder: RequestHandler {
         case settlement(key: Range<Int>)
         case userRegion(user: Range<Int>)
         case accessToken
+        case receipts
 
         var action: AuditLog.Action {
             switch self {
@@ -168,6 +186,7 @@ package final class MessageForwarder: RequestHandler {
             case .settlement: .settlement
             case .userRegion: .userRegion
             case .accessToken: .accessToken
+            case .receipts: .receipt
             }
         }
     }
@@ -184,6 +203,10 @@ package final class MessageForwarder: RequestHandler {
             (route, method) = (isPut ? .settlement(key: key) : .idempotencyKey(key), (isPut ? .put : .get, "GET, PUT"))
         } else if let user = Self.segment(in: base.rest, of: request, behind: "/v1/users/", before: "/region") {
             (route, method) = (.userRegion(user: user), (.put, "PUT"))
+        } else if snapshot.configuration.receipts.areUsed
+            && headBytes.readableBytesUInt8Span.isEqual(base.rest, to: "/v1/receipts")
+        {
+            (route, method) = (.receipts, (.post, "POST"))
         } else if snapshot.configuration.callers.tokens.areIssued && Self.isTokenEndpoint(base.rest, of: request) {
             (route, method) = (.accessToken, (.post, "POST"))
         } else {

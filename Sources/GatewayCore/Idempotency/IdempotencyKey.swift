@@ -65,6 +65,12 @@ package struct IdempotencyKey: Equatable, Sendable {
         characters = ByteBuffer(string: Self.contentPrefix + Base64.encodeForURL(digest))
     }
 
+    /// For a message that has none, and has to have a record.
+    init(randomBy generator: inout some RandomNumberGenerator) {
+        let bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        characters = ByteBuffer(string: "made-" + Base64.encodeForURL(bytes))
+    }
+
     private static let contentPrefix = "content-"
 
     /// Whether it looks like a message's content.

@@ -52,6 +52,8 @@ package struct ReceiptIDs: Sendable {
         }
     }
 
+    var areUsed: Bool { signers.contains { !$0.isEmpty } }
+
     /// Nil where the skill reports nothing.
     func id(of subject: Subject) -> String? {
         guard signers.indices.contains(subject.skill), let signer = signers[subject.skill].first else { return nil }

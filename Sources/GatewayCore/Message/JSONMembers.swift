@@ -41,6 +41,25 @@ package enum JSONMembers {
         return try text(bytes, at: value.lowerBound)
     }
 
+    /// The strings of an array, escapes undone; nil for a value that is no array of strings.
+    ///
+    /// - Parameter value: of JSON that has been scanned.
+    package static func strings(_ bytes: Span<UInt8>, _ value: Range<Int>) throws(MessageError) -> [String]? {
+        guard bytes[value.lowerBound] == UInt8(ascii: "[") else { return nil }
+        var (scanner, strings) = (JSONScanner(), [String]())
+        var index = JSONScanner.skipWhitespace(bytes, from: value.lowerBound + 1)
+        while index < value.upperBound, bytes[index] != UInt8(ascii: "]") {
+            let end = try scanner.value(bytes, from: index, depth: 1)
+            guard let string = try string(bytes, index..<end) else { return nil }
+            strings.append(string)
+            index = JSONScanner.skipWhitespace(bytes, from: end)
+            if index < value.upperBound, bytes[index] == UInt8(ascii: ",") {
+                index = JSONScanner.skipWhitespace(bytes, from: index + 1)
+            }
+        }
+        return strings
+    }
+
     /// Where the value at a path of members stands; nil where there is none, or where a member on the way is no object.
     ///
     /// - Throws: for what is no JSON object, and for a member that is there twice.

@@ -8,6 +8,10 @@ package enum MessageError: Error, Equatable {
     case dataMissing
     case dataNotAnObject
     case dataTooLarge(bytes: Int)
+    /// - Parameter limit: with the id of the receipt left out.
+    case dataTooLargeForReceipt(bytes: Int, limit: Int)
+    /// The gateway itself puts a member of that name into `data`.
+    case memberReserved(String)
     case expiryNotAnInteger
     case expiryOutOfRange(String)
 
@@ -28,6 +32,11 @@ package enum MessageError: Error, Equatable {
         case .dataTooLarge(let bytes):
             "member `data` is \(bytes) bytes as compact JSON, \(bytes - MessageRules.dataLimitBytes) more than the "
                 + "\(MessageRules.dataLimitBytes) allowed"
+        case .dataTooLargeForReceipt(let bytes, let limit):
+            "member `data` is \(bytes) bytes as compact JSON, \(bytes - limit) more than the \(limit) allowed, since "
+                + "the gateway adds the id of a receipt"
+        case .memberReserved(let name):
+            "member `\(name)` of `data` is the gateway's own, for the id of a receipt; expected another name"
         case .expiryNotAnInteger:
             "member `expiresAfterSeconds` is not an integer; expected \(MessageRules.expiryText)"
         case .expiryOutOfRange(let value):

@@ -19,6 +19,7 @@ package enum Instrument: String, CaseIterable, Sendable {
     case tokenForcedRenewals = "skillgate_token_forced_renewals_total"
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
+    case receipts = "skillgate_receipts_total"
     case idempotencyKeys = "skillgate_idempotency_keys_total"
     case idempotencyClaims = "skillgate_idempotency_begins_total"
     case idempotencyRecords = "skillgate_idempotency_records"
@@ -87,6 +88,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .tokenForcedRenewals:                Row(.counter,    ["skill"],                                         "Token fetches after Amazon refused a token that had not expired.")
         case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
         case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
+        case .receipts:                           Row(.counter,    ["skill", "result"],                               "Messages that skills have reported, by what the report was.")
         case .idempotencyKeys:                    Row(.counter,    ["source"],                                        "Messages, by where their idempotency keys come from; none: they have none.")
         case .idempotencyClaims:                  Row(.counter,    ["store", "outcome"],                              "Claims of an idempotency key, by outcome.")
         case .idempotencyRecords:                 Row(.gauge,      ["state"],                                         "Idempotency records in this process's memory, by state.")

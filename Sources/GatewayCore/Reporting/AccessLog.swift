@@ -52,7 +52,7 @@ package final class AccessLog {
             case .upstream(let upstream):
                 if let requestID = upstream.requestID { Self.write(requestID, to: &text) }
             case .refusal(let refusal): refusal.problem.writeMember(to: &text)
-            case .report, .accessToken, .userRegion, .validation, .page: break
+            case .report, .accessToken, .userRegion, .receipts, .validation, .page: break
             }
             if answer.status == 202 && acceptedPerLine > 1 {
                 text.writeStaticString(",\"standsFor\":")

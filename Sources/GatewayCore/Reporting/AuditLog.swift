@@ -12,6 +12,8 @@ package final class AuditLog {
         case inquiry
         /// That a message was accepted, by the caller's word.
         case settlement
+        /// A skill's report of messages.
+        case receipt
         /// An access token of the gateway.
         case accessToken = "access-token"
         /// Where a user lives.

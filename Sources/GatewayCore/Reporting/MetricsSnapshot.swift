@@ -251,6 +251,13 @@ package struct MetricsSnapshot: Sendable {
     }
 
     private func renderIdempotency(to page: inout MetricsPage) {
+        page.family(.receipts)
+        for (label, skill) in skills.enumerated() {
+            for result in ForwardingInstruments.ReceiptLabel.allCases {
+                page.sample(
+                    .receipts, [("skill", skill), ("result", result.rawValue)], forwarding.receipts(of: label, result))
+            }
+        }
         page.family(.idempotencyKeys)
         for source in IdempotencyKeySource.Label.allCases {
             page.sample(.idempotencyKeys, [("source", source.rawValue)], forwarding.messages(keyedFrom: source))

@@ -10,7 +10,7 @@ package enum Trouble: Equatable, Sendable {
         case .refusal(let refusal) where refusal.problem.row.severity == .warning: self = .refusal(refusal)
         case .upstream(let upstream) where !answer.isReplay && Self.statuses.contains(upstream.status):
             self = .answer(status: upstream.status)
-        case .refusal, .upstream, .report, .accessToken, .userRegion, .validation, .page: return nil
+        case .refusal, .upstream, .report, .accessToken, .userRegion, .receipts, .validation, .page: return nil
         }
     }
 

@@ -34,6 +34,11 @@ package struct KeyStatus: Equatable, Sendable {
                 JSONText.writeString(requestID.description, to: &content)
             }
         }
+        if case .accepted(let answer) = state, let receivedAt = answer.receivedAt {
+            content.writeStaticString(",\"receivedAt\":\"")
+            content.writeTimestamp(UnixTimestamp(milliseconds: receivedAt))
+            content.writeStaticString("\"")
+        }
         if let times {
             if let created = times.created {
                 content.writeStaticString(",\"createdAt\":\"")

@@ -15,6 +15,9 @@ package enum Problem: String, CaseIterable, Sendable {
     case tooManyFailedAttempts = "too-many-failed-attempts"
     case callerRate = "caller-rate"
     case callerInFlight = "caller-in-flight"
+    // A report of a message is refused.
+    case receiptUnknown = "receipt-unknown"
+    case receiptRate = "receipt-rate"
     // A request for an access token is refused.
     case tokenRequestInvalid = "token-request-invalid"
     case clientNotAuthenticated = "client-not-authenticated"
@@ -108,6 +111,8 @@ package enum Problem: String, CaseIterable, Sendable {
         case .tooManyFailedAttempts:         Row(429, rawValue,               "Too many failed authentication attempts",           "http_request_denied",       .debug,   .safe, "invalid_client")
         case .callerRate:                    Row(429, rawValue,               "Caller rate limit exceeded",                        "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
         case .callerInFlight:                Row(429, rawValue,               "Caller in-flight limit reached",                    "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
+        case .receiptUnknown:                Row(404, rawValue,               "Unknown receipt id",                                "http_request_error",        .debug,   .afterCorrection)
+        case .receiptRate:                   Row(429, rawValue,               "Receipt rate limit exceeded",                       "http_request_denied",       .debug,   .safe)
         case .tokenRequestInvalid:           Row(400, rawValue,               "Invalid access token request",                      "http_request_denied",       .debug,   .afterCorrection)
         case .clientNotAuthenticated:        Row(401, rawValue,               "Client not authenticated",                          "http_request_denied",       .debug,   .afterCorrection, "invalid_client")
         case .grantTypeUnsupported:          Row(400, rawValue,               "Unsupported grant type",                            "http_request_denied",       .debug,   .afterCorrection, "unsupported_grant_type")

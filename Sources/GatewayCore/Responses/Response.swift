@@ -8,6 +8,8 @@ package struct Response: Equatable, Sendable {
         case accessToken(IssuedAccessToken)
         /// The region that is now recorded for a user.
         case userRegion(Region)
+        /// What a skill is told of the messages that it reports.
+        case receipts([ReceiptResult], isList: Bool)
         /// What would become of a message.
         case validation(MessageValidation)
         case page(Page)
@@ -42,8 +44,8 @@ package struct Response: Equatable, Sendable {
     var deduplication: Deduplication?
     /// Who says that the message was accepted, where Amazon's answer is not known.
     var witness: AcceptedResponse.Witness?
-    /// The message's key where it is its content, and its sender cannot know it otherwise.
-    var contentKey: IdempotencyKey?
+    /// The message's key where its sender cannot know it otherwise.
+    var toldKey: IdempotencyKey?
     /// Nil if the caller's rate is not limited.
     var quota: RateLimit.Quota?
 
@@ -57,7 +59,7 @@ package struct Response: Equatable, Sendable {
         switch content {
         case .upstream(let answer): answer.status
         case .refusal(let refusal): refusal.problem.row.status
-        case .report, .accessToken, .userRegion, .validation: 200
+        case .report, .accessToken, .userRegion, .receipts, .validation: 200
         case .page(let page): page.status
         }
     }
@@ -66,7 +68,7 @@ package struct Response: Equatable, Sendable {
         if isReplay { return .replay }
         return switch content {
         case .upstream: .upstream
-        case .refusal, .report, .accessToken, .userRegion, .validation, .page: .gateway
+        case .refusal, .report, .accessToken, .userRegion, .receipts, .validation, .page: .gateway
         }
     }
 }

@@ -58,6 +58,7 @@ package final class ResponseEncoder: Sendable {
         case .accessToken(let token): write(token, answer, form, to: &buffer)
         case .userRegion(let region):
             writeOK(ByteBuffer(string: "{\"region\":\"\(region.name)\"}"), answer, form, to: &buffer)
+        case .receipts(let results, let isList): writeOK(results.json(isList: isList), answer, form, to: &buffer)
         case .validation(let validation):
             var content = ByteBuffer()
             validation.writeJSON(to: &content)
@@ -194,7 +195,7 @@ package final class ResponseEncoder: Sendable {
         if let deduplication = answer.deduplication {
             writeField("Gateway-Deduplication", deduplication.rawValue, to: &buffer)
         }
-        if let key = answer.contentKey {
+        if let key = answer.toldKey {
             buffer.writeStaticString("Gateway-Idempotency-Key: ")
             buffer.writeImmutableBuffer(key.characters)
             buffer.writeStaticString("\r\n")

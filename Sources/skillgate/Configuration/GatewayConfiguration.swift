@@ -14,6 +14,14 @@ struct GatewayConfiguration: Sendable {
         var defaultRegion: Region?
         /// Nil: that of the whole configuration.
         var discovery: RegionDiscovery?
+        /// The member of `data` that holds the id by which the skill reports a message; nil: it reports nothing.
+        var receiptMember: String?
+    }
+
+    /// How skills report the messages that they have received.
+    struct Receipts: Equatable, Sendable {
+        /// The first signs, all verify.
+        var signingSecrets: [String] = []
     }
 
     struct Upstream: Equatable, Sendable {
@@ -128,6 +136,7 @@ struct GatewayConfiguration: Sendable {
     var anonymousCaller: CallerConfiguration?
     var callers: [CallerConfiguration] { namedCallers + (anonymousCaller.map { [$0] } ?? []) }
     /// Nil: no access token is issued.
+    var receipts: Receipts?
     var callerTokens: CallerTokensConfiguration?
     var idempotency = Idempotency()
     /// The path of the access log; nil: none is kept.

@@ -59,6 +59,9 @@ extension Gateway {
             callers: directory, skills: reloadable.skills, regions: try configuration.regionDirectory(),
             endpoints: configuration.endpoints, userAgent: Build.userAgent)
         forwarding.limits = configuration.upstream.limits
+        forwarding.receipts = ReceiptIDs(
+            signingSecrets: configuration.receipts?.signingSecrets ?? [],
+            skills: configuration.skills.map { $0.receiptMember == nil ? nil : $0.recordID })
         forwarding.retention = configuration.idempotency.retention
         forwarding.concurrentDuplicates = configuration.idempotency.concurrentDuplicates
         forwarding.discovery = configuration.discovery

@@ -102,7 +102,7 @@ final class Gateway: Service {
         current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 
         let tls = try ClientTLS(caFile: configuration.upstream.caFile, applicationProtocols: ["http/1.1"])
-        let failedAttempts = AuthenticationThrottle()
+        let failedAttempts = NetworkThrottle.ofFailedAttempts()
         let (records, logs, problems) = (records, logs, problems)
         let names = (callers: reloadable.callerNames, skills: reloadable.skillNames)
         var loops: [Loop] = []

@@ -54,8 +54,7 @@ struct ReloadableState: Sendable {
             return Skill(
                 index: index, label: Self.label(skill.name, in: &skillNames), name: skill.name,
                 recordID: skill.recordID, defaultRegion: skill.defaultRegion, discovery: skill.discovery,
-                tokens: tokens,
-                users: users.users(of: skill.name))
+                tokens: tokens, receiptMember: skill.receiptMember, users: users.users(of: skill.name))
         }
         changes.removed = left.values.map(\.tokens)
         return changes

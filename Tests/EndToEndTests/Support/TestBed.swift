@@ -1,4 +1,5 @@
 import Foundation
+import GatewayCore
 import TestSupport
 import Testing
 import TokenEndpointClient
@@ -26,12 +27,13 @@ struct TestBed: Sendable {
     ///   - callers: lines of YAML added to the ordinary callers.
     ///   - prepare: writes what else the configuration needs into the folder.
     ///   - skills: 1 leaves out the second skill and the caller that may use it.
+    ///   - receiptMember: of the first skill.
     ///   - environment: variables for the gateway.
     ///   - simulator: further arguments of the simulator.
     ///   - tls: whether the simulator speaks TLS, with a certificate the gateway is told to trust.
     static func run(
         configuration: String = "", regions: String? = nil, secret: String = "simulator-secret", faults: String? = nil,
-        tls: Bool = false, skills: Int = 2, environment: [String: String] = [:],
+        tls: Bool = false, skills: Int = 2, receiptMember: String? = nil, environment: [String: String] = [:],
         listeners: String = "[{address: 127.0.0.1:0}]", callers: String = "",
         simulator simulatorArguments: [String] = [],
         prepare: (URL) async throws -> Void = { _ in }, _ body: (TestBed) async throws -> Void
@@ -56,6 +58,7 @@ struct TestBed: Sendable {
         try write(apiKey, to: "key", in: folder)
         try write(otherKey, to: "other-key", in: folder)
         try await prepare(folder)
+        let receipts = receiptMember.map { ", receipts: {member: \($0)}" } ?? ""
         let news =
             "  - {name: news, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}, defaultRegion: FE}"
         let other =
@@ -66,7 +69,7 @@ struct TestBed: Sendable {
             \(regions ?? "regions: {NA: {apiEndpoint: \(base)/na}, EU: {apiEndpoint: \(base)/eu}, FE: {apiEndpoint: \(base)/fe}}")
             tokenEndpoint: \(base)/auth/o2/token
             skills:
-              - {name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}}
+              - {name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}\(receipts)}
             \(skills > 1 ? news : "")
             callers:
               - {name: orders, apiKeys: [{file: key}], skills: [weather]}
@@ -122,6 +125,15 @@ struct TestBed: Sendable {
         configuration: String = "skillgate.yaml", _ body: (TestBed) async throws -> Void
     ) async throws {
         try await Self.withGateway(simulator, simulatorURL, folder, configuration, [:], body)
+    }
+
+    /// The value of `idempotency`, for records in a store of each kind.
+    static func idempotency(_ store: StoreKind, _ redis: RedisProcess) -> String {
+        switch store {
+        case .memory: "{}"
+        case .file: "{file: {directory: records}}"
+        case .redis: "{store: redis, redis: {url: 'redis://127.0.0.1:\(redis.port)'}}"
+        }
     }
 
     /// What became of a key, as JSON.

@@ -19,23 +19,23 @@ import Testing
     }
 
     @Test func `failures are limited by place, and a place that is full hurts no other`() throws {
-        let attempts = AuthenticationThrottle()
+        let attempts = NetworkThrottle.ofFailedAttempts()
         let now = NIODeadline.uptimeNanoseconds(1)
         let (one, other) = (try place("192.0.2.1"), try place("192.0.2.2"))
-        let answers = (0..<40).map { _ in attempts.retryAfter(failureFrom: one, now: now) }
+        let answers = (0..<40).map { _ in attempts.retryAfter(of: one, now: now) }
         #expect(answers.count { $0 == nil } == 30)
         #expect(answers.last == 1)
-        #expect(attempts.retryAfter(failureFrom: other, now: now) == nil)
-        #expect(attempts.retryAfter(failureFrom: one, now: now + .seconds(2)) == nil)
+        #expect(attempts.retryAfter(of: other, now: now) == nil)
+        #expect(attempts.retryAfter(of: one, now: now + .seconds(2)) == nil)
     }
 
     @Test func `however many places there are, memory is bounded and all stay limited`() {
-        let attempts = AuthenticationThrottle()
+        let attempts = NetworkThrottle.ofFailedAttempts()
         let now = NIODeadline.uptimeNanoseconds(1)
-        for number in 0..<10_000 { _ = attempts.retryAfter(failureFrom: .ipv4(UInt32(number)), now: now) }
-        let late = (0..<100).compactMap { attempts.retryAfter(failureFrom: .ipv4(1_000_000 + UInt32($0)), now: now) }
+        for number in 0..<10_000 { _ = attempts.retryAfter(of: .ipv4(UInt32(number)), now: now) }
+        let late = (0..<100).compactMap { attempts.retryAfter(of: .ipv4(1_000_000 + UInt32($0)), now: now) }
         #expect(late.count == 100, "those that do not fit share one limit, which is used up")
         // Later on there is room again.
-        #expect(attempts.retryAfter(failureFrom: .ipv4(7), now: now + .seconds(120)) == nil)
+        #expect(attempts.retryAfter(of: .ipv4(7), now: now + .seconds(120)) == nil)
     }
 }

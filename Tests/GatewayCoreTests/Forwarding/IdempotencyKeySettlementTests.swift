@@ -108,7 +108,7 @@ import Testing
         }
         let first = bed.send(key: nil)
         bed.pool.fail(.timeout)
-        let key = try #require(first.answers.first?.contentKey)
+        let key = try #require(first.answers.first?.toldKey)
         bed.loop.advanceTime(by: .seconds(200))
         let settled = settle(bed, String(buffer: key.characters))
         let times = try #require(status(settled)?.times)

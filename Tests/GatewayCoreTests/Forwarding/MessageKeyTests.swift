@@ -128,7 +128,7 @@ struct MessageKeyTests {
         accept(bed)
         let first = send(bed, #"{"data":{}}"#)
         bed.pool.fail(.timeout)
-        let key = try #require(first.answers.first?.contentKey)
+        let key = try #require(first.answers.first?.toldKey)
         let text = String(buffer: key.characters)
         #expect(first.status == 504 && text.wholeMatch(of: /content-[A-Za-z0-9_-]{43}/) != nil, "\(text)")
         func state() -> KeyReport.State? {
@@ -146,7 +146,7 @@ struct MessageKeyTests {
             "POST", "/v1/skillmessages/users/u",
             "Authorization: Bearer key\r\nGateway-Skill: weather\r\nIdempotency-Resend: ?1\r\n", #"{"data":{}}"#)
         accept(bed)
-        #expect(resend.status == 202 && resend.answers.first?.contentKey == key)
+        #expect(resend.status == 202 && resend.answers.first?.toldKey == key)
         guard case .accepted = state() else {
             Issue.record("\(String(describing: state()))")
             return

@@ -256,7 +256,7 @@ extension GatewayConfiguration {
 
     // MARK: Secrets
 
-    private static func readSigningKey(_ reference: ConfigurationSection) -> String? {
+    static func readSigningKey(_ reference: ConfigurationSection) -> String? {
         guard let secret = reference.referencedSecret() else { return nil }
         guard secret.utf8.count >= 32 else {
             reference.report("the signing key has \(secret.utf8.count) bytes; expected at least 32 random bytes")

@@ -30,6 +30,7 @@ extension GatewayConfiguration {
                 "discovery", \.discovery, .choice,
                 "`probe`: a message whose region is neither stated nor learned is tried in the other regions if the first does not know the user",
                 reloads: true),
+            receiptsOption,
             skillsOption,
             callerTokensOption,
             callersOption,

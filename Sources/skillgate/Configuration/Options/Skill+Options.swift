@@ -1,6 +1,17 @@
 import GatewayCore
 
 extension GatewayConfiguration {
+    static var receiptsOption: ConfigurationOption<Self> {
+        .optionalSection(
+            "receipts", \.receipts, new: Receipts(), reloads: true,
+            [
+                .secrets(
+                    "signingKeys", \.signingSecrets, type: "secrets, 32 bytes or more each",
+                    "for the ids by which skills report messages; the first signs, all verify. Must be the same on all replicas",
+                    isRequired: true, example: "[{file: secrets/receipts}]", read: readSigningKey)
+            ])
+    }
+
     static var skillsOption: ConfigurationOption<Self> {
         .list(
             "skills", \.skills, new: SkillConfiguration(), missing: "a list of at least one skill", reloads: true,
@@ -26,6 +37,14 @@ extension GatewayConfiguration {
                 .optional(
                     "discovery", \.discovery, .choice, "for messages of this skill, as `discovery`",
                     otherwise: "`discovery`", example: "probe"),
+                .section(
+                    "receipts",
+                    [
+                        .optional(
+                            "member", \.receiptMember, .name,
+                            "the gateway adds this member to `data` of each message: an id by which the skill reports that it has received it, at `POST /v1/receipts`",
+                            otherwise: "the skill reports nothing", example: "receipt")
+                    ]),
             ], check: check(_:_:_:))
     }
 
@@ -38,6 +57,9 @@ extension GatewayConfiguration {
             section.report("there are two skills named `\(skill.name)`", at: "name")
         }
         section.reportSharedID(skill.recordID, others.skills.map(\.recordID))
+        if skill.receiptMember != nil && others.receipts == nil {
+            section.report("`receipts.member` requires `receipts.signingKeys`", at: "receipts")
+        }
     }
 }
 

@@ -1,0 +1,200 @@
+import Foundation
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import GatewayCore
+
+/// A skill reports the messages that it has received.
+@Suite struct ReceiptTests {
+    private static let secret = "a-signing-key-of-at-least-32-bytes"
+
+    private func bed(_ keySources: IdempotencyKeySources = IdempotencyKeySources()) throws -> FlowBed {
+        try FlowBed { configuration in
+            let weather = configuration.skills[0]
+            configuration.skills = [
+                Skill(
+                    index: 0, name: "weather", defaultRegion: .europe, tokens: weather.tokens, receiptMember: "receipt")
+            ]
+            configuration.receipts = ReceiptIDs(signingSecrets: [Self.secret], skills: ["weather"])
+            configuration.callers = CallerDirectory([
+                CallerDirectory.Entry(
+                    Caller(index: 0, name: "orders", skills: [0], keySources: keySources),
+                    keys: [APIKeyDigest(of: "key")])
+            ])
+        }
+    }
+
+    /// The id in the message that was sent last.
+    private func id(_ bed: FlowBed) throws -> String {
+        let request = try #require(bed.pool.requests.last)
+        return String(try #require(request.firstMatch(of: /"receipt":"([A-Za-z0-9_-]{64})"/)).1)
+    }
+
+    private func report(_ bed: FlowBed, _ content: String) -> Recipient {
+        bed.request("POST", "/v1/receipts", "", content)
+    }
+
+    private func report(_ bed: FlowBed, id: String) -> Recipient { report(bed, #"{"id":"\#(id)"}"#) }
+
+    private func results(_ recipient: Recipient) -> [ReceiptResult]? {
+        guard case .receipts(let results, _) = recipient.answers.first?.content else { return nil }
+        return results
+    }
+
+    private func content(_ bed: FlowBed) -> String {
+        bed.pool.requests.last?.components(separatedBy: "\r\n\r\n").last ?? ""
+    }
+
+    // MARK: The id
+
+    @Test(arguments: [
+        (#"{"data":{}}"#, #"{"data":{"receipt":"ID"}}"#),
+        (#"{"data":{"a":"b"}}"#, #"{"data":{"a":"b","receipt":"ID"}}"#),
+        (
+            #" { "expiresAfterSeconds" : 60 , "d\u0061ta" : { "a" : "}" } } "#,
+            #" { "expiresAfterSeconds" : 60 , "d\u0061ta" : { "a" : "}" ,"receipt":"ID"} } "#
+        ),
+    ])
+    func `the message carries its id in a member of its own, and the same again`(original: String, sent: String) throws
+    {
+        let bed = try bed()
+        _ = bed.send(content: original)
+        let first = try id(bed)
+        #expect(content(bed).replacingOccurrences(of: first, with: "ID") == sent)
+        #expect(bed.pool.requests.last?.contains("Content-Length: \(content(bed).utf8.count)\r\n") == true)
+        bed.pool.answer(500)
+        _ = bed.send(content: original)
+        #expect(try id(bed) == first, "one key, one id")
+        bed.pool.answer(202)
+        #expect(bed.send(content: original).isReplay == true, "the id is no part of what the caller says")
+        _ = bed.send(key: "other", content: original)
+        #expect(try id(bed) != first)
+    }
+
+    @Test func `a member of that name is the gateway's, and the id has to fit`() throws {
+        let bed = try bed()
+        #expect(bed.send(content: #"{"data":{"receipt":"mine"}}"#).problem == .messageInvalid)
+        #expect(bed.send(content: #"{"data":{"r\u0065ceipt":"mine"}}"#).problem == .messageInvalid)
+        // `{"a":"…"}` and `,"receipt":"…"` make 6144 bytes.
+        let longest = 6144 - 8 - 77
+        #expect(bed.send(content: #"{"data":{"a":"\#(String(repeating: "x", count: longest))"}}"#).answers.isEmpty)
+        let tooLong = bed.send(key: "k2", content: #"{"data":{"a":"\#(String(repeating: "x", count: longest + 1))"}}"#)
+        guard case .refusal(let refusal) = tooLong.answers.first?.content else {
+            Issue.record("it was sent")
+            return
+        }
+        #expect(refusal.detail.contains("1 more than the 6067 allowed"), "\(refusal.detail)")
+    }
+
+    @Test func `a message without a key gets one, and its sender is told`() throws {
+        let bed = try bed()
+        let message = bed.send(key: nil)
+        bed.pool.fail(.timeout)
+        let key = try #require(message.answers.first?.toldKey)
+        #expect(String(buffer: key.characters).hasPrefix("made-") && message.status == 504)
+        #expect(results(report(bed, id: try id(bed))) == [.first])
+        guard case .report(let status) = bed.inquire(String(buffer: key.characters)).answers.first?.content else {
+            Issue.record("it is not known by its key")
+            return
+        }
+        #expect(status.state == .accepted(AcceptedResponse(provenAt: 1_795_497_192_000)))
+        let other = bed.send(key: nil)
+        bed.pool.answer(202)
+        #expect(other.answers.first?.toldKey != key)
+    }
+
+    // MARK: Reports
+
+    @Test func `the first report is told from all later ones`() throws {
+        let bed = try bed()
+        _ = bed.send()
+        bed.pool.answer(202)
+        let id = try id(bed)
+        #expect(results(report(bed, id: id)) == [.first])
+        bed.wallClock.add(60)
+        for _ in 0..<3 { #expect(results(report(bed, id: id)) == [.again(at: 1_795_497_192_000)]) }
+        #expect(bed.send().status == 202)
+        // After the retention nothing is known of it: better handled than dropped.
+        bed.loop.advanceTime(by: .hours(25))
+        #expect(results(report(bed, id: id)) == [.first])
+    }
+
+    @Test func `a report settles what is unknown, for whoever asks again`() throws {
+        let bed = try bed()
+        _ = bed.send()
+        bed.pool.fail(.connectionLost)
+        #expect(bed.send().problem == .outcomeUnknownEarlier)
+        _ = report(bed, id: try id(bed))
+        let retry = bed.send(fields: "Idempotency-Resend: ?1\r\n")
+        #expect(retry.status == 202 && retry.isReplay == true && retry.answers.first?.witness == .receipt)
+        #expect(bed.pool.requests.count == 1)
+    }
+
+    @Test func `a duplicate that waits is answered by the report, and the first by Amazon`() throws {
+        let bed = try bed()
+        let first = bed.send()
+        let duplicate = bed.send()
+        #expect(duplicate.answers.isEmpty)
+        _ = report(bed, id: try id(bed))
+        #expect(duplicate.status == 202 && duplicate.answers.first?.witness == .receipt)
+        bed.pool.answer(404)
+        #expect(first.status == 404, "what Amazon says is passed on")
+        #expect(bed.send().status == 202 && bed.pool.requests.count == 1, "and the record stays as it is proven")
+    }
+
+    @Test func `a message that is its own key is not proven by an equal one of an earlier window`() throws {
+        let bed = try bed(IdempotencyKeySources([.content], contentWindow: .seconds(300)))
+        _ = bed.send(key: nil)
+        bed.pool.answer(202)
+        let early = try id(bed)
+        bed.loop.advanceTime(by: .seconds(301))
+        bed.wallClock.add(301)
+        _ = bed.send(key: nil)
+        bed.pool.fail(.timeout)
+        #expect(results(report(bed, id: early)) == [.first])
+        #expect(bed.send(key: nil).problem == .outcomeUnknownEarlier, "this one has not been received")
+        #expect(results(report(bed, id: try id(bed))) == [.first])
+        #expect(bed.send(key: nil).answers.first?.witness == .receipt)
+    }
+
+    @Test func `up to a hundred are reported at once, each with its own answer`() throws {
+        let bed = try bed()
+        var ids: [String] = []
+        for number in 0..<2 {
+            _ = bed.send(key: "k\(number)")
+            ids.append(try id(bed))
+            bed.pool.answer(202)
+        }
+        let all = report(bed, #"{"ids":["\#(ids[0])", "nonsense" ,"\#(ids[1])","\#(ids[0])"]}"#)
+        #expect(results(all) == [.first, .unknown, .first, .again(at: 1_795_497_192_000)])
+        guard case .receipts(let results, let isList) = all.answers.first?.content else { return }
+        #expect(
+            String(buffer: results.json(isList: isList))
+                == #"{"receipts":[{"first":true},{"status":404},{"first":true},{"first":false,"firstAt":"2026-11-24T05:13:12.000Z"}]}"#
+        )
+        let hundred = Array(repeating: "\"x\"", count: 101).joined(separator: ",")
+        for content in [
+            "", "{}", "[]", #"{"id":1}"#, #"{"ids":[]}"#, #"{"ids":[1]}"#, #"{"ids":"x"}"#, #"{"id":"a","id":"b"}"#,
+            #"{"ids":[\#(hundred)]}"#,
+        ] { #expect(report(bed, content).problem == .messageInvalid, "\(content.prefix(40))") }
+        let large = #"{"id":"\#(String(repeating: "x", count: 8 * 1024))"}"#
+        #expect(report(bed, large).problem == .contentTooLarge)
+    }
+
+    @Test func `who guesses is stopped, and nobody else`() throws {
+        let bed = try bed()
+        _ = bed.send()
+        bed.pool.answer(202)
+        let id = try id(bed)
+        var problems: [Problem?] = []
+        for number in 0..<40 {
+            let forged = id.dropLast(2) + String(format: "%02d", number)
+            problems.append(report(bed, id: String(forged)).problem)
+        }
+        #expect(problems[0] == .receiptUnknown && problems[39] == .tooManyFailedAttempts)
+        #expect(results(report(bed, id: id)) == [.first])
+        #expect(bed.request("GET", "/v1/receipts", "", nil).problem == .methodNotAllowed)
+        #expect(try FlowBed().request("POST", "/v1/receipts", "", #"{"id":"\#(id)"}"#).problem == .notFound)
+    }
+}
