@@ -156,16 +156,32 @@ package final class FileIdempotencyStore: IdempotencyStore {
 
     // MARK: Receipts
 
-    package func receive(
-        _ receipt: Receipt, on eventLoop: any EventLoop
-    ) -> Eventual<ReceiptOutcome?> {
+    package func receive(_ receipt: Receipt, on eventLoop: any EventLoop) -> Eventual<ReceiptOutcome?> {
         var change: RecordChange?
         let (outcome, waiters) = memory.receive(receipt, now: eventLoop.now, noting: &change)
-        for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) }
-        guard let change else { return .now(outcome) }
-        // What is not written yet is written later, and what is lost until then was reported to no purpose: nothing is sent for it.
-        do throws(DiskError) { try write(change) } catch { _ = settleLater(change) }
-        return .now(outcome)
+        func tellWaiters() { for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) } }
+        guard let change else {
+            tellWaiters()
+            return .now(outcome)
+        }
+        // As with a settlement: told once it is in the file, and written later if it cannot be now.
+        do throws(DiskError) { try write(change) } catch {
+            tellWaiters()
+            _ = settleLater(change)
+            return .now(outcome)
+        }
+        guard let sync else {
+            tellWaiters()
+            return .now(outcome)
+        }
+        let promise = eventLoop.makePromise(of: ReceiptOutcome?.self)
+        sync.whenSynced { error in
+            self.note(error)
+            for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) }
+            if error != nil { _ = self.settleLater(change) }
+            promise.succeed(outcome)
+        }
+        return .later(promise.futureResult)
     }
 
     // MARK: Writing

@@ -186,6 +186,7 @@ extension RecordEntry {
             let region = Region(rawValue: Int(entry[6]))
             guard region != nil || entry[6] == noRegion else { return nil }
             let receivedAt = isReceived ? Int64(bitPattern: entry.word(10)) : nil
+            guard receivedAt ?? 1 > 0 else { return nil }
             return .accepted(
                 AcceptedResponse(status: Int(detail), region: region, requestID: requestID, receivedAt: receivedAt))
         }

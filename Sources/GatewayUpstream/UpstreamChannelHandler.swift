@@ -153,12 +153,11 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     func checkDeadline(now: NIODeadline) {
         switch state {
         case .awaitingAnswer(let receiver, let limit):
-            // As far as an answer arrived, its status decides, and it will be there soon.
-            if receiver.deadline <= now, receiver.deadline < limit, decoder.answerSoFar() == nil {
-                state = .awaitingLateAnswer(receiver, limit: limit)
-                receiver.upstreamFailed(.timeout)
-            }
-            if limit <= now { fail(.timeout) }
+            guard min(receiver.deadline, limit) <= now else { return }
+            // As far as an answer arrived, its status decides.
+            if limit <= now || decoder.answerSoFar() != nil { return fail(.timeout) }
+            state = .awaitingLateAnswer(receiver, limit: limit)
+            receiver.upstreamFailed(.timeout)
         case .awaitingLateAnswer(_, let limit): if limit <= now { fail(.timeout) }
         case .connecting, .free, .closed: break
         }

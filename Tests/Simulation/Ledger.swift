@@ -54,6 +54,8 @@ final class Ledger {
     var onAccepted: ((Message) -> Void)?
     /// Keys whose message its skill has reported.
     private var reported: Set<Int> = []
+    /// The first bits, as receipts have them.
+    private(set) var fingerprints: [Message: UInt32] = [:]
     private(set) var violations: [String] = []
     private(set) var sends: [Send] = []
     private(set) var requests = 0
@@ -87,7 +89,10 @@ final class Ledger {
         shortestWindow = TimeAmount(Self.contentWindow - budget - SimulatedProcess.deadline)
         // With consent, a first attempt that was accepted after all may have settled the record meanwhile.
         let isConsented = claim?.consent == true
-        if let claim { excused.insert(claim.owner) }
+        if let claim {
+            excused.insert(claim.owner)
+            fingerprints[message] = claim.fingerprint.firstBits
+        }
         var isHeld = false
         if case .sending(let owner, _, _) = record?.state { isHeld = owner == claim?.owner }
         if !isHeld && !isConsented {

@@ -195,9 +195,14 @@ final class SimulatedProcess {
 
     /// A skill reports a message.
     func receive(_ message: Ledger.Message) {
-        guard let store, let scope = ScopesOfKeys.shared.scope(of: message.key) else { return }
+        guard let store, let scope = ScopesOfKeys.shared.scope(of: message.key),
+            let fingerprint = ledger.fingerprints[message]
+        else { return }
         ledger.reports(message)
-        _ = store.receive(Receipt(of: scope, at: Int64(clamping: loop.now.uptimeNanoseconds / 1_000_000)), on: loop)
+        _ = store.receive(
+            Receipt(
+                of: scope, at: Int64(clamping: loop.now.uptimeNanoseconds / 1_000_000), binding: .message(fingerprint)),
+            on: loop)
     }
 
     /// The flow writes a message to a connection. Returns the number of the send, and that of its token.

@@ -166,9 +166,11 @@ package struct StoreContract {
         #expect(try await other.claim(claim(scope, owner: 2)) == .owned)
     }
 
+    private static let message = Receipt.Binding.message(fingerprint.firstBits)
+
     private func receipts() async throws {
         let first = 1_795_497_192_345 as Int64
-        #expect(try await one.receive(scope(), at: first) == .absent)
+        #expect(try await one.receive(scope(), at: first, binding: Self.message) == .absent)
         for answer in [
             AcceptedResponse(status: 202, region: .northAmerica, requestID: .uuid(1, .max)),
             AcceptedResponse(status: 200, region: .europe, requestID: .text("not-a-uuid")),
@@ -178,12 +180,15 @@ package struct StoreContract {
             #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
             try await one.settle(claim(scope, owner: 1), .accepted(answer))
             #expect(
-                try await one.receive(scope, at: 1, longestRemaining: .seconds(500)) == .absent,
+                try await one.receive(scope, at: first, binding: .latestExpiry(Int(first / 1000) + 500)) == .absent,
                 "the record is that of a later window")
             #expect(
-                try await other.receive(scope, at: first, longestRemaining: .seconds(700))
+                try await one.receive(scope, at: first, binding: .message(Self.fingerprint.firstBits ^ 1)) == .absent,
+                "the record is that of another message")
+            #expect(
+                try await other.receive(scope, at: first, binding: .latestExpiry(Int(first / 1000) + 700))
                     == .first(provesAcceptance: false))
-            #expect(try await one.receive(scope, at: first + 9) == .again(at: first))
+            #expect(try await one.receive(scope, at: first + 9, binding: Self.message) == .again(at: first))
             var received = answer
             received.receivedAt = first
             #expect(try await hasReport(.accepted(received), on: scope, at: one))
@@ -194,7 +199,7 @@ package struct StoreContract {
         let (doubtful, proven) = (scope(), AcceptedResponse(provenAt: first))
         #expect(try await one.claim(claim(doubtful, owner: 1)) == .owned)
         try await one.settle(claim(doubtful, owner: 1), .unknown)
-        #expect(try await other.receive(doubtful, at: first) == .first(provesAcceptance: true))
+        #expect(try await other.receive(doubtful, at: first, binding: Self.message) == .first(provesAcceptance: true))
         for settlement in [Settlement.released, .unknown, .refused(status: 404)] {
             try await one.settle(claim(doubtful, owner: 1), settlement)
         }
@@ -208,7 +213,7 @@ package struct StoreContract {
         #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
         var outcome: ReceiptOutcome?
         let waiting = try await one.result(of: claim(scope, owner: 2)) {
-            outcome = try await other.receive(scope, at: 7)
+            outcome = try await other.receive(scope, at: 7, binding: Self.message)
         }
         let result = try #require(waiting)
         #expect(outcome == .first(provesAcceptance: true))

@@ -75,9 +75,9 @@ package struct StoreOnLoop: Sendable {
     }
 
     package func receive(
-        _ scope: IdempotencyScope, at received: Int64, longestRemaining: Duration? = nil
+        _ scope: IdempotencyScope, at received: Int64, binding: Receipt.Binding
     ) async throws -> ReceiptOutcome? {
-        let receipt = Receipt(of: scope, at: received, longestRemaining: longestRemaining)
+        let receipt = Receipt(of: scope, at: received, binding: binding)
         return try await ask { [eventLoop] in $0.receive(receipt, on: eventLoop) }
     }
 

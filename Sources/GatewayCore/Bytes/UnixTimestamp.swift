@@ -1,7 +1,7 @@
 import Glibc
 import NIOCore
 
-/// A moment of the wall clock, for what people read. Nothing is decided by it.
+/// A moment of the wall clock: for what people read, and for what outlives a process.
 package struct UnixTimestamp: Equatable, Sendable {
     /// Since 1970-01-01T00:00:00Z, leap seconds not counted.
     package var seconds: Int
@@ -13,13 +13,16 @@ package struct UnixTimestamp: Equatable, Sendable {
     }
 
     package init(milliseconds: Int64) {
-        let seconds = (milliseconds < 0 ? milliseconds - 999 : milliseconds) / 1000
-        self.init(seconds: Int(seconds), nanoseconds: Int(milliseconds - seconds * 1000) * 1_000_000)
+        let (quotient, rest) = milliseconds.quotientAndRemainder(dividingBy: 1000)
+        let isBefore = rest < 0
+        self.init(
+            seconds: Int(quotient) - (isBefore ? 1 : 0), nanoseconds: Int(rest + (isBefore ? 1000 : 0)) * 1_000_000)
     }
 
     var milliseconds: Int64 {
         let (product, overflows) = Int64(clamping: seconds).multipliedReportingOverflow(by: 1000)
-        return overflows ? .max : product.addingReportingOverflow(Int64(nanoseconds / 1_000_000)).partialValue
+        return overflows
+            ? (seconds < 0 ? .min : .max) : product.addingReportingOverflow(Int64(nanoseconds / 1_000_000)).partialValue
     }
 
     package static func + (timestamp: Self, duration: Duration) -> Self {

@@ -30,8 +30,8 @@ package final class NetworkThrottle: Sendable {
         NetworkThrottle(limit: RateLimit(perSecond: 1_000, burst: 2_000))
     }
 
-    /// Seconds until another may come from a place, if there were too many; counts this one otherwise.
-    func retryAfter(of place: Peer.Network, now: NIODeadline) -> Int? {
+    /// Seconds until another may come from a place, if there were too many; counts these otherwise.
+    func retryAfter(of place: Peer.Network, count: Int = 1, now: NIODeadline) -> Int? {
         let now = Int64(clamping: now.uptimeNanoseconds)
         return state.withLock { state in
             if state.theoreticalArrivalTimes[place] == nil && state.theoreticalArrivalTimes.count >= Self.maximumPlaces
@@ -41,7 +41,8 @@ package final class NetworkThrottle: Sendable {
             let fits =
                 state.theoreticalArrivalTimes[place] != nil || state.theoreticalArrivalTimes.count < Self.maximumPlaces
             switch limit.decide(
-                theoreticalArrivalTime: fits ? state.theoreticalArrivalTimes[place] ?? 0 : state.others, now: now)
+                theoreticalArrivalTime: fits ? state.theoreticalArrivalTimes[place] ?? 0 : state.others, now: now,
+                count: count)
             {
             case .allowed(let theoreticalArrivalTime):
                 if fits {

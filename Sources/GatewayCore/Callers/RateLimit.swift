@@ -45,10 +45,13 @@ package struct RateLimit: Equatable, Sendable {
             secondsUntilFull: Int((early + 999_999_999) / 1_000_000_000))
     }
 
-    /// - Parameter theoreticalArrivalTime: as it was remembered; 0 at first.
-    package func decide(theoreticalArrivalTime: Int64, now: Int64) -> Decision {
+    /// - Parameters:
+    ///   - theoreticalArrivalTime: as it was remembered; 0 at first.
+    ///   - count: how many come together. They are allowed if one is, and those that come later wait for all of them.
+    package func decide(theoreticalArrivalTime: Int64, now: Int64, count: Int = 1) -> Decision {
         let early = theoreticalArrivalTime - now
         guard early <= tolerance else { return .refused(retryAfter: early - tolerance) }
-        return .allowed(theoreticalArrivalTime: max(theoreticalArrivalTime, now) + interval)
+        let (all, _) = interval.multipliedReportingOverflow(by: Int64(min(max(count, 1), 1_000)))
+        return .allowed(theoreticalArrivalTime: max(theoreticalArrivalTime, now) + all)
     }
 }

@@ -111,7 +111,7 @@ final class Exchange {
 
     // MARK: Receipts
 
-    func countReceipts() throws(Refusal) { try forwarder.countReceipts(from: peer) }
+    func countReceipts(_ count: Int) throws(Refusal) { try forwarder.countReceipts(count, from: peer) }
 
     func unknownReceipt() -> Refusal { forwarder.unknownReceipt(from: peer) }
 

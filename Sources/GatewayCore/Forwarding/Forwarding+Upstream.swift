@@ -73,7 +73,12 @@ extension Forwarding: UpstreamReceiver {
     func upstreamEnded(late answer: UpstreamResponse?) {
         usage?.leave()
         usage = nil
-        guard let answer, let claim, let accepted = state.respondedLate(answer) else { return }
+        guard let answer else { return }
+        let duration = eventLoop.now - waitingSince
+        forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
+        guard let accepted = state.respondedLate(answer) else { return }
+        learn(.accepted)
+        guard let claim else { return }
         let result = AttemptResult(.success(answer), region: accepted.region)
         _ = forwarder.store.settle(claim, .accepted(accepted), result: result, on: eventLoop)
     }

@@ -59,12 +59,13 @@ final class Forwarding {
     private static func content(_ message: Message, _ claim: IdempotencyClaim?, _ exchange: Exchange) -> ByteBuffer {
         let original = exchange.request.content
         guard let receipt = message.receipt, let claim else { return original }
-        var subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index)
+        var binding = Receipt.Binding.message(claim.fingerprint.firstBits)
         if message.isKeyedByContent {
             // An equal message that comes when the window is over has a record that lives for at least another window.
             let window = Int(message.caller.keySources.contentWindow.components.seconds)
-            subject.latestExpiry = exchange.forwarder.timestamp().seconds + 2 * window - 1
+            binding = .latestExpiry(exchange.forwarder.timestamp().seconds + 2 * window - 1)
         }
+        let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: binding)
         guard let id = exchange.configuration.receipts.id(of: subject) else { return original }
         return receipt.content(original, with: id)
     }

@@ -69,13 +69,14 @@ struct Message {
             exchange.labels.keySource = found?.source
         }
         receipt = try Self.receipt(skill, content, dataBytes)
-        if receipt != nil && key == nil && !isOnlyToBeValidated {
+        let isMade = receipt != nil && key == nil && !isOnlyToBeValidated
+        if isMade {
             var generator = SystemRandomNumberGenerator()
             key = IdempotencyKey(randomBy: &generator)
             exchange.labels.keySource = .made
         }
         self.key = key
-        toldKey = isKeyedByContent || exchange.labels.keySource == .made ? key : nil
+        toldKey = isKeyedByContent || isMade ? key : nil
         exchange.forwarder.instruments.keyed(from: exchange.labels.keySource)
         let discovery = caller.discovery ?? skill.discovery ?? configuration.discovery
         let stated = try fields.statedRegion(in: configuration.regions)

@@ -147,8 +147,8 @@ package final class MessageForwarder: RequestHandler {
             from: peer, otherwise: Refusal(.receiptUnknown, "the id is none that this gateway has made"))
     }
 
-    func countReceipts(from peer: Peer) throws(Refusal) {
-        guard let seconds = receiptRate.retryAfter(of: peer.place, now: eventLoop.now) else { return }
+    func countReceipts(_ count: Int, from peer: Peer) throws(Refusal) {
+        guard let seconds = receiptRate.retryAfter(of: peer.place, count: count, now: eventLoop.now) else { return }
         throw Refusal(.receiptRate, "there are too many reports from this network", retryAfterSeconds: seconds)
     }
 

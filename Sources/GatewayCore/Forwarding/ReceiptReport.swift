@@ -19,7 +19,7 @@ final class ReceiptReport {
     func answer() {
         do {
             let (ids, isList) = try Self.read(exchange.request.content)
-            try exchange.countReceipts()
+            try exchange.countReceipts(ids.count)
             begin(ids, isList: isList)
         } catch {
             exchange.answer(Response(.refusal(error), region: nil))
@@ -35,15 +35,15 @@ final class ReceiptReport {
         }
         let bytes = content.readableBytesUInt8Span
         do {
-            if let value = try JSONMembers.value(at: ["id"], in: bytes),
-                let id = try JSONMembers.string(bytes, value)
-            {
-                return ([id], false)
-            }
-            if let value = try JSONMembers.value(at: ["ids"], in: bytes),
-                let ids = try JSONMembers.strings(bytes, value), (1...limitIDs).contains(ids.count)
-            {
-                return (ids, true)
+            let one = try JSONMembers.value(at: ["id"], in: bytes)
+            let several = try JSONMembers.value(at: ["ids"], in: bytes)
+            switch (one, several) {
+            case (let value?, nil): if let id = try JSONMembers.string(bytes, value) { return ([id], false) }
+            case (nil, let value?):
+                if let ids = try JSONMembers.strings(bytes, value), (1...limitIDs).contains(ids.count) {
+                    return (ids, true)
+                }
+            case (nil, nil), (_?, _?): break
             }
         } catch {
             throw Refusal(.messageInvalid, "the content is no JSON object with each member once; \(expected)")
@@ -58,7 +58,7 @@ final class ReceiptReport {
         for (index, id) in ids.enumerated() {
             let bytes = Array(id.utf8)
             let (receipts, skills) = (exchange.configuration.receipts, exchange.configuration.skills)
-            guard let subject = receipts.subject(of: bytes.span, 0..<bytes.count, now: now.seconds),
+            guard let subject = receipts.subject(of: bytes.span, 0..<bytes.count),
                 skills.indices.contains(subject.skill)
             else {
                 ended(index, .unknown, isList)
@@ -66,15 +66,19 @@ final class ReceiptReport {
             }
             let skill = skills[subject.skill].label
             switch forwarder.store.receive(subject.receipt(at: now), on: exchange.eventLoop) {
-            case .now(let outcome): ended(index, outcome, skill, isList)
+            case .now(let outcome): ended(index, outcome, subject, skill, isList)
             case .later(let future):
-                future.assumeIsolated().whenSuccess { self.ended(index, $0, skill, isList) }
+                future.assumeIsolated().whenSuccess { self.ended(index, $0, subject, skill, isList) }
             }
         }
     }
 
-    private func ended(_ index: Int, _ outcome: ReceiptOutcome?, _ skill: Int, _ isList: Bool) {
+    private func ended(
+        _ index: Int, _ outcome: ReceiptOutcome?, _ subject: ReceiptIDs.Subject, _ skill: Int, _ isList: Bool
+    ) {
         exchange.forwarder.instruments.reported(.init(outcome), skill: skill)
+        // It changed what callers are told of their message.
+        if outcome == .first(provesAcceptance: true) { exchange.allowed(changing: subject.scope) }
         ended(index, ReceiptResult(outcome), isList)
     }
 
@@ -88,21 +92,17 @@ final class ReceiptReport {
 
 extension ReceiptReport {
     private func content(isList: Bool) -> Response.Content {
-        if results.contains(.unknown) {
-            let refusal = exchange.unknownReceipt()
-            // Who guesses ids is told so, in a list, too.
-            if !isList || refusal.problem != .receiptUnknown { return .refusal(refusal) }
-        }
-        if !isList && results == [.unavailable] { return .refusal(.storeUnavailable) }
-        return .receipts(results, isList: isList)
+        // In a list, what was reported with it has been taken, and has to be told.
+        let unknown = results.contains(.unknown) ? exchange.unknownReceipt() : nil
+        if isList { return .receipts(results, isList: true) }
+        if let unknown { return .refusal(unknown) }
+        return results == [.unavailable] ? .refusal(.storeUnavailable) : .receipts(results, isList: false)
     }
 }
 
 extension ReceiptIDs.Subject {
     /// A report that comes now.
     func receipt(at now: UnixTimestamp) -> Receipt {
-        Receipt(
-            of: scope, at: now.milliseconds,
-            longestRemaining: latestExpiry.map { .seconds(max(0, $0 - now.seconds)) })
+        Receipt(of: scope, at: now.milliseconds, binding: binding)
     }
 }

@@ -2,18 +2,41 @@ package import NIOCore
 
 /// A skill's report that it has received a message.
 package struct Receipt: Equatable, Sendable {
+    /// Which of the messages it is that come under one scope, one after another.
+    package enum Binding: Equatable, Sendable {
+        /// The one of this fingerprint, by its first 32 bits: a key may be used again, for another message.
+        case message(UInt32)
+        /// One whose record expires at this time at the latest, in Unix seconds. A record that expires later is that of an equal message, which
+        /// came when the window of this one was over.
+        case latestExpiry(Int)
+    }
+
     package var scope: IdempotencyScope
     /// When it was reported; Unix time in milliseconds.
     package var receivedAt: Int64
-    /// A record that lives longer is that of an equal message, which came when the window of this one was over; nil: any is this
-    /// message's.
-    package var longestRemaining: Duration?
+    package var binding: Binding
 
-    package init(of scope: IdempotencyScope, at receivedAt: Int64, longestRemaining: Duration? = nil) {
+    package init(of scope: IdempotencyScope, at receivedAt: Int64, binding: Binding) {
         self.scope = scope
         self.receivedAt = receivedAt
-        self.longestRemaining = longestRemaining
+        self.binding = binding
     }
+
+    /// How long a record of the message lives yet; nil: as long as it says.
+    package var longestRemaining: Duration? {
+        guard case .latestExpiry(let seconds) = binding else { return nil }
+        return max(.zero, .seconds(seconds) - .milliseconds(receivedAt))
+    }
+
+    /// The first 32 bits of the message's fingerprint; nil: any.
+    package var fingerprint: UInt32? {
+        if case .message(let fingerprint) = binding { fingerprint } else { nil }
+    }
+}
+
+extension RequestFingerprint {
+    /// As a receipt has them.
+    package var firstBits: UInt32 { UInt32(truncatingIfNeeded: words.0 >> 32) }
 }
 
 /// What a skill's report that it has received a message did to the message's record.
@@ -39,7 +62,8 @@ extension IdempotencyRecord {
         _ receipt: Receipt, on record: inout IdempotencyRecord?, now: NIODeadline
     ) -> ReceiptOutcome {
         guard var current = record, current.expires > now,
-            receipt.longestRemaining.map({ current.expires <= now + $0 }) ?? true
+            receipt.longestRemaining.map({ current.expires <= now + $0 }) ?? true,
+            receipt.fingerprint ?? current.fingerprint.firstBits == current.fingerprint.firstBits
         else { return .absent }
         switch current.state {
         case .accepted(var answer):

@@ -3,29 +3,27 @@ import Crypto
 /// Makes and verifies the ids by which skills report the messages that they have received: 64 characters that nobody can guess, and from
 /// which the record is found without an index.
 ///
-/// An id is 48 bytes in base64url: the record's scope (32), the skill (1), when its record expires at the latest (3) and 12 bytes of
-/// HMAC-SHA-256 over the rest. Whoever sees one can report that one message, and learns nothing else: a scope is a hash.
+/// An id is 48 bytes in base64url: the record's scope (32), the skill (1), which of the scope's messages it is (4) and 11 bytes of
+/// HMAC-SHA-256 over the rest. Whoever sees one can report that one message.
 package struct ReceiptIDs: Sendable {
     package static let characters = 64
-    private static let bodyBytes = 36
-    private static let codeBytes = 12
+    private static let bodyBytes = 37
+    private static let codeBytes = 11
 
     /// What an id stands for.
     package struct Subject: Equatable, Sendable {
         package var scope: IdempotencyScope
         /// The skill's place in the configuration.
         package var skill: Int
-        /// When the record expires at the latest, in Unix seconds: one that expires later is that of an equal message which came when the
-        /// window of this one was over. Nil for a message with a key, whose id is the same with each send.
-        package var latestExpiry: Int?
+        var binding: Receipt.Binding
 
-        package init(scope: IdempotencyScope, skill: Int, latestExpiry: Int? = nil) {
-            (self.scope, self.skill, self.latestExpiry) = (scope, skill, latestExpiry)
+        init(scope: IdempotencyScope, skill: Int, binding: Receipt.Binding) {
+            (self.scope, self.skill, self.binding) = (scope, skill, binding)
         }
     }
 
-    /// Times are told modulo this, and are meant to be the nearest to now: within half a year in all.
-    private static let timeModulus = 1 << 24
+    /// Set in the byte of the skill for a message that is bound by time.
+    private static let boundByTime: UInt8 = 0x80
 
     private struct Signer: Sendable {
         let skill: Int
@@ -33,7 +31,7 @@ package struct ReceiptIDs: Sendable {
         let hash: KeyedHash
     }
 
-    /// By skill: those of all keys, the first of which signs.
+    /// By the skill's place; of each, one for each key, the first of which signs.
     private let signers: [[Signer]]
 
     /// - Parameters:
@@ -42,7 +40,7 @@ package struct ReceiptIDs: Sendable {
     package init(signingSecrets: [String], skills: [String?]) {
         signers = skills.enumerated().map { index, id in
             guard let id else { return [] }
-            let tag = SHA256.hash(data: Array("skillgate receipt of \(id)".utf8)).withUnsafeBytes { $0[0] }
+            let tag = SHA256.hash(data: Array("skillgate receipt of \(id)".utf8)).withUnsafeBytes { $0[0] & 0x7F }
             return signingSecrets.map { secret in
                 // Its own purpose and skill are part of the key, so that a secret used elsewhere, too, makes other codes there.
                 let purpose = Array("skillgate receipt 1 \(id.utf8.count) \(id) ".utf8)
@@ -63,36 +61,33 @@ package struct ReceiptIDs: Sendable {
         for word in [words.0, words.1, words.2, words.3] {
             withUnsafeBytes(of: word.bigEndian) { body.append(contentsOf: $0) }
         }
-        body.append(signer.tag)
-        // 0 stands for none.
-        let time = subject.latestExpiry.map { max(1, $0 & (Self.timeModulus - 1)) } ?? 0
-        for shift in [16, 8, 0] { body.append(UInt8(truncatingIfNeeded: time >> shift)) }
+        switch subject.binding {
+        case .message(let fingerprint):
+            body.append(signer.tag)
+            withUnsafeBytes(of: fingerprint.bigEndian) { body.append(contentsOf: $0) }
+        case .latestExpiry(let seconds):
+            body.append(signer.tag | Self.boundByTime)
+            withUnsafeBytes(of: UInt32(clamping: seconds).bigEndian) { body.append(contentsOf: $0) }
+        }
         return Base64.encodeForURL(body + Self.code(signer, body[...]))
     }
 
     /// Nil for an id that no key here has signed.
-    ///
-    /// - Parameter now: Unix time in seconds.
-    func subject(of id: Span<UInt8>, _ range: Range<Int>, now: Int) -> Subject? {
+    func subject(of id: Span<UInt8>, _ range: Range<Int>) -> Subject? {
         guard range.count == Self.characters, let bytes = Base64.decode(id, range),
             bytes.count == Self.bodyBytes + Self.codeBytes
         else { return nil }
         let body = bytes[..<Self.bodyBytes]
-        for signers in signers {
-            for signer in signers where signer.tag == bytes[32] && isSigned(bytes, body, by: signer) {
+        for ofSkill in signers {
+            for signer in ofSkill where signer.tag == bytes[32] & 0x7F && isSigned(bytes, body, by: signer) {
                 func word(_ place: Int) -> UInt64 { bytes[place..<place + 8].reduce(0) { $0 << 8 | UInt64($1) } }
-                let time = bytes[33..<36].reduce(0) { $0 << 8 | Int($1) }
+                let bound = bytes[33..<37].reduce(0 as UInt32) { $0 << 8 | UInt32($1) }
                 return Subject(
                     scope: IdempotencyScope(words: (word(0), word(8), word(16), word(24))), skill: signer.skill,
-                    latestExpiry: time == 0 ? nil : Self.nearest(time, to: now))
+                    binding: bytes[32] & Self.boundByTime == 0 ? .message(bound) : .latestExpiry(Int(bound)))
             }
         }
         return nil
-    }
-
-    private static func nearest(_ time: Int, to now: Int) -> Int {
-        let early = now &- timeModulus / 2
-        return early &+ ((time &- early) & (timeModulus - 1))
     }
 
     /// In the same time wherever the first difference is.

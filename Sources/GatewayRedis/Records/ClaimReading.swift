@@ -66,7 +66,9 @@ extension ReceiptOutcome {
         case .integer(1): self = .first(provesAcceptance: false)
         case .integer(2): self = .first(provesAcceptance: true)
         case .string(var bytes):
-            guard let received = bytes.readInteger(as: Int64.self), bytes.readableBytes == 0 else { return nil }
+            guard let received = bytes.readInteger(as: Int64.self), received > 0, bytes.readableBytes == 0 else {
+                return nil
+            }
             self = .again(at: received)
         case .integer, .array, .error, .boolean, .push: return nil
         }

@@ -47,47 +47,60 @@ enum RecordScripts {
         local state = v and string.sub(v, 1, 1)
         local owned = (state == 's' or state == 'r') and string.sub(v, 18, 33) == ARGV[3]
         if v and not owned and string.sub(v, 2, 17) ~= ARGV[2] then return 0 end
+        local function put(value, ttl)
+          if ttl < 0 then return redis.pcall('SET', KEYS[1], value) end
+          return redis.pcall('SET', KEYS[1], value, 'PX', math.max(1, ttl))
+        end
         local function set(value, ttl)
-          local reply = redis.pcall('SET', KEYS[1], value, 'PX', ttl)
+          local reply = put(value, ttl)
           if type(reply) ~= 'table' or not reply.err then return 1 end
           if not string.find(reply.err, 'OOM') then return reply end
           redis.call('DEL', KEYS[1])
-          redis.call('SET', KEYS[1], value, 'PX', ttl)
-          return 1
+          reply = put(value, ttl)
+          return type(reply) == 'table' and reply.err and reply or 1
         end
         if ARGV[1] == 'accepted' then
           if state == 'a' or state == 'd' then return 0 end
-          local ttl = ARGV[5]
+          local ttl = math.max(1, tonumber(ARGV[5]))
           if v and not owned then ttl = math.max(ttl, redis.call('PTTL', KEYS[1])) end
-          return set(ARGV[4], math.max(1, ttl))
+          return set(ARGV[4], ttl)
         end
         if not owned then return 0 end
         if ARGV[1] == 'unknown' or state == 'r' then
           local value = 'u' .. string.sub(v, 2, 17) .. string.sub(ARGV[4], 18)
-          return set(value, math.max(1, redis.call('PTTL', KEYS[1])))
+          return set(value, redis.call('PTTL', KEYS[1]))
         else
           redis.call('DEL', KEYS[1])
         end
         return 1
         """)
 
-    /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes; how long a record of it lives at the longest, in ms.
-    /// Nil: there is no record. 1: the first report of what was accepted. 2: the first, and proof that it was. Else when it was first.
+    /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes; how long a record of it lives yet at the longest, in ms; the
+    /// first 4 bytes of its fingerprint, or nothing.
+    /// Nil: there is no record of it. 1: the first report of what was accepted. 2: the first, and proof that it was. Else when it was first.
     static let receive = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
-        local ttl = redis.call('PTTL', KEYS[1])
-        if not v or ttl > tonumber(ARGV[2]) then return false end
+        if not v then return false end
         local state = string.sub(v, 1, 1)
+        if #v < 17 or not string.find('sruad', state, 1, true) or (state == 'd' and #v < 29) then
+          return redis.error_reply('ERR not a record')
+        end
+        local ttl = redis.call('PTTL', KEYS[1])
+        if ttl > tonumber(ARGV[2]) or (ARGV[3] ~= '' and string.sub(v, 2, 5) ~= ARGV[3]) then return false end
         if state == 'd' then return string.sub(v, 18, 25) end
         local accepted = state == 'a'
         local value = 'd' .. string.sub(v, 2, 17) .. ARGV[1] .. (accepted and string.sub(v, 18) or '202-')
-        ttl = math.max(1, ttl)
-        local reply = redis.pcall('SET', KEYS[1], value, 'PX', ttl)
+        local function set()
+          if ttl < 0 then return redis.pcall('SET', KEYS[1], value) end
+          return redis.pcall('SET', KEYS[1], value, 'PX', math.max(1, ttl))
+        end
+        local reply = set()
         if type(reply) == 'table' and reply.err then
           if not string.find(reply.err, 'OOM') then return reply end
           redis.call('DEL', KEYS[1])
-          redis.call('SET', KEYS[1], value, 'PX', ttl)
+          reply = set()
+          if type(reply) == 'table' and reply.err then return reply end
         end
         return accepted and 1 or 2
         """)

@@ -84,7 +84,9 @@ enum RecordValue: Equatable {
             guard let answer = rest.readAcceptedAnswer() else { return nil }
             self = .accepted(fingerprint, answer)
         case UInt8(ascii: "d"):
-            guard let receivedAt = rest.readInteger(as: Int64.self), var answer = rest.readAcceptedAnswer() else {
+            guard let receivedAt = rest.readInteger(as: Int64.self), receivedAt > 0,
+                var answer = rest.readAcceptedAnswer()
+            else {
                 return nil
             }
             answer.receivedAt = receivedAt

@@ -62,12 +62,15 @@ enum RedisCommand {
             Self.writeScript(RecordScripts.report, arguments: 0, withSource: withSource, to: &buffer)
             Self.writeKey(scope, keys, to: &buffer)
         case .receive(let receipt):
-            Self.writeScript(RecordScripts.receive, arguments: 2, withSource: withSource, to: &buffer)
+            Self.writeScript(RecordScripts.receive, arguments: 3, withSource: withSource, to: &buffer)
             Self.writeKey(receipt.scope, keys, to: &buffer)
             buffer.writeStaticString("$8\r\n")
             buffer.writeInteger(receipt.receivedAt)
             buffer.writeStaticString("\r\n")
             buffer.writeRESPInteger(receipt.longestRemaining?.inMilliseconds ?? Self.longest)
+            buffer.writeStaticString(receipt.fingerprint == nil ? "$0\r\n" : "$4\r\n")
+            if let fingerprint = receipt.fingerprint { buffer.writeInteger(fingerprint) }
+            buffer.writeStaticString("\r\n")
         case .plain(let words, _):
             buffer.writeRESPCommand(words)
         }

@@ -207,7 +207,7 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         server.receive(receipt) { result in
             switch result {
             case .success(let outcome): promise.succeed(outcome)
-            // Done or not, a report that is made again does no harm.
+            // Done or not: the skill is told to handle the message.
             case .failure:
                 self.failures[.report, default: 0] += 1
                 promise.succeed(nil)

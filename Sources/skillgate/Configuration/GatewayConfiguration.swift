@@ -135,8 +135,9 @@ struct GatewayConfiguration: Sendable {
     /// The one who needs no credentials.
     var anonymousCaller: CallerConfiguration?
     var callers: [CallerConfiguration] { namedCallers + (anonymousCaller.map { [$0] } ?? []) }
-    /// Nil: no access token is issued.
+    /// Nil: no skill reports anything.
     var receipts: Receipts?
+    /// Nil: no access token is issued.
     var callerTokens: CallerTokensConfiguration?
     var idempotency = Idempotency()
     /// The path of the access log; nil: none is kept.

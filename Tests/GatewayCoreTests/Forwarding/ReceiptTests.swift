@@ -176,10 +176,42 @@ import Testing
         let hundred = Array(repeating: "\"x\"", count: 101).joined(separator: ",")
         for content in [
             "", "{}", "[]", #"{"id":1}"#, #"{"ids":[]}"#, #"{"ids":[1]}"#, #"{"ids":"x"}"#, #"{"id":"a","id":"b"}"#,
-            #"{"ids":[\#(hundred)]}"#,
+            #"{"ids":[\#(hundred)]}"#, #"{"id":"a","ids":["b"]}"#,
         ] { #expect(report(bed, content).problem == .messageInvalid, "\(content.prefix(40))") }
         let large = #"{"id":"\#(String(repeating: "x", count: 8 * 1024))"}"#
         #expect(report(bed, large).problem == .contentTooLarge)
+    }
+
+    @Test func `a key that is used again for another message is not settled by a report of the first`() throws {
+        let bed = try bed()
+        _ = bed.send(content: #"{"data":{"n":"1"}}"#)
+        let first = try id(bed)
+        // Amazon says that it has not accepted it, and delivers it all the same.
+        bed.pool.answer(500)
+        _ = bed.send(content: #"{"data":{"n":"2"}}"#)
+        #expect(try id(bed) != first)
+        bed.pool.fail(.timeout)
+        #expect(results(report(bed, id: first)) == [.first])
+        #expect(bed.send(content: #"{"data":{"n":"2"}}"#).problem == .outcomeUnknownEarlier)
+    }
+
+    @Test func `wrong ids in a list cost the right ones nothing`() throws {
+        let bed = try bed()
+        for _ in 0..<40 { _ = report(bed, #"{"ids":["nonsense"]}"#) }
+        _ = bed.send()
+        bed.pool.answer(202)
+        #expect(results(report(bed, #"{"ids":["nonsense","\#(try id(bed))"]}"#)) == [.unknown, .first])
+    }
+
+    @Test func `so many ids a second are enough from one network`() throws {
+        let bed = try bed()
+        let hundred = #"{"ids":[\#(Array(repeating: "\"x\"", count: 100).joined(separator: ","))]}"#
+        var taken = 0
+        while results(report(bed, hundred)) != nil && taken < 100 { taken += 1 }
+        #expect(taken == 20)
+        #expect(report(bed, hundred).problem == .receiptRate)
+        bed.loop.advanceTime(by: .seconds(1))
+        #expect(results(report(bed, hundred)) != nil)
     }
 
     @Test func `who guesses is stopped, and nobody else`() throws {

@@ -27,7 +27,7 @@ struct IdempotencyExploration {
             claim: { IdempotencyRecord.claim($0, on: &$1, now: $2) },
             settle: { IdempotencyRecord.settle($0, $1, on: &$2, now: $3) })
 
-        static let receipt = Receipt(of: .init(words: (0, 0, 0, 0)), at: 1)
+        static let receipt = Receipt(of: .init(words: (0, 0, 0, 0)), at: 1, binding: .message(0))
 
         static let withReceipts = {
             var design = shipped

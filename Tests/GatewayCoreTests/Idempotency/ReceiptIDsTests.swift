@@ -7,18 +7,21 @@ import Testing
     private typealias Subject = ReceiptIDs.Subject
 
     private static let secrets = ["first-secret-of-32-bytes-or-more", "second-secret-of-32-bytes-or-more"]
-    private static let now = 1_795_497_192
+    private static let message = Receipt.Binding.message(7)
     private let ids = ReceiptIDs(signingSecrets: secrets, skills: ["weather", nil, "news"])
     private let scope = IdempotencyScope(words: (1, .max, 0x0123_4567_89AB_CDEF, 42))
 
     private func subject(of id: String, by ids: ReceiptIDs) -> Subject? {
         let bytes = Array(id.utf8)
-        return ids.subject(of: bytes.span, 0..<bytes.count, now: Self.now)
+        return ids.subject(of: bytes.span, 0..<bytes.count)
     }
 
-    @Test(arguments: [(0, nil), (2, nil), (0, now), (2, now - 5_000_000), (0, now + 8_000_000)] as [(Int, Int?)])
-    func `an id leads back to what it was made for`(skill: Int, latestExpiry: Int?) throws {
-        let made = Subject(scope: scope, skill: skill, latestExpiry: latestExpiry)
+    @Test(
+        arguments: [
+            (0, .message(0)), (2, .message(.max)), (0, .latestExpiry(1_795_497_192)), (2, .latestExpiry(0)),
+        ] as [(Int, Receipt.Binding)])
+    func `an id leads back to what it was made for`(skill: Int, binding: Receipt.Binding) throws {
+        let made = Subject(scope: scope, skill: skill, binding: binding)
         let id = try #require(ids.id(of: made))
         #expect(id.utf8.count == ReceiptIDs.characters)
         #expect(id.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x7A) || $0 == 0x2D }, "\(id)")
@@ -27,14 +30,14 @@ import Testing
     }
 
     @Test func `skills that report nothing have no ids`() {
-        #expect(ids.id(of: Subject(scope: scope, skill: 1)) == nil)
-        #expect(ids.id(of: Subject(scope: scope, skill: 9)) == nil)
+        #expect(ids.id(of: Subject(scope: scope, skill: 1, binding: Self.message)) == nil)
+        #expect(ids.id(of: Subject(scope: scope, skill: 9, binding: Self.message)) == nil)
         let none = ReceiptIDs(signingSecrets: [], skills: ["weather"])
-        #expect(none.id(of: Subject(scope: scope, skill: 0)) == nil)
+        #expect(none.id(of: Subject(scope: scope, skill: 0, binding: Self.message)) == nil)
     }
 
     @Test func `an id with any bit flipped is refused`() throws {
-        let id = try #require(ids.id(of: Subject(scope: scope, skill: 0)))
+        let id = try #require(ids.id(of: Subject(scope: scope, skill: 0, binding: Self.message)))
         let characters = Array(id.utf8)
         let decoded = Base64.decode(characters.span, 0..<characters.count)
         let bytes = try #require(decoded)
@@ -54,7 +57,7 @@ import Testing
         let names = (0..<2_000).map { "skill-\($0)" }
         let many = ReceiptIDs(signingSecrets: Self.secrets, skills: names)
         for skill in stride(from: 0, to: 2_000, by: 97) {
-            let made = Subject(scope: scope, skill: skill)
+            let made = Subject(scope: scope, skill: skill, binding: Self.message)
             #expect(subject(of: try #require(many.id(of: made)), by: many) == made)
         }
         var generator = SystemRandomNumberGenerator()
@@ -65,7 +68,7 @@ import Testing
     }
 
     @Test func `every key verifies, the first signs, and a retired one does nothing`() throws {
-        let made = Subject(scope: scope, skill: 0)
+        let made = Subject(scope: scope, skill: 0, binding: Self.message)
         let id = try #require(ids.id(of: made))
         let rotated = ReceiptIDs(signingSecrets: Self.secrets.reversed(), skills: ["weather", nil, "news"])
         #expect(rotated.id(of: made) != id && subject(of: id, by: rotated) == made)

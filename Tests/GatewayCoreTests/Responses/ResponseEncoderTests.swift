@@ -43,6 +43,19 @@ import Testing
         #expect(content(.accepted(.init(status: 202, region: .farEast, requestID: nil))).hasSuffix(#""region":"FE"}"#))
     }
 
+    @Test(
+        arguments: [
+            (.min, -9_223_372_036_854_776, 192_000_000), (-1, -1, 999_000_000), (0, 0, 0), (1_001, 1, 1_000_000),
+            (.max, 9_223_372_036_854_775, 807_000_000),
+        ] as [(Int64, Int, Int)])
+    func `any number of milliseconds is a time`(milliseconds: Int64, seconds: Int, nanoseconds: Int) {
+        let time = UnixTimestamp(milliseconds: milliseconds)
+        #expect(time == UnixTimestamp(seconds: seconds, nanoseconds: nanoseconds))
+        var buffer = ByteBuffer()
+        buffer.writeTimestamp(time)
+        #expect(buffer.readableBytes > 0)
+    }
+
     @Test func `a caller with a rate is told what is left of it`() {
         let limit = RateLimit(perSecond: 2, burst: 5)
         var arrival: Int64 = 0

@@ -173,6 +173,13 @@ extension GatewayConfiguration {
         if Set(sources).count < sources.count {
             section.report("`idempotencyKeyFrom` names a source twice", at: "idempotencyKeyFrom")
         }
+        if let member = configuration.skills.compactMap(\.receiptMember).first(where: {
+            sources.contains(.data(member: $0))
+        }) {
+            section.report(
+                "`idempotencyKeyFrom` names the member `\(member)`, which the gateway itself adds for a skill's receipts",
+                at: "idempotencyKeyFrom")
+        }
         if sources.dropLast().contains(.content) {
             section.report(
                 "`idempotencyKeyFrom` names sources behind `content`, which always has a key; expected it last",
