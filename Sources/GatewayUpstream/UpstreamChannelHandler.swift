@@ -155,9 +155,11 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         case .awaitingAnswer(let receiver, let limit):
             guard min(receiver.deadline, limit) <= now else { return }
             // As far as an answer arrived, its status decides.
-            if limit <= now || decoder.answerSoFar() != nil { return fail(.timeout) }
+            if receiver.deadline >= limit || decoder.answerSoFar() != nil { return fail(.timeout) }
             state = .awaitingLateAnswer(receiver, limit: limit)
             receiver.upstreamFailed(.timeout)
+            // After a pause of the process both may be over; the end is told in any case.
+            if limit <= now { fail(.timeout) }
         case .awaitingLateAnswer(_, let limit): if limit <= now { fail(.timeout) }
         case .connecting, .free, .closed: break
         }

@@ -45,6 +45,7 @@ import Testing
         private let openings = Openings()
         var opening: Int { openings.waiting.count }
         private(set) var channels: [EmbeddedChannel] = []
+        private(set) var handlers: [any ChannelHandler] = []
 
         init(isSecure: Bool = false, _ change: (inout RegionConfiguration) -> Void = { _ in }) throws {
             var configuration = RegionConfiguration()
@@ -61,7 +62,8 @@ import Testing
         func open() throws {
             let channel = EmbeddedChannel(loop: loop)
             channels.append(channel)
-            try channel.pipeline.syncOperations.addHandler(openings.waiting.removeFirst())
+            handlers.append(openings.waiting.removeFirst())
+            try channel.pipeline.syncOperations.addHandler(handlers[handlers.count - 1])
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         }
 
@@ -324,6 +326,19 @@ import Testing
         #expect(message.answer == nil && message.late??.status == 202)
         _ = try bed.send()
         #expect(bed.channels.count == 1)
+    }
+
+    @Test func `a message whose time and whose region's time end in one moment is told of both`() throws {
+        let bed = try Bed()
+        let message = Message()
+        message.deadline = bed.loop.now + .milliseconds(9_999)
+        bed.lease(message)
+        try bed.open()
+        _ = message.connection?.send(
+            ByteBuffer(string: "request"), limit: bed.loop.now + .milliseconds(10_000), receiver: message)
+        // As after a pause of the process: the first look at the clock comes behind both.
+        (bed.handlers[0] as? UpstreamChannelHandler)?.checkDeadline(now: bed.loop.now + .seconds(60))
+        #expect(message.failure == .timeout && message.late == .some(nil) && !bed.channels[0].isActive)
     }
 
     @Test func `a region that answers nothing is found out by messages in a hurry, too, if later`() throws {
