@@ -15,6 +15,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     private var killer: (() -> Void)?
     /// Which process has the disk; what another still has open leads nowhere.
     private var owner = 0
+    /// The process that had it is gone, and its successor has not begun.
+    private var isOrphaned = false
 
     init(_ timeline: Timeline, ledger: Ledger, design: DiskDesign) {
         self.timeline = timeline
@@ -41,8 +43,12 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     /// The process that had it is gone.
     func handOver() {
         owner += 1
+        isOrphaned = true
         killer = nil
     }
+
+    /// A process begins with it.
+    func takeOver() { isOrphaned = false }
 
     // MARK: What is on it
 
@@ -89,6 +95,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     func size(of name: String) throws(DiskError) -> Int { try read(name).count }
 
     func create(_ name: String) throws(DiskError) -> any WritableFile {
+        if isOrphaned { throw DiskError("the process is gone") }
         if isFull { throw DiskError("no room", isFull: true) }
         contents[name] = []
         return SimulatedFile(name, on: self, owner: owner)

@@ -72,6 +72,7 @@ final class SimulatedProcess {
             store = SharedIdempotencyStore(
                 .redis, on: link, whenUnavailable: .refuse, eventLoop: loop, random: { timeline.fraction() })
         case .disk(let disk):
+            disk.takeOver()
             store = ObservedStore(try Self.fileStore(on: disk, eventLoop: loop), attempts, ledger: ledger)
         }
         self.store = store
