@@ -51,7 +51,7 @@ package struct RateLimit: Equatable, Sendable {
     package func decide(theoreticalArrivalTime: Int64, now: Int64, count: Int = 1) -> Decision {
         let early = theoreticalArrivalTime - now
         guard early <= tolerance else { return .refused(retryAfter: early - tolerance) }
-        let (all, _) = interval.multipliedReportingOverflow(by: Int64(min(max(count, 1), 1_000)))
+        let all = interval * Int64(min(max(count, 1), 1_000))
         return .allowed(theoreticalArrivalTime: max(theoreticalArrivalTime, now) + all)
     }
 }

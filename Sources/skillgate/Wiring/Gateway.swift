@@ -102,7 +102,7 @@ final class Gateway: Service {
         current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 
         let tls = try ClientTLS(caFile: configuration.upstream.caFile, applicationProtocols: ["http/1.1"])
-        let failedAttempts = NetworkThrottle.ofFailedAttempts()
+        let (failedAttempts, receiptRate) = (NetworkThrottle.ofFailedAttempts(), NetworkThrottle.ofReceipts())
         let (records, logs, problems) = (records, logs, problems)
         let names = (callers: reloadable.callerNames, skills: reloadable.skillNames)
         var loops: [Loop] = []
@@ -122,6 +122,7 @@ final class Gateway: Service {
                 let forwarder = MessageForwarder(
                     forwarding, store: store?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
+                    receiptRate: receiptRate,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onTrouble: { problems.report($0, $1) })
