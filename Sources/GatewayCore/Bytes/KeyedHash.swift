@@ -28,6 +28,18 @@ struct KeyedHash {
         return hash
     }
 
+    /// Whether `code` is the beginning of that for `body`; in the same time wherever the first difference is.
+    func matches(_ code: ArraySlice<UInt8>, for body: ArraySlice<UInt8>) -> Bool {
+        var difference: UInt8 = 0
+        for (one, other) in zip(shortCode(for: body, bytes: code.count), code) { difference |= one ^ other }
+        return difference == 0
+    }
+
+    /// The first bytes of the code.
+    func shortCode(for body: ArraySlice<UInt8>, bytes count: Int) -> [UInt8] {
+        Array(body.withUnsafeBytes { authenticationCode(for: $0) }.prefix(count))
+    }
+
     func authenticationCode(for bytes: UnsafeRawBufferPointer) -> SHA256Digest {
         var (inner, outer) = (inner, outer)
         inner.update(bufferPointer: bytes)

@@ -46,11 +46,6 @@ package struct CallerTokens: Sendable {
             id = Array(SHA256.hash(data: Array(key)).prefix(4))
             hash = KeyedHash(key: SymmetricKey(data: key))
         }
-
-        func code(for body: ArraySlice<UInt8>) -> [UInt8] {
-            let code = body.withUnsafeBytes { hash.authenticationCode(for: $0) }
-            return Array(code.prefix(CallerTokens.codeBytes))
-        }
     }
 
     private static let prefix: StaticString = "sgt_"
@@ -91,7 +86,7 @@ package struct CallerTokens: Sendable {
             body.append(UInt8(truncatingIfNeeded: expiry >> shift))
         }
         body += client.bytes
-        return "\(Self.prefix)" + Base64.encodeForURL(body + key.code(for: body[...]))
+        return "\(Self.prefix)" + Base64.encodeForURL(body + key.hash.shortCode(for: body[...], bytes: Self.codeBytes))
     }
 
     /// Whom a token was issued to; nil if no key here signed it or its time is over.
@@ -103,12 +98,9 @@ package struct CallerTokens: Sendable {
             let key = keys.first(where: { token[1..<5].elementsEqual($0.id) })
         else { return nil }
         let body = token[..<Self.bodyBytes]
-        // In the same time wherever the first difference is.
-        var difference: UInt8 = 0
-        for (one, other) in zip(key.code(for: body), token[Self.bodyBytes...]) { difference |= one ^ other }
         var expiry: UInt64 = 0
         for byte in token[5..<10] { expiry = expiry << 8 | UInt64(byte) }
-        guard difference == 0, UInt64(clamping: now) < expiry else { return nil }
+        guard key.hash.matches(token[Self.bodyBytes...], for: body), UInt64(clamping: now) < expiry else { return nil }
         return Client(token[10..<Self.bodyBytes])
     }
 }

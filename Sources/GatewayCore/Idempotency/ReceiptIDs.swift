@@ -69,7 +69,7 @@ package struct ReceiptIDs: Sendable {
             body.append(signer.tag | Self.boundByTime)
             withUnsafeBytes(of: UInt32(clamping: seconds).bigEndian) { body.append(contentsOf: $0) }
         }
-        return Base64.encodeForURL(body + Self.code(signer, body[...]))
+        return Base64.encodeForURL(body + signer.hash.shortCode(for: body[...], bytes: Self.codeBytes))
     }
 
     /// Nil for an id that no key here has signed.
@@ -79,7 +79,8 @@ package struct ReceiptIDs: Sendable {
         else { return nil }
         let body = bytes[..<Self.bodyBytes]
         for ofSkill in signers {
-            for signer in ofSkill where signer.tag == bytes[32] & 0x7F && isSigned(bytes, body, by: signer) {
+            for signer in ofSkill
+            where signer.tag == bytes[32] & 0x7F && signer.hash.matches(bytes[Self.bodyBytes...], for: body) {
                 func word(_ place: Int) -> UInt64 { bytes[place..<place + 8].reduce(0) { $0 << 8 | UInt64($1) } }
                 let bound = bytes[33..<37].reduce(0 as UInt32) { $0 << 8 | UInt32($1) }
                 return Subject(
@@ -88,16 +89,5 @@ package struct ReceiptIDs: Sendable {
             }
         }
         return nil
-    }
-
-    /// In the same time wherever the first difference is.
-    private func isSigned(_ bytes: [UInt8], _ body: ArraySlice<UInt8>, by signer: Signer) -> Bool {
-        var difference: UInt8 = 0
-        for (one, other) in zip(Self.code(signer, body), bytes[Self.bodyBytes...]) { difference |= one ^ other }
-        return difference == 0
-    }
-
-    private static func code(_ signer: Signer, _ body: ArraySlice<UInt8>) -> [UInt8] {
-        Array(body.withUnsafeBytes { signer.hash.authenticationCode(for: $0) }.prefix(codeBytes))
     }
 }
