@@ -123,26 +123,29 @@ package final class FileIdempotencyStore: IdempotencyStore {
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
         let waiters = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
-        // Those who wait are told what is in the file, like the caller of this attempt.
-        func tellWaiters() { for waiter in waiters { waiter.succeed(result) } }
+        return writeDown(change) { for waiter in waiters { waiter.succeed(result) } }
+    }
+
+    /// - Parameter tell: tells those who wait. They are told what is in the file, like the caller of this attempt.
+    private func writeDown(_ change: RecordChange?, _ tell: @escaping () -> Void) -> Eventual<SettlementReply> {
         guard let change else {
-            tellWaiters()
+            tell()
             return .now(.confirmed)
         }
         do throws(DiskError) {
             try write(change)
         } catch {
-            tellWaiters()
+            tell()
             return .now(settleLater(change))
         }
         guard let sync else {
-            tellWaiters()
+            tell()
             return .now(.confirmed)
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
         sync.whenSynced { error in
             self.note(error)
-            for waiter in waiters { waiter.succeed(result) }
+            tell()
             promise.succeed(error == nil ? .confirmed : self.settleLater(change))
         }
         return .later(promise.futureResult)
@@ -159,29 +162,14 @@ package final class FileIdempotencyStore: IdempotencyStore {
     package func receive(_ receipt: Receipt, on eventLoop: any EventLoop) -> Eventual<ReceiptOutcome?> {
         var change: RecordChange?
         let (outcome, waiters) = memory.receive(receipt, now: eventLoop.now, noting: &change)
-        func tellWaiters() { for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) } }
-        guard let change else {
-            tellWaiters()
-            return .now(outcome)
-        }
         // As with a settlement: told once it is in the file, and written later if it cannot be now.
-        do throws(DiskError) { try write(change) } catch {
-            tellWaiters()
-            _ = settleLater(change)
-            return .now(outcome)
-        }
-        guard let sync else {
-            tellWaiters()
-            return .now(outcome)
-        }
-        let promise = eventLoop.makePromise(of: ReceiptOutcome?.self)
-        sync.whenSynced { error in
-            self.note(error)
+        let reply = writeDown(change) {
             for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) }
-            if error != nil { _ = self.settleLater(change) }
-            promise.succeed(outcome)
         }
-        return .later(promise.futureResult)
+        switch reply {
+        case .now: return .now(outcome)
+        case .later(let future): return .later(future.map { _ in outcome })
+        }
     }
 
     // MARK: Writing

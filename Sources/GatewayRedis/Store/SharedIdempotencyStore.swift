@@ -203,30 +203,24 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         _ receipt: Receipt, on eventLoop: any EventLoop
     ) -> Eventual<ReceiptOutcome?> {
         if case .forward(let local) = whenUnavailable { _ = local.receive(receipt, on: eventLoop) }
-        let promise = eventLoop.makePromise(of: ReceiptOutcome?.self)
-        server.receive(receipt) { result in
-            switch result {
-            case .success(let outcome): promise.succeed(outcome)
-            // Done or not: the skill is told to handle the message.
-            case .failure:
-                self.failures[.report, default: 0] += 1
-                promise.succeed(nil)
-            }
-        }
-        return .later(promise.futureResult)
+        // Done or not, where the server cannot say: the skill is told to handle the message.
+        return ask { server.receive(receipt, $0) }
     }
 
     // MARK: Report
 
     package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
-        let promise = eventLoop.makePromise(of: KeyReport?.self)
-        server.report(on: scope) { result in
-            switch result {
-            case .success(let report): promise.succeed(report)
-            case .failure:
-                self.failures[.report, default: 0] += 1
-                promise.succeed(nil)
-            }
+        ask { server.report(on: scope, $0) }
+    }
+
+    /// Nil if the server cannot be reached.
+    private func ask<Reply: Sendable>(
+        _ question: (@escaping (Result<Reply, IdempotencyRecordError>) -> Void) -> Void
+    ) -> Eventual<Reply?> {
+        let promise = eventLoop.makePromise(of: Reply?.self)
+        question { result in
+            if case .failure = result { self.failures[.report, default: 0] += 1 }
+            promise.succeed(try? result.get())
         }
         return .later(promise.futureResult)
     }
