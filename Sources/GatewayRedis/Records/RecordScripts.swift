@@ -38,15 +38,9 @@ enum RecordScripts {
         return false
         """)
 
-    /// KEYS: record. ARGV: `accepted`, `unknown` or `released`, fingerprint, owner, what to set, retention in ms.
-    /// A late acceptance does not shorten the record of a later attempt. A resend that is released leaves the doubt that was there before it. A server that is full takes no more data; the
-    /// record at hand makes room for what became of it.
-    static let settle = RecordScript(
-        """
-        local v = redis.call('GET', KEYS[1])
-        local state = v and string.sub(v, 1, 1)
-        local owned = (state == 's' or state == 'r') and string.sub(v, 18, 33) == ARGV[3]
-        if v and not owned and string.sub(v, 2, 17) ~= ARGV[2] then return 0 end
+    /// Sets the record, for so many milliseconds; for ever if they are negative, as those of a record without expiry are. A server that is full
+    /// takes no more data; the record at hand makes room for what became of it. Returns 1, or the error.
+    private static let set = """
         local function put(value, ttl)
           if ttl < 0 then return redis.pcall('SET', KEYS[1], value) end
           return redis.pcall('SET', KEYS[1], value, 'PX', math.max(1, ttl))
@@ -59,6 +53,18 @@ enum RecordScripts {
           reply = put(value, ttl)
           return type(reply) == 'table' and reply.err and reply or 1
         end
+        """
+
+    /// KEYS: record. ARGV: `accepted`, `unknown` or `released`, fingerprint, owner, what to set, retention in ms.
+    /// A late acceptance does not shorten the record of a later attempt. A resend that is released leaves the doubt that was there
+    /// before it.
+    static let settle = RecordScript(
+        """
+        local v = redis.call('GET', KEYS[1])
+        local state = v and string.sub(v, 1, 1)
+        local owned = (state == 's' or state == 'r') and string.sub(v, 18, 33) == ARGV[3]
+        if v and not owned and string.sub(v, 2, 17) ~= ARGV[2] then return 0 end
+        \(set)
         if ARGV[1] == 'accepted' then
           if state == 'a' or state == 'd' then return 0 end
           local ttl = math.max(1, tonumber(ARGV[5]))
@@ -91,17 +97,9 @@ enum RecordScripts {
         if state == 'd' then return string.sub(v, 18, 25) end
         local accepted = state == 'a'
         local value = 'd' .. string.sub(v, 2, 17) .. ARGV[1] .. (accepted and string.sub(v, 18) or '202-')
-        local function set()
-          if ttl < 0 then return redis.pcall('SET', KEYS[1], value) end
-          return redis.pcall('SET', KEYS[1], value, 'PX', math.max(1, ttl))
-        end
-        local reply = set()
-        if type(reply) == 'table' and reply.err then
-          if not string.find(reply.err, 'OOM') then return reply end
-          redis.call('DEL', KEYS[1])
-          reply = set()
-          if type(reply) == 'table' and reply.err then return reply end
-        end
+        \(set)
+        local reply = set(value, ttl)
+        if reply ~= 1 then return reply end
         return accepted and 1 or 2
         """)
 
