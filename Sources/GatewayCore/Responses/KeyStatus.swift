@@ -33,23 +33,20 @@ package struct KeyStatus: Equatable, Sendable {
                 content.writeStaticString(",\"requestId\":")
                 JSONText.writeString(requestID.description, to: &content)
             }
+            Self.write("receivedAt", answer.receivedAt.map(UnixTimestamp.init(milliseconds:)), to: &content)
         }
-        if case .accepted(let answer) = state, let receivedAt = answer.receivedAt {
-            content.writeStaticString(",\"receivedAt\":\"")
-            content.writeTimestamp(UnixTimestamp(milliseconds: receivedAt))
-            content.writeStaticString("\"")
-        }
-        if let times {
-            if let created = times.created {
-                content.writeStaticString(",\"createdAt\":\"")
-                content.writeTimestamp(created)
-                content.writeStaticString("\"")
-            }
-            content.writeStaticString(",\"expiresAt\":\"")
-            content.writeTimestamp(times.expires)
-            content.writeStaticString("\"")
-        }
+        Self.write("createdAt", times?.created, to: &content)
+        Self.write("expiresAt", times?.expires, to: &content)
         content.writeStaticString("}")
+    }
+
+    private static func write(_ name: StaticString, _ time: UnixTimestamp?, to content: inout ByteBuffer) {
+        guard let time else { return }
+        content.writeStaticString(",\"")
+        content.writeStaticString(name)
+        content.writeStaticString("\":\"")
+        content.writeTimestamp(time)
+        content.writeStaticString("\"")
     }
 }
 
