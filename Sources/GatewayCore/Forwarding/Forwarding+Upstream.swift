@@ -22,7 +22,7 @@ extension Forwarding: UpstreamReceiver {
             return .obtainToken
         }
         forwarder.requests[region].serialize(
-            user: message.user, token: token, content: content, into: &forwarder.requestBuffer)
+            user: message.user, token: token, content: content(), into: &forwarder.requestBuffer)
         guard connection.send(forwarder.requestBuffer, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)
@@ -31,6 +31,23 @@ extension Forwarding: UpstreamReceiver {
         waitingSince = now
         forwarder.instruments.attempted(region, state.sent())
         return nil
+    }
+
+    /// The message as it is sent: with the id of its receipt, if its skill reports messages. The same with each send.
+    private func content() -> ByteBuffer {
+        let original = exchange.request.content
+        guard let receipt = message.receipt, let claim else { return original }
+        var binding = Receipt.Binding.message(claim.fingerprint.firstBits)
+        if message.isKeyedByContent {
+            // An equal message that comes when the window is over has a record that lives for at least another window. Counted from before
+            // the claim.
+            let began = forwarder.timestamp() + (.zero - Duration(from: exchange.started, to: eventLoop.now))
+            let window = Int(message.caller.keySources.contentWindow.components.seconds)
+            binding = .latestExpiry(began.seconds + 2 * window - 1)
+        }
+        let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: binding)
+        guard let id = exchange.configuration.receipts.id(of: subject) else { return original }
+        return receipt.content(original, with: id)
     }
 
     var owner: Int { message.caller.label }

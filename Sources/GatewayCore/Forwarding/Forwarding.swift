@@ -14,8 +14,6 @@ final class Forwarding {
     let exchange: Exchange
     let message: Message
     let claim: IdempotencyClaim?
-    /// As it is sent: with the id of its receipt, if its skill reports messages.
-    let content: ByteBuffer
     /// Of the caller, or of the configuration if that comes first.
     let deadline: NIODeadline
     /// Of the configuration: so long a region may take.
@@ -48,26 +46,11 @@ final class Forwarding {
         self.exchange = exchange
         self.message = message
         claim = message.claim(in: exchange)
-        content = Self.content(message, claim, exchange)
         deadline = exchange.started + message.timeLimit
         limit = exchange.started + exchange.snapshot.times.deadline
         state = ForwardingState(message.search, isKeyed: message.key != nil)
         now = exchange.started
         waitingSince = exchange.started
-    }
-
-    private static func content(_ message: Message, _ claim: IdempotencyClaim?, _ exchange: Exchange) -> ByteBuffer {
-        let original = exchange.request.content
-        guard let receipt = message.receipt, let claim else { return original }
-        var binding = Receipt.Binding.message(claim.fingerprint.firstBits)
-        if message.isKeyedByContent {
-            // An equal message that comes when the window is over has a record that lives for at least another window.
-            let window = Int(message.caller.keySources.contentWindow.components.seconds)
-            binding = .latestExpiry(exchange.forwarder.timestamp().seconds + 2 * window - 1)
-        }
-        let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: binding)
-        guard let id = exchange.configuration.receipts.id(of: subject) else { return original }
-        return receipt.content(original, with: id)
     }
 
     /// A message that is known to be accepted, or whose user is known to be gone, needs neither token nor connection.
