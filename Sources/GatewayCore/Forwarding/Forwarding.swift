@@ -35,22 +35,22 @@ final class Forwarding {
             let message = try Message(exchange, user: user)
             exchange.allowed()
             if message.isOnlyToBeValidated { return MessageInquiry(exchange, message).answer() }
-            let forwarding = Forwarding(message, exchange)
+            let forwarding = Forwarding(consume message, exchange)
             forwarding.run(from: forwarding.firstStep())
         } catch {
             exchange.refuse(error)
         }
     }
 
-    private init(_ message: Message, _ exchange: Exchange) {
+    private init(_ message: consuming Message, _ exchange: Exchange) {
         self.exchange = exchange
-        self.message = message
         claim = message.claim(in: exchange)
         deadline = exchange.started + message.timeLimit
         limit = exchange.started + exchange.snapshot.times.deadline
         state = ForwardingState(message.search, isKeyed: message.key != nil)
         now = exchange.started
         waitingSince = exchange.started
+        self.message = message
     }
 
     /// A message that is known to be accepted, or whose user is known to be gone, needs neither token nor connection.

@@ -31,7 +31,7 @@ struct Message {
     ///
     /// - Parameter userSegment: where the userId stands in the request's head.
     init(_ exchange: Exchange, user userSegment: Range<Int>) throws(Refusal) {
-        let (fields, configuration) = (exchange.fields, exchange.configuration)
+        let fields = exchange.fields
         caller = try exchange.authenticate()
         try exchange.enter(caller)
         skill = try exchange.skill(of: caller)
@@ -78,8 +78,8 @@ struct Message {
         self.key = key
         toldKey = isKeyedByContent || isMade ? key : nil
         exchange.forwarder.instruments.keyed(from: exchange.labels.keySource)
-        let discovery = caller.discovery ?? skill.discovery ?? configuration.discovery
-        let stated = try fields.statedRegion(in: configuration.regions)
+        let discovery = caller.discovery ?? skill.discovery ?? exchange.configuration.discovery
+        let stated = try fields.statedRegion(in: exchange.configuration.regions)
         let learned = stated == nil ? skill.users.region(of: user) : nil
         let region =
             if let known = stated ?? learned { known } else {

@@ -1,15 +1,15 @@
 import NIOCore
 
 /// `Gateway-Validate-Only: ?1`: answers what would become of a valid message, without token, connection, claim and send.
-struct MessageInquiry {
+final class MessageInquiry {
     private let exchange: Exchange
     private let message: Message
     private let claim: IdempotencyClaim?
 
-    init(_ exchange: Exchange, _ message: Message) {
+    init(_ exchange: Exchange, _ message: consuming Message) {
         self.exchange = exchange
-        self.message = message
         claim = message.claim(in: exchange)
+        self.message = message
     }
 
     func answer() {
@@ -19,7 +19,7 @@ struct MessageInquiry {
         case .later(let future):
             let deadline = exchange.started + message.timeLimit
             exchange.eventLoop.wait(for: future, atMost: Duration(from: exchange.eventLoop.now, to: deadline)) {
-                answer($0 ?? nil)
+                self.answer($0 ?? nil)
             }
         }
     }

@@ -4,7 +4,7 @@ package import NIOCore
 ///
 /// It hands out one request at a time and looks at the bytes behind it only when asked again, so pipelined requests are
 /// answered in order without a queue.
-package struct RequestDecoder: Sendable {
+package struct RequestDecoder: ~Copyable, Sendable {
     package struct Limits: Equatable, Sendable {
         package var headBytes = 16 * 1024
         package var fields = 64

@@ -21,7 +21,7 @@ package struct UpstreamResponse: Equatable, Sendable {
 }
 
 /// Reads the one answer to the one message in flight on an upstream connection. Pure: bytes in, answer out.
-package struct ResponseDecoder: Sendable {
+package struct ResponseDecoder: ~Copyable, Sendable {
     package enum Event: Equatable {
         case needsMoreBytes
         /// The answer is complete. `isReusable`: the connection may carry another message.
