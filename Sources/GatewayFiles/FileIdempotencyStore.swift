@@ -122,7 +122,8 @@ package final class FileIdempotencyStore: IdempotencyStore {
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
-        let waiters = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
+        let (found, waiters) = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
+        if let found { return .now(.accepted(found)) }
         return writeDown(change) { for waiter in waiters { waiter.succeed(result) } }
     }
 

@@ -168,10 +168,10 @@ package final class RedisClient: IdempotencyRecordClient {
 
     package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void
+        _ completion: @escaping (Result<AcceptedResponse?, IdempotencyRecordError>) -> Void
     ) {
         run(.settle(claim, settlement)) { result in
-            completion(result.map { _ in () }.mapError(\.forRecord))
+            completion(result.map { AcceptedResponse(found: $0, by: settlement) }.mapError(\.forRecord))
         }
     }
 

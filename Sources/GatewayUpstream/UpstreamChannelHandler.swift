@@ -153,7 +153,7 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     func checkDeadline(now: NIODeadline) {
         switch state {
         case .awaitingAnswer(let receiver, let limit):
-            guard min(receiver.deadline, limit) <= now else { return }
+            guard min(receiver.deadline, limit) <= now else { return receiver.upstreamStillAwaited(now: now) }
             // As far as an answer arrived, its status decides.
             if receiver.deadline >= limit || decoder.answerSoFar() != nil { return fail(.timeout) }
             state = .awaitingLateAnswer(receiver, limit: limit)
@@ -180,6 +180,11 @@ extension UpstreamChannelHandler: UpstreamConnection {
             loop.assumeIsolated().scheduleTask(deadline: receiver.deadline) { self.checkDeadline(now: loop.now) }
         }
         return true
+    }
+
+    func stopAwaiting() {
+        guard case .awaitingAnswer(let receiver, let limit) = state else { return }
+        state = .awaitingLateAnswer(receiver, limit: limit)
     }
 
     func release() {

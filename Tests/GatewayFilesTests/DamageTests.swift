@@ -52,7 +52,9 @@ struct DamageTests {
             guard let name = contents.keys.randomElement(), let count = contents[name]?.count else { continue }
             let offset = Int.random(in: 0..<count)
             for place in offset..<min(count, offset + Int.random(in: 1...200)) {
-                damaged.contents[name]?[place] = UInt8.random(in: .min ... .max, using: &random)
+                // The first byte is another one for certain: no entry before it is damaged.
+                let noise = UInt8.random(in: (place == offset ? 1 : 0) ... .max, using: &random)
+                damaged.contents[name]?[place] ^= noise
             }
             do {
                 let bed = try FileBed(damaged, origin: 9)

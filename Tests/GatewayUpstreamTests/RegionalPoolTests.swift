@@ -29,6 +29,8 @@ import Testing
         func upstreamFailed(_ failure: UpstreamFailure) { self.failure = failure }
         /// Not nil once there is one, which may be that none came.
         var late: UpstreamResponse??
+        var timesStillAwaited = 0
+        func upstreamStillAwaited(now: NIODeadline) { timesStillAwaited += 1 }
         func upstreamEnded(late answer: UpstreamResponse?) { late = .some(answer) }
     }
 
@@ -326,6 +328,22 @@ import Testing
         #expect(message.answer == nil && message.late??.status == 202)
         _ = try bed.send()
         #expect(bed.channels.count == 1)
+    }
+
+    @Test func `a message that knows its outcome is told only how its connection ended`() throws {
+        for isAnswered in [true, false] {
+            let bed = try Bed()
+            let message = try bed.send()
+            bed.pass(.milliseconds(350))
+            #expect(message.timesStillAwaited == 3)
+            message.connection?.stopAwaiting()
+            bed.pass(.milliseconds(350))
+            #expect(message.timesStillAwaited == 3 && bed.pool.status.connections.leased == 1, "it is not free")
+            if isAnswered { try bed.channels[0].writeInbound(Self.answer(202)) } else { bed.pass(.seconds(10)) }
+            #expect(message.answer == nil && message.failure == nil)
+            #expect(message.late??.status == (isAnswered ? 202 : nil) && message.late != nil)
+            #expect(bed.channels[0].isActive == isAnswered)
+        }
     }
 
     @Test func `a message whose time and whose region's time end in one moment is told of both`() throws {

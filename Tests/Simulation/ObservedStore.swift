@@ -55,7 +55,10 @@ final class ObservedStore: IdempotencyStore {
     ) -> Eventual<SettlementReply> {
         ledger.onEvent?("attempt \(claim.owner.origin)/\(claim.owner.number) settles \(settlement)")
         let reply = store.settle(claim, settlement, result: result, on: eventLoop)
-        if case .now(.confirmed) = reply { attempts.settled(claim) }
+        switch reply {
+        case .now(.confirmed), .now(.accepted): attempts.settled(claim)
+        case .now(.pending), .later: break
+        }
         return reply
     }
 

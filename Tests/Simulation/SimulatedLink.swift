@@ -123,7 +123,7 @@ final class SimulatedLink: IdempotencyRecordClient {
 
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void
+        _ completion: @escaping (Result<AcceptedResponse?, IdempotencyRecordError>) -> Void
     ) {
         run(
             { [server] in server.settle(claim, settlement) },

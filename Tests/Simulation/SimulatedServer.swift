@@ -104,11 +104,9 @@ final class SimulatedServer {
         return outcome
     }
 
-    func settle(_ claim: IdempotencyClaim, _ settlement: Settlement) {
-        var record = records[claim.scope]
-        IdempotencyRecord.settle(claim, settlement, on: &record, now: timeline.now)
-        records[claim.scope] = record
+    func settle(_ claim: IdempotencyClaim, _ settlement: Settlement) -> AcceptedResponse? {
         ledger.onEvent?("attempt \(claim.owner.origin)/\(claim.owner.number) settles \(settlement)")
+        return IdempotencyRecord.settle(claim, settlement, on: &records[claim.scope], now: timeline.now)
     }
 
     func receive(_ receipt: Receipt) -> ReceiptOutcome {

@@ -66,6 +66,8 @@ final class SimulatedPool: UpstreamPool {
     private var late: Set<Int> = []
     private var waiting: [Int: any UpstreamReceiver] = [:]
     private var waiters = 0
+    /// Behind the wait after which a receipt is asked for.
+    private static let look = TimeAmount.milliseconds(600)
 
     init(_ timeline: Timeline, upstream: SimulatedUpstream, process: SimulatedProcess) {
         self.timeline = timeline
@@ -95,9 +97,9 @@ final class SimulatedPool: UpstreamPool {
         }
     }
 
-    fileprivate func write(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
-        guard !process.isDead else { return false }
-        if upstream.hasFaults && timeline.chance(0.03) { return false }
+    fileprivate func write(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Int? {
+        guard !process.isDead else { return nil }
+        if upstream.hasFaults && timeline.chance(0.03) { return nil }
         let (send, token) = process.noteSend(request)
         receivers[send] = receiver
         process.loop.assumeIsolated().scheduleTask(deadline: limit) { [self] in end(send, .failure(.timeout)) }
@@ -106,6 +108,10 @@ final class SimulatedPool: UpstreamPool {
                 guard receivers[send] != nil, late.insert(send).inserted else { return }
                 receiver.upstreamFailed(.timeout)
             }
+        }
+        process.loop.assumeIsolated().scheduleTask(in: Self.look) { [self] in
+            guard !late.contains(send) else { return }
+            receivers[send]?.upstreamStillAwaited(now: process.loop.now)
         }
         timeline.after(timeline.milliseconds(1...40)) { [self] in
             // Once written, it arrives whatever becomes of the process.
@@ -118,7 +124,12 @@ final class SimulatedPool: UpstreamPool {
                 }
             }
         }
-        return true
+        return send
+    }
+
+    /// What comes of it is no longer an answer.
+    fileprivate func stopAwaiting(_ send: Int) {
+        if receivers[send] != nil { late.insert(send) }
     }
 
     private func end(_ send: Int, _ outcome: SimulatedUpstream.Outcome) {
@@ -153,13 +164,19 @@ final class SimulatedPool: UpstreamPool {
 
 private final class SimulatedConnection: UpstreamConnection {
     private let pool: SimulatedPool
+    private var sent: Int?
 
     init(_ pool: SimulatedPool) {
         self.pool = pool
     }
 
     func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
-        pool.write(request, limit: limit, receiver: receiver)
+        sent = pool.write(request, limit: limit, receiver: receiver)
+        return sent != nil
+    }
+
+    func stopAwaiting() {
+        if let sent { pool.stopAwaiting(sent) }
     }
 
     func release() {}

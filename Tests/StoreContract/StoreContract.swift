@@ -37,6 +37,7 @@ package struct StoreContract {
         try await replacedKey()
         try await retention()
         try await receipts()
+        try await acceptanceByCaller()
         try await receiptOfAttemptInFlight()
         try await briefRecord()
         try await waiting()
@@ -200,11 +201,36 @@ package struct StoreContract {
         #expect(try await one.claim(claim(doubtful, owner: 1)) == .owned)
         try await one.settle(claim(doubtful, owner: 1), .unknown)
         #expect(try await other.receive(doubtful, at: first, binding: Self.message) == .first(provesAcceptance: true))
-        for settlement in [Settlement.released, .unknown, .refused(status: 404)] {
-            try await one.settle(claim(doubtful, owner: 1), settlement)
+        for settlement in [Settlement.released, .unknown] {
+            #expect(try await one.settle(claim(doubtful, owner: 1), settlement) == .accepted(proven))
         }
+        #expect(try await one.settle(claim(doubtful, owner: 1), .refused(status: 404)) == .confirmed)
         #expect(try await hasReport(.accepted(proven), on: doubtful, at: other))
         #expect(try await one.claim(claim(doubtful, owner: 2, consent: true)) == .accepted(proven))
+        // Amazon's answer comes late, and says what the receipt could not.
+        var answer = AcceptedResponse(status: 202, region: .farEast, requestID: .uuid(3, 4))
+        let before = try await other.report(doubtful)?.remaining
+        let longer = claim(doubtful, owner: 1, retention: .hours(2))
+        #expect(try await one.settle(longer, .accepted(answer)) == .confirmed)
+        answer.receivedAt = first
+        #expect(try await hasReport(.accepted(answer), on: doubtful, at: other))
+        let after = try #require(try await other.report(doubtful)?.remaining)
+        #expect(try after <= #require(before) + .seconds(1), "its record lives no longer for it")
+        answer.region = .europe
+        try await other.settle(claim(doubtful, owner: 1), .accepted(answer))
+        #expect(try await one.claim(claim(doubtful, owner: 2)) != .accepted(answer), "the first answer stands")
+    }
+
+    /// What the caller alone has said, until Amazon does.
+    private func acceptanceByCaller() async throws {
+        let scope = scope()
+        let said = AcceptedResponse(status: 202, region: nil, requestID: nil)
+        #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
+        try await other.settle(claim(scope, owner: 9), .accepted(said))
+        #expect(try await one.settle(claim(scope, owner: 1), .unknown) == .accepted(said))
+        let answer = AcceptedResponse(status: 202, region: .europe, requestID: .text("of-Amazon"))
+        try await one.settle(claim(scope, owner: 1), .accepted(answer))
+        #expect(try await other.claim(claim(scope, owner: 2)) == .accepted(answer))
     }
 
     /// The attempt that is in flight has been reported by the skill: who waits for it need not wait for Amazon's answer.
@@ -290,8 +316,8 @@ package struct StoreContract {
                     let settlement = [Settlement.accepted(answer), .released, .released, .unknown, .unknown]
                         .randomElement()
                     guard let settlement else { continue }
-                    IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
-                    try await store.settle(claim, settlement)
+                    let found = IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
+                    #expect(try await store.settle(claim, settlement) == SettlementReply(found: found))
                 }
             }
         }

@@ -29,25 +29,9 @@ extension Forwarding: UpstreamReceiver {
             return .leaseConnection
         }
         waitingSince = now
+        if message.receipt != nil { awaited = connection }
         forwarder.instruments.attempted(region, state.sent())
         return nil
-    }
-
-    /// The message as it is sent: with the id of its receipt, if its skill reports messages. The same with each send.
-    private func content() -> ByteBuffer {
-        let original = exchange.request.content
-        guard let receipt = message.receipt, let claim else { return original }
-        var binding = Receipt.Binding.message(claim.fingerprint.firstBits)
-        if message.isKeyedByContent {
-            // An equal message that comes when the window is over has a record that lives for at least another window. Counted from before
-            // the claim.
-            let began = forwarder.timestamp() + (.zero - Duration(from: exchange.started, to: eventLoop.now))
-            let window = Int(message.caller.keySources.contentWindow.components.seconds)
-            binding = .latestExpiry(began.seconds + 2 * window - 1)
-        }
-        let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: binding)
-        guard let id = exchange.configuration.receipts.id(of: subject) else { return original }
-        return receipt.content(original, with: id)
     }
 
     var owner: Int { message.caller.label }
@@ -59,6 +43,7 @@ extension Forwarding: UpstreamReceiver {
     }
 
     func upstreamResponded(_ answer: UpstreamResponse) {
+        awaited = nil
         let duration = eventLoop.now - waitingSince
         forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
         let isTokenProven = state.token.map { forwarder.isProven($0, of: message.skill) } ?? false
@@ -81,6 +66,7 @@ extension Forwarding: UpstreamReceiver {
     }
 
     func upstreamFailed(_ failure: UpstreamFailure) {
+        awaited = nil
         // What the connection still waits for counts against who was in a hurry.
         if failure == .timeout, deadline < limit { usage = exchange.keepPlace() }
         resume(state.failed(failure))

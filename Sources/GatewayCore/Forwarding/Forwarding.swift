@@ -20,6 +20,10 @@ final class Forwarding {
     let limit: NIODeadline
     /// The place among the caller's messages in flight that is kept until the region's time is up.
     var usage: CallerUsage?
+    /// That on which the answer is awaited; nil where nothing else can tell of it.
+    var awaited: (any UpstreamConnection)?
+    /// A receipt of the message is waited for, or has been.
+    var awaitsReceipt = false
     var state: ForwardingState
     /// Read once after each wait, since reading the clock at every step would be expensive.
     private var now: NIODeadline
@@ -142,9 +146,9 @@ final class Forwarding {
     /// - Parameters:
     ///   - context: a further argument of `then`. Passed instead of captured, so that a value available at once costs no
     ///     allocation.
-    private func when<Value, Context>(
+    func when<Value, Context>(
         _ eventual: Eventual<Value>, _ context: Context,
-        _ then: @escaping (Forwarding, Value, Context) -> ForwardingState.Step
+        _ then: @escaping (Forwarding, Value, Context) -> ForwardingState.Step?
     ) -> ForwardingState.Step? {
         switch eventual {
         case .now(let value): return then(self, value, context)

@@ -217,6 +217,13 @@ struct ForwardingState {
     /// The message was sent, and no response came.
     mutating func failed(_ failure: UpstreamFailure) -> Step { settle(.unknown, .failure(failure.refusal)) }
 
+    /// The skill has received the message before Amazon's answer came.
+    mutating func received(_ result: AttemptResult) -> Step {
+        let step = concurrentEnded(result)
+        ending?.isReplay = false
+        return step
+    }
+
     // MARK: Settle
 
     /// This attempt ends without another send. Its record, if it holds one, is released or settled with the first refusal.
@@ -270,8 +277,20 @@ struct ForwardingState {
     }
 
     mutating func settled(_ reply: SettlementReply) -> Step {
-        if reply == .pending, case .accepted = ending?.settlement { deduplication = deduplication ?? .pending }
+        switch reply {
+        case .confirmed: break
+        case .accepted(let answer): return known(answer)
+        case .pending: if case .accepted = ending?.settlement { deduplication = deduplication ?? .pending }
+        }
         return .answer
+    }
+
+    /// The message has been accepted, though no answer of Amazon's to this attempt says so.
+    private mutating func known(_ answer: AcceptedResponse) -> Step {
+        let step = replay(answer)
+        // By its receipt it is this very request's own outcome.
+        ending?.isReplay = answer.witness == nil
+        return step
     }
 
     /// Answers a duplicate with the first response.

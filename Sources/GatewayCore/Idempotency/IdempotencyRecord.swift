@@ -15,6 +15,13 @@ package struct AcceptedResponse: Equatable, Sendable {
         self.requestID = requestID
         self.receivedAt = receivedAt
     }
+
+    /// The same, of a message that was received then.
+    func received(at receivedAt: Int64?) -> Self {
+        var answer = self
+        answer.receivedAt = receivedAt
+        return answer
+    }
 }
 
 extension UpstreamResponse {
@@ -201,31 +208,41 @@ package struct IdempotencyRecord: Equatable, Sendable {
     }
 
     /// Applies what became of the attempt that made `claim`.
+    ///
+    /// - Returns: the answer that the message is known to have got, if this attempt did not find that out: by a receipt, or by
+    ///   another attempt. Nil after an answer of Amazon's, which stands.
+    @discardableResult
     package static func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, on record: inout IdempotencyRecord?, now: NIODeadline
-    ) {
+    ) -> AcceptedResponse? {
         if let current = record, current.expires > now {
             // Whoever holds a record may have found it under another key.
             var isOwner = false
             if case .sending(claim.owner, _, _) = current.state { isOwner = true }
-            guard isOwner || current.fingerprint == claim.fingerprint else { return }
+            guard isOwner || current.fingerprint == claim.fingerprint else { return nil }
         } else {
             record = nil
         }
         switch settlement {
         case .accepted(let answer):
             // From any attempt, however late: what was accepted must never be sent again.
-            if case .accepted = record?.state { return }
+            if case .accepted(let known) = record?.state {
+                if known.witness != nil { record?.state = .accepted(answer.received(at: known.receivedAt)) }
+                return nil
+            }
             // A late one may find the record of a later attempt, which lives as long as that says.
             let expires = max(now + claim.retention, record?.expires ?? now)
             record = IdempotencyRecord(fingerprint: claim.fingerprint, state: .accepted(answer), expires: expires)
         case .unknown:
-            guard case .sending(claim.owner, _, _) = record?.state else { return }
+            if case .accepted(let known) = record?.state { return known }
+            guard case .sending(claim.owner, _, _) = record?.state else { return nil }
             record?.state = .unknown
         case .released, .refused:
-            guard case .sending(claim.owner, _, let isResend) = record?.state else { return }
+            if case .accepted(let known) = record?.state { return settlement == .released ? known : nil }
+            guard case .sending(claim.owner, _, let isResend) = record?.state else { return nil }
             if isResend { record?.state = .unknown } else { record = nil }
         }
+        return nil
     }
 
     /// What `record` says to somebody who only asks; nil stands for absent.

@@ -31,8 +31,14 @@ package struct ClaimReply: Equatable, Sendable {
 /// Whether a store has recorded the outcome of an attempt.
 package enum SettlementReply: Equatable, Sendable {
     case confirmed
+    /// The message is known to have been accepted, which this attempt did not find out.
+    case accepted(AcceptedResponse)
     /// The store could not be reached; settling is retried in the background.
     case pending
+
+    package init(found: AcceptedResponse?) {
+        self = found.map(Self.accepted) ?? .confirmed
+    }
 }
 
 /// The outcome of an attempt, for the duplicates that wait for it.

@@ -225,29 +225,29 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
-        let waiters = settle(claim, settlement, now: eventLoop.now, noting: &change)
+        let (found, waiters) = settle(claim, settlement, now: eventLoop.now, noting: &change)
         for waiter in waiters { waiter.succeed(result) }
-        return .now(.confirmed)
+        return .now(SettlementReply(found: found))
     }
 
     /// - Parameter change: what the settlement changed, where changes are numbered.
-    /// - Returns: who waits for the attempt's result, and is to be told.
+    /// - Returns: the answer that `IdempotencyRecord.settle` has found; who waits for the attempt's result, and is to be told.
     package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, now: NIODeadline, noting change: inout RecordChange?
-    ) -> [EventLoopPromise<AttemptResult?>] {
+    ) -> (found: AcceptedResponse?, waiters: [EventLoopPromise<AttemptResult?>]) {
         shard(claim.scope).state.withLock { state in
             let place = state.table.place(of: claim.scope)
             var record = state.table.record(at: place)
             let before = record
-            IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
+            let found = IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
             if record != before {
                 let isBrief = before == nil ? claim.isBrief : state.table.isBrief(at: place)
                 state.table.replace(claim.scope, at: place, with: record, of: claim.caller, isBrief: isBrief)
                 account(claim.caller, before, record, &state)
                 change = noted(claim.scope, before, record, of: claim.caller)
             }
-            if case .sending = record?.state { return [] }
-            return state.waiters.isEmpty ? [] : state.waiters.removeValue(forKey: claim.scope) ?? []
+            if case .sending = record?.state { return (nil, []) }
+            return (found, state.waiters.isEmpty ? [] : state.waiters.removeValue(forKey: claim.scope) ?? [])
         }
     }
 

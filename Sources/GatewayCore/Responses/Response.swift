@@ -67,7 +67,7 @@ package struct Response: Equatable, Sendable {
     package var source: Source {
         if isReplay { return .replay }
         return switch content {
-        case .upstream: .upstream
+        case .upstream: witness == nil ? .upstream : .gateway
         case .refusal, .report, .accessToken, .userRegion, .receipts, .validation, .page: .gateway
         }
     }

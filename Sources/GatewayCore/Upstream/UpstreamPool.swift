@@ -42,6 +42,10 @@ package protocol UpstreamConnection: AnyObject {
     /// ended: by one of these calls or, if the receiver's deadline came first, by `upstreamEnded`.
     func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool
 
+    /// The receiver has learned elsewhere what became of its message: it is told nothing but how the connection ended, by
+    /// `upstreamEnded`.
+    func stopAwaiting()
+
     /// Gives the connection back unused.
     func release()
 }
@@ -55,6 +59,8 @@ package protocol UpstreamReceiver: AnyObject {
     /// When it has to be answered: it waits neither for a connection nor for an answer any longer.
     var deadline: NIODeadline { get }
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>)
+    /// No answer has come yet. Called about ten times a second.
+    func upstreamStillAwaited(now: NIODeadline)
     func upstreamResponded(_ answer: UpstreamResponse)
     func upstreamFailed(_ failure: UpstreamFailure)
     /// What came after `upstreamFailed(.timeout)`; nil if nothing did.

@@ -58,6 +58,16 @@ enum ClaimReading: Equatable {
     }
 }
 
+extension AcceptedResponse {
+    /// What `IdempotencyRecord.settle` finds, by the reply to it.
+    init?(found reply: RESPValue, by settlement: Settlement) {
+        guard settlement == .unknown || settlement == .released, case .string(let bytes) = reply,
+            case .accepted(_, let answer) = RecordValue(bytes)
+        else { return nil }
+        self = answer
+    }
+}
+
 extension ReceiptOutcome {
     /// What the reply to a skill's report means; nil for what is none.
     init?(_ reply: RESPValue) {

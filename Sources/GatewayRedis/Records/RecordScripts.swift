@@ -56,8 +56,9 @@ enum RecordScripts {
         """
 
     /// KEYS: record. ARGV: `accepted`, `unknown` or `released`, fingerprint, owner, what to set, retention in ms.
-    /// A late acceptance does not shorten the record of a later attempt. A resend that is released leaves the doubt that was there
-    /// before it.
+    /// A late acceptance does not shorten the record of a later attempt, and says what a receipt alone has not said. A resend that is
+    /// released leaves the doubt that was there before it.
+    /// Returns the record if the message was accepted and this attempt does not know it, else a number.
     static let settle = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
@@ -65,8 +66,14 @@ enum RecordScripts {
         local owned = (state == 's' or state == 'r') and string.sub(v, 18, 33) == ARGV[3]
         if v and not owned and string.sub(v, 2, 17) ~= ARGV[2] then return 0 end
         \(set)
+        if state == 'a' or state == 'd' then
+          if ARGV[1] ~= 'accepted' then return v end
+          local known = state == 'd' and 25 or 17
+          if string.sub(v, known + 4, known + 4) ~= '-' then return 0 end
+          local value = state .. string.sub(v, 2, known) .. string.sub(ARGV[4], 18)
+          return set(value, redis.call('PTTL', KEYS[1]))
+        end
         if ARGV[1] == 'accepted' then
-          if state == 'a' or state == 'd' then return 0 end
           local ttl = math.max(1, tonumber(ARGV[5]))
           if v and not owned then ttl = math.max(ttl, redis.call('PTTL', KEYS[1])) end
           return set(ARGV[4], ttl)

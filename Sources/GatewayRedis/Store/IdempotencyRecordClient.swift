@@ -34,9 +34,10 @@ package protocol IdempotencyRecordClient: AnyObject {
     func claim(
         _ claim: IdempotencyClaim, _ completion: @escaping (Result<ClaimOutcome, IdempotencyRecordError>) -> Void)
 
+    /// Completes with what `IdempotencyRecord.settle` has found.
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement,
-        _ completion: @escaping (Result<Void, IdempotencyRecordError>) -> Void)
+        _ completion: @escaping (Result<AcceptedResponse?, IdempotencyRecordError>) -> Void)
 
     func receive(
         _ receipt: Receipt,

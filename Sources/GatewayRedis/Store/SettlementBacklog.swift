@@ -80,7 +80,7 @@ final class SettlementBacklog {
         }
     }
 
-    private func settled(_ entry: Entry, _ result: Result<Void, IdempotencyRecordError>) {
+    private func settled(_ entry: Entry, _ result: Result<AcceptedResponse?, IdempotencyRecordError>) {
         inFlight -= 1
         switch result {
         case .success:

@@ -116,12 +116,14 @@ package final class SharedIdempotencyStore: IdempotencyStore {
     package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
-        if !waiting.isEmpty, let waiting = waiting.removeValue(forKey: WaitedFor(claim)) {
-            for promise in waiting.promises { promise.succeed(result) }
-        }
+        let waiters = waiting.isEmpty ? [] : waiting.removeValue(forKey: WaitedFor(claim))?.promises ?? []
+        // A receipt may have said what this attempt does not know.
+        let mayBeKnown = settlement == .unknown
+        if !mayBeKnown { for waiter in waiters { waiter.succeed(result) } }
         if !ownedLocally.isEmpty, ownedLocally.remove(claim.owner.number) != nil {
             // The server is told, too: from its return on, every replica knows.
             backlog.add(claim, settlement)
+            if mayBeKnown { for waiter in waiters { waiter.succeed(result) } }
             if case .forward(let local) = whenUnavailable {
                 return local.settle(claim, settlement, result: result, on: eventLoop)
             }
@@ -131,9 +133,11 @@ package final class SharedIdempotencyStore: IdempotencyStore {
             _ = local.settle(claim, settlement, result: result, on: eventLoop)
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
-        server.settle(claim, settlement) { result in
-            switch result {
-            case .success: promise.succeed(.confirmed)
+        server.settle(claim, settlement) { reply in
+            let found = (try? reply.get()).flatMap { $0 }
+            if mayBeKnown { for waiter in waiters { waiter.succeed(found.map(AttemptResult.init) ?? result) } }
+            switch reply {
+            case .success: promise.succeed(SettlementReply(found: found))
             case .failure:
                 self.failures[.settle, default: 0] += 1
                 self.backlog.add(claim, settlement)

@@ -191,6 +191,19 @@ final class ScriptedPool: UpstreamPool {
         loop.run()
     }
 
+    /// The answers have not come for so long.
+    func wait(_ time: TimeAmount) {
+        loop.advanceTime(by: time)
+        for receiver in receivers { receiver.upstreamStillAwaited(now: loop.now) }
+        loop.run()
+    }
+
+    /// What it is told is how its connection ended.
+    fileprivate func stopAwaiting(_ receiver: any UpstreamReceiver) {
+        receivers.removeAll { $0 === receiver }
+        late.append(receiver)
+    }
+
     /// What the oldest of those gets.
     func end(late answer: UpstreamResponse?) {
         late.removeFirst().upstreamEnded(late: answer)
@@ -200,13 +213,19 @@ final class ScriptedPool: UpstreamPool {
 
 private final class ScriptedConnection: UpstreamConnection {
     private let pool: ScriptedPool
+    private var receiver: (any UpstreamReceiver)?
 
     init(_ pool: ScriptedPool) {
         self.pool = pool
     }
 
     func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
-        pool.write(request, receiver)
+        self.receiver = receiver
+        return pool.write(request, receiver)
+    }
+
+    func stopAwaiting() {
+        if let receiver { pool.stopAwaiting(receiver) }
     }
 
     func release() { pool.leased -= 1 }

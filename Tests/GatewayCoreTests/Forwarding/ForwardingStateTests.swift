@@ -262,5 +262,6 @@ struct ForwardingStateTests {
 /// Stands for a connection where nothing is sent.
 private final class UnusedConnection: UpstreamConnection {
     func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
+    func stopAwaiting() {}
     func release() {}
 }

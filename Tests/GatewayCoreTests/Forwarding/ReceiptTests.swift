@@ -138,9 +138,58 @@ import Testing
         #expect(duplicate.answers.isEmpty)
         _ = report(bed, id: try id(bed))
         #expect(duplicate.status == 202 && duplicate.answers.first?.witness == .receipt)
+        bed.pool.wait(.milliseconds(499))
         bed.pool.answer(404)
         #expect(first.status == 404, "what Amazon says is passed on")
         #expect(bed.send().status == 202 && bed.pool.requests.count == 1, "and the record stays as it is proven")
+    }
+
+    @Test(arguments: [false, true])
+    func `a sender whose answer does not come is told of the receipt`(isReportedFirst: Bool) throws {
+        let bed = try bed()
+        let message = bed.send()
+        if isReportedFirst { _ = report(bed, id: try id(bed)) }
+        bed.pool.wait(.milliseconds(500))
+        #expect(message.status == (isReportedFirst ? 202 : nil))
+        if !isReportedFirst { _ = report(bed, id: try id(bed)) }
+        #expect(message.status == 202 && message.isReplay == false && message.answers.first?.witness == .receipt)
+        #expect(message.answers.first?.source == .gateway && bed.pool.receivers.isEmpty)
+        // What Amazon says of it in the end is in its record.
+        bed.pool.end(late: UpstreamResponse(status: 202, requestID: .text("r")))
+        let replay = try #require(bed.send().answers.first)
+        #expect(replay.isReplay && replay.witness == nil && replay.region == .europe)
+        #expect(message.answers.count == 1 && bed.pool.requests.count == 1)
+    }
+
+    @Test func `what Amazon refuses late takes nothing back that was received`() throws {
+        let bed = try bed()
+        let message = bed.send()
+        bed.pool.wait(.milliseconds(500))
+        _ = report(bed, id: try id(bed))
+        bed.pool.end(late: UpstreamResponse(status: 500))
+        #expect(message.status == 202 && bed.send().answers.first?.witness == .receipt)
+        #expect(bed.pool.requests.count == 1)
+    }
+
+    @Test func `an attempt whose answer is lost finds the receipt in its record`() throws {
+        let bed = try bed()
+        let message = bed.send()
+        _ = report(bed, id: try id(bed))
+        bed.pool.fail(.connectionLost)
+        #expect(message.status == 202 && message.isReplay == false && message.answers.first?.witness == .receipt)
+        #expect(bed.send().answers.first?.witness == .receipt && bed.pool.requests.count == 1)
+    }
+
+    @Test func `one that waited for a receipt in vain is told what Amazon says`() throws {
+        let bed = try bed()
+        let message = bed.send()
+        bed.pool.wait(.seconds(2))
+        bed.pool.answer(202)
+        #expect(message.status == 202 && message.answers.first?.witness == nil)
+        let other = bed.send(key: "other")
+        bed.pool.wait(.seconds(2))
+        bed.pool.fail(.timeout)
+        #expect(other.problem == .outcomeUnknownTimeout)
     }
 
     @Test func `a message that is its own key is not proven by an equal one of an earlier window`() throws {
