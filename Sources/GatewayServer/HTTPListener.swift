@@ -35,7 +35,9 @@ package struct HTTPListener: Sendable {
             let loop = try await eventLoop.submit {
                 NIOLoopBound(
                     ListenerLoop(
-                        eventLoop: eventLoop, handler: handler.value, encoder: encoder,
+                        eventLoop: eventLoop,
+                        handler: PartialHandler.serving(Set(configuration.services), of: handler.value),
+                        encoder: encoder,
                         configuration: configuration, tls: tls, gate: gate),
                     eventLoop: eventLoop)
             }.get()

@@ -29,6 +29,7 @@ package struct ListenerConfiguration: Equatable, Sendable {
     }
 
     package var address: Address
+    package var services = ListenerService.allCases
     /// Nil: plain text.
     package var tls: TLS?
     package var limits = RequestDecoder.Limits()

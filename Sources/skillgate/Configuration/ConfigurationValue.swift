@@ -14,6 +14,9 @@ struct ConfigurationValue<Value> {
     let parse: (String) -> Value?
     /// The inverse: the scalar that stands for a value; nil for a value that only stands where nothing was written.
     let text: (Value) -> String?
+
+    /// Of several such values, in the words of the documentation.
+    var plural: String { type.hasSuffix("`") ? type : type + "s" }
 }
 
 extension ConfigurationValue where Value == String {

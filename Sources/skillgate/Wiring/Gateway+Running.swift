@@ -28,7 +28,9 @@ extension Gateway {
                     endpoints: configuration.endpoints, documentation: configuration.problemDocumentation),
                 group: group, inherited: inheritedSockets,
                 onExhausted: { [acceptFailures] in acceptFailures.failed($0) })
-            if case .inherited = listener.address, configuration.anonymousCaller != nil, !bound.isLocal {
+            if case .inherited = listener.address, configuration.anonymousCaller != nil, !bound.isLocal,
+                listener.services.contains(.messages)
+            {
                 throw ListeningError(
                     "cannot listen on \(listener.address): it can be reached from other machines, and `anonymousCaller` lets "
                         + "anyone who reaches it send")

@@ -138,7 +138,7 @@ extension ConfigurationOption {
     ) -> Self {
         Self(
             OptionDescription(
-                name, .value("list of \(kind.type)s", .list(of: kind.schema)), help, isRequired: isRequired,
+                name, .value("list of \(kind.plural)", .list(of: kind.schema)), help, isRequired: isRequired,
                 example: example),
             path,
             defaultText: { values in
@@ -146,7 +146,7 @@ extension ConfigurationOption {
             },
             read: { section in
                 if isRequired && !section.has(name) {
-                    section.reportMissing(name, expected: "a list of \(kind.type)s")
+                    section.reportMissing(name, expected: "a list of \(kind.plural)")
                 }
                 return section.has(name) ? section.values(name, kind) : nil
             },

@@ -19,7 +19,9 @@ extension GatewayConfiguration {
             ]
                 + callerLimitOptions
         ) { section, caller, configuration in
-            if let listener = configuration.listeners.first(where: { !$0.address.isLocal }) {
+            if let listener = configuration.listeners.first(where: {
+                !$0.address.isLocal && $0.services.contains(.messages)
+            }) {
                 section.report(
                     "`anonymousCaller` lets anyone who can reach \(listener.address) send; expected "
                         + "only listeners on loopback addresses or Unix sockets")

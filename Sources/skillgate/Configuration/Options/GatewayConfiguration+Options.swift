@@ -104,6 +104,9 @@ extension GatewayConfiguration {
         if configuration.callers.isEmpty && !root.has("callers") {
             root.report("`callers` is missing; expected a list of at least one caller, or `anonymousCaller`")
         }
+        if configuration.receipts == nil && configuration.listeners.contains(where: { $0.services == [.receipts] }) {
+            root.report("a listener with `serves: [receipts]` requires `receipts.signingKeys`", at: "listeners")
+        }
         configuration.warnOfSharedPort(root)
     }
 

@@ -1,3 +1,4 @@
+import GatewayCore
 import GatewayServer
 
 extension GatewayConfiguration {
@@ -15,6 +16,10 @@ extension GatewayConfiguration {
                     "owner", \.socketOwner, .text("the name of a user"), "of a Unix socket", example: "skillgate"),
                 .optional(
                     "group", \.socketGroup, .text("the name of a group"), "of a Unix socket", example: "backends"),
+                .values(
+                    "serves", \.services, .choice,
+                    "what can be asked for here: `messages` is everything that callers do, `receipts` what skills do, who may have to reach the gateway from elsewhere"
+                ),
                 .value(
                     "writeTimeout", \.writeTimeout, .duration(.seconds(1) ... .seconds(3600)),
                     "a client that reads none of its responses for this long is disconnected"),
@@ -32,6 +37,9 @@ extension GatewayConfiguration {
             ],
             check: { section, listener, others in
                 check(section, listener)
+                if listener.services.isEmpty {
+                    section.report("`serves` is empty; expected `messages`, `receipts` or both", at: "serves")
+                }
                 if case .inherited = listener.address,
                     others.listeners.contains(where: { $0.address == listener.address })
                 {
