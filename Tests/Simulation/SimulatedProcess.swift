@@ -174,8 +174,8 @@ final class SimulatedProcess {
         link = nil
     }
 
-    var messagesInFlight: Int { forwarder?.instruments.messagesInFlight ?? 0 }
-    var messagesCounted: Int { forwarder?.instruments.messages.values.reduce(0, +) ?? 0 }
+    var messagesInFlight: Int { forwarder?.counted().messagesInFlight ?? 0 }
+    var messagesCounted: Int { forwarder?.counted().messages.values.reduce(0, +) ?? 0 }
 
     // MARK: Messages
 

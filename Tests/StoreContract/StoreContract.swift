@@ -196,6 +196,12 @@ package struct StoreContract {
             try await one.settle(claim(scope, owner: 1), .accepted(answer))
             #expect(try await other.claim(claim(scope, owner: 2)) == .accepted(received))
         }
+        // How long its record lives yet says when it was accepted.
+        let fresh = scope()
+        #expect(try await one.claim(claim(fresh, owner: 1)) == .owned)
+        let outcome = try await other.receive(Receipt(of: fresh, at: first, binding: Self.message))
+        guard case .first(true, let remaining) = outcome else { return _ = Issue.record("\(outcome as Any)") }
+        #expect(remaining > .seconds(590) && remaining <= .seconds(600))
         // What was doubtful is proven, stays proven, and nothing that its attempt says of it changes that.
         let (doubtful, proven) = (scope(), AcceptedResponse(provenAt: first))
         #expect(try await one.claim(claim(doubtful, owner: 1)) == .owned)

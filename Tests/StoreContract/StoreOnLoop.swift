@@ -77,12 +77,22 @@ package struct StoreOnLoop: Sendable {
     package func receive(
         _ scope: IdempotencyScope, at received: Int64, binding: Receipt.Binding
     ) async throws -> ReceiptOutcome? {
-        let receipt = Receipt(of: scope, at: received, binding: binding)
-        return try await ask { [eventLoop] in $0.receive(receipt, on: eventLoop) }
+        try await receive(Receipt(of: scope, at: received, binding: binding))?.withoutTime
+    }
+
+    package func receive(_ receipt: Receipt) async throws -> ReceiptOutcome? {
+        try await ask { [eventLoop] in $0.receive(receipt, on: eventLoop) }
     }
 
     package func report(_ scope: IdempotencyScope) async throws -> KeyReport? {
         try await ask { [eventLoop] in $0.report(on: scope, on: eventLoop) }
+    }
+}
+
+extension ReceiptOutcome {
+    /// The same, of a record whose time does not matter.
+    package var withoutTime: Self {
+        if case .first(let provesAcceptance, _) = self { .first(provesAcceptance: provesAcceptance) } else { self }
     }
 }
 

@@ -250,6 +250,11 @@ function show(report) {
     skill.expiresIn > 0 ? duration(skill.expiresIn) : '–',
     skill.failedFetches > 0 ? {text: `${skill.fetches}, of which ${skill.failedFetches} failed`, look: 'warn'} : `${skill.fetches}`,
   ]));
+  element('deliveries').hidden = report.deliveries.length === 0;
+  rows('delivery-rows', report.deliveries.map((delivery) => [
+    delivery.skill, decimal(delivery.received), seconds(delivery.median), seconds(delivery.p99),
+    decimal(delivery.pending), counted(delivery.unreceived),
+  ]));
   store(report.store);
   element('no-problems').hidden = report.problems.length > 0;
   element('problem-table').hidden = report.problems.length === 0;

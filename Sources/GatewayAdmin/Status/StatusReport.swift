@@ -118,6 +118,27 @@ package struct StatusReport: Encodable, Sendable {
         }
     }
 
+    /// Messages of a skill that reports them, since the start.
+    package struct Delivery: Encodable, Sendable {
+        package var skill: String
+        package var received: Int
+        /// Accepted, not looked at yet, and perhaps received: they may be delivered yet.
+        package var pending: Int
+        package var unreceived: Int
+        /// In seconds, from acceptance to report; nil where there was none.
+        package var median: Double?
+        package var p99: Double?
+
+        package init(skill: String, _ counts: DeliveryInstruments.Skill) {
+            self.skill = skill
+            received = counts.received
+            pending = counts.pending
+            unreceived = counts.unreceived
+            median = counts.seconds.quantile(0.5)
+            p99 = counts.seconds.quantile(0.99)
+        }
+    }
+
     package struct Store: Encodable, Sendable {
         /// `memory` or `redis`.
         package var kind: String
@@ -185,6 +206,8 @@ package struct StatusReport: Encodable, Sendable {
     /// By name.
     package var callers: [Caller]
     package var skills: [Skill]
+    /// Of the skills that report messages.
+    package var deliveries: [Delivery]
     package var store: Store
     /// Users that no region knew; who they are is at `/api/gone-users`.
     package var usersGone: Int
@@ -196,7 +219,8 @@ package struct StatusReport: Encodable, Sendable {
     package init(
         time: Double, startedAt: Double, version: String, host: String, readiness: Readiness, inFlight: Int,
         replayed: Int,
-        refused: Int, regions: [Region], callers: [Caller], skills: [Skill], store: Store, usersGone: Int,
+        refused: Int, regions: [Region], callers: [Caller], skills: [Skill], deliveries: [Delivery], store: Store,
+        usersGone: Int,
         problems: [Problem],
         history: [TrafficHistory.Point]
     ) {
@@ -215,6 +239,7 @@ package struct StatusReport: Encodable, Sendable {
         self.regions = regions
         self.callers = callers
         self.skills = skills
+        self.deliveries = deliveries
         self.store = store
         self.problems = problems
         self.history = history

@@ -22,6 +22,12 @@ extension Forwarding {
         return receipt.content(original, with: id)
     }
 
+    /// Its skill should report the message by the time that Amazon no longer tries to deliver it.
+    func watchDelivery() {
+        guard let receipt = message.receipt, let claim else { return }
+        forwarder.deliveries.accepted(claim.scope, skill: message.skill.label, expiry: receipt.expiry)
+    }
+
     /// The skill may have received the message though Amazon's answer does not come.
     func upstreamStillAwaited(now: NIODeadline) {
         guard awaited != nil, !awaitsReceipt, now - waitingSince >= Self.patience, let claim else { return }

@@ -57,6 +57,7 @@ extension Forwarding: UpstreamReceiver {
         let (skill, user) = (message.skill, message.user)
         switch lesson {
         case .accepted:
+            watchDelivery()
             if let token = state.token { forwarder.proven(token, of: skill) }
             skill.users.learn(region, of: user, from: state.search.isElsewhere ? .probe : .message)
         case .doubtful(let region): skill.users.doubt(region, of: user)

@@ -14,7 +14,10 @@ package final class MessageForwarder: RequestHandler {
     var hasher: IdempotencyHasher
     /// The last request to a region; kept so that the next one reuses its memory.
     var requestBuffer = ByteBuffer()
-    package internal(set) var instruments = ForwardingInstruments()
+    var instruments = ForwardingInstruments()
+    private(set) lazy var deliveries = DeliveryChecks(store, on: eventLoop) { [weak self] message, isReceived in
+        self?.instruments.deliveries.ended(message.weight, areReceived: isReceived, skill: message.skill)
+    }
     let logs: Logs
     /// By skill label: the generation of the last token with which Amazon accepted a message.
     private var provenGenerations: [UInt64?] = []
@@ -164,6 +167,12 @@ package final class MessageForwarder: RequestHandler {
         skill.label < provenGenerations.count && provenGenerations[skill.label] == token.generation
     }
 
+    /// What has been counted by now.
+    package func counted() -> ForwardingInstruments {
+        instruments.deliveries.pending(deliveries.pending)
+        return instruments
+    }
+
     func unixTime() -> Int { wallClock().seconds }
 
     func timestamp() -> UnixTimestamp { wallClock() }
@@ -204,7 +213,7 @@ package final class MessageForwarder: RequestHandler {
         } else if let user = Self.segment(in: base.rest, of: request, behind: "/v1/users/", before: "/region") {
             (route, method) = (.userRegion(user: user), (.put, "PUT"))
         } else if snapshot.configuration.receipts.areUsed
-            && headBytes.readableBytesUInt8Span.isEqual(base.rest, to: "/v1/receipts")
+            && headBytes.readableBytesUInt8Span.isEqual(base.rest, to: ReceiptReport.path)
         {
             (route, method) = (.receipts, (.post, "POST"))
         } else if snapshot.configuration.callers.tokens.areIssued && Self.isTokenEndpoint(base.rest, of: request) {

@@ -8,12 +8,23 @@ final class ReceiptReport {
     static let limitBytes = 8 * 1024
     static let limitIDs = 100
 
+    static let path: StaticString = "/v1/receipts"
+
+    /// Whether the request's path is that of reports, with a base path before it or not.
+    static func isMeant(by request: InboundRequest) -> Bool {
+        let head = request.headBytes
+        guard let base = try? BasePath(head.readableBytesUInt8Span, request.head.path) else { return false }
+        return head.readableBytesUInt8Span.isEqual(base.rest, to: path)
+    }
+
     private let exchange: Exchange
     private var results: [ReceiptResult] = []
     private var left = 0
+    private let received: UnixTimestamp
 
     init(_ exchange: Exchange) {
         self.exchange = exchange
+        received = exchange.forwarder.timestamp()
     }
 
     func answer() {
@@ -52,7 +63,6 @@ final class ReceiptReport {
     }
 
     private func begin(_ ids: [String], isList: Bool) {
-        let (forwarder, now) = (exchange.forwarder, exchange.forwarder.timestamp())
         results = Array(repeating: .unavailable, count: ids.count)
         left = ids.count
         for (index, id) in ids.enumerated() {
@@ -65,7 +75,7 @@ final class ReceiptReport {
                 continue
             }
             let skill = skills[subject.skill].label
-            switch forwarder.store.receive(subject.receipt(at: now), on: exchange.eventLoop) {
+            switch exchange.forwarder.store.receive(subject.receipt(at: received), on: exchange.eventLoop) {
             case .now(let outcome): ended(index, outcome, subject, skill, isList)
             case .later(let future):
                 future.assumeIsolated().whenSuccess { self.ended(index, $0, subject, skill, isList) }
@@ -76,9 +86,15 @@ final class ReceiptReport {
     private func ended(
         _ index: Int, _ outcome: ReceiptOutcome?, _ subject: ReceiptIDs.Subject, _ skill: Int, _ isList: Bool
     ) {
-        exchange.forwarder.instruments.reported(.init(outcome), skill: skill)
-        // It changed what callers are told of their message.
-        if outcome == .first(provesAcceptance: true) { exchange.allowed(changing: subject.scope) }
+        let label = DeliveryInstruments.Report(outcome)
+        exchange.forwarder.instruments.deliveries.reported(label, skill: skill)
+        exchange.reported(label, of: subject.scope, skill: skill)
+        if case .first(let provesAcceptance, let remaining) = outcome {
+            let age = subject.age(remaining: remaining, at: received, retention: exchange.snapshot.times.retention)
+            exchange.forwarder.instruments.deliveries.delivered(after: age, skill: skill)
+            // It changed what callers are told of their message.
+            if provesAcceptance { exchange.allowed(changing: subject.scope) }
+        }
         ended(index, ReceiptResult(outcome), isList)
     }
 
@@ -104,5 +120,18 @@ extension ReceiptIDs.Subject {
     /// A report that comes now.
     func receipt(at now: UnixTimestamp) -> Receipt {
         Receipt(of: scope, at: now.milliseconds, binding: binding)
+    }
+
+    /// How long ago the message was accepted, by how long its record lives yet.
+    ///
+    /// - Parameter retention: of a record whose key is not the message itself.
+    func age(remaining: Duration, at now: UnixTimestamp, retention: TimeAmount) -> Duration {
+        switch binding {
+        case .message: return max(.zero, Duration(retention) - remaining)
+        case .latestExpiry(let seconds):
+            // Two windows behind the beginning, but for a second; the record expires one window behind it.
+            let left = Duration.seconds(seconds + 1) - .milliseconds(now.milliseconds)
+            return max(.zero, left - remaining - remaining)
+        }
     }
 }

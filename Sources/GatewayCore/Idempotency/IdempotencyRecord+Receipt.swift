@@ -43,8 +43,10 @@ extension RequestFingerprint {
 package enum ReceiptOutcome: Equatable, Sendable {
     /// It is the first report of it.
     ///
-    /// - Parameter provesAcceptance: until then it was not known that Amazon had accepted the message.
-    case first(provesAcceptance: Bool)
+    /// - Parameters:
+    ///   - provesAcceptance: until then it was not known that Amazon had accepted the message.
+    ///   - remaining: until its record expires.
+    case first(provesAcceptance: Bool, remaining: Duration = .zero)
     /// It was reported before.
     ///
     /// - Parameter at: when first; Unix time in milliseconds.
@@ -65,17 +67,18 @@ extension IdempotencyRecord {
             receipt.longestRemaining.map({ current.expires <= now + $0 }) ?? true,
             receipt.fingerprint ?? current.fingerprint.firstBits == current.fingerprint.firstBits
         else { return .absent }
+        let remaining = Duration(from: now, to: current.expires)
         switch current.state {
         case .accepted(var answer):
             if let first = answer.receivedAt { return .again(at: first) }
             answer.receivedAt = receipt.receivedAt
             current.state = .accepted(answer)
             record = current
-            return .first(provesAcceptance: false)
+            return .first(provesAcceptance: false, remaining: remaining)
         case .sending, .unknown:
             current.state = .accepted(AcceptedResponse(provenAt: receipt.receivedAt))
             record = current
-            return .first(provesAcceptance: true)
+            return .first(provesAcceptance: true, remaining: remaining)
         }
     }
 }

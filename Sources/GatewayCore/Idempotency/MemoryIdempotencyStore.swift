@@ -271,7 +271,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             var record = state.table.record(at: place)
             guard let caller = state.table.caller(at: place), let before = record else { return (.absent, []) }
             let outcome = IdempotencyRecord.receive(receipt, on: &record, now: now)
-            guard case .first(let provesAcceptance) = outcome else { return (outcome, []) }
+            guard case .first(let provesAcceptance, _) = outcome else { return (outcome, []) }
             state.table.replace(scope, at: place, with: record, of: caller, isBrief: state.table.isBrief(at: place))
             account(caller, before, record, &state)
             change = noted(scope, before, record, of: caller)

@@ -6,6 +6,8 @@ struct ReceiptMember {
     /// Of the closing brace of `data`.
     private let offset: Int
     private let isFirst: Bool
+    /// For so long Amazon tries to deliver the message.
+    let expiry: TimeAmount
 
     /// - Parameters:
     ///   - name: made of characters that JSON strings hold as they are.
@@ -18,6 +20,8 @@ struct ReceiptMember {
         let members = try JSONMembers.all(of: bytes.extracting(data))
         guard !members.contains(where: { $0.name == name }) else { throw .memberReserved(name) }
         self.name = name
+        let expiry = try JSONMembers.value(at: ["expiresAfterSeconds"], in: bytes).flatMap { bytes.decimal($0) }
+        self.expiry = .seconds(Int64(expiry ?? MessageRules.defaultExpirySeconds))
         offset = data.upperBound - 1
         isFirst = members.isEmpty
         let added = name.utf8.count + ReceiptIDs.characters + (isFirst ? 5 : 6)

@@ -50,6 +50,7 @@ package enum MessageRules {
     /// 6 KB in the widest reading; whether Amazon stops at 6000 or 6144 is not published.
     static let dataLimitBytes = 6144
     static let expirySeconds = 60...86_400
+    static let defaultExpirySeconds = 3600
     static let maximumDepth = 32
     static let expiryText = "an integer from \(expirySeconds.lowerBound) to \(expirySeconds.upperBound)"
 }

@@ -13,6 +13,10 @@ package struct Histogram: Equatable, Sendable {
     static let messageSeconds = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
     ]
+    /// From an immediate delivery to the last one that Amazon tries.
+    static let deliverySeconds = [
+        0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400,
+    ]
     static let tokenFetchSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
     package init(bounds: [Double]) {

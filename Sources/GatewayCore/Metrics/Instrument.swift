@@ -20,6 +20,9 @@ package enum Instrument: String, CaseIterable, Sendable {
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
     case receipts = "skillgate_receipts_total"
+    case deliveryDuration = "skillgate_delivery_seconds"
+    case messagesDue = "skillgate_messages_due_total"
+    case messagesUnreceived = "skillgate_messages_unreceived_total"
     case idempotencyKeys = "skillgate_idempotency_keys_total"
     case idempotencyClaims = "skillgate_idempotency_begins_total"
     case idempotencyRecords = "skillgate_idempotency_records"
@@ -89,6 +92,9 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
         case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
         case .receipts:                           Row(.counter,    ["skill", "result"],                               "Messages that skills have reported, by what the report was.")
+        case .deliveryDuration:                   Row(.histogram,  ["skill"],                                         "Time from Amazon's acceptance of a message to its skill's first report of it.")
+        case .messagesDue:                        Row(.counter,    ["skill"],                                         "Accepted messages that can be delivered no longer, of skills that report messages.")
+        case .messagesUnreceived:                 Row(.counter,    ["skill"],                                         "Of these, messages that the skill has not reported.")
         case .idempotencyKeys:                    Row(.counter,    ["source"],                                        "Messages, by where their idempotency keys come from; none: they have none.")
         case .idempotencyClaims:                  Row(.counter,    ["store", "outcome"],                              "Claims of an idempotency key, by outcome.")
         case .idempotencyRecords:                 Row(.gauge,      ["state"],                                         "Idempotency records in this process's memory, by state.")

@@ -1,13 +1,14 @@
 import NIOCore
 
-/// The access log of one event loop: a line for each message, and for refusals as `RefusalTally` has it.
+/// The access log of one event loop: a line for each message, for each report of one by its skill, and for refusals as `RefusalTally` has it.
 ///
 /// Holds nothing that a caller can make up but the id of its request: no userId, no key, no content.
 package final class AccessLog {
     let lines: LogLines
-    /// Logs 1 in N accepted messages; every other message has a line.
+    /// Logs 1 in N accepted messages, and 1 in N first reports of such; every other message has a line.
     var acceptedPerLine = 1
     private var acceptedSinceLine = 0
+    private var receivedSinceLine = 0
 
     package init(_ lines: LogLines) {
         self.lines = lines
@@ -54,11 +55,39 @@ package final class AccessLog {
             case .refusal(let refusal): refusal.problem.writeMember(to: &text)
             case .report, .accessToken, .userRegion, .receipts, .validation, .page: break
             }
-            if answer.status == 202 && acceptedPerLine > 1 {
-                text.writeStaticString(",\"standsFor\":")
-                text.writeDecimal(acceptedPerLine)
-            }
+            if answer.status == 202 { writeStandsFor(to: &text) }
         }
+    }
+
+    /// A skill has reported a message.
+    ///
+    /// - Parameters:
+    ///   - scope: of the message's record.
+    ///   - skill: its label.
+    func reported(
+        _ report: DeliveryInstruments.Report, of scope: IdempotencyScope, skill: Int, _ id: ExchangeID, from peer: Peer
+    ) {
+        if report == .first && acceptedPerLine > 1 {
+            receivedSinceLine += 1
+            guard receivedSinceLine >= acceptedPerLine else { return }
+            receivedSinceLine = 0
+        }
+        lines.append { text, names in
+            names.write(skill: skill, to: &text)
+            LogNames.write(id, to: &text)
+            text.writeStaticString(",\"receipt\":")
+            JSONText.writeString(report.rawValue, to: &text)
+            text.writeString(",\"record\":\"\(scope.hexadecimal)\"")
+            text.writeStaticString(",\"address\":")
+            JSONText.writeString(peer.addressText, to: &text)
+            if report == .first { writeStandsFor(to: &text) }
+        }
+    }
+
+    private func writeStandsFor(to text: inout ByteBuffer) {
+        guard acceptedPerLine > 1 else { return }
+        text.writeStaticString(",\"standsFor\":")
+        text.writeDecimal(acceptedPerLine)
     }
 
     /// A request that was refused before it was known what it is for.

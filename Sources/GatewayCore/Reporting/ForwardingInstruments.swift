@@ -117,28 +117,6 @@ package struct ForwardingInstruments: Sendable {
     }
 
     package internal(set) var messages: [MessageSeries: Int] = [:]
-    /// What a skill's report was.
-    package enum ReceiptLabel: String, CaseIterable, Sendable {
-        /// The first, of a message that was known to be accepted.
-        case first
-        /// The first, and the only proof that Amazon has accepted the message.
-        case proof
-        case again
-        /// Of a message of which nothing is known.
-        case absent
-        /// The store could not be reached.
-        case unavailable
-
-        init(_ outcome: ReceiptOutcome?) {
-            switch outcome {
-            case .first(let provesAcceptance): self = provesAcceptance ? .proof : .first
-            case .again: self = .again
-            case .absent: self = .absent
-            case nil: self = .unavailable
-            }
-        }
-    }
-
     package internal(set) var messagesInFlight = 0
     package internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
     package internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
@@ -148,8 +126,7 @@ package struct ForwardingInstruments: Sendable {
     private var keySources = Array(repeating: 0, count: IdempotencyKeySource.Label.allCases.count + 1)
     package internal(set) var outcomeUnknown = ByRegion { _ in 0 }
     package internal(set) var rejected: [Problem: Int] = [:]
-    /// By the skill's label.
-    private var receipts: [Int: [ReceiptLabel: Int]] = [:]
+    package internal(set) var deliveries = DeliveryInstruments()
     /// By region, with one more for messages without one, and by source.
     private var messageDurations = Array(
         repeating: Histogram(bounds: Histogram.messageSeconds),
@@ -196,10 +173,6 @@ package struct ForwardingInstruments: Sendable {
         if !BenchmarkOmissions.metrics { upstreamAttempts[region][reason, default: 0] += 1 }
     }
 
-    func receipts(of skill: Int, _ label: ReceiptLabel) -> Int { receipts[skill]?[label] ?? 0 }
-
-    mutating func reported(_ label: ReceiptLabel, skill: Int) { receipts[skill, default: [:]][label, default: 0] += 1 }
-
     mutating func refused(_ problem: Problem) {
         if !BenchmarkOmissions.metrics { rejected[problem, default: 0] += 1 }
     }
@@ -242,7 +215,7 @@ package struct ForwardingInstruments: Sendable {
         idempotencyClaims.add(other.idempotencyClaims)
         for place in keySources.indices { keySources[place] += other.keySources[place] }
         rejected.merge(other.rejected, uniquingKeysWith: +)
-        for (skill, counts) in other.receipts { receipts[skill, default: [:]].merge(counts, uniquingKeysWith: +) }
+        deliveries.add(other.deliveries)
         for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
         for (place, exemplars) in other.messageExemplars {
             messageExemplars[place, default: [:]].merge(exemplars) { $1 }

@@ -114,6 +114,11 @@ struct LogNames {
         labels.trace?.writeMembers(to: &text)
     }
 
+    func write(skill: Int, to text: inout ByteBuffer) {
+        text.writeStaticString(",\"skill\":")
+        Self.write(skill, of: skills, to: &text)
+    }
+
     /// Member `id`, of the request.
     static func write(_ id: ExchangeID, to text: inout ByteBuffer) {
         text.writeStaticString(",\"id\":")

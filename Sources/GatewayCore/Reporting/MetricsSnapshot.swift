@@ -129,6 +129,7 @@ package struct MetricsSnapshot: Sendable {
         }
         page.family(.usersGone)
         page.sample(.usersGone, [], users.gone)
+        renderDeliveries(to: &page)
         renderIdempotency(to: &page)
         page.family(.rejected)
         for problem in Problem.allCases {
@@ -250,14 +251,25 @@ package struct MetricsSnapshot: Sendable {
         }
     }
 
-    private func renderIdempotency(to page: inout MetricsPage) {
+    private func renderDeliveries(to page: inout MetricsPage) {
+        let deliveries = skills.enumerated().map { (name: $1, counts: forwarding.deliveries.skill($0)) }
         page.family(.receipts)
-        for (label, skill) in skills.enumerated() {
-            for result in ForwardingInstruments.ReceiptLabel.allCases {
+        for skill in deliveries {
+            for report in DeliveryInstruments.Report.allCases {
                 page.sample(
-                    .receipts, [("skill", skill), ("result", result.rawValue)], forwarding.receipts(of: label, result))
+                    .receipts, [("skill", skill.name), ("result", report.rawValue)],
+                    skill.counts.reports[report] ?? 0)
             }
         }
+        page.family(.deliveryDuration)
+        for skill in deliveries { page.histogram(.deliveryDuration, [("skill", skill.name)], skill.counts.seconds) }
+        page.family(.messagesDue)
+        for skill in deliveries { page.sample(.messagesDue, [("skill", skill.name)], skill.counts.due) }
+        page.family(.messagesUnreceived)
+        for skill in deliveries { page.sample(.messagesUnreceived, [("skill", skill.name)], skill.counts.unreceived) }
+    }
+
+    private func renderIdempotency(to page: inout MetricsPage) {
         page.family(.idempotencyKeys)
         for source in IdempotencyKeySource.Label.allCases {
             page.sample(.idempotencyKeys, [("source", source.rawValue)], forwarding.messages(keyedFrom: source))

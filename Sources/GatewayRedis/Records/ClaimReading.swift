@@ -73,14 +73,17 @@ extension ReceiptOutcome {
     init?(_ reply: RESPValue) {
         switch reply {
         case .null: self = .absent
-        case .integer(1): self = .first(provesAcceptance: false)
-        case .integer(2): self = .first(provesAcceptance: true)
+        case .array(let elements):
+            guard elements.count == 2, case .integer(let kind) = elements[0], (1...2).contains(kind),
+                case .integer(let remaining) = elements[1]
+            else { return nil }
+            self = .first(provesAcceptance: kind == 2, remaining: .milliseconds(max(0, remaining)))
         case .string(var bytes):
             guard let received = bytes.readInteger(as: Int64.self), received > 0, bytes.readableBytes == 0 else {
                 return nil
             }
             self = .again(at: received)
-        case .integer, .array, .error, .boolean, .push: return nil
+        case .integer, .error, .boolean, .push: return nil
         }
     }
 }

@@ -90,7 +90,8 @@ enum RecordScripts {
 
     /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes; how long a record of it lives yet at the longest, in ms; the
     /// first 4 bytes of its fingerprint, or nothing.
-    /// Nil: there is no record of it. 1: the first report of what was accepted. 2: the first, and proof that it was. Else when it was first.
+    /// Nil: there is no record of it. For the first report: 1, or 2 if it is the proof that the message was accepted, and the milliseconds that
+    /// remain of the record. Else when it was first.
     static let receive = RecordScript(
         """
         local v = redis.call('GET', KEYS[1])
@@ -107,7 +108,7 @@ enum RecordScripts {
         \(set)
         local reply = set(value, ttl)
         if reply ~= 1 then return reply end
-        return accepted and 1 or 2
+        return {accepted and 1 or 2, ttl}
         """)
 
     /// KEYS: record. Nil: there is none. Else what is there and the milliseconds that remain of it.

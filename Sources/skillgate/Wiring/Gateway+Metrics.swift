@@ -68,7 +68,7 @@ extension Gateway {
     /// The sum of the instruments of all event loops.
     func instruments() async throws -> ForwardingInstruments {
         var sum = ForwardingInstruments()
-        for instruments in try await onEachLoop({ $0.forwarder.value.instruments }) { sum.add(instruments) }
+        for instruments in try await onEachLoop({ $0.forwarder.value.counted() }) { sum.add(instruments) }
         return sum
     }
 

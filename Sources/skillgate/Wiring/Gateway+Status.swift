@@ -29,6 +29,9 @@ extension Gateway {
             regions: Region.allCases.map { Self.report($0, snapshot, answers: answers[$0], minutes[$0]) },
             callers: callers(snapshot, recent),
             skills: zip(readiness.skills, snapshot.tokens).map { Self.report($0, $1, now: now) },
+            deliveries: skills.filter { $0.receiptMember != nil }.map {
+                StatusReport.Delivery(skill: $0.name, snapshot.forwarding.deliveries.skill($0.label))
+            },
             store: Self.report(readiness.store, snapshot), usersGone: snapshot.users.gone, problems: recentProblems,
             history: history)
     }

@@ -77,7 +77,7 @@ final class AcceptingFlow {
     func snapshot() -> MetricsSnapshot {
         var snapshot = MetricsSnapshot(
             callers: callers, skills: skills, build: .init(version: "0", revision: "0", swift: "0"))
-        snapshot.forwarding = forwarder.instruments
+        snapshot.forwarding = forwarder.counted()
         return snapshot
     }
 }

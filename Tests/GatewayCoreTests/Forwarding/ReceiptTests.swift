@@ -104,6 +104,38 @@ import Testing
         #expect(other.answers.first?.toldKey != key)
     }
 
+    // MARK: What is counted
+
+    @Test func `what nobody has reported by the time that it can be delivered no longer is counted`() throws {
+        let bed = try bed()
+        for key in ["reported", "not-reported", "refused", "late"] {
+            _ = bed.send(key: key, content: #"{"data":{},"expiresAfterSeconds":120}"#)
+            bed.pool.answer(key == "refused" ? 400 : 202)
+            if key == "reported" {
+                bed.loop.advanceTime(by: .seconds(7))
+                _ = report(bed, id: try id(bed))
+            }
+        }
+        var counted: DeliveryInstruments.Skill { bed.forwarder.counted().deliveries.skill(0) }
+        #expect(counted.pending == 3 && counted.due == 0 && counted.received == 1)
+        #expect(counted.seconds.count == 1 && counted.seconds.sum == 7, "from acceptance to report")
+        bed.loop.advanceTime(by: .seconds(179))
+        #expect(counted.due == 0)
+        bed.loop.advanceTime(by: .seconds(30))
+        #expect(counted.pending == 0 && counted.due == 3 && counted.unreceived == 2)
+    }
+
+    @Test func `a message that is its own key has its time of delivery from its window`() throws {
+        let bed = try bed(IdempotencyKeySources([.content], contentWindow: .seconds(300)))
+        _ = bed.send(key: nil)
+        bed.pool.answer(202)
+        bed.loop.advanceTime(by: .seconds(40))
+        bed.wallClock.add(40)
+        _ = report(bed, id: try id(bed))
+        let seconds = bed.forwarder.counted().deliveries.skill(0).seconds
+        #expect(seconds.count == 1 && abs(seconds.sum - 40) <= 1, "\(seconds.sum)")
+    }
+
     // MARK: Reports
 
     @Test func `the first report is told from all later ones`() throws {

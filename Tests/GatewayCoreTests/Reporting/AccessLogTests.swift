@@ -47,6 +47,22 @@ import Testing
                 + #""requestID":"0d29c856-00aa-11ef-9262-0242ac120002"}"# + "\n")
     }
 
+    @Test func `a report of a message is a line that leads to its record`() {
+        let bed = Bed()
+        bed.log.acceptedPerLine = 2
+        let scope = IdempotencyScope(words: (1, 2, 3, .max))
+        for report in [DeliveryInstruments.Report.first, .first, .again] {
+            bed.log.reported(report, of: scope, skill: 0, .made(connection: 1, request: 2), from: Peer())
+        }
+        let lines = bed.text.split(separator: "\n")
+        #expect(
+            lines.first ?? ""
+                == #"{"time":"2026-11-24T05:13:12.345Z","skill":"weather","id":"000000000000000100000002","#
+                + #""receipt":"first","record":"000000000000000100000000000000020000000000000003ffffffffffffffff","#
+                + #""address":"local","standsFor":2}"#)
+        #expect(lines.count == 2 && lines[1].contains(#""receipt":"again""#) && !lines[1].contains("standsFor"))
+    }
+
     @Test func `what is not settled is null, and a refusal names its problem`() {
         let bed = Bed(seconds: 951_782_400, nanoseconds: 0)
         let answer = Response(.refusal(Refusal(.notAuthenticated, "no")), region: nil)
