@@ -49,10 +49,24 @@ package struct Faults: Codable, Equatable, Sendable {
         var wrongRegionStatus: Int?
     }
 
+    /// What goes wrong behind the acceptance. Each from 0 to 1: of how many deliveries.
+    package struct Skill: Codable, Equatable, Sendable {
+        /// Amazon delivers a message again that the skill has acknowledged.
+        var deliveredTwice: Double?
+        var receiptsLost: Double?
+        var receiptsDoubled: Double?
+        /// A report under an id that nobody has made comes first.
+        var receiptsForged: Double?
+        var receiptsLate: Double?
+        /// 1000 unless it is given.
+        var lateMilliseconds: Int?
+    }
+
     package var NA: Fault?
     package var EU: Fault?
     package var FE: Fault?
     package var token: Fault?
+    package var skill: Skill?
     var tokenLifetimeSeconds: Int?
     /// `expires_in` as a string.
     var tokenLifetimeAsString: Bool?
@@ -86,8 +100,12 @@ package struct Faults: Codable, Equatable, Sendable {
             "ratePerSecond",
         ]
         return [
-            "": ["NA", "EU", "FE", "token", "tokenLifetimeSeconds", "tokenLifetimeAsString", "unknowns"],
+            "": ["NA", "EU", "FE", "token", "skill", "tokenLifetimeSeconds", "tokenLifetimeAsString", "unknowns"],
             "NA": fault, "EU": fault, "FE": fault, "token": fault,
+            "skill": [
+                "deliveredTwice", "receiptsLost", "receiptsDoubled", "receiptsForged", "receiptsLate",
+                "lateMilliseconds",
+            ],
             "unknowns": ["dataLimit", "dataCountedIn", "acceptsOtherValues", "wrongRegionStatus"],
         ]
     }()
@@ -110,7 +128,7 @@ package struct Faults: Codable, Equatable, Sendable {
                 return "`\(name).\(member)` is \(value); expected 0 to 86400000"
             }
         }
-        return nil
+        return skill?.impossibleValue
     }
 
     /// A description of the first member nobody knows, or nil.
@@ -120,6 +138,22 @@ package struct Faults: Codable, Equatable, Sendable {
             guard Self.members[""]?.contains(name) == true else { return name }
             guard case .object(let inner) = member, let known = Self.members[name] else { continue }
             for innerName in inner.keys where !known.contains(innerName) { return "\(name).\(innerName)" }
+        }
+        return nil
+    }
+}
+
+extension Faults.Skill {
+    fileprivate var impossibleValue: String? {
+        let shares = [
+            ("deliveredTwice", deliveredTwice), ("receiptsLost", receiptsLost), ("receiptsDoubled", receiptsDoubled),
+            ("receiptsForged", receiptsForged), ("receiptsLate", receiptsLate),
+        ]
+        for case (let member, let share?) in shares where !(0...1).contains(share) {
+            return "`skill.\(member)` is \(share); expected 0 to 1"
+        }
+        if let lateMilliseconds, !(0...86_400_000).contains(lateMilliseconds) {
+            return "`skill.lateMilliseconds` is \(lateMilliseconds); expected 0 to 86400000"
         }
         return nil
     }

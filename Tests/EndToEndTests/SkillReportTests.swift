@@ -6,6 +6,56 @@ import TokenEndpointClient
 
 /// Messages that their skill reports, through the whole gateway.
 @Suite struct SkillReportTests {
+    private struct Counters: Decodable {
+        struct Deliveries: Decodable {
+            var pending: Int
+            var firstReports: Int
+            var laterReports: Int
+            var failedReports: Int
+        }
+
+        var deliveries: Deliveries
+    }
+
+    @Test func `reports that are lost, late, doubled or forged are what they are`() async throws {
+        let port = try FreePort.find()
+        try await TestBed.run(
+            configuration: "receipts: {signingKeys: [{file: receipts}]}\naccessLog: {file: access.log}", skills: 1,
+            receiptMember: "receipt", listeners: "[{address: 127.0.0.1:\(port)}]",
+            simulator: ["--receipts-to", "http://127.0.0.1:\(port)/v1/receipts"],
+            prepare: { try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0) }
+        ) { bed in
+            let faults = #"{"receiptsLost":0.2,"receiptsLate":0.5,"lateMilliseconds":30,"receiptsDoubled":0.5,"#
+            try await bed.setFaults(#"{"skill": \#(faults)"receiptsForged":0.5,"deliveredTwice":0.1}}"#)
+            for number in 0..<100 {
+                let fields = ["Gateway-Region": "NA", "Idempotency-Key": "k\(number)"]
+                #expect(try await bed.send("NA-1", fields).status == 202)
+            }
+            var counters: Counters.Deliveries?
+            try await bed.until("all have been reported") {
+                let content = try await bed.control("GET", "counters").content
+                counters = try JSONDecoder().decode(Counters.self, from: Data(content)).deliveries
+                return counters?.pending == 0
+            }
+            let count = try #require(counters)
+            #expect(count.firstReports > 50 && count.firstReports < 100 && count.laterReports > 10)
+            let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
+            func value(_ sample: String) -> Int {
+                page.split(separator: "\n").first { $0.hasPrefix(sample + " ") }
+                    .flatMap { Int($0.dropFirst(sample.count + 1)) } ?? -1
+            }
+            let skill = #"{skill="weather","#
+            let first = value(#"skillgate_receipts_total\#(skill)result="first"}"#)
+            #expect(first + value(#"skillgate_receipts_total\#(skill)result="proof"}"#) == count.firstReports)
+            #expect(value(#"skillgate_receipts_total\#(skill)result="again"}"#) == count.laterReports)
+            let unknown = value(#"skillgate_rejected_total{reason="receipt-unknown"}"#)
+            #expect(unknown + value(#"skillgate_rejected_total{reason="too-many-failed-attempts"}"#) > 20)
+            #expect(value(#"skillgate_delivery_seconds_count{skill="weather"}"#) == count.firstReports)
+            let status = try await TestBed.transfer("GET", bed.adminURL + "/api/status").text
+            #expect(status.contains(#""received":\#(count.firstReports)"#), "\(status)")
+        }
+    }
+
     /// A skill somewhere else reaches nothing but its own route; callers inside everything.
     @Test func `a listener for skills serves nothing else`() async throws {
         let port = try FreePort.find()

@@ -34,4 +34,8 @@ struct DeliveryCounters: Codable, Equatable, Sendable {
     var attempts = 0
     /// Accepted messages that were not delivered because too many were under way.
     var skipped = 0
+    /// Reports that the gateway took as the first of their message, and as later ones; and those that were lost or refused.
+    var firstReports = 0
+    var laterReports = 0
+    var failedReports = 0
 }

@@ -46,6 +46,17 @@ final class DeliveryBook: Sendable {
         }
     }
 
+    /// - Parameter isFirst: nil if the report was lost or refused.
+    func reported(_ isFirst: Bool?) {
+        state.withLock { state in
+            switch isFirst {
+            case true?: state.counters.firstReports += 1
+            case false?: state.counters.laterReports += 1
+            case nil: state.counters.failedReports += 1
+            }
+        }
+    }
+
     var deliveries: [Delivery] {
         state.withLock { state in state.order.compactMap { state.deliveries[$0] } }
     }

@@ -40,15 +40,27 @@ final class MessageDeliverer: Service {
             let attempt = Delivery.Attempt(
                 dueSeconds: due / .seconds(1), atSeconds: time / .seconds(1), status: await post(message))
             amazon.deliveries.attempted(message.requestId, attempt)
-            if attempt.isAcknowledged { return amazon.deliveries.ended(message.requestId, .acknowledged) }
+            if attempt.isAcknowledged {
+                await acknowledged(message)
+                return amazon.deliveries.ended(message.requestId, .acknowledged)
+            }
             schedule.attemptFailed()
         }
         amazon.deliveries.ended(message.requestId, .expired)
     }
 
+    private func acknowledged(_ message: AcceptedMessage) async {
+        if let receipts = skill.receipts { await ReceiptReporter(receipts: receipts, amazon: amazon).report(message) }
+        let twice = amazon.faults.skill?.deliveredTwice ?? 0
+        guard Double.random(in: 0..<1) < twice else { return }
+        _ = await post(message)
+        if let receipts = skill.receipts { await ReceiptReporter(receipts: receipts, amazon: amazon).report(message) }
+    }
+
     private func post(_ message: AcceptedMessage) async -> Int? {
+        guard let post = skill.post else { return 200 }
         let envelope = RequestEnvelope(
             skillID: skill.skillID, message: message, apiEndpoint: amazon.apiEndpoint(of: message.region), now: .now)
-        return try? await skill.post(envelope.encoded())
+        return try? await post(envelope.encoded())
     }
 }

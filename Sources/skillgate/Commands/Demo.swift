@@ -8,6 +8,7 @@ import Logging
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import TokenEndpointClient
 import UnixSignals
 
 struct Demo: AsyncParsableCommand {
@@ -22,7 +23,17 @@ struct Demo: AsyncParsableCommand {
         logger.logLevel = .error
 
         let simulatorPort = Promised<Int>()
-        let simulator = try AlexaSimulator().application(host: "127.0.0.1", port: 0, logger: logger) { port in
+        // The port of the gateway, which needs the simulator's first.
+        let (gatewayPort, adminPort) = (Promised<Int>(), Promised<Int>())
+        let skill = SkillEndpoint(
+            skillID: "demo", speed: 1,
+            receipts: SkillEndpoint.Receipts(member: DemoConfiguration.receiptMember) { content in
+                let url = "http://127.0.0.1:\(await gatewayPort.value)/v1/receipts"
+                let response = try await HTTPTransfer("POST", url, content: content).perform()
+                return (response.status, response.content)
+            }, post: nil)
+        let simulator = try AlexaSimulator(skill: skill).application(host: "127.0.0.1", port: 0, logger: logger) {
+            port in
             simulatorPort.fulfil(port)
         }
         let simulatorServices = ServiceGroup(
@@ -30,7 +41,6 @@ struct Demo: AsyncParsableCommand {
         async let simulatorRun: Void = simulatorServices.run()
 
         let configuration = try DemoConfiguration.make(simulatorPort: await simulatorPort.value)
-        let (gatewayPort, adminPort) = (Promised<Int>(), Promised<Int>())
         let process = try await GatewayProcess(
             configuration, logger: logger, onListening: { gatewayPort.fulfil($0.first ?? 0) },
             onAdminListening: { adminPort.fulfil($0) })
@@ -66,6 +76,9 @@ struct Demo: AsyncParsableCommand {
 
 enum DemoConfiguration {
     static let apiKey = "demo-0123456789abcdef"
+    /// Of the caller whose skill reports messages.
+    static let newsKey = "demo-news-0123456789abcdef"
+    static let receiptMember = "receipt"
 
     /// The configuration of the tour, read like any other.
     static func make(simulatorPort port: Int) throws -> GatewayConfiguration {
@@ -82,14 +95,25 @@ enum DemoConfiguration {
                   - name: weather
                     clientID: amzn1.application-oa2-client.simulator
                     clientSecret: {env: DEMO_CLIENT_SECRET}
+                  - name: news
+                    clientID: amzn1.application-oa2-client.simulator
+                    clientSecret: {env: DEMO_CLIENT_SECRET}
+                    receipts: {member: \(receiptMember)}
+                receipts: {signingKeys: [{env: DEMO_SIGNING_KEY}]}
                 callers:
                   - name: orders
                     apiKeys: [{env: DEMO_API_KEY}]
                     skills: [weather]
+                  - name: press
+                    apiKeys: [{env: DEMO_NEWS_KEY}]
+                    skills: [news]
                 drain: {notice: 0s}
                 """,
             fileName: "demo", folder: "",
-            environment: ["DEMO_CLIENT_SECRET": "simulator-secret", "DEMO_API_KEY": apiKey])
+            environment: [
+                "DEMO_CLIENT_SECRET": "simulator-secret", "DEMO_API_KEY": apiKey, "DEMO_NEWS_KEY": newsKey,
+                "DEMO_SIGNING_KEY": "a key for the demo alone, of at least 32 bytes",
+            ])
     }
 }
 

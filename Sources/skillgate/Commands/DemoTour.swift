@@ -14,6 +14,7 @@ struct DemoTour: Sendable {
         await waitUntilReady(&steps)
         await regions(&steps)
         await duplicates(&steps)
+        await receipts(&steps)
         await revokedToken(&steps)
         await refusals(&steps)
         await strangers(&steps)
@@ -71,13 +72,43 @@ struct DemoTour: Sendable {
         await clearFaults()
     }
 
+    /// Amazon accepts a message, and its answer is lost: nobody knows, until the skill has the message.
+    private func receipts(_ steps: inout Steps) async {
+        steps.title("The response is lost: the outcome is unknown, until the skill reports the message")
+        await setFaults(
+            #"{"EU": {"connection": "resetAfterRead", "accept": true}, "skill": {"receiptsLate": 1, "lateMilliseconds": 400}}"#
+        )
+        let fields = [
+            "Gateway-Region": "EU", "Idempotency-Key": "\"news-1\"",
+            "Authorization": "Bearer \(DemoConfiguration.newsKey)",
+        ]
+        let lost = await send(to: "EU-6", fields, &steps)
+        steps.expect("the sender gets 504, and nothing is sent again", lost?.status == 504)
+        let authorization = ["Authorization": "Bearer \(DemoConfiguration.newsKey)"]
+        var key: HTTPTransfer.Response?
+        for _ in 0..<250 where key?.text.contains("receivedAt") != true {
+            try? await Task.sleep(for: .milliseconds(20))
+            key = await request("GET", "\(gateway)/v1/idempotency-keys/news-1", authorization)
+        }
+        steps.detail("GET /v1/idempotency-keys/news-1")
+        steps.show(key)
+        steps.expect("the skill has received it", key?.text.contains("receivedAt") == true)
+        let retry = await send(to: "EU-6", fields, &steps)
+        steps.expect(
+            "the retry gets 202 by the receipt",
+            retry?.status == 202 && retry?.field("Gateway-Outcome") == "receipt")
+        steps.expect("the simulator accepted one", await accepted(by: "EU-6") == 1)
+        await clearFaults()
+    }
+
     private func revokedToken(_ steps: inout Steps) async {
         steps.title("Amazon revokes the token: one fetch and one resend recover from the 403")
         _ = await request("POST", "\(simulator)/_simulator/tokens/revoke")
         let answer = await send(to: "NA-4", ["Gateway-Region": "NA"], &steps)
         steps.expect("the message is still accepted", answer?.status == 202)
         let counters = await get("\(simulator)/_simulator/counters")
-        steps.expect("two tokens were fetched in total", counters?.text.contains(#""tokenFetches":2"#) == true)
+        steps.expect(
+            "one for each of two skills, and one more", counters?.text.contains(#""tokenFetches":3"#) == true)
     }
 
     private func refusals(_ steps: inout Steps) async {
@@ -187,7 +218,10 @@ private struct Steps {
 
     func show(_ answer: HTTPTransfer.Response?) {
         guard let answer else { return detail("  → no answer") }
-        let shown = ["Gateway-Region", "X-Amzn-RequestId", "Idempotent-Replayed", "Retry-After", "Proxy-Status"]
+        let shown = [
+            "Gateway-Region", "X-Amzn-RequestId", "Idempotent-Replayed", "Gateway-Outcome", "Retry-After",
+            "Proxy-Status",
+        ]
         let fields = answer.fields.filter { shown.contains($0.name) }.map { "\($0.name): \($0.value)" }
         detail("  → \(answer.status)  \(fields.joined(separator: "  "))")
         if !answer.content.isEmpty { detail("    \(answer.text.prefix(160))") }

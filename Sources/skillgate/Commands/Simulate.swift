@@ -32,6 +32,15 @@ struct Simulate: AsyncParsableCommand {
     @Option(help: "Delivers accepted messages to the skill at this URL, following Amazon's retry schedule.")
     var skillEndpoint: String?
 
+    @Option(
+        help:
+            "Reports messages that the skill has acknowledged at this URL, that of POST /v1/receipts. Without --skill-endpoint the skill is simulated, too."
+    )
+    var receiptsTo: String?
+
+    @Option(help: "The member of data that holds the id to report.")
+    var receiptMember = "receipt"
+
     @Option(help: "The skill id in the delivered requests.")
     var skillID = "amzn1.ask.skill.00000000-0000-0000-0000-000000000000"
 
@@ -49,8 +58,9 @@ struct Simulate: AsyncParsableCommand {
         guard (tlsCert == nil) == (tlsKey == nil) else {
             throw ValidationError("expected both --tls-cert and --tls-key, or neither")
         }
-        if let skillEndpoint, !skillEndpoint.hasPrefix("http://"), !skillEndpoint.hasPrefix("https://") {
-            throw ValidationError("--skill-endpoint is `\(skillEndpoint)`; expected an http:// or https:// URL")
+        for case (let name, let url?) in [("--skill-endpoint", skillEndpoint), ("--receipts-to", receiptsTo)]
+        where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
+            throw ValidationError("\(name) is `\(url)`; expected an http:// or https:// URL")
         }
         guard (0.001...1_000_000).contains(deliverySpeed) else {
             throw ValidationError("--delivery-speed is \(deliverySpeed); expected a number from 0.001 to 1000000")
@@ -82,6 +92,7 @@ struct Simulate: AsyncParsableCommand {
             throw ExitCode(ExitStatus.usage)
         }
         if let skillEndpoint { logger.notice("delivering", metadata: ["simulator.skill": "\(skillEndpoint)"]) }
+        if let receiptsTo { logger.notice("reporting", metadata: ["simulator.receipts": "\(receiptsTo)"]) }
         let services = ServiceGroup(configuration: .init(services: [.init(service: service)], logger: quiet))
         do {
             try await withThrowingTaskGroup { tasks in
@@ -125,14 +136,32 @@ struct Simulate: AsyncParsableCommand {
     }
 
     private var skill: SkillEndpoint? {
-        skillEndpoint.map { url in
-            SkillEndpoint(skillID: skillID, speed: deliverySpeed) { content in
-                var transfer = HTTPTransfer(
-                    "POST", url, fields: [(name: "Content-Type", value: "application/json; charset=utf-8")],
-                    content: content)
-                transfer.timeout = Self.skillTimeout
-                return try await transfer.perform().status
-            }
+        guard skillEndpoint != nil || receiptsTo != nil else { return nil }
+        var endpoint = SkillEndpoint(
+            skillID: skillID, speed: deliverySpeed,
+            receipts: receiptsTo.map { .posted(to: $0, member: receiptMember) }, post: nil)
+        if let skillEndpoint {
+            endpoint.post = { try await HTTPTransfer.post($0, to: skillEndpoint, within: Self.skillTimeout).status }
         }
+        return endpoint
+    }
+}
+
+extension SkillEndpoint.Receipts {
+    /// - Parameter url: that of `POST /v1/receipts`.
+    static func posted(to url: String, member: String) -> Self {
+        Self(member: member) { content in
+            let response = try await HTTPTransfer.post(content, to: url, within: .seconds(10))
+            return (response.status, response.content)
+        }
+    }
+}
+
+extension HTTPTransfer {
+    fileprivate static func post(_ json: [UInt8], to url: String, within timeout: Duration) async throws -> Response {
+        var transfer = HTTPTransfer(
+            "POST", url, fields: [(name: "Content-Type", value: "application/json; charset=utf-8")], content: json)
+        transfer.timeout = timeout
+        return try await transfer.perform()
     }
 }
