@@ -1,22 +1,39 @@
+import NIOCore
+
 /// Base64 (RFC 4648), as little of it as credentials need.
 enum Base64 {
-    private static let urlAlphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+    private static var urlAlphabet: StaticString {
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    }
 
     /// The alphabet for URLs, no padding (section 5).
     static func encodeForURL(_ bytes: [UInt8]) -> String {
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count * 4 + 2) / 3)
-        var (bits, count) = (UInt32(0), 0)
-        for byte in bytes {
-            bits = bits << 8 | UInt32(byte)
-            count += 8
-            while count >= 6 {
-                count -= 6
-                text.append(urlAlphabet[Int(bits >> UInt32(count) & 0x3F)])
+        var text = ByteBuffer()
+        bytes.withUnsafeBytes { writeForURL($0, to: &text) }
+        return String(buffer: text)
+    }
+
+    /// The same, written to a buffer.
+    static func writeForURL(_ bytes: UnsafeRawBufferPointer, to buffer: inout ByteBuffer) {
+        let characters = (bytes.count * 4 + 2) / 3
+        let alphabet = urlAlphabet.utf8Start
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: characters) { text in
+            var (bits, count, written) = (UInt32(0), 0, 0)
+            for byte in bytes {
+                bits = bits << 8 | UInt32(byte)
+                count += 8
+                while count >= 6 {
+                    count -= 6
+                    text[written] = alphabet[Int(bits >> UInt32(count) & 0x3F)]
+                    written += 1
+                }
             }
+            if count > 0 {
+                text[written] = alphabet[Int(bits << UInt32(6 - count) & 0x3F)]
+                written += 1
+            }
+            return written
         }
-        if count > 0 { text.append(urlAlphabet[Int(bits << UInt32(6 - count) & 0x3F)]) }
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// The plain alphabet, with padding (section 4).

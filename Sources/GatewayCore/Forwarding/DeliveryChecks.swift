@@ -4,20 +4,20 @@ import NIOCore
 final class DeliveryChecks {
     private let store: any IdempotencyStore
     private let eventLoop: any EventLoop
-    private let ended: (DeliveryWatch.Message, _ isReceived: Bool) -> Void
+    private var counts = DeliveryInstruments()
     private var watch = DeliveryWatch()
     private var isTimerSet = false
 
-    /// - Parameter ended: told of each that has been looked at.
-    init(
-        _ store: any IdempotencyStore, on eventLoop: any EventLoop,
-        ended: @escaping (DeliveryWatch.Message, _ isReceived: Bool) -> Void
-    ) {
-        (self.store, self.eventLoop, self.ended) = (store, eventLoop, ended)
+    init(_ store: any IdempotencyStore, on eventLoop: any EventLoop) {
+        (self.store, self.eventLoop) = (store, eventLoop)
     }
 
-    /// By skill's label.
-    var pending: [Int: Int] { watch.pending }
+    /// Of those that may be delivered yet, and those that have been looked at.
+    var counted: DeliveryInstruments {
+        var counts = counts
+        counts.pending(watch.pending)
+        return counts
+    }
 
     func accepted(_ scope: IdempotencyScope, skill: Int, expiry: TimeAmount) {
         watch.accepted(scope, skill: skill, expiry: expiry, now: eventLoop.now)
@@ -46,6 +46,6 @@ final class DeliveryChecks {
     /// Of a message whose record is gone, or cannot be read now, it is not known.
     private func looked(at message: DeliveryWatch.Message, _ report: KeyReport?) {
         guard case .accepted(let answer) = report?.state else { return }
-        ended(message, answer.receivedAt != nil)
+        counts.ended(message.weight, areReceived: answer.receivedAt != nil, skill: message.skill)
     }
 }

@@ -5,10 +5,12 @@ extension Forwarding {
     /// Most answers come sooner, so that nothing is asked for their messages.
     private static let patience = TimeAmount.milliseconds(500)
 
-    /// The message as it is sent: with the id of its receipt, if its skill reports messages. The same with each send.
-    func content() -> ByteBuffer {
+    /// Writes the request to the region, with the id of the message's receipt, if its skill reports messages. The same with each send.
+    func writeRequest(with token: AccessToken) {
         let original = exchange.request.content
-        guard let receipt = message.receipt, let claim else { return original }
+        guard let receipt = message.receipt, let claim,
+            exchange.configuration.receipts.makes(idsOf: message.skill.index)
+        else { return writeRequest(with: token, original) }
         var binding = Receipt.Binding.message(claim.fingerprint.firstBits)
         if message.isKeyedByContent {
             // An equal message that comes when the window is over has a record that lives for at least another window. Counted from before
@@ -18,8 +20,15 @@ extension Forwarding {
             binding = .latestExpiry(began.seconds + 2 * window - 1)
         }
         let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: binding)
-        guard let id = exchange.configuration.receipts.id(of: subject) else { return original }
-        return receipt.content(original, with: id)
+        receipt.write(original, to: &forwarder.contentBuffer) {
+            exchange.configuration.receipts.write(subject, to: &$0)
+        }
+        writeRequest(with: token, forwarder.contentBuffer)
+    }
+
+    private func writeRequest(with token: AccessToken, _ content: ByteBuffer) {
+        forwarder.requests[region].serialize(
+            user: message.user, token: token, content: content, into: &forwarder.requestBuffer)
     }
 
     /// Its skill should report the message by the time that Amazon no longer tries to deliver it.

@@ -21,8 +21,7 @@ extension Forwarding: UpstreamReceiver {
             connection.release()
             return .obtainToken
         }
-        forwarder.requests[region].serialize(
-            user: message.user, token: token, content: content(), into: &forwarder.requestBuffer)
+        writeRequest(with: token)
         guard connection.send(forwarder.requestBuffer, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)

@@ -49,9 +49,11 @@ struct Message {
         }
         try fields.refuseContentEncoding()
         let content = exchange.request.content
+        let layout: MessageValidator.Layout
         do {
-            dataBytes =
-                BenchmarkOmissions.validation ? 0 : try MessageValidator.validate(content.readableBytesUInt8Span)
+            layout =
+                BenchmarkOmissions.validation
+                ? MessageValidator.Layout() : try MessageValidator.validate(content.readableBytesUInt8Span)
         } catch {
             throw Refusal(error)
         }
@@ -68,7 +70,8 @@ struct Message {
             (key, isKeyedByContent) = (found?.key, found?.source == .content)
             exchange.labels.keySource = found?.source
         }
-        receipt = try Self.receipt(skill, content, dataBytes)
+        dataBytes = layout.dataBytes
+        receipt = try Self.receipt(skill, content, layout)
         let isMade = receipt != nil && key == nil && !isOnlyToBeValidated
         if isMade {
             var generator = SystemRandomNumberGenerator()
@@ -95,11 +98,11 @@ struct Message {
     }
 
     private static func receipt(
-        _ skill: Skill, _ content: ByteBuffer, _ dataBytes: Int
+        _ skill: Skill, _ content: ByteBuffer, _ layout: MessageValidator.Layout
     ) throws(Refusal) -> ReceiptMember? {
         guard let name = skill.receiptMember else { return nil }
         do {
-            return try ReceiptMember(name, in: content, dataBytes: dataBytes)
+            return try ReceiptMember(name, in: content, layout)
         } catch {
             throw Refusal(error)
         }

@@ -14,10 +14,10 @@ package final class MessageForwarder: RequestHandler {
     var hasher: IdempotencyHasher
     /// The last request to a region; kept so that the next one reuses its memory.
     var requestBuffer = ByteBuffer()
+    /// The content of that, with the id of a receipt.
+    var contentBuffer = ByteBuffer()
     var instruments = ForwardingInstruments()
-    private(set) lazy var deliveries = DeliveryChecks(store, on: eventLoop) { [weak self] message, isReceived in
-        self?.instruments.deliveries.ended(message.weight, areReceived: isReceived, skill: message.skill)
-    }
+    let deliveries: DeliveryChecks
     let logs: Logs
     /// By skill label: the generation of the last token with which Amazon accepted a message.
     private var provenGenerations: [UInt64?] = []
@@ -58,6 +58,7 @@ package final class MessageForwarder: RequestHandler {
         snapshot = ConfigurationSnapshot(configuration)
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         self.store = store
+        deliveries = DeliveryChecks(store, on: eventLoop)
         self.pools = pools
         self.eventLoop = eventLoop
         self.origin = origin
@@ -169,7 +170,8 @@ package final class MessageForwarder: RequestHandler {
 
     /// What has been counted by now.
     package func counted() -> ForwardingInstruments {
-        instruments.deliveries.pending(deliveries.pending)
+        var instruments = instruments
+        instruments.deliveries.add(deliveries.counted)
         return instruments
     }
 

@@ -1,4 +1,5 @@
 import Crypto
+import NIOCore
 
 /// Makes and verifies the ids by which skills report the messages that they have received: 64 characters that nobody can guess, and from
 /// which the record is found without an index.
@@ -52,24 +53,38 @@ package struct ReceiptIDs: Sendable {
 
     var areUsed: Bool { signers.contains { !$0.isEmpty } }
 
+    func makes(idsOf skill: Int) -> Bool { signers.indices.contains(skill) && !signers[skill].isEmpty }
+
+    /// Writes the id; nothing where the skill reports nothing.
+    func write(_ subject: Subject, to buffer: inout ByteBuffer) {
+        guard signers.indices.contains(subject.skill), let signer = signers[subject.skill].first else { return }
+        withUnsafeTemporaryAllocation(byteCount: Self.bodyBytes + Self.codeBytes, alignment: 8) { bytes in
+            let words = subject.scope.words
+            bytes.storeBytes(of: words.0.bigEndian, toByteOffset: 0, as: UInt64.self)
+            bytes.storeBytes(of: words.1.bigEndian, toByteOffset: 8, as: UInt64.self)
+            bytes.storeBytes(of: words.2.bigEndian, toByteOffset: 16, as: UInt64.self)
+            bytes.storeBytes(of: words.3.bigEndian, toByteOffset: 24, as: UInt64.self)
+            let (flag, bound): (UInt8, UInt32) =
+                switch subject.binding {
+                case .message(let fingerprint): (0, fingerprint)
+                case .latestExpiry(let seconds): (Self.boundByTime, UInt32(clamping: seconds))
+                }
+            bytes[32] = signer.tag | flag
+            bytes.storeBytes(of: bound.bigEndian, toByteOffset: 33, as: UInt32.self)
+            let body = UnsafeRawBufferPointer(rebasing: bytes[..<Self.bodyBytes])
+            signer.hash.authenticationCode(for: body).withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(rebasing: bytes[Self.bodyBytes...]).copyBytes(
+                    from: $0.prefix(Self.codeBytes))
+            }
+            Base64.writeForURL(UnsafeRawBufferPointer(bytes), to: &buffer)
+        }
+    }
+
     /// Nil where the skill reports nothing.
     func id(of subject: Subject) -> String? {
-        guard signers.indices.contains(subject.skill), let signer = signers[subject.skill].first else { return nil }
-        var body: [UInt8] = []
-        body.reserveCapacity(Self.bodyBytes + Self.codeBytes)
-        let words = subject.scope.words
-        for word in [words.0, words.1, words.2, words.3] {
-            withUnsafeBytes(of: word.bigEndian) { body.append(contentsOf: $0) }
-        }
-        switch subject.binding {
-        case .message(let fingerprint):
-            body.append(signer.tag)
-            withUnsafeBytes(of: fingerprint.bigEndian) { body.append(contentsOf: $0) }
-        case .latestExpiry(let seconds):
-            body.append(signer.tag | Self.boundByTime)
-            withUnsafeBytes(of: UInt32(clamping: seconds).bigEndian) { body.append(contentsOf: $0) }
-        }
-        return Base64.encodeForURL(body + signer.hash.shortCode(for: body[...], bytes: Self.codeBytes))
+        var buffer = ByteBuffer()
+        write(subject, to: &buffer)
+        return buffer.readableBytes == 0 ? nil : String(buffer: buffer)
     }
 
     /// Nil for an id that no key here has signed.

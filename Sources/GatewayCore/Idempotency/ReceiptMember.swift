@@ -12,39 +12,36 @@ struct ReceiptMember {
     /// - Parameters:
     ///   - name: made of characters that JSON strings hold as they are.
     ///   - content: a message that `MessageValidator` has accepted.
-    ///   - dataBytes: of `data`, as compact JSON.
+    ///   - layout: as it says.
     /// - Throws: if the message has such a member, or no room for it.
-    init(_ name: String, in content: ByteBuffer, dataBytes: Int) throws(MessageError) {
+    init(_ name: String, in content: ByteBuffer, _ layout: MessageValidator.Layout) throws(MessageError) {
         let bytes = content.readableBytesUInt8Span
-        guard let data = try JSONMembers.value(at: ["data"], in: bytes) else { throw .dataMissing }
-        let members = try JSONMembers.all(of: bytes.extracting(data))
-        guard !members.contains(where: { $0.name == name }) else { throw .memberReserved(name) }
+        guard try !JSONMembers.has(name, in: bytes, layout.data) else { throw .memberReserved(name) }
         self.name = name
-        let expiry = try JSONMembers.value(at: ["expiresAfterSeconds"], in: bytes).flatMap { bytes.decimal($0) }
-        self.expiry = .seconds(Int64(expiry ?? MessageRules.defaultExpirySeconds))
-        offset = data.upperBound - 1
-        isFirst = members.isEmpty
+        expiry = .seconds(Int64(layout.expirySeconds ?? MessageRules.defaultExpirySeconds))
+        offset = layout.data.upperBound - 1
+        isFirst = JSONScanner.skipWhitespace(bytes, from: layout.data.lowerBound + 1) == offset
+        let dataBytes = layout.dataBytes
         let added = name.utf8.count + ReceiptIDs.characters + (isFirst ? 5 : 6)
         guard dataBytes + added <= MessageRules.dataLimitBytes else {
             throw .dataTooLargeForReceipt(bytes: dataBytes, limit: MessageRules.dataLimitBytes - added)
         }
     }
 
-    /// The message with its receipt's id.
-    func content(_ original: ByteBuffer, with id: String) -> ByteBuffer {
-        var content = ByteBuffer()
-        content.reserveCapacity(original.readableBytes + name.utf8.count + id.utf8.count + 6)
-        let start = original.readerIndex
-        if let head = original.getSlice(at: start, length: offset) { content.writeImmutableBuffer(head) }
-        if !isFirst { content.writeStaticString(",") }
-        content.writeStaticString("\"")
-        content.writeString(name)
-        content.writeStaticString("\":\"")
-        content.writeString(id)
-        content.writeStaticString("\"")
-        if let tail = original.getSlice(at: start + offset, length: original.readableBytes - offset) {
-            content.writeImmutableBuffer(tail)
-        }
-        return content
+    /// Writes the message with its receipt's id.
+    ///
+    /// - Parameters:
+    ///   - buffer: is emptied first; its memory is used again.
+    ///   - writeID: writes the id.
+    func write(_ original: ByteBuffer, to buffer: inout ByteBuffer, id writeID: (inout ByteBuffer) -> Void) {
+        buffer.clear(minimumCapacity: original.readableBytes + name.utf8.count + ReceiptIDs.characters + 6)
+        let bytes = original.readableBytesView
+        buffer.writeBytes(bytes.prefix(offset))
+        buffer.writeStaticString(isFirst ? "\"" : ",\"")
+        buffer.writeString(name)
+        buffer.writeStaticString("\":\"")
+        writeID(&buffer)
+        buffer.writeStaticString("\"")
+        buffer.writeBytes(bytes.dropFirst(offset))
     }
 }

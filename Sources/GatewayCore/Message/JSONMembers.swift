@@ -25,6 +25,23 @@ package enum JSONMembers {
         return members
     }
 
+    /// Whether an object has a member of this name.
+    ///
+    /// - Parameter object: of JSON that has been scanned.
+    static func has(_ name: String, in bytes: Span<UInt8>, _ object: Range<Int>) throws(MessageError) -> Bool {
+        var scanner = JSONScanner()
+        var index = JSONScanner.skipWhitespace(bytes, from: object.lowerBound + 1)
+        while index < object.upperBound, bytes[index] != UInt8(ascii: "}") {
+            if JSONName(bytes, at: index).isEqual(to: name, in: bytes) { return true }
+            let start = try scanner.memberName(bytes, from: index)
+            index = JSONScanner.skipWhitespace(bytes, from: try scanner.value(bytes, from: start, depth: 2))
+            if index < object.upperBound, bytes[index] == UInt8(ascii: ",") {
+                index = JSONScanner.skipWhitespace(bytes, from: index + 1)
+            }
+        }
+        return false
+    }
+
     /// A form of a JSON object that does not depend on how it happens to be written: the order of members, white space, escapes.
     ///
     /// - Throws: for what is no JSON object.

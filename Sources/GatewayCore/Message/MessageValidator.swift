@@ -3,9 +3,18 @@
 /// Members it does not know are left to Amazon, and so are values in `data` that are not strings: whether Amazon
 /// refuses them is not known, and a gateway that refused what Amazon accepts would lose messages.
 package enum MessageValidator {
-    /// - Returns: how many bytes `data` has as compact JSON.
+    /// What stands where in a valid message.
+    package struct Layout: Equatable {
+        /// Of `data`, as compact JSON.
+        var dataBytes = 0
+        /// Where `data` stands.
+        var data = 0..<0
+        /// `expiresAfterSeconds`; nil: Amazon's default.
+        var expirySeconds: Int?
+    }
+
     @discardableResult
-    package static func validate(_ bytes: Span<UInt8>) throws(MessageError) -> Int {
+    package static func validate(_ bytes: Span<UInt8>) throws(MessageError) -> Layout {
         var scanner = JSONScanner()
         var index = JSONScanner.skipWhitespace(bytes, from: 0)
         guard index < bytes.count else { throw .notJSON(offset: index, expected: "a JSON object") }
@@ -15,8 +24,7 @@ package enum MessageValidator {
             throw .notAnObject
         }
         var hasData = false
-        var dataBytes = 0
-        var hasExpiry = false
+        var layout = Layout()
         index = JSONScanner.skipWhitespace(bytes, from: index + 1)
         var isAtEnd = index < bytes.count && bytes[index] == UInt8(ascii: "}")
         if isAtEnd { index += 1 }
@@ -27,12 +35,13 @@ package enum MessageValidator {
             case .data:
                 guard !hasData else { throw .memberRepeated("data") }
                 hasData = true
-                index = try data(bytes, from: index, &scanner)
-                dataBytes = scanner.compactBytes
+                let start = index
+                index = try data(bytes, from: start, &scanner)
+                layout.data = start..<index
+                layout.dataBytes = scanner.compactBytes
             case .expiresAfterSeconds:
-                guard !hasExpiry else { throw .memberRepeated("expiresAfterSeconds") }
-                hasExpiry = true
-                index = try expiry(bytes, from: index, &scanner)
+                guard layout.expirySeconds == nil else { throw .memberRepeated("expiresAfterSeconds") }
+                (index, layout.expirySeconds) = try expiry(bytes, from: index, &scanner)
             case .other:
                 index = try scanner.value(bytes, from: index, depth: 1)
             }
@@ -46,7 +55,7 @@ package enum MessageValidator {
         index = JSONScanner.skipWhitespace(bytes, from: index)
         guard index == bytes.count else { throw .notJSON(offset: index, expected: "the end of the content") }
         guard hasData else { throw .dataMissing }
-        return dataBytes
+        return layout
     }
 
     private static func data(
@@ -66,7 +75,7 @@ package enum MessageValidator {
 
     private static func expiry(
         _ bytes: Span<UInt8>, from start: Int, _ scanner: inout JSONScanner
-    ) throws(MessageError) -> Int {
+    ) throws(MessageError) -> (end: Int, seconds: Int) {
         guard start < bytes.count,
             bytes[start] == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[start])
         else {
@@ -78,7 +87,7 @@ package enum MessageValidator {
         guard let seconds = bytes.decimal(start..<end), MessageRules.expirySeconds.contains(seconds) else {
             throw .expiryOutOfRange(String(bytes.text(start..<end).prefix(24)))
         }
-        return end
+        return (end, seconds)
     }
 }
 
@@ -88,26 +97,11 @@ private enum JSONMemberName {
 
     /// - Parameter start: the opening quote of a name that has been scanned.
     init(_ bytes: Span<UInt8>, at start: Int) {
-        var end = start + 1
-        var isEscaped = false
-        while end < bytes.count && bytes[end] != UInt8(ascii: "\"") {
-            if bytes[end] == UInt8(ascii: "\\") {
-                isEscaped = true
-                end += 1
-            }
-            end += 1
-        }
-        let name = start + 1..<min(end, bytes.count)
-        if isEscaped {
-            var unescaped: [UInt8] = []
-            CanonicalMessage.appendUnescaped(bytes, name, to: &unescaped)
-            self =
-                unescaped.elementsEqual("data".utf8)
-                ? .data : unescaped.elementsEqual("expiresAfterSeconds".utf8) ? .expiresAfterSeconds : .other
-        } else if bytes.isEqual(name, to: "data") {
+        let name = JSONName(bytes, at: start)
+        if name.isEqual(to: "data", in: bytes) {
             self = .data
         } else {
-            self = bytes.isEqual(name, to: "expiresAfterSeconds") ? .expiresAfterSeconds : .other
+            self = name.isEqual(to: "expiresAfterSeconds", in: bytes) ? .expiresAfterSeconds : .other
         }
     }
 }

@@ -51,9 +51,8 @@ import Testing
     @Test func `a receipt that frees a record, and one that anybody can make up, are found`() throws {
         var freeing = Design.withReceipts
         freeing.receive = { record, now in
-            if IdempotencyRecord.receive(Design.receipt, on: &record, now: now) == .first(provesAcceptance: true) {
-                record = nil
-            }
+            let outcome = IdempotencyRecord.receive(Design.receipt, on: &record, now: now)
+            if case .first(provesAcceptance: true, _) = outcome { record = nil }
         }
         let doubled = IdempotencyExploration(design: freeing, attempts: 2, lastConsents: false).run()
         #expect(doubled.violation?.contains("the skill reports") == true)
