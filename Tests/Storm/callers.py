@@ -91,7 +91,7 @@ class Caller(threading.Thread):
 
 
 def post(connections, gateway, message):
-    """Sends `message` once. Returns status and request id."""
+    """Sends `message` once. Returns status and request id, or `receipt` where only the skill knows of its acceptance."""
     connection = connections.get(gateway)
     if connection is None:
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=8)
@@ -110,7 +110,7 @@ def post(connections, gateway, message):
     )
     answer = connection.getresponse()
     answer.read()
-    return answer.status, answer.getheader("X-Amzn-RequestId")
+    return answer.status, answer.getheader("Gateway-Outcome") or answer.getheader("X-Amzn-RequestId")
 
 
 class Outage:

@@ -20,11 +20,15 @@ class History:
         """Messages with another request id, and with 504, after a 202 was known."""
         other_ids, forgotten = [], []
         for message, events in self.events.items():
+            # What was accepted by a receipt has no request id until Amazon's answer comes.
             accepted = min((event for event in events if event[2] == 202), key=lambda event: event[1], default=None)
             if accepted is None:
                 continue
             later = [event for event in events if event[0] > accepted[1]]
-            if any(event[2] == 202 and event[3] != accepted[3] for event in later):
+            named = min(
+                (event for event in events if event[2] == 202 and event[3] != "receipt"), key=lambda event: event[1],
+                default=None)
+            if named and any(event[2] == 202 and event[3] != named[3] for event in events if event[0] > named[1]):
                 other_ids.append(message)
             if any(event[2] == 504 for event in later):
                 forgotten.append(message)

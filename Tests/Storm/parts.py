@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -373,9 +374,11 @@ class Slow:
 class Simulator:
     """Amazon, who knows the truth."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, skill=None):
         self.port = free_port()
-        self.server = Server([binary, "simulate", "--listen", f"127.0.0.1:{self.port}"], folder / "simulator.log")
+        delivery = ["--skill-endpoint", f"http://127.0.0.1:{skill.port}/", "--delivery-speed", "60"] if skill else []
+        self.server = Server(
+            [binary, "simulate", "--listen", f"127.0.0.1:{self.port}", *delivery], folder / "simulator.log")
 
     def start(self):
         self.server.start()
@@ -401,17 +404,44 @@ class Simulator:
         self.server.stop()
 
 
+class Skill:
+    """A skill that reports the messages that it gets."""
+
+    def __init__(self, folder):
+        self.folder, self.port, self.server = folder, free_port(), None
+
+    def start(self, gateways):
+        script = Path(__file__).parent / "skill.py"
+        ports = [str(gateway.port) for gateway in gateways]
+        self.server = Server([sys.executable, script, str(self.port), *ports], self.folder / "skill.log")
+        self.server.start()
+        wait_until(lambda: self.handled() is not None, 20, "the skill")
+
+    def handled(self):
+        """By message, how often."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/")
+        handled = json.loads(connection.getresponse().read())
+        connection.close()
+        return handled
+
+    def stop(self):
+        if self.server:
+            self.server.stop()
+
+
 class Gateway:
     API_KEY = "storm-0123456789abcdef"
 
     def __init__(self, binary, folder, number, simulator, store, drain="notice: 0s", idempotency=None,
-                 listener=None, deadline="1s"):
+                 listener=None, deadline="1s", reports=False):
         idempotency = idempotency or f"{{store: redis, redis: {{{store}}}}}"
         self.port, self.admin_port = free_port(), free_port()
         configuration = folder / f"gateway-{number}.yaml"
         base = f"http://127.0.0.1:{simulator.port}"
         (folder / "secret").write_text("simulator-secret")
         (folder / "key").write_text(self.API_KEY)
+        (folder / "signing-key").write_text("a signing key of at least 32 bytes")
         configuration.write_text(
             f"""
 listeners: [{{address: "{listener or f"127.0.0.1:{self.port}"}"}}]
@@ -419,7 +449,8 @@ admin: {{address: 127.0.0.1:{self.admin_port}}}
 regions: {{NA: {{apiEndpoint: {base}/na}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{apiEndpoint: {base}/fe}}}}
 tokenEndpoint: {base}/auth/o2/token
 upstream: {{deadline: {deadline}}}
-skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}}}]
+skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}{", receipts: {member: receipt}" if reports else ""}}}]
+{"receipts: {signingKeys: [{file: signing-key}]}" if reports else ""}
 callers: [{{name: storm, apiKeys: [{{file: key}}], skills: [weather]}}]
 idempotency: {idempotency}
 drain: {{{drain}}}
@@ -429,6 +460,15 @@ drain: {{{drain}}}
 
     def start(self):
         self.server.start()
+
+    def report(self, message):
+        """What has become of a message's key."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=8)
+        connection.request(
+            "GET", f"/v1/idempotency-keys/{message}", headers={"Authorization": f"Bearer {self.API_KEY}"})
+        report = json.loads(connection.getresponse().read())
+        connection.close()
+        return report
 
     def is_ready(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=2)

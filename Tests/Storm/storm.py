@@ -18,7 +18,8 @@ import time
 
 from callers import Book, Caller, Outage, until_served
 from network import Network
-from parts import PAUSE, ClusterRedis, Files, Folder, Gateway, Pings, SentinelRedis, SingleRedis, Simulator, Slow, redis, wait_until
+from parts import (
+    PAUSE, ClusterRedis, Files, Folder, Gateway, Pings, SentinelRedis, SingleRedis, Simulator, Skill, Slow, redis, wait_until)
 
 # The deadline of a message is 1 s here, so its lease is 2 s.
 LONGER_THAN_A_LEASE = (2.2, 3.5)
@@ -28,7 +29,8 @@ class Storm:
     def __init__(self, options, folder):
         self.options = options
         self.random = random.Random(options.seed)
-        self.simulator = Simulator(options.binary, folder)
+        self.skill = Skill(folder) if options.receipts else None
+        self.simulator = Simulator(options.binary, folder, self.skill)
         self.network = Network() if options.partitions else None
         kinds = {"file": Files, "single": SingleRedis, "sentinel": SentinelRedis, "cluster": ClusterRedis}
         self.store = kinds[options.store](folder, options, self.network)
@@ -55,7 +57,7 @@ class Storm:
             self.calm()
             return self.report()
         finally:
-            for part in [*self.gateways, self.store, self.simulator, self.slow, self.network]:
+            for part in [*self.gateways, self.store, self.simulator, self.skill, self.slow, self.network]:
                 if part:
                     part.stop()
 
@@ -66,7 +68,7 @@ class Storm:
             self.simulator.request(
                 "PUT", "faults",
                 '{"NA": {"status": 500, "probability": 0.03}, "EU": {"connection": "resetAfterRead", "accept": true,'
-                ' "probability": 0.01}, "FE": {"status": 429, "probability": 0.03}}',
+                ' "probability": 0.01}, "FE": {"status": 429, "probability": 0.03}, "skill": {"deliveredTwice": 0.1}}',
             )
         settings = self.store.configuration
         if self.options.delay:
@@ -78,9 +80,13 @@ class Storm:
         for number in range(self.options.replicas):
             gateway = Gateway(
                 self.options.binary, self.folder, number, self.simulator, settings,
-                idempotency=self.store.idempotency if self.options.store == "file" else None)
-            gateway.start()
+                idempotency=self.store.idempotency if self.options.store == "file" else None,
+                reports=self.skill is not None)
             self.gateways.append(gateway)
+        if self.skill:
+            self.skill.start(self.gateways)
+        for gateway in self.gateways:
+            gateway.start()
         for gateway in self.gateways:
             wait_until(gateway.is_ready, 20, "a gateway")
         self.callers = [Caller(number, self.gateways, self.book, self.options) for number in range(self.options.callers)]
@@ -227,7 +233,7 @@ class Storm:
         wrong = [
             message
             for message, ids in self.book.request_ids.items()
-            if ids != {request_ids.get(message)} and message not in doubled
+            if ids - {"receipt"} - {request_ids.get(message)} and message not in doubled
         ]
         other_ids, forgotten = self.book.history.broken()
         ends = collections.Counter(outcomes.values())
@@ -261,10 +267,32 @@ class Storm:
         refused = answers - self.book.statuses[202] - self.book.statuses[504]
         print(f"unknown {self.book.statuses[504] / max(1, answers):.4f}, neither accepted nor unknown "
               f"{refused / max(1, answers):.4f} of all answers")
-        for name, messages in (("lost", lost), ("doubled", doubled), ("wrong", wrong), ("after a 202", other_ids + forgotten)):
+        unreceived, unproven = self.received(accepted)
+        ok = ok and not unreceived and not unproven
+        for name, messages in (("lost", lost), ("doubled", doubled), ("wrong", wrong), ("after a 202", other_ids + forgotten),
+                               ("not received", unreceived), ("not known by their receipt", unproven)):
             if messages:
                 print(f"  {name}: {messages[:10]}")
         return ok
+
+    def received(self, accepted):
+        """Messages that were delivered and not reported, and those whose outcome is unknown all the same."""
+        if not self.skill:
+            return [], []
+        wait_until(lambda: not self.simulator.get("counters")["deliveries"]["pending"], 60, "the last deliveries")
+        handled = self.skill.handled()
+        reports = {message: self.gateways[0].report(message) for message in accepted}
+        unreceived = [
+            message for message, report in reports.items() if "receivedAt" not in report or message not in handled]
+        unknown = [
+            message for message, outcome in self.book.outcomes.items() if outcome == "unknown" and accepted[message]]
+        unproven = [message for message in unknown if reports[message]["state"] != "accepted"]
+        told = sum(1 for ids in self.book.request_ids.values() if "receipt" in ids)
+        print(
+            f"receipts: {len(reports)} messages delivered, {len(handled)} handled, {sum(count > 1 for count in handled.values())} "
+            f"more than once; {told} answered by their receipt alone; of {len(unknown)} that ended as unknown and were "
+            f"delivered, {len(unknown) - len(unproven)} became accepted")
+        return unreceived, unproven
 
 
 def main():
@@ -298,6 +326,7 @@ def main():
     parser.add_argument("--redis", default="", help="settings of `idempotency.redis`, such as 'waitReplicas: 1'")
     parser.add_argument(
         "--times", action="store_true", help="fails, too, if a refusal takes 0.9 s, or service 2 s to be back")
+    parser.add_argument("--receipts", action="store_true", help="a skill gets the messages and reports them")
     parser.add_argument("--fair", action="store_true", help="Amazon makes no trouble of its own")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
