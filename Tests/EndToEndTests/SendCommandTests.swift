@@ -38,6 +38,40 @@ import Testing
         }
     }
 
+    @Test func `it waits until the skill has the messages`() async throws {
+        let port = try FreePort.find()
+        try await TestBed.run(
+            configuration: "receipts: {signingKeys: [{file: receipts}]}", skills: 1, receiptMember: "receipt",
+            listeners: "[{address: 127.0.0.1:\(port)}]",
+            simulator: ["--receipts-to", "http://127.0.0.1:\(port)/v1/receipts"],
+            prepare: { try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0) }
+        ) { bed in
+            // The answers of half of them are lost.
+            let faults = #"{"connection": "resetAfterRead", "accept": true, "probability": 0.5}"#
+            try await bed.setFaults(#"{"NA": \#(faults), "skill": {"receiptsLate": 1, "lateMilliseconds": 200}}"#)
+            let lines = (0..<40).map {
+                #"{"userId":"amzn1.ask.account.NA-\#($0)","data":{"n":"\#($0)"},"region":"NA"}"#
+            }
+            try TestBed.write(lines.joined(separator: "\n"), to: "messages", in: bed.folder)
+            let file = bed.folder.path + "/messages"
+            let run = try send(bed, ["--file", file, "--wait"])
+            #expect(await run.output().contains("received 40 of 40\n"))
+            // Those that ended as unknown are known by their receipts.
+            #expect(await run.exitStatus() == 0)
+            #expect(try results(bed).filter { $0.status == 202 }.count == 40)
+            #expect(try await bed.counters().accepted == 40)
+            // One that the skill does not report is not waited for for ever.
+            try await bed.setFaults(#"{"skill": {"receiptsLost": 1}}"#)
+            let one = try send(
+                bed, ["--user", "amzn1.ask.account.NA-1", "--region", "NA", "--idempotency-key", "one", "--wait"])
+            try await bed.until("it has been accepted") { try await bed.counters().accepted == 41 }
+            _ = try await one.line(with: "waiting until the skill has reported 1 messages")
+            one.signal(SIGINT)
+            #expect(await one.exitStatus() == 75)
+            #expect(await one.output().contains("not received: line 1, key one\n"))
+        }
+    }
+
     @Test func `one message is sent, and its answer told`() async throws {
         try await TestBed.run { bed in
             let arguments = ["--user", "amzn1.ask.account.NA-1", "--data", #"{"a":"canary-value"}"#, "--region", "NA"]

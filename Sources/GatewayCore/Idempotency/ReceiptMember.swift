@@ -18,7 +18,7 @@ struct ReceiptMember {
         let bytes = content.readableBytesUInt8Span
         guard try !JSONMembers.has(name, in: bytes, layout.data) else { throw .memberReserved(name) }
         self.name = name
-        expiry = .seconds(Int64(layout.expirySeconds ?? MessageRules.defaultExpirySeconds))
+        expiry = .seconds(Int64(layout.expirySecondsOrDefault))
         offset = layout.data.upperBound - 1
         isFirst = JSONScanner.skipWhitespace(bytes, from: layout.data.lowerBound + 1) == offset
         let dataBytes = layout.dataBytes

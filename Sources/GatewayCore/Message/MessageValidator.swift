@@ -11,6 +11,7 @@ package enum MessageValidator {
         var data = 0..<0
         /// `expiresAfterSeconds`; nil: Amazon's default.
         var expirySeconds: Int?
+        package var expirySecondsOrDefault: Int { expirySeconds ?? MessageRules.defaultExpirySeconds }
     }
 
     @discardableResult

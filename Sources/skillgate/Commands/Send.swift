@@ -50,6 +50,11 @@ struct Send: AsyncParsableCommand {
         help: "Sends nothing: the gateway checks each message as if it were to be sent. Says what is wrong; no results."
     )
     var validateOnly = false
+    @Flag(
+        help:
+            "Waits until the skill has reported what was sent, or until it has expired; then exits with 75. For skills with receipts."
+    )
+    var wait = false
 
     func validate() throws {
         guard (user == nil) != (file == nil) else { throw ValidationError("expected either --user or --file") }
@@ -63,7 +68,8 @@ struct Send: AsyncParsableCommand {
         } else if results != nil {
             throw ValidationError("--results is for --file")
         }
-        for (name, isGiven) in [("--results", results != nil), ("--resend", resend)] where isGiven && validateOnly {
+        for (name, isGiven) in [("--results", results != nil), ("--resend", resend), ("--wait", wait)]
+        where isGiven && validateOnly {
             throw ValidationError("\(name) is for messages that are sent; with --validate-only nothing is")
         }
         guard GatewayURL.isValid(gateway) else {
@@ -99,7 +105,7 @@ struct Send: AsyncParsableCommand {
         if let file {
             try await BulkSend(
                 file: file, resultsPath: validateOnly ? nil : results ?? file + ".results", concurrency: concurrency,
-                sender: sender
+                sender: sender, waits: wait
             ).run()
         } else {
             try await sendOne(by: sender)
@@ -137,6 +143,9 @@ struct Send: AsyncParsableCommand {
         print("key \(result.idempotencyKey)")
         if result.isReplay == true {
             print("already answered under this key, so not sent again; use another --idempotency-key to send it again")
+        }
+        if wait && (result.isAccepted || result.isUnknown) {
+            return try await BulkSend.wait(for: [message], by: sender, concurrency: 1)
         }
         guard !result.isAccepted else { return }
         throw ExitCode(result.isFinal ? ExitStatus.data : ExitStatus.tryAgain)

@@ -8,6 +8,8 @@ struct BulkSend {
     let resultsPath: String?
     let concurrency: Int
     let sender: MessageSender
+    /// Whether to wait until the skill has reported what was sent.
+    let waits: Bool
 
     func run() async throws {
         let (messages, before) = try read()
@@ -29,6 +31,9 @@ struct BulkSend {
         var progress = Progress(total: messages.count, done: messages.count - left.count, now: clock.now)
         left.reverse()
         var unfinished = left.count
+        /// By name: those that may be delivered.
+        var inDelivery = Set(before.values.filter { $0.isAccepted }.map(\.name))
+        var inDoubt: Set<String> = []
         var isInterrupted = false
         try await withThrowingTaskGroup(of: Event.self) { tasks in
             tasks.addTask {
@@ -60,6 +65,8 @@ struct BulkSend {
                     if let detail = result.detail { reasons[result.label, default: detail] = detail }
                     counts[result.label, default: 0] += 1
                     if result.isFinal { unfinished -= 1 }
+                    if result.isAccepted || result.isUnknown { inDelivery.insert(result.name) }
+                    if result.isUnknown { inDoubt.insert(result.name) }
                     progress.advanced(isAccepted: result.isAccepted, now: clock.now)
                     if result.wasSentByMistake == true {
                         isInterrupted = true
@@ -72,8 +79,30 @@ struct BulkSend {
         }
         progress.finish(now: clock.now)
         show(counts, reasons, notSent: left.count)
+        if waits && !isInterrupted {
+            let sent = messages.filter { inDelivery.contains($0.name) }
+            try await Self.wait(for: sent, by: sender, concurrency: concurrency)
+            for message in sent where inDoubt.contains(message.name) {
+                let result = await sender.ask(about: message)
+                guard result.isAccepted else { continue }
+                try StandardError.orExit { try results?.append(result) }
+                unfinished -= 1
+                counts["504", default: 0] -= 1
+            }
+        }
         if unfinished > 0 { throw ExitCode(ExitStatus.tryAgain) }
-        if counts.keys.contains(where: { !$0.hasPrefix("2") }) { throw ExitCode(ExitStatus.data) }
+        if counts.contains(where: { !$0.key.hasPrefix("2") && $0.value > 0 }) { throw ExitCode(ExitStatus.data) }
+    }
+
+    /// - Throws: the exit status, if some are not received in time.
+    static func wait(for messages: [SendInput], by sender: MessageSender, concurrency: Int) async throws {
+        let unreceived = await ReceiptWait(sender: sender, concurrency: concurrency).run(messages)
+        print("received \(messages.count - unreceived.count) of \(messages.count)")
+        for message in unreceived.prefix(10) {
+            print("not received: line \(message.line), key \(message.idempotencyKey)")
+        }
+        if unreceived.count > 10 { print("and \(unreceived.count - 10) more") }
+        if !unreceived.isEmpty { throw ExitCode(ExitStatus.tryAgain) }
     }
 
     private enum Event: Sendable {

@@ -79,6 +79,7 @@ struct MessageSender: Sendable {
     private struct KeyState: Decodable {
         var state: String
         var requestId: String?
+        var receivedAt: String?
     }
 
     /// Asks what became of a message whose outcome was unknown; sends nothing.
@@ -87,15 +88,20 @@ struct MessageSender: Sendable {
         result.attempts = 1
         result.status = 504
         result.detail = "it may have been accepted; --resend sends it again"
-        let transfer = request(
-            "GET", "/v1/idempotency-keys/\(PercentEncoding.segment(message.idempotencyKey))", skill: message.skill)
-        guard let response = try? await transfer.perform(), response.status == 200,
-            let known = try? JSONDecoder().decode(KeyState.self, from: Data(response.content)),
-            known.state == "accepted"
-        else { return result }
+        guard let known = await state(of: message), known.state == "accepted" else { return result }
         (result.status, result.detail, result.isReplay) = (202, nil, true)
         result.requestID = known.requestId
         return result
+    }
+
+    /// Whether its skill has reported a message; false, too, where the gateway does not say.
+    func isReceived(_ message: SendInput) async -> Bool { await state(of: message)?.receivedAt != nil }
+
+    private func state(of message: SendInput) async -> KeyState? {
+        let transfer = request(
+            "GET", "/v1/idempotency-keys/\(PercentEncoding.segment(message.idempotencyKey))", skill: message.skill)
+        guard let response = try? await transfer.perform(), response.status == 200 else { return nil }
+        return try? JSONDecoder().decode(KeyState.self, from: Data(response.content))
     }
 
     private func request(

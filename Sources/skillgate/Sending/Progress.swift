@@ -6,6 +6,8 @@ struct Progress {
     private static let width = 30
 
     private let total: Int
+    /// What is counted, as a word behind the numbers.
+    private let unit: String
     private let isShown = isatty(STDERR_FILENO) == 1
     private let started: ContinuousClock.Instant
     private var lastShown: ContinuousClock.Instant?
@@ -15,8 +17,9 @@ struct Progress {
     private var failed = 0
 
     /// - Parameter done: by a run before this one.
-    init(total: Int, done: Int, now: ContinuousClock.Instant) {
+    init(total: Int, done: Int, unit: String = "", now: ContinuousClock.Instant) {
         self.total = total
+        self.unit = unit.isEmpty ? "" : " " + unit
         self.done = done
         doneBefore = done
         started = now
@@ -42,7 +45,7 @@ struct Progress {
         let seconds = (now - started).inSeconds
         let rate = seconds > 0 ? Int(Double(done - doneBefore) / seconds) : 0
         let left = rate > 0 ? "  \(Self.time((total - done) / rate)) left" : ""
-        return "[\(bar)] \(done)/\(total)  \(rate)/s\(failed > 0 ? "  \(failed) failed" : "")\(left)   "
+        return "[\(bar)] \(done)/\(total)\(unit)  \(rate)/s\(failed > 0 ? "  \(failed) failed" : "")\(left)   "
     }
 
     private static func time(_ seconds: Int) -> String {

@@ -13,6 +13,8 @@ struct SendInput: Sendable {
     let line: Int
     let userID: String
     let content: [UInt8]
+    /// For so long Amazon tries to deliver it.
+    let expirySeconds: Int
     private(set) var idempotencyKey: String
     /// What the message says and to whom, as a hash of its canonical form: where the user lives is no part of it.
     let contentHash: String
@@ -79,7 +81,7 @@ struct SendInput: Sendable {
         region = try text("region")
         apiEndpoint = try text("apiEndpoint")
         skill = try text("skill")
-        try Self.check(userID: userID, content: content, region: region, apiEndpoint: apiEndpoint)
+        expirySeconds = try Self.check(userID: userID, content: content, region: region, apiEndpoint: apiEndpoint)
         let named = skill.map { "\"skill\":\(JSONText.string($0))," } ?? ""
         let message =
             Array("{\"userId\":\(JSONText.string(userID)),\(named)\"message\":".utf8) + content + Array("}".utf8)
@@ -97,11 +99,14 @@ struct SendInput: Sendable {
     }
 
     /// What the gateway would refuse, too.
+    ///
+    /// - Returns: for how many seconds Amazon tries to deliver it.
     private static func check(
         userID: String, content: [UInt8], region: String?, apiEndpoint: String?
-    ) throws(InputError) {
+    ) throws(InputError) -> Int {
+        let expirySeconds: Int
         do throws(MessageError) {
-            try MessageValidator.validate(content.span)
+            expirySeconds = try MessageValidator.validate(content.span).expirySecondsOrDefault
         } catch {
             throw InputError(description: error.detail)
         }
@@ -120,6 +125,7 @@ struct SendInput: Sendable {
                     "member `apiEndpoint` is \(JSONText.string(apiEndpoint)); expected a URL as in a skill's request"
             )
         }
+        return expirySeconds
     }
 
     /// What becomes a field of the request.
