@@ -6,6 +6,50 @@ import TokenEndpointClient
 
 /// Messages that their skill reports, through the whole gateway.
 @Suite struct SkillReportTests {
+    /// Records are in this process alone while Redis is away; what a receipt says is told to Redis when it is back.
+    @Test func `a receipt outlives the outage in which it came`() async throws {
+        let redis = try RedisProcess.plain()
+        try await redis.start()
+        defer { Task { await redis.stop() } }
+        try await TestBed.run(
+            configuration: """
+                receipts: {signingKeys: [{file: receipts}]}
+                idempotency: {store: redis, redis: {url: "redis://127.0.0.1:\(redis.port)", onStoreUnavailable: forward}}
+                """, skills: 1, receiptMember: "receipt",
+            prepare: { try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0) }
+        ) { bed in
+            try await bed.untilStore(isUp: true)
+            await redis.kill()
+            try await bed.untilStore(isUp: false)
+            for connection in ["hang", "resetAfterRead"] {
+                try await bed.setFaults(#"{"NA": {"connection": "\#(connection)", "accept": true}}"#)
+                let fields = ["Gateway-Region": "NA", "Idempotency-Key": connection]
+                async let first = bed.send("NA-1", fields)
+                var id: String?
+                try await bed.until("it has been accepted") {
+                    let accepted = try await bed.acceptedMessages()
+                    id = accepted.last?.data["receipt"]
+                    return accepted.count == (connection == "hang" ? 1 : 2)
+                }
+                // Where the answer is lost before the report, the sender has been told so.
+                if connection == "resetAfterRead" { #expect(try await first.status == 504) }
+                let report = try await TestBed.transfer(
+                    "POST", bed.url + "/v1/receipts", #"{"id":"\#(try #require(id))"}"#)
+                #expect(report.status == 503 && report.text.contains("first report"), "\(report)")
+                if connection == "hang" { #expect(try await first.field("Gateway-Outcome") == "receipt") }
+            }
+            try await bed.setFaults("{}")
+            try await redis.start()
+            try await bed.untilStore(isUp: true)
+            try await bed.untilMetric("skillgate_idempotency_settlement_backlog", is: 0)
+            for key in ["hang", "resetAfterRead"] {
+                let retry = try await bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": key])
+                #expect(retry.status == 202 && retry.field("Gateway-Outcome") == "receipt", "\(key): \(retry)")
+            }
+            #expect(try await bed.counters().accepted == 2)
+        }
+    }
+
     private struct Counters: Decodable {
         struct Deliveries: Decodable {
             var pending: Int

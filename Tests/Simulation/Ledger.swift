@@ -42,7 +42,11 @@ final class Ledger {
         let at: NIODeadline
         var isOpen = true
         var isConsented: Bool
+        /// The id of its receipt.
+        var receipt: String
         var wasAccepted = false
+        /// Its skill has reported it.
+        var isReported = false
     }
 
     /// For how long an equal message of the caller without keys is a duplicate: a few of the pauses between requests.
@@ -50,15 +54,13 @@ final class Ledger {
 
     /// Told what happens, for a course of events that is seen again.
     var onEvent: ((String) -> Void)?
-    /// Told of each message that Amazon accepts: its skill gets it.
-    var onAccepted: ((Message) -> Void)?
-    /// Keys whose message its skill has reported.
-    private var reported: Set<Int> = []
-    /// The first bits, as receipts have them.
-    private(set) var fingerprints: [Message: UInt32] = [:]
+    /// Told of each send that Amazon accepts: the skill gets the message.
+    var onAccepted: ((_ send: Int) -> Void)?
     private(set) var violations: [String] = []
     private(set) var sends: [Send] = []
     private(set) var requests = 0
+    /// Keys for which consent to another send was given.
+    private var consented: Set<Int> = []
     /// Equal messages that Amazon accepted one after another, since the window of the first was over.
     private(set) var acceptedAgain = 0
     /// Between the last send of one message and the first of an equal one.
@@ -84,15 +86,12 @@ final class Ledger {
     ///   - record: as the server has it.
     func sent(
         _ message: Message, by process: Int, of claim: IdempotencyClaim?, holding record: IdempotencyRecord?,
-        claimedAgo: Duration?, isFirst: Bool, budget: Duration, at now: NIODeadline
+        claimedAgo: Duration?, isFirst: Bool, budget: Duration, receipt: String, at now: NIODeadline
     ) -> Int {
         shortestWindow = TimeAmount(Self.contentWindow - budget - SimulatedProcess.deadline)
         // With consent, a first attempt that was accepted after all may have settled the record meanwhile.
         let isConsented = claim?.consent == true
-        if let claim {
-            excused.insert(claim.owner)
-            fingerprints[message] = claim.fingerprint.firstBits
-        }
+        if let claim { excused.insert(claim.owner) }
         var isHeld = false
         if case .sending(let owner, _, _) = record?.state { isHeld = owner == claim?.owner }
         if !isHeld && !isConsented {
@@ -101,7 +100,7 @@ final class Ledger {
         if isFirst, let claimedAgo, claimedAgo > budget {
             violated(8, "\(message) was sent \(claimedAgo) after its claim")
         }
-        let new = Send(message: message, process: process, at: now, isConsented: isConsented)
+        let new = Send(message: message, process: process, at: now, isConsented: isConsented, receipt: receipt)
         for send in sendsOfOneMessage(as: new)
         where send.isOpen && !isConsented && (!message.isKeyedByContent || now - send.at < shortestWindow) {
             violated(6, "\(message) was sent by process \(process) while process \(send.process) was sending it")
@@ -114,7 +113,7 @@ final class Ledger {
     func accepted(_ send: Int) {
         sends[send].wasAccepted = true
         onEvent?("Amazon accepts send \(send)")
-        onAccepted?(sends[send].message)
+        onAccepted?(send)
         let key = sends[send].message.key
         let ofKey = sendsOfOneMessage(as: sends[send])
         if sends[send].message.isKeyedByContent,
@@ -158,11 +157,20 @@ final class Ledger {
     // MARK: Answers
 
     /// A caller got an answer from a process that lives.
-    func answered(_ message: Message, with answer: Response, isConsented: Bool) {
+    ///
+    /// - Parameter recordBegan: when the record was claimed that the key had before and behind the request; nil if it had none, or another.
+    func answered(_ message: Message, with answer: Response, isConsented: Bool, recordBegan: NIODeadline?) {
         answers[answer.status, default: 0] += 1
         onEvent?("\(message) is answered \(answer.status), \(answer.source)")
         guard case .upstream(let upstream) = answer.content else { return }
-        if upstream.status == 202, upstream.requestID == nil, reported.contains(message.key) {
+        if upstream.status == 202, upstream.requestID == nil {
+            // Not by the receipt of another message under the key, nor by that of an equal one in an earlier window.
+            // Consent lengthens the window, whether anything is sent for it or not.
+            let since = message.isKeyedByContent && !consented.contains(message.key) ? recordBegan : nil
+            let isProven = sends.contains { send in
+                send.message == message && send.wasAccepted && send.isReported && since.map { send.at >= $0 } ?? true
+            }
+            if !isProven { violated(15, "\(message) got 202 by a receipt, and its skill has none") }
             return provenByReceipt.formUnion([message.key])
         }
         guard let name = upstream.requestID?.description,
@@ -189,12 +197,15 @@ final class Ledger {
     private(set) var provenByReceipt: Set<Int> = []
 
     /// The skill reports a message.
-    func reports(_ message: Message) {
-        onEvent?("the skill reports \(message)")
-        reported.insert(message.key)
+    func reports(_ send: Int) {
+        onEvent?("the skill reports send \(send), \(sends[send].message)")
+        sends[send].isReported = true
     }
 
-    func requested() { requests += 1 }
+    func requested(_ message: Message, isConsented: Bool) {
+        requests += 1
+        if isConsented { consented.insert(message.key) }
+    }
 
     /// Whether a doubtful outcome of this attempt has a reason.
     func isExcused(_ attempt: AttemptID) -> Bool { excused.contains(attempt) }

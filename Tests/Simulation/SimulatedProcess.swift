@@ -104,15 +104,25 @@ final class SimulatedProcess {
                 CallerDirectory.Entry(orders, keys: [APIKeyDigest(of: apiKey)]),
                 CallerDirectory.Entry(content, keys: [APIKeyDigest(of: contentAPIKey)]),
             ]),
-            skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
+            skills: [
+                Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens, receiptMember: "receipt")
+            ],
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "simulation")
         configuration.limits.deadline = deadline
         configuration.discovery = .probe
+        configuration.receipts = ReceiptIDs(
+            signingSecrets: ["a signing key of the simulation's own"], skills: ["weather"])
         return MessageForwarder(
             configuration, store: store, pools: ByRegion { _ in pool },
             fingerprintKeys: FingerprintKeys(fingerprintKey),
             eventLoop: loop, origin: origin,
-            wallClock: { UnixTimestamp(seconds: 1_795_497_192, nanoseconds: 0) })
+            wallClock: { wallClock(loop.now) })
+    }
+
+    static func wallClock(_ now: NIODeadline) -> UnixTimestamp {
+        UnixTimestamp(
+            seconds: 1_795_497_192 + Int(now.uptimeNanoseconds / 1_000_000_000),
+            nanoseconds: Int(now.uptimeNanoseconds % 1_000_000_000))
     }
 
     /// Amazon takes tokens of this generation from now on.
@@ -179,31 +189,49 @@ final class SimulatedProcess {
 
     // MARK: Messages
 
-    func forward(_ message: Ledger.Message, isConsented: Bool, then: @escaping (Response) -> Void) {
+    /// - Parameter then: gets the answer, and when the record was claimed that the key had all the while.
+    func forward(
+        _ message: Ledger.Message, isConsented: Bool, then: @escaping (Response, _ recordBegan: NIODeadline?) -> Void
+    ) {
         // Where nobody says where the user lives, the regions are tried in turn.
         let region = timeline.chance(0.3) ? "" : "Gateway-Region: \(timeline.element(["NA", "EU", "FE"]))\r\n"
         let limit = timeline.chance(0.8) ? "" : "Gateway-Timeout: \(timeline.element(["0.1", "0.4", "1.5", "9"]))\r\n"
         let fields = region + limit + (isConsented ? "Idempotency-Resend: ?1\r\n" : "")
         guard let request = message.request(fields) else { return }
+        let began = recordBegan(message)
         forwarder?.handle(
             request, from: Peer(),
             to: SimulatedRecipient { [self] answer in
                 guard !isDead, !isKilled else { return }
                 answered += 1
-                then(answer)
+                then(answer, recordBegan(message) == began ? began : nil)
             })
     }
 
-    /// A skill reports a message.
-    func receive(_ message: Ledger.Message) {
-        guard let store, let scope = ScopesOfKeys.shared.scope(of: message.key),
-            let fingerprint = ledger.fingerprints[message]
-        else { return }
-        ledger.reports(message)
-        _ = store.receive(
-            Receipt(
-                of: scope, at: Int64(clamping: loop.now.uptimeNanoseconds / 1_000_000), binding: .message(fingerprint)),
-            on: loop)
+    /// A skill reports a message, and somebody else one that nobody has sent.
+    func receive(_ send: Int) {
+        let id = ledger.sends[send].receipt
+        if timeline.chance(0.1) { report("A" + id.dropFirst() == id ? "B" + id.dropFirst() : "A" + id.dropFirst()) }
+        ledger.reports(send)
+        report(id)
+    }
+
+    private func report(_ id: String) {
+        let content = #"{"id":"\#(id)"}"#
+        var decoder = RequestDecoder()
+        decoder.receive(
+            ByteBuffer(
+                string:
+                    "POST /v1/receipts HTTP/1.1\r\nHost: x\r\nContent-Length: \(content.utf8.count)\r\n\r\n\(content)"))
+        guard case .request(let request) = decoder.next() else { return }
+        forwarder?.handle(request, from: Peer(), to: SimulatedRecipient { _ in })
+    }
+
+    /// When the record of a key was claimed; nil where there is none.
+    private func recordBegan(_ message: Ledger.Message) -> NIODeadline? {
+        ScopesOfKeys.shared.scope(of: message.key).flatMap { storage.records[$0] }.map {
+            $0.expires - TimeAmount(Ledger.contentWindow)
+        }
     }
 
     /// The flow writes a message to a connection. Returns the number of the send, and that of its token.
@@ -218,8 +246,14 @@ final class SimulatedProcess {
         let send = ledger.sent(
             message, by: self.number, of: claim, holding: scope.flatMap { storage.records[$0] },
             claimedAgo: attempts.claimedAt[number].map { Duration(from: $0, to: loop.now) },
-            isFirst: sendsOfAttempt[number] == 1, budget: sendBudget, at: timeline.now)
+            isFirst: sendsOfAttempt[number] == 1, budget: sendBudget, receipt: Self.receipt(in: text),
+            at: timeline.now)
         return (send, Self.number(after: "Atc|", text))
+    }
+
+    private static func receipt(in text: String) -> String {
+        guard let range = text.firstRange(of: #""receipt":""#) else { return "" }
+        return String(text[range.upperBound...].prefix { $0 != "\"" })
     }
 
     private static func number(after mark: String, _ text: String) -> Int {

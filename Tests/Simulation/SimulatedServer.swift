@@ -110,7 +110,9 @@ final class SimulatedServer {
     }
 
     func receive(_ receipt: Receipt) -> ReceiptOutcome {
-        let outcome = IdempotencyRecord.receive(receipt, on: &records[receipt.scope], now: timeline.now)
+        let outcome = IdempotencyRecord.receive(
+            receipt, on: &records[receipt.scope], now: timeline.now,
+            unixMilliseconds: SimulatedProcess.wallClock(timeline.now).milliseconds)
         ledger.onEvent?("a receipt: \(outcome)")
         return outcome
     }

@@ -104,7 +104,7 @@ package final class Simulation {
         guard tries < 12 else { return }
         let isConsented = hasSeenUnknown && timeline.chance(0.3)
         let process = timeline.element(processes)
-        ledger.requested()
+        ledger.requested(message, isConsented: isConsented)
         let number = ledger.requests
         var isOver = false
         let again = { [self] (hasSeenUnknown: Bool) in
@@ -113,8 +113,8 @@ package final class Simulation {
             }
         }
         process.run { [self] in
-            process.forward(message, isConsented: isConsented) { [self] answer in
-                ledger.answered(message, with: answer, isConsented: isConsented)
+            process.forward(message, isConsented: isConsented) { [self] answer, recordBegan in
+                ledger.answered(message, with: answer, isConsented: isConsented, recordBegan: recordBegan)
                 guard !isOver else { return ledger.violated(14, "request \(number) was answered twice") }
                 isOver = true
                 let isUnknown = answer.status == 504
@@ -131,12 +131,12 @@ package final class Simulation {
     }
 
     /// The skill gets a message, sooner or later, and reports it to some gateway, more than once now and then.
-    private func deliver(_ message: Ledger.Message) {
-        guard !message.isKeyedByContent, timeline.chance(0.6) else { return }
+    private func deliver(_ send: Int) {
+        guard timeline.chance(0.6) else { return }
         for _ in 0..<timeline.number(1...2) {
             timeline.after(timeline.milliseconds(timeline.chance(0.7) ? 5...500 : 500...20_000)) { [self] in
                 let process = timeline.element(processes)
-                process.run { process.receive(message) }
+                process.run { process.receive(send) }
             }
         }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import GatewayCore
 import NIOCore
 import Testing
@@ -167,10 +168,10 @@ package struct StoreContract {
         #expect(try await other.claim(claim(scope, owner: 2)) == .owned)
     }
 
-    private static let message = Receipt.Binding.message(fingerprint.firstBits)
+    private static let message = Receipt.Binding.message(fingerprint.messageBits)
 
     private func receipts() async throws {
-        let first = 1_795_497_192_345 as Int64
+        let first = Int64(Date().timeIntervalSince1970 * 1000)
         #expect(try await one.receive(scope(), at: first, binding: Self.message) == .absent)
         for answer in [
             AcceptedResponse(status: 202, region: .northAmerica, requestID: .uuid(1, .max)),
@@ -184,7 +185,7 @@ package struct StoreContract {
                 try await one.receive(scope, at: first, binding: .latestExpiry(Int(first / 1000) + 500)) == .absent,
                 "the record is that of a later window")
             #expect(
-                try await one.receive(scope, at: first, binding: .message(Self.fingerprint.firstBits ^ 1)) == .absent,
+                try await one.receive(scope, at: first, binding: .message(Self.fingerprint.messageBits ^ 1)) == .absent,
                 "the record is that of another message")
             #expect(
                 try await other.receive(scope, at: first, binding: .latestExpiry(Int(first / 1000) + 700))

@@ -30,6 +30,7 @@ def report(receipt):
                 return json.loads(content)["first"] or is_doubtful
             if answer.status == 404:
                 raise SystemExit("the gateway does not know its own id")
+            is_doubtful = True
         except (OSError, http.client.HTTPException):
             is_doubtful = True
         finally:

@@ -19,7 +19,7 @@ package struct UnixTimestamp: Equatable, Sendable {
             seconds: Int(quotient) - (isBefore ? 1 : 0), nanoseconds: Int(rest + (isBefore ? 1000 : 0)) * 1_000_000)
     }
 
-    var milliseconds: Int64 {
+    package var milliseconds: Int64 {
         let (product, overflows) = Int64(clamping: seconds).multipliedReportingOverflow(by: 1000)
         return overflows
             ? (seconds < 0 ? .min : .max) : product.addingReportingOverflow(Int64(nanoseconds / 1_000_000)).partialValue

@@ -3,10 +3,12 @@ import NIOCore
 /// Messages that Amazon has accepted and that their skills are to report, until they can be delivered no longer: then their
 /// records say whether they were received. Pure: times are passed in.
 ///
-/// Bounded. When there are too many, every second one is let go and the rest stand for two each, so that the shares stay true.
+/// Bounded. When there are too many, half of them are let go by chance and the rest stand for two each, so that the shares stay true.
 struct DeliveryWatch {
     struct Message: Equatable {
         var scope: IdempotencyScope
+        /// Which of the messages it is that come under the scope.
+        var binding: Receipt.Binding
         /// The skill's label.
         var skill: Int
         /// So many messages does it stand for.
@@ -25,7 +27,6 @@ struct DeliveryWatch {
     private var count = 0
     /// One in so many messages is taken.
     private(set) var sampling = 1
-    private var skipped = 0
 
     init(limit: Int = Self.limit) {
         self.limit = max(2, limit)
@@ -37,15 +38,15 @@ struct DeliveryWatch {
     private(set) var pending: [Int: Int] = [:]
 
     /// - Parameter expiry: from `now` on, for as long as Amazon tries to deliver it.
-    mutating func accepted(_ scope: IdempotencyScope, skill: Int, expiry: TimeAmount, now: NIODeadline) {
-        skipped += 1
-        guard skipped >= sampling else { return }
-        skipped = 0
+    mutating func accepted(
+        _ scope: IdempotencyScope, _ binding: Receipt.Binding, skill: Int, expiry: TimeAmount, now: NIODeadline
+    ) {
+        guard sampling == 1 || Int.random(in: 0..<sampling) == 0 else { return }
         if count >= limit { halve() }
         let nanoseconds = Self.step.nanoseconds
         let steps = (now + expiry + Self.grace).uptimeNanoseconds / UInt64(nanoseconds) + 1
         let due = NIODeadline.uptimeNanoseconds(steps * UInt64(nanoseconds))
-        self.steps[due, default: []].append(Message(scope: scope, skill: skill, weight: sampling))
+        self.steps[due, default: []].append(Message(scope: scope, binding: binding, skill: skill, weight: sampling))
         count += 1
         pending[skill, default: 0] += sampling
     }
@@ -60,19 +61,27 @@ struct DeliveryWatch {
         return taken
     }
 
+    /// Forgets the messages of skills that report none any more.
+    mutating func keep(only skills: Set<Int>) {
+        for due in steps.keys { steps[due]?.removeAll { !skills.contains($0.skill) } }
+        recount()
+    }
+
+    private mutating func recount() {
+        count = steps.values.reduce(0) { $0 + $1.count }
+        pending = steps.values.joined().reduce(into: [:]) { $0[$1.skill, default: 0] += $1.weight }
+    }
+
     private mutating func halve() {
         sampling *= 2
-        var isKept = false
         for due in steps.keys {
             steps[due] = steps[due]?.compactMap { message in
-                isKept.toggle()
-                guard isKept else { return nil }
+                guard Bool.random() else { return nil }
                 var message = message
                 message.weight *= 2
                 return message
             }
         }
-        count = steps.values.reduce(0) { $0 + $1.count }
-        pending = steps.values.joined().reduce(into: [:]) { $0[$1.skill, default: 0] += $1.weight }
+        recount()
     }
 }

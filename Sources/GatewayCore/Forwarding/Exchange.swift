@@ -113,7 +113,9 @@ final class Exchange {
 
     func countReceipts(_ count: Int) throws(Refusal) { try forwarder.countReceipts(count, from: peer) }
 
-    func reported(_ report: DeliveryInstruments.Report, of scope: IdempotencyScope, skill: Int) {
+    func unknownReceiptOfList() { forwarder.unknownReceiptOfList(request.id, from: peer) }
+
+    func logReceipt(_ report: DeliveryInstruments.Report, of scope: IdempotencyScope, skill: Int) {
         forwarder.logs.access?.reported(report, of: scope, skill: skill, request.id, from: peer)
     }
 

@@ -11,19 +11,19 @@ extension Forwarding {
         guard let receipt = message.receipt, let claim,
             exchange.configuration.receipts.makes(idsOf: message.skill.index)
         else { return writeRequest(with: token, original) }
-        var binding = Receipt.Binding.message(claim.fingerprint.firstBits)
-        if message.isKeyedByContent {
-            // An equal message that comes when the window is over has a record that lives for at least another window. Counted from before
-            // the claim.
-            let began = forwarder.timestamp() + (.zero - Duration(from: exchange.started, to: eventLoop.now))
-            let window = Int(message.caller.keySources.contentWindow.components.seconds)
-            binding = .latestExpiry(began.seconds + 2 * window - 1)
-        }
-        let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: binding)
+        let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: receiptBinding(claim))
         receipt.write(original, to: &forwarder.contentBuffer) {
             exchange.configuration.receipts.write(subject, to: &$0)
         }
         writeRequest(with: token, forwarder.contentBuffer)
+    }
+
+    private func receiptBinding(_ claim: IdempotencyClaim) -> Receipt.Binding {
+        guard message.isKeyedByContent else { return .message(claim.fingerprint.messageBits) }
+        // The record of an equal message that comes when the window is over lives for a window longer. Counted from before the claim.
+        let began = forwarder.timestamp() + (.zero - Duration(from: exchange.started, to: eventLoop.now))
+        let window = Int(message.caller.keySources.contentWindow.components.seconds)
+        return .latestExpiry(began.seconds + window + window / 2)
     }
 
     private func writeRequest(with token: AccessToken, _ content: ByteBuffer) {
@@ -34,33 +34,34 @@ extension Forwarding {
     /// Its skill should report the message by the time that Amazon no longer tries to deliver it.
     func watchDelivery() {
         guard let receipt = message.receipt, let claim else { return }
-        forwarder.deliveries.accepted(claim.scope, skill: message.skill.label, expiry: receipt.expiry)
+        forwarder.deliveries.accepted(
+            claim.scope, receiptBinding(claim), skill: message.skill.label, expiry: receipt.expiry)
     }
 
     /// The skill may have received the message though Amazon's answer does not come.
     func upstreamStillAwaited(now: NIODeadline) {
-        guard awaited != nil, !awaitsReceipt, now - waitingSince >= Self.patience, let claim else { return }
-        awaitsReceipt = true
+        guard awaited != nil, !hasLookedForReceipt, now - waitingSince >= Self.patience, let claim else { return }
+        hasLookedForReceipt = true
         resume(
             when(forwarder.store.resultOfAttemptInFlight(claim, on: eventLoop), claim) { forwarding, result, claim in
-                guard result == nil else { return forwarding.received(result) }
+                if let result { return forwarding.received(result.attested) }
                 // It was there before, or only the record says it.
                 return forwarding.when(
                     forwarding.forwarder.store.report(on: claim.scope, on: forwarding.eventLoop), claim
                 ) { forwarding, report, claim in
                     guard let report, report.fingerprint == claim.fingerprint, case .accepted(let answer) = report.state
                     else { return nil }
-                    return forwarding.received(AttemptResult(answer))
+                    return forwarding.received(answer)
                 }
             })
     }
 
     /// - Returns: nil if Amazon's answer has come meanwhile, or is waited for.
-    private func received(_ result: AttemptResult?) -> ForwardingState.Step? {
-        guard let awaited, let result, result.witness == .receipt else { return nil }
+    private func received(_ answer: AcceptedResponse?) -> ForwardingState.Step? {
+        guard let awaited, let answer, answer.witness == .receipt else { return nil }
         self.awaited = nil
         usage = exchange.keepPlace()
         awaited.stopAwaiting()
-        return state.received(result)
+        return state.received(answer)
     }
 }

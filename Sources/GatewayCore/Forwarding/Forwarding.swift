@@ -22,8 +22,8 @@ final class Forwarding {
     var usage: CallerUsage?
     /// That on which the answer is awaited; nil where nothing else can tell of it.
     var awaited: (any UpstreamConnection)?
-    /// A receipt of the message is waited for, or has been.
-    var awaitsReceipt = false
+    /// A receipt of the message has been asked for, once for all sends.
+    var hasLookedForReceipt = false
     var state: ForwardingState
     /// Read once after each wait, since reading the clock at every step would be expensive.
     private var now: NIODeadline

@@ -218,10 +218,12 @@ struct ForwardingState {
     mutating func failed(_ failure: UpstreamFailure) -> Step { settle(.unknown, .failure(failure.refusal)) }
 
     /// The skill has received the message before Amazon's answer came.
-    mutating func received(_ result: AttemptResult) -> Step {
-        let step = concurrentEnded(result)
-        ending?.isReplay = false
-        return step
+    ///
+    /// - Parameter answer: as the receipt proves it. The record may be in a store that the receipt has not reached.
+    mutating func received(_ answer: AcceptedResponse) -> Step {
+        _ = known(answer)
+        ending?.settlement = .accepted(answer)
+        return .settle
     }
 
     // MARK: Settle

@@ -58,7 +58,7 @@ package final class MessageForwarder: RequestHandler {
         snapshot = ConfigurationSnapshot(configuration)
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         self.store = store
-        deliveries = DeliveryChecks(store, on: eventLoop)
+        deliveries = DeliveryChecks(store, on: eventLoop, wallClock: wallClock)
         self.pools = pools
         self.eventLoop = eventLoop
         self.origin = origin
@@ -81,6 +81,7 @@ package final class MessageForwarder: RequestHandler {
     package func use(_ configuration: ForwardingConfiguration, callerNames: [String], skillNames: [String]) {
         snapshot = ConfigurationSnapshot(configuration)
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
+        deliveries.keep(only: Set(configuration.skills.filter { $0.receiptMember != nil }.map(\.label)))
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
     }
 
@@ -106,7 +107,7 @@ package final class MessageForwarder: RequestHandler {
         do throws(Refusal) {
             switch try route(request).0 {
             case .message, .idempotencyKey, .settlement, .userRegion: _ = try authenticate(request, from: peer)
-            case .accessToken, .receipts: break  // the credentials stand in the content
+            case .accessToken, .receipts: break  // what entitles to them stands in the content
             }
             return nil
         } catch {
@@ -149,6 +150,11 @@ package final class MessageForwarder: RequestHandler {
     func unknownReceipt(from peer: Peer) -> Refusal {
         failedAttempt(
             from: peer, otherwise: Refusal(.receiptUnknown, "the id is none that this gateway has made"))
+    }
+
+    /// The same in a list, whose other ids have been taken.
+    func unknownReceiptOfList(_ id: ExchangeID, from peer: Peer) {
+        refused(unknownReceipt(from: peer).problem, id, from: peer)
     }
 
     func countReceipts(_ count: Int, from peer: Peer) throws(Refusal) {

@@ -21,6 +21,7 @@ final class ReceiptReport {
     private var results: [ReceiptResult] = []
     private var left = 0
     private let received: UnixTimestamp
+    private var hasLoggedOther = false
 
     init(_ exchange: Exchange) {
         self.exchange = exchange
@@ -30,10 +31,21 @@ final class ReceiptReport {
     func answer() {
         do {
             let (ids, isList) = try Self.read(exchange.request.content)
-            try exchange.countReceipts(ids.count)
-            begin(ids, isList: isList)
+            let subjects = ids.map(subject(of:))
+            // Of ids that are none, any number can be made up: they use up nobody's rate.
+            try exchange.countReceipts(subjects.count { $0 != nil })
+            begin(subjects, isList: isList)
         } catch {
             exchange.answer(Response(.refusal(error), region: nil))
+        }
+    }
+
+    /// Nil for an id that is none of ours.
+    private func subject(of id: String) -> ReceiptIDs.Subject? {
+        let bytes = Array(id.utf8)
+        let configuration = exchange.configuration
+        return configuration.receipts.subject(of: bytes.span, 0..<bytes.count).flatMap {
+            configuration.skills.indices.contains($0.skill) ? $0 : nil
         }
     }
 
@@ -62,40 +74,45 @@ final class ReceiptReport {
         throw Refusal(.messageInvalid, expected)
     }
 
-    private func begin(_ ids: [String], isList: Bool) {
-        results = Array(repeating: .unavailable, count: ids.count)
-        left = ids.count
-        for (index, id) in ids.enumerated() {
-            let bytes = Array(id.utf8)
-            let (receipts, skills) = (exchange.configuration.receipts, exchange.configuration.skills)
-            guard let subject = receipts.subject(of: bytes.span, 0..<bytes.count),
-                skills.indices.contains(subject.skill)
-            else {
+    private func begin(_ subjects: [ReceiptIDs.Subject?], isList: Bool) {
+        results = Array(repeating: .unavailable, count: subjects.count)
+        left = subjects.count
+        for (index, subject) in subjects.enumerated() {
+            guard let subject else {
+                if isList { exchange.unknownReceiptOfList() }
                 ended(index, .unknown, isList)
                 continue
             }
-            let skill = skills[subject.skill].label
             switch exchange.forwarder.store.receive(subject.receipt(at: received), on: exchange.eventLoop) {
-            case .now(let outcome): ended(index, outcome, subject, skill, isList)
+            case .now(let outcome): ended(index, outcome, subject, isList)
             case .later(let future):
-                future.assumeIsolated().whenSuccess { self.ended(index, $0, subject, skill, isList) }
+                future.assumeIsolated().whenSuccess { self.ended(index, $0, subject, isList) }
             }
         }
     }
 
-    private func ended(
-        _ index: Int, _ outcome: ReceiptOutcome?, _ subject: ReceiptIDs.Subject, _ skill: Int, _ isList: Bool
-    ) {
-        let label = DeliveryInstruments.Report(outcome)
-        exchange.forwarder.instruments.deliveries.reported(label, skill: skill)
-        exchange.reported(label, of: subject.scope, skill: skill)
+    private func ended(_ index: Int, _ outcome: ReceiptOutcome?, _ subject: ReceiptIDs.Subject, _ isList: Bool) {
+        let skill = exchange.configuration.skills[subject.skill].label
+        let report = DeliveryInstruments.Report(outcome)
+        exchange.forwarder.instruments.deliveries.reported(report, skill: skill)
+        log(report, of: subject.scope, skill: skill)
         if case .first(let provesAcceptance, let remaining) = outcome {
-            let age = subject.age(remaining: remaining, at: received, retention: exchange.snapshot.times.retention)
-            exchange.forwarder.instruments.deliveries.delivered(after: age, skill: skill)
+            if let age = subject.age(remaining: remaining, retention: exchange.snapshot.times.retention) {
+                exchange.forwarder.instruments.deliveries.delivered(after: age, skill: skill)
+            }
             // It changed what callers are told of their message.
             if provesAcceptance { exchange.allowed(changing: subject.scope) }
         }
         ended(index, ReceiptResult(outcome), isList)
+    }
+
+    /// An id can be reported any number of times: of what changes nothing, one line a request is enough.
+    private func log(_ report: DeliveryInstruments.Report, of scope: IdempotencyScope, skill: Int) {
+        if report != .first && report != .proof {
+            if hasLoggedOther { return }
+            hasLoggedOther = true
+        }
+        exchange.logReceipt(report, of: scope, skill: skill)
     }
 
     private func ended(_ index: Int, _ result: ReceiptResult, _ isList: Bool) {
@@ -108,11 +125,12 @@ final class ReceiptReport {
 
 extension ReceiptReport {
     private func content(isList: Bool) -> Response.Content {
-        // In a list, what was reported with it has been taken, and has to be told.
-        let unknown = results.contains(.unknown) ? exchange.unknownReceipt() : nil
         if isList { return .receipts(results, isList: true) }
-        if let unknown { return .refusal(unknown) }
-        return results == [.unavailable] ? .refusal(.storeUnavailable) : .receipts(results, isList: false)
+        switch results.first {
+        case .unknown: return .refusal(exchange.unknownReceipt())
+        case .unavailable: return .refusal(.receiptUndecided)
+        default: return .receipts(results, isList: false)
+        }
     }
 }
 
@@ -122,16 +140,11 @@ extension ReceiptIDs.Subject {
         Receipt(of: scope, at: now.milliseconds, binding: binding)
     }
 
-    /// How long ago the message was accepted, by how long its record lives yet.
+    /// How long ago the message was accepted, by how long its record lives yet; nil where that does not say it.
     ///
     /// - Parameter retention: of a record whose key is not the message itself.
-    func age(remaining: Duration, at now: UnixTimestamp, retention: TimeAmount) -> Duration {
-        switch binding {
-        case .message: return max(.zero, Duration(retention) - remaining)
-        case .latestExpiry(let seconds):
-            // Two windows behind the beginning, but for a second; the record expires one window behind it.
-            let left = Duration.seconds(seconds + 1) - .milliseconds(now.milliseconds)
-            return max(.zero, left - remaining - remaining)
-        }
+    func age(remaining: Duration, retention: TimeAmount) -> Duration? {
+        guard case .message = binding else { return nil }
+        return max(.zero, Duration(retention) - remaining)
     }
 }

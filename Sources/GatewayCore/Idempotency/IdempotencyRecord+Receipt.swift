@@ -4,10 +4,11 @@ package import NIOCore
 package struct Receipt: Equatable, Sendable {
     /// Which of the messages it is that come under one scope, one after another.
     package enum Binding: Equatable, Sendable {
-        /// The one of this fingerprint, by its first 32 bits: a key may be used again, for another message.
+        /// The one of this fingerprint, by 32 of its bits: a key may be used again, for another message.
         case message(UInt32)
         /// One whose record expires at this time at the latest, in Unix seconds. A record that expires later is that of an equal message, which
-        /// came when the window of this one was over.
+        /// came when the window of this one was over. Half a window lies between them, so that neither clocks that differ nor a report
+        /// that was long on its way make one out of the other.
         case latestExpiry(Int)
     }
 
@@ -22,21 +23,31 @@ package struct Receipt: Equatable, Sendable {
         self.binding = binding
     }
 
-    /// How long a record of the message lives yet; nil: as long as it says.
-    package var longestRemaining: Duration? {
-        guard case .latestExpiry(let seconds) = binding else { return nil }
-        return max(.zero, .seconds(seconds) - .milliseconds(receivedAt))
+    /// When a record of the message expires at the latest, as Unix time in milliseconds; nil: whenever it says.
+    package var latestExpiry: Int64? {
+        if case .latestExpiry(let seconds) = binding { Int64(clamping: seconds) * 1000 } else { nil }
     }
 
-    /// The first 32 bits of the message's fingerprint; nil: any.
+    /// Whether a record of this fingerprint that lives so long yet is the message's.
+    ///
+    /// - Parameter unixMilliseconds: now, where the record is: a report may have been on its way.
+    func isOf(_ recorded: RequestFingerprint, remaining: Duration, unixMilliseconds: Int64) -> Bool {
+        switch binding {
+        case .message(let bits): bits == recorded.messageBits
+        case .latestExpiry(let seconds):
+            remaining <= .seconds(seconds) - .milliseconds(max(receivedAt, unixMilliseconds))
+        }
+    }
+
+    /// As the binding has them; nil: any.
     package var fingerprint: UInt32? {
         if case .message(let fingerprint) = binding { fingerprint } else { nil }
     }
 }
 
 extension RequestFingerprint {
-    /// As a receipt has them.
-    package var firstBits: UInt32 { UInt32(truncatingIfNeeded: words.0 >> 32) }
+    /// As a receipt has them. Not the first, which say with which key it was made.
+    package var messageBits: UInt32 { UInt32(truncatingIfNeeded: words.1 >> 32) }
 }
 
 /// What a skill's report that it has received a message did to the message's record.
@@ -60,14 +71,17 @@ extension IdempotencyRecord {
     ///
     /// Whoever has received a message proves that Amazon accepted it, whatever is known of the attempts at sending it. A report frees
     /// no record, contradicts no answer, and makes no record live longer.
+    ///
+    /// - Parameter unixMilliseconds: the same time as `now`; nil: when it was reported.
     package static func receive(
-        _ receipt: Receipt, on record: inout IdempotencyRecord?, now: NIODeadline
+        _ receipt: Receipt, on record: inout IdempotencyRecord?, now: NIODeadline, unixMilliseconds: Int64? = nil
     ) -> ReceiptOutcome {
-        guard var current = record, current.expires > now,
-            receipt.longestRemaining.map({ current.expires <= now + $0 }) ?? true,
-            receipt.fingerprint ?? current.fingerprint.firstBits == current.fingerprint.firstBits
-        else { return .absent }
+        guard var current = record, current.expires > now else { return .absent }
         let remaining = Duration(from: now, to: current.expires)
+        guard
+            receipt.isOf(
+                current.fingerprint, remaining: remaining, unixMilliseconds: unixMilliseconds ?? receipt.receivedAt)
+        else { return .absent }
         switch current.state {
         case .accepted(var answer):
             if let first = answer.receivedAt { return .again(at: first) }

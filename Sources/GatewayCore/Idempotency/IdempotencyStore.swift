@@ -47,19 +47,18 @@ package struct AttemptResult: Sendable {
     package var response: Result<UpstreamResponse, any Error>
     /// The region the message was for.
     package var region: Region?
-    /// Who says that it was accepted, where it is not Amazon.
-    package var witness: AcceptedResponse.Witness?
+    /// As the record has it, where it is not Amazon who says that the message was accepted.
+    private(set) var attested: AcceptedResponse?
+    package var witness: AcceptedResponse.Witness? { attested?.witness }
 
-    package init(
-        _ response: Result<UpstreamResponse, any Error>, region: Region?, witness: AcceptedResponse.Witness? = nil
-    ) {
+    package init(_ response: Result<UpstreamResponse, any Error>, region: Region?) {
         self.response = response
         self.region = region
-        self.witness = witness
     }
 
     package init(_ accepted: AcceptedResponse) {
-        self.init(.success(UpstreamResponse(accepted)), region: accepted.region, witness: accepted.witness)
+        self.init(.success(UpstreamResponse(accepted)), region: accepted.region)
+        if accepted.witness != nil { attested = accepted }
     }
 
     /// The skill has received it, so it was accepted; what Amazon answered is not known.

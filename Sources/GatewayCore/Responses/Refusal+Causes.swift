@@ -134,6 +134,14 @@ extension Refusal {
         Refusal(.storeFull, "the idempotency store has no room for another key", retryAfterSeconds: 1)
     }
 
+    /// Of a skill's report.
+    static var receiptUndecided: Refusal {
+        Refusal(
+            .storeUnavailable,
+            "the store cannot be reached, so it is not known whether this is the first report of the message; handle it",
+            retryAfterSeconds: 1)
+    }
+
     static var storeUnavailable: Refusal {
         Refusal(
             .storeUnavailable,

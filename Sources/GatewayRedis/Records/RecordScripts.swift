@@ -70,7 +70,8 @@ enum RecordScripts {
           if ARGV[1] ~= 'accepted' then return v end
           local known = state == 'd' and 25 or 17
           if string.sub(v, known + 4, known + 4) ~= '-' then return 0 end
-          local value = state .. string.sub(v, 2, known) .. string.sub(ARGV[4], 18)
+          local answer = string.sub(ARGV[4], string.sub(ARGV[4], 1, 1) == 'd' and 26 or 18)
+          local value = state .. string.sub(v, 2, known) .. answer
           return set(value, redis.call('PTTL', KEYS[1]))
         end
         if ARGV[1] == 'accepted' then
@@ -88,8 +89,9 @@ enum RecordScripts {
         return 1
         """)
 
-    /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes; how long a record of it lives yet at the longest, in ms; the
-    /// first 4 bytes of its fingerprint, or nothing.
+    /// KEYS: record. ARGV: when the skill has reported the message, as 8 bytes and in decimal; when a record of it expires at the latest, or
+    /// nothing; bytes 9 to 12 of its fingerprint, or nothing. Times are Unix times in ms.
+    /// The command may have been long on its way, so the server's own clock is asked, too, where an ACL allows it.
     /// Nil: there is no record of it. For the first report: 1, or 2 if it is the proof that the message was accepted, and the milliseconds that
     /// remain of the record. Else when it was first.
     static let receive = RecordScript(
@@ -101,7 +103,12 @@ enum RecordScripts {
           return redis.error_reply('ERR not a record')
         end
         local ttl = redis.call('PTTL', KEYS[1])
-        if ttl > tonumber(ARGV[2]) or (ARGV[3] ~= '' and string.sub(v, 2, 5) ~= ARGV[3]) then return false end
+        if ARGV[3] ~= '' then
+          local now, time = tonumber(ARGV[2]), redis.pcall('TIME')
+          if not time.err then now = math.max(now, time[1] * 1000 + math.floor(time[2] / 1000)) end
+          if ttl > tonumber(ARGV[3]) - now then return false end
+        end
+        if ARGV[4] ~= '' and string.sub(v, 10, 13) ~= ARGV[4] then return false end
         if state == 'd' then return string.sub(v, 18, 25) end
         local accepted = state == 'a'
         local value = 'd' .. string.sub(v, 2, 17) .. ARGV[1] .. (accepted and string.sub(v, 18) or '202-')

@@ -62,12 +62,17 @@ enum RedisCommand {
             Self.writeScript(RecordScripts.report, arguments: 0, withSource: withSource, to: &buffer)
             Self.writeKey(scope, keys, to: &buffer)
         case .receive(let receipt):
-            Self.writeScript(RecordScripts.receive, arguments: 3, withSource: withSource, to: &buffer)
+            Self.writeScript(RecordScripts.receive, arguments: 4, withSource: withSource, to: &buffer)
             Self.writeKey(receipt.scope, keys, to: &buffer)
             buffer.writeStaticString("$8\r\n")
             buffer.writeInteger(receipt.receivedAt)
             buffer.writeStaticString("\r\n")
-            buffer.writeRESPInteger(receipt.longestRemaining?.inMilliseconds ?? Self.longest)
+            buffer.writeRESPInteger(Int(clamping: receipt.receivedAt))
+            if let latest = receipt.latestExpiry {
+                buffer.writeRESPInteger(Int(clamping: latest))
+            } else {
+                buffer.writeStaticString("$0\r\n\r\n")
+            }
             buffer.writeStaticString(receipt.fingerprint == nil ? "$0\r\n" : "$4\r\n")
             if let fingerprint = receipt.fingerprint { buffer.writeInteger(fingerprint) }
             buffer.writeStaticString("\r\n")
@@ -75,9 +80,6 @@ enum RedisCommand {
             buffer.writeRESPCommand(words)
         }
     }
-
-    /// In milliseconds; longer than any record lives.
-    private static let longest = 1 << 50
 
     private static func writeSettle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, keys: RecordKeys, withSource: Bool,

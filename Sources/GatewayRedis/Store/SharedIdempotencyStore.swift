@@ -78,11 +78,22 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         let promise = eventLoop.makePromise(of: ClaimReply.self)
         server.claim(claim) { result in
             switch result {
+            case .success(let outcome) where outcome == .owned || outcome == .unknown:
+                promise.succeed(ClaimReply(self.acceptanceKnownHere(claim) ?? outcome, self.kind))
             case .success(let outcome): promise.succeed(ClaimReply(outcome, self.kind))
             case .failure(let failure): promise.succeed(self.claimFailed(claim, failure))
             }
         }
         return .later(promise.futureResult)
+    }
+
+    /// The acceptance of a message of which the server does not know, since it was away then. It is told.
+    private func acceptanceKnownHere(_ claim: IdempotencyClaim) -> ClaimOutcome? {
+        guard case .forward(let local) = whenUnavailable,
+            let answer = local.acceptedResponse(to: claim, now: eventLoop.now)
+        else { return nil }
+        backlog.add(claim, .accepted(answer))
+        return .accepted(answer)
     }
 
     private func claimFailed(_ claim: IdempotencyClaim, _ failure: IdempotencyRecordError) -> ClaimReply {
@@ -121,12 +132,16 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         let mayBeKnown = settlement == .unknown
         if !mayBeKnown { for waiter in waiters { waiter.succeed(result) } }
         if !ownedLocally.isEmpty, ownedLocally.remove(claim.owner.number) != nil {
-            // The server is told, too: from its return on, every replica knows.
-            backlog.add(claim, settlement)
-            if mayBeKnown { for waiter in waiters { waiter.succeed(result) } }
-            if case .forward(let local) = whenUnavailable {
-                return local.settle(claim, settlement, result: result, on: eventLoop)
+            var known: AcceptedResponse?
+            if case .forward(let local) = whenUnavailable,
+                case .now(.accepted(let found)) = local.settle(claim, settlement, result: result, on: eventLoop)
+            {
+                known = found
             }
+            // The server is told, too: from its return on, every replica knows.
+            backlog.add(claim, known.map(Settlement.accepted) ?? settlement)
+            if mayBeKnown { for waiter in waiters { waiter.succeed(known.map(AttemptResult.init) ?? result) } }
+            return .now(SettlementReply(found: known))
         }
         if case .forward(let local) = whenUnavailable, case .accepted = settlement {
             // What this process knows it does not forget when the server is away.

@@ -10,26 +10,28 @@ import Testing
 
     @Test func `a message is due when it can be delivered no longer, and not before`() {
         var watch = DeliveryWatch()
-        watch.accepted(scope(1), skill: 3, expiry: .seconds(60), now: start)
-        watch.accepted(scope(2), skill: 3, expiry: .seconds(3600), now: start)
+        watch.accepted(scope(1), .message(1), skill: 3, expiry: .seconds(60), now: start)
+        watch.accepted(scope(2), .message(2), skill: 3, expiry: .seconds(3600), now: start)
         let earliest = start + .seconds(60) + DeliveryWatch.grace
         #expect(watch.takeDue(now: earliest - .nanoseconds(1)).isEmpty)
         #expect(watch.pending == [3: 2])
         let due = watch.takeDue(now: earliest + DeliveryWatch.step)
-        #expect(due == [.init(scope: scope(1), skill: 3, weight: 1)])
+        #expect(due == [.init(scope: scope(1), binding: .message(1), skill: 3, weight: 1)])
         #expect(watch.pending == [3: 1] && !watch.isEmpty)
         #expect(watch.takeDue(now: start + .hours(2)).count == 1 && watch.isEmpty)
     }
 
     @Test func `of too many, some stand for the others`() {
-        var watch = DeliveryWatch(limit: 100)
+        var watch = DeliveryWatch(limit: 1_000)
         for number in 0..<10_000 {
-            watch.accepted(scope(number), skill: number % 10 == 0 ? 1 : 0, expiry: .seconds(60), now: start)
+            watch.accepted(scope(number), .message(0), skill: number % 2, expiry: .seconds(60), now: start)
         }
         let due = watch.takeDue(now: start + .hours(1))
-        #expect(due.count <= 100 && Set(due.map(\.scope)).count == due.count)
-        let all = due.reduce(0) { $0 + $1.weight }
-        #expect((8_000...12_000).contains(all), "\(all)")
+        #expect(due.count <= 1_000 && Set(due.map(\.scope)).count == due.count)
+        for skill in 0...1 {
+            let all = due.filter { $0.skill == skill }.reduce(0) { $0 + $1.weight }
+            #expect((3_500...6_500).contains(all), "\(all) of skill \(skill)")
+        }
         // Back to each one, once there are few.
         for _ in 0..<20 { _ = watch.takeDue(now: start + .hours(1)) }
         #expect(watch.sampling == 1)
