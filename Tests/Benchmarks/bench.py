@@ -71,7 +71,7 @@ class Target:
 
 
 class Gateway(Target):
-    def __init__(self, bench, name, binary, settings, event_loops, callers, region, upstream):
+    def __init__(self, bench, name, binary, settings, event_loops, callers, region, upstream, receipts=False):
         self.admin_port = free_port()
         port = free_port()
         base = region or f"https://localhost:{bench.upstream}"
@@ -84,7 +84,7 @@ admin: {{address: 127.0.0.1:{self.admin_port}}}
 regions: {{NA: {{apiEndpoint: {base}{"/na" if region else ""}}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{apiEndpoint: {base}/fe}}}}
 tokenEndpoint: {base}/auth/o2/token
 upstream: {{trust: {{caFile: cert.pem}}, {upstream}}}
-skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}, defaultRegion: NA}}]
+skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}, defaultRegion: NA{", receipts: {member: receipt}" if receipts else ""}}}]
 callers:
   - {{name: bench, apiKeys: [{{file: key}}], skills: [weather]}}
 {callers}
@@ -189,9 +189,9 @@ class Bench:
             f"{url}/_simulator/faults", json.dumps(faults).encode(), {"Content-Type": "application/json"}, method="PUT"))
         return url
 
-    def gateway(self, name, binary, settings="", event_loops=1, callers="", region=None, upstream=""):
+    def gateway(self, name, binary, settings="", event_loops=1, callers="", region=None, upstream="", receipts=False):
         """Starts a gateway. region: the URL of a simulator, None for the upstream of all; upstream: members of that section."""
-        gateway = Gateway(self, name, binary, settings, event_loops, callers, region, upstream)
+        gateway = Gateway(self, name, binary, settings, event_loops, callers, region, upstream, receipts)
         for _ in range(500):
             try:
                 if gateway.admin("readyz"):

@@ -52,14 +52,19 @@ import TokenEndpointClient
             try await TestBed.run(
                 configuration: """
                     accessLog: {file: access.log}
+                    receipts: {signingKeys: [{file: receipts}]}
                     idempotency:
                       store: redis
                       redis: {url: "redis://127.0.0.1:\(redis.port)", onStoreUnavailable: forward}
                     """,
+                receiptMember: "receipt",
                 listeners: """
                     [{address: 127.0.0.1:0}, {address: 127.0.0.1:0, tls: {certificateChainFile: cert.pem, privateKeyFile: key.pem}}]
                     """,
-                prepare: { try await Certificate.make(in: $0) }
+                prepare: {
+                    try await Certificate.make(in: $0)
+                    try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0)
+                }
             ) { bed in
                 try await bed.untilStore(isUp: true)
                 for region in ["NA", "EU", "FE"] {

@@ -43,31 +43,34 @@ package struct DeliveryInstruments: Sendable {
         }
     }
 
-    private var skills: [Int: Skill] = [:]
+    private var counts: [Int: Skill] = [:]
 
-    package func skill(_ label: Int) -> Skill { skills[label] ?? Skill() }
+    /// Labels of those of which something has been counted.
+    package var skills: Set<Int> { Set(counts.keys) }
+
+    package func skill(_ label: Int) -> Skill { counts[label] ?? Skill() }
 
     mutating func reported(_ report: Report, skill: Int) {
-        skills[skill, default: Skill()].reports[report, default: 0] += 1
+        counts[skill, default: Skill()].reports[report, default: 0] += 1
     }
 
     mutating func delivered(after age: Duration, skill: Int) {
-        skills[skill, default: Skill()].seconds.observe(age / .seconds(1))
+        counts[skill, default: Skill()].seconds.observe(age / .seconds(1))
     }
 
-    /// - Parameter counts: by skill.
-    mutating func pending(_ counts: [Int: Int]) {
-        for (skill, count) in counts { skills[skill, default: Skill()].pending = count }
+    /// - Parameter pending: by skill.
+    mutating func pending(_ pending: [Int: Int]) {
+        for (skill, count) in pending { counts[skill, default: Skill()].pending = count }
     }
 
     /// So many messages can be delivered no longer.
     mutating func ended(_ count: Int, areReceived: Bool, skill: Int) {
-        skills[skill, default: Skill()].due += count
-        if !areReceived { skills[skill, default: Skill()].unreceived += count }
+        counts[skill, default: Skill()].due += count
+        if !areReceived { counts[skill, default: Skill()].unreceived += count }
     }
 
     /// Adds what another event loop counted.
     mutating func add(_ other: Self) {
-        for (label, skill) in other.skills { skills[label, default: Skill()].add(skill) }
+        for (label, skill) in other.counts { counts[label, default: Skill()].add(skill) }
     }
 }

@@ -104,6 +104,8 @@ package struct MetricsSnapshot: Sendable {
     /// Names by their place in the configuration: what the series of messages are labelled with.
     package var callers: [String]
     package var skills: [String]
+    /// Labels of the skills that report messages, or did.
+    package var reportingSkills: Set<Int> = []
     /// Unix times, by what the certificate is for; those that there are.
     package var certificateExpiries: [(use: String, time: Int)] = []
     package var build: Build
@@ -252,7 +254,9 @@ package struct MetricsSnapshot: Sendable {
     }
 
     private func renderDeliveries(to page: inout MetricsPage) {
-        let deliveries = skills.enumerated().map { (name: $1, counts: forwarding.deliveries.skill($0)) }
+        let deliveries = skills.enumerated().filter { reportingSkills.contains($0.offset) }.map {
+            (name: $1, counts: forwarding.deliveries.skill($0))
+        }
         page.family(.receipts)
         for skill in deliveries {
             for report in DeliveryInstruments.Report.allCases {

@@ -89,6 +89,8 @@ extension Gateway {
         var snapshot = MetricsSnapshot(
             callers: reloadable.callerNames, skills: reloadable.skillNames, build: Build.information)
         snapshot.forwarding = try await instruments()
+        snapshot.reportingSkills = snapshot.forwarding.deliveries.skills.union(
+            reloadable.skills.filter { $0.receiptMember != nil }.map(\.label))
         snapshot.upstream = try await regionStatuses()
         snapshot.users = users.statistics(now: .now())
         let now = NIODeadline.now()

@@ -110,6 +110,7 @@ private final class AcceptingPool: UpstreamPool, UpstreamConnection {
         receiver?.upstreamResponded(SampleResponse.accepted)
     }
 
+    func stopAwaiting() {}
     func release() {}
 }
 
