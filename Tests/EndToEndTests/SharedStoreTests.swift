@@ -159,6 +159,29 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `told to forward, it does not send again what was in doubt when the store came back`() async throws {
+        let redis = try RedisProcess.durable()
+        try await with(redis, ", onStoreUnavailable: forward") { bed in
+            let fields = ["Gateway-Region": "NA", "Idempotency-Key": "k"]
+            await redis.kill()
+            try await bed.setFaults(#"{"NA": {"connection": "resetAfterRead", "accept": true}}"#)
+            #expect(try await bed.send("NA-1", fields).status == 504)
+            try await bed.setFaults("{}")
+            try await redis.start()
+            try await bed.untilStore(isUp: true)
+            for _ in 0..<2 { #expect(try await bed.send("NA-1", fields).status == 504) }
+            try await bed.untilMetric("skillgate_idempotency_settlement_backlog", is: 0)
+            // By then Redis knows it, too, and with it every replica.
+            try await bed.withReplica { other in
+                try await other.untilStore(isUp: true)
+                #expect(try await other.send("NA-1", fields).status == 504)
+            }
+            #expect(try await bed.counters().accepted == 1)
+            let consented = try await bed.send("NA-1", fields.merging(["Idempotency-Resend": "?1"]) { $1 })
+            #expect(consented.status == 202)
+        }
+    }
+
     @Test func `what shuts down first settles what it owes`() async throws {
         let redis = try RedisProcess.durable()
         try await with(redis) { bed in

@@ -228,15 +228,20 @@ package struct StoreContract {
         #expect(try await one.claim(claim(doubtful, owner: 2)) != .accepted(answer), "the first answer stands")
     }
 
-    /// What the caller alone has said, until Amazon does.
+    /// What the caller alone has said, until the skill or Amazon does.
     private func acceptanceByCaller() async throws {
         let scope = scope()
         let said = AcceptedResponse(status: 202, region: nil, requestID: nil)
         #expect(try await one.claim(claim(scope, owner: 1)) == .owned)
         try await other.settle(claim(scope, owner: 9), .accepted(said))
         #expect(try await one.settle(claim(scope, owner: 1), .unknown) == .accepted(said))
-        let answer = AcceptedResponse(status: 202, region: .europe, requestID: .text("of-Amazon"))
+        // As one that has learned of a receipt which has not come this far.
+        let proven = AcceptedResponse(provenAt: 1_795_497_192_345)
+        try await one.settle(claim(scope, owner: 1), .accepted(proven))
+        #expect(try await hasReport(.accepted(proven), on: scope, at: other))
+        var answer = AcceptedResponse(status: 202, region: .europe, requestID: .text("of-Amazon"))
         try await one.settle(claim(scope, owner: 1), .accepted(answer))
+        answer.receivedAt = proven.receivedAt
         #expect(try await other.claim(claim(scope, owner: 2)) == .accepted(answer))
     }
 

@@ -20,10 +20,12 @@ extension Forwarding {
 
     private func receiptBinding(_ claim: IdempotencyClaim) -> Receipt.Binding {
         guard message.isKeyedByContent else { return .message(claim.fingerprint.messageBits) }
-        // The record of an equal message that comes when the window is over lives for a window longer. Counted from before the claim.
         let began = forwarder.timestamp() + (.zero - Duration(from: exchange.started, to: eventLoop.now))
-        let window = Int(message.caller.keySources.contentWindow.components.seconds)
-        return .latestExpiry(began.seconds + window + window / 2)
+        // The window begins again with the acceptance, and then lasts so long; that of an equal message that comes when it is over lives for
+        // a window longer. In the middle between them, there is room to both sides.
+        let window = message.caller.keySources.contentWindow
+        let latest = window + (window + Duration(exchange.snapshot.times.deadline)) / 2
+        return .latestExpiry(began.seconds + Int(latest.components.seconds))
     }
 
     private func writeRequest(with token: AccessToken, _ content: ByteBuffer) {

@@ -158,7 +158,9 @@ package final class MessageForwarder: RequestHandler {
     }
 
     func countReceipts(_ count: Int, from peer: Peer) throws(Refusal) {
-        guard let seconds = receiptRate.retryAfter(of: peer.place, count: count, now: eventLoop.now) else { return }
+        guard count > 0, let seconds = receiptRate.retryAfter(of: peer.place, count: count, now: eventLoop.now) else {
+            return
+        }
         throw Refusal(.receiptRate, "there are too many reports from this network", retryAfterSeconds: seconds)
     }
 

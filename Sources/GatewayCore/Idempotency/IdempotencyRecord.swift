@@ -227,7 +227,9 @@ package struct IdempotencyRecord: Equatable, Sendable {
         case .accepted(let answer):
             // From any attempt, however late: what was accepted must never be sent again.
             if case .accepted(let known) = record?.state {
-                if known.witness != nil { record?.state = .accepted(answer.received(at: known.receivedAt)) }
+                if known.witness != nil {
+                    record?.state = .accepted(answer.received(at: known.receivedAt ?? answer.receivedAt))
+                }
                 return nil
             }
             // A late one may find the record of a later attempt, which lives as long as that says.

@@ -70,8 +70,11 @@ enum RecordScripts {
           if ARGV[1] ~= 'accepted' then return v end
           local known = state == 'd' and 25 or 17
           if string.sub(v, known + 4, known + 4) ~= '-' then return 0 end
-          local answer = string.sub(ARGV[4], string.sub(ARGV[4], 1, 1) == 'd' and 26 or 18)
-          local value = state .. string.sub(v, 2, known) .. answer
+          local value = ARGV[4]
+          if state == 'd' then
+            local answer = string.sub(ARGV[4], string.sub(ARGV[4], 1, 1) == 'd' and 26 or 18)
+            value = string.sub(v, 1, known) .. answer
+          end
           return set(value, redis.call('PTTL', KEYS[1]))
         end
         if ARGV[1] == 'accepted' then

@@ -79,7 +79,9 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         server.claim(claim) { result in
             switch result {
             case .success(let outcome) where outcome == .owned || outcome == .unknown:
-                promise.succeed(ClaimReply(self.acceptanceKnownHere(claim) ?? outcome, self.kind))
+                // Other replicas do not know it yet.
+                let known = self.knownHere(claim, outcome).map { ClaimReply($0, .memory) }
+                promise.succeed(known ?? ClaimReply(outcome, self.kind))
             case .success(let outcome): promise.succeed(ClaimReply(outcome, self.kind))
             case .failure(let failure): promise.succeed(self.claimFailed(claim, failure))
             }
@@ -87,13 +89,26 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         return .later(promise.futureResult)
     }
 
-    /// The acceptance of a message of which the server does not know, since it was away then. It is told.
-    private func acceptanceKnownHere(_ claim: IdempotencyClaim) -> ClaimOutcome? {
+    /// What this process knows of a message and the server does not, since it was away then. It is told.
+    private func knownHere(_ claim: IdempotencyClaim, _ outcome: ClaimOutcome) -> ClaimOutcome? {
         guard case .forward(let local) = whenUnavailable,
-            let answer = local.acceptedResponse(to: claim, now: eventLoop.now)
+            case .now(let report?) = local.report(on: claim.scope, on: eventLoop), let remaining = report.remaining,
+            let recorded = report.fingerprint, claim.difference(from: recorded) == nil
         else { return nil }
-        backlog.add(claim, .accepted(answer))
-        return .accepted(answer)
+        switch report.state {
+        case .accepted(let answer):
+            var known = claim
+            // A duplicate makes no record live longer.
+            (known.retention, known.isBrief) = (TimeAmount(remaining), true)
+            backlog.add(known, .accepted(answer))
+            return .accepted(answer)
+        case .inFlight, .unknown:
+            guard outcome == .owned, !claim.consent else { return nil }
+            backlog.add(claim, .unknown)
+            if case .inFlight(let left) = report.state { return .inFlight(left: left) }
+            return .unknown
+        case .absent: return nil
+        }
     }
 
     private func claimFailed(_ claim: IdempotencyClaim, _ failure: IdempotencyRecordError) -> ClaimReply {
@@ -143,9 +158,12 @@ package final class SharedIdempotencyStore: IdempotencyStore {
             if mayBeKnown { for waiter in waiters { waiter.succeed(known.map(AttemptResult.init) ?? result) } }
             return .now(SettlementReply(found: known))
         }
-        if case .forward(let local) = whenUnavailable, case .accepted = settlement {
-            // What this process knows it does not forget when the server is away.
-            _ = local.settle(claim, settlement, result: result, on: eventLoop)
+        if case .forward(let local) = whenUnavailable, case .accepted(let answer) = settlement {
+            // What this process knows it does not forget when the server is away; nor does it know it for longer. What a receipt proves
+            // lives there as long as the claim said.
+            var copy = claim
+            if answer.witness != nil { copy.retention = max(.zero, claim.retention - claim.lease) }
+            _ = local.settle(copy, settlement, result: result, on: eventLoop)
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
         server.settle(claim, settlement) { reply in

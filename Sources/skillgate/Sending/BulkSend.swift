@@ -79,7 +79,8 @@ struct BulkSend {
         }
         progress.finish(now: clock.now)
         show(counts, reasons, notSent: left.count)
-        if waits && !isInterrupted {
+        if waits && isInterrupted { throw ExitCode(ExitStatus.tryAgain) }
+        if waits {
             let sent = messages.filter { inDelivery.contains($0.name) }
             try await Self.wait(for: sent, by: sender, concurrency: concurrency)
             for message in sent where inDoubt.contains(message.name) {

@@ -94,13 +94,31 @@ struct MessageSender: Sendable {
         return result
     }
 
-    /// Whether its skill has reported a message; false, too, where the gateway does not say.
-    func isReceived(_ message: SendInput) async -> Bool { await state(of: message)?.receivedAt != nil }
+    /// Whether the skill has reported a message.
+    enum Delivery: Sendable {
+        case received
+        /// Not yet, or the gateway does not say.
+        case open
+        /// Nothing is known of it any more.
+        case forgotten
+    }
+
+    func delivery(of message: SendInput) async -> Delivery {
+        guard let state = await state(of: message) else { return .open }
+        return state.receivedAt != nil ? .received : state.state == "absent" ? .forgotten : .open
+    }
 
     private func state(of message: SendInput) async -> KeyState? {
-        let transfer = request(
+        var transfer = request(
             "GET", "/v1/idempotency-keys/\(PercentEncoding.segment(message.idempotencyKey))", skill: message.skill)
-        guard let response = try? await transfer.perform(), response.status == 200 else { return nil }
+        transfer.timeout = .seconds(10)
+        guard let response = try? await transfer.perform() else { return nil }
+        if response.status == 429 {
+            // The caller's rate, in which inquiries count, too.
+            let seconds = response.field("Retry-After").flatMap { Int($0) } ?? 1
+            try? await Task.sleep(for: min(.seconds(seconds), Self.longestPause))
+        }
+        guard response.status == 200 else { return nil }
         return try? JSONDecoder().decode(KeyState.self, from: Data(response.content))
     }
 

@@ -35,29 +35,40 @@ struct ReceiptWait: Sendable {
         let longest = messages.map(\.expirySeconds).max() ?? 0
         let end = clock.now + .seconds(longest) + Self.grace
         var progress = Progress(total: messages.count, done: 0, unit: "received", now: clock.now)
-        var (left, pause) = (messages, Self.firstPause)
+        var (left, forgotten, pause) = (messages, [SendInput](), Self.firstPause)
         while !left.isEmpty && !Task.isCancelled {
-            let received = await received(of: left)
-            left.removeAll { received.contains($0.name) }
-            for _ in received { progress.advanced(isAccepted: true, now: clock.now) }
+            let ended = await ended(of: left, until: end)
+            forgotten += left.filter { ended[$0.name] == false }
+            left.removeAll { ended[$0.name] != nil }
+            for isReceived in ended.values { progress.advanced(isAccepted: isReceived, now: clock.now) }
             guard !left.isEmpty, clock.now < end else { break }
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, Self.longestPause)
+            // Where there is no time for all, each has its turn.
+            left.shuffle()
         }
         progress.finish(now: clock.now)
-        return left
+        return (left + forgotten).sorted { $0.line < $1.line }
     }
 
-    /// The names of those that have been reported by now.
-    private func received(of messages: [SendInput]) async -> Set<String> {
-        await withTaskGroup(of: String?.self) { tasks in
-            var names: Set<String> = []
-            for (index, message) in messages.enumerated() {
-                if index >= concurrency, let name = await tasks.next() { name.map { _ = names.insert($0) } }
-                tasks.addTask { await sender.isReceived(message) ? message.name : nil }
+    /// By name, those that have been reported by now, and those that will not be, as far as there is time to ask.
+    private func ended(of messages: [SendInput], until end: ContinuousClock.Instant) async -> [String: Bool] {
+        await withTaskGroup(of: (String, MessageSender.Delivery).self) { tasks in
+            var ended: [String: Bool] = [:]
+            func note(_ name: String, _ delivery: MessageSender.Delivery) {
+                switch delivery {
+                case .received: ended[name] = true
+                case .forgotten: ended[name] = false
+                case .open: break
+                }
             }
-            for await name in tasks { name.map { _ = names.insert($0) } }
-            return names
+            for (index, message) in messages.enumerated() {
+                if index >= concurrency, let (name, delivery) = await tasks.next() { note(name, delivery) }
+                guard !Task.isCancelled, ContinuousClock().now < end else { break }
+                tasks.addTask { (message.name, await sender.delivery(of: message)) }
+            }
+            for await (name, delivery) in tasks { note(name, delivery) }
+            return ended
         }
     }
 }
