@@ -398,7 +398,8 @@ import Testing
                 try await until { try await store.claim(claim(1)) == .owned }
                 for sentinel in bed.sentinels.prefix(2) { await sentinel.kill() }
                 try await until { try await store.claim(claim(2)) == .storeUnavailable }
-                #expect(store.events.all.contains { "\($0)".contains("no majority of the Sentinels") })
+                // On a busy machine, a connection that was lost may be the first reason.
+                try await until { store.events.all.contains { "\($0)".contains("no majority of the Sentinels") } }
             }
         }
     }

@@ -13,12 +13,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 handled = collections.Counter()
+# Ids whose report was not answered, and may have been the first.
+doubtful = set()
 lock = threading.Lock()
 
 
 def report(receipt):
     """Whether the message is to be handled; None if no gateway can say."""
-    is_doubtful = False
     for port in random.sample(sys.argv[2:], len(sys.argv) - 2):
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=2)
         try:
@@ -26,15 +27,18 @@ def report(receipt):
             answer = connection.getresponse()
             content = answer.read()
             if answer.status == 200:
-                # A report that was not answered may have been the first.
+                with lock:
+                    is_doubtful = receipt in doubtful
+                    doubtful.discard(receipt)
                 return json.loads(content)["first"] or is_doubtful
             if answer.status == 404:
                 raise SystemExit("the gateway does not know its own id")
-            is_doubtful = True
         except (OSError, http.client.HTTPException):
-            is_doubtful = True
+            pass
         finally:
             connection.close()
+        with lock:
+            doubtful.add(receipt)
     return None
 
 

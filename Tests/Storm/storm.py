@@ -282,17 +282,17 @@ class Storm:
         wait_until(lambda: not self.simulator.get("counters")["deliveries"]["pending"], 60, "the last deliveries")
         handled = self.skill.handled()
         reports = {message: self.gateways[0].report(message) for message in accepted}
-        unreceived = [
-            message for message, report in reports.items() if "receivedAt" not in report or message not in handled]
+        unreceived = [message for message, report in reports.items() if "receivedAt" not in report]
+        unhandled = [message for message in reports if message not in handled]
         unknown = [
             message for message, outcome in self.book.outcomes.items() if outcome == "unknown" and accepted[message]]
         unproven = [message for message in unknown if reports[message]["state"] != "accepted"]
         told = sum(1 for ids in self.book.request_ids.values() if "receipt" in ids)
         print(
-            f"receipts: {len(reports)} messages delivered, {len(handled)} handled, {sum(count > 1 for count in handled.values())} "
+            f"receipts: {len(reports)} messages delivered, {len(reports) - len(unreceived)} received, {len(handled)} handled, {sum(count > 1 for count in handled.values())} "
             f"more than once; {told} answered by their receipt alone; of {len(unknown)} that ended as unknown and were "
             f"delivered, {len(unknown) - len(unproven)} became accepted")
-        return unreceived, unproven
+        return unreceived + unhandled, unproven
 
 
 def main():

@@ -51,6 +51,8 @@ struct UserRegionUpdate {
             if let endpoint = try Self.string(["context", "System", "apiEndpoint"], in: bytes) {
                 return (endpoint, try Self.string(["context", "System", "user", "userId"], in: bytes))
             }
+        } catch .notAnObject {
+            // Said below: what a message has to be is not meant.
         } catch {
             throw Refusal(error)
         }

@@ -97,4 +97,11 @@ struct BasePathTests {
         #expect(bed.request("GET", base + Self.path, "", nil).problem == .methodNotAllowed)
         #expect(bed.request("POST", base + Self.path + "?a", "", "").problem == .fieldInvalid)
     }
+
+    @Test(arguments: ["", "[]", "{}", #"{"context":1}"#])
+    func `who states a region and says none is told what is expected`(content: String) throws {
+        let answer = try FlowBed().request("PUT", "/v1/users/v/region", "Authorization: Bearer key\r\n", content)
+        guard case .refusal(let refusal) = answer.answers.first?.content else { return _ = Issue.record("taken") }
+        #expect(refusal.problem == .messageInvalid && refusal.detail.contains("context.System.apiEndpoint"))
+    }
 }
