@@ -376,7 +376,7 @@ class Simulator:
 
     def __init__(self, binary, folder, skill=None):
         self.port = free_port()
-        delivery = ["--skill-endpoint", f"http://127.0.0.1:{skill.port}/", "--delivery-speed", "60"] if skill else []
+        delivery = ["--skill-endpoint", f"http://127.0.0.1:{skill.port}/", "--delivery-speed", "30"] if skill else []
         self.server = Server(
             [binary, "simulate", "--listen", f"127.0.0.1:{self.port}", *delivery], folder / "simulator.log")
 

@@ -1,7 +1,7 @@
 """A skill that reports what it gets: skill.py PORT GATEWAY-PORT...
 
-Asks one gateway after another until one answers, and Amazon to deliver again if none does. GET gives what it has handled: by the id of
-the message, how often.
+Asks one gateway after another until one answers. If none does it handles the message, as it should, and has Amazon deliver it again, so
+that it is reported all the same. GET gives what it has handled: by the id of the message, how often.
 """
 
 import collections
@@ -13,8 +13,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 handled = collections.Counter()
-# Ids whose report was not answered, and may have been the first.
-doubtful = set()
+# Ids whose report was not answered, and may have been the first; and those whose messages have been handled for that.
+doubtful, settled = set(), set()
 lock = threading.Lock()
 
 
@@ -48,9 +48,11 @@ class Skill(BaseHTTPRequestHandler):
     def do_POST(self):
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["request"]["message"]
         is_to_be_handled = report(message["receipt"])
-        if is_to_be_handled:
-            with lock:
+        with lock:
+            if is_to_be_handled is not False and message["receipt"] not in settled:
                 handled[message["id"]] += 1
+            if is_to_be_handled is None:
+                settled.add(message["receipt"])
         self.answer(503 if is_to_be_handled is None else 200, b"{}")
 
     def do_GET(self):

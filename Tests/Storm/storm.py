@@ -279,7 +279,7 @@ class Storm:
         """Messages that were delivered and not reported, and those whose outcome is unknown all the same."""
         if not self.skill:
             return [], []
-        wait_until(lambda: not self.simulator.get("counters")["deliveries"]["pending"], 60, "the last deliveries")
+        wait_until(lambda: not self.simulator.get("counters")["deliveries"]["pending"], 120, "the last deliveries")
         handled = self.skill.handled()
         reports = {message: self.gateways[0].report(message) for message in accepted}
         unreceived = [message for message, report in reports.items() if "receivedAt" not in report]
