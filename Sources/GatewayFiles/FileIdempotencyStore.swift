@@ -123,8 +123,9 @@ package final class FileIdempotencyStore: IdempotencyStore {
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
         let (found, waiters) = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
-        if let found { return .now(.accepted(found)) }
-        return writeDown(change) { for waiter in waiters { waiter.succeed(result) } }
+        let reply = writeDown(change) { for waiter in waiters { waiter.succeed(result) } }
+        // Then nothing was changed, nor written down.
+        return found.map { .now(.accepted($0)) } ?? reply
     }
 
     /// - Parameter tell: tells those who wait. They are told what is in the file, like the caller of this attempt.

@@ -50,11 +50,11 @@ final class MessageDeliverer: Service {
     }
 
     private func acknowledged(_ message: AcceptedMessage) async {
-        if let receipts = skill.receipts { await ReceiptReporter(receipts: receipts, amazon: amazon).report(message) }
-        let twice = amazon.faults.skill?.deliveredTwice ?? 0
-        guard Double.random(in: 0..<1) < twice else { return }
+        let reporter = skill.receipts.map { ReceiptReporter(receipts: $0, amazon: amazon) }
+        await reporter?.report(message)
+        guard Double.random(in: 0..<1) < amazon.faults.skill?.deliveredTwice ?? 0 else { return }
         _ = await post(message)
-        if let receipts = skill.receipts { await ReceiptReporter(receipts: receipts, amazon: amazon).report(message) }
+        await reporter?.report(message)
     }
 
     private func post(_ message: AcceptedMessage) async -> Int? {
