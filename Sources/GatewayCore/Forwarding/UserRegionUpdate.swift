@@ -42,6 +42,8 @@ struct UserRegionUpdate {
         return known
     }
 
+    private static let expected = "expected `apiEndpoint`, or an Alexa request with `context.System.apiEndpoint`"
+
     /// The endpoint and, if the content is an Alexa request, its userId.
     private func statement() throws(Refusal) -> (endpoint: String, userID: String?) {
         let content = exchange.request.content
@@ -52,12 +54,11 @@ struct UserRegionUpdate {
                 return (endpoint, try Self.string(["context", "System", "user", "userId"], in: bytes))
             }
         } catch .notAnObject {
-            // Said below: what a message has to be is not meant.
+            throw Refusal(.messageInvalid, "the content is not a JSON object; \(Self.expected)")
         } catch {
             throw Refusal(error)
         }
-        throw Refusal(
-            .messageInvalid, "expected `apiEndpoint`, or an Alexa request with `context.System.apiEndpoint`")
+        throw Refusal(.messageInvalid, Self.expected)
     }
 
     /// The string at a path of members; nil where there is none.
