@@ -123,32 +123,31 @@ package final class FileIdempotencyStore: IdempotencyStore {
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
         let (found, waiters) = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
-        let reply = writeDown(change) { for waiter in waiters { waiter.succeed(result) } }
+        func tell(_ reply: SettlementReply) -> SettlementReply {
+            for waiter in waiters { waiter.succeed(result.settled(reply)) }
+            return reply
+        }
         // Then nothing was changed, nor written down.
-        return found.map { .now(.accepted($0)) } ?? reply
+        if let found { return .now(tell(.accepted(found))) }
+        return writeDown(change, tell)
     }
 
-    /// - Parameter tell: tells those who wait. They are told what is in the file, like the caller of this attempt.
-    private func writeDown(_ change: RecordChange?, _ tell: @escaping () -> Void) -> Eventual<SettlementReply> {
-        guard let change else {
-            tell()
-            return .now(.confirmed)
-        }
+    /// - Parameter tell: tells those who wait, and returns its argument. They are told what is in the file, like the caller of
+    ///   this attempt.
+    private func writeDown(
+        _ change: RecordChange?, _ tell: @escaping (SettlementReply) -> SettlementReply
+    ) -> Eventual<SettlementReply> {
+        guard let change else { return .now(tell(.confirmed)) }
         do throws(DiskError) {
             try write(change)
         } catch {
-            tell()
-            return .now(settleLater(change))
+            return .now(tell(settleLater(change)))
         }
-        guard let sync else {
-            tell()
-            return .now(.confirmed)
-        }
+        guard let sync else { return .now(tell(.confirmed)) }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
         sync.whenSynced { error in
             self.note(error)
-            tell()
-            promise.succeed(error == nil ? .confirmed : self.settleLater(change))
+            promise.succeed(tell(error == nil ? .confirmed : self.settleLater(change)))
         }
         return .later(promise.futureResult)
     }
@@ -165,8 +164,10 @@ package final class FileIdempotencyStore: IdempotencyStore {
         var change: RecordChange?
         let (outcome, waiters) = memory.receive(receipt, now: eventLoop.now, noting: &change)
         // As with a settlement: told once it is in the file, and written later if it cannot be now.
-        let reply = writeDown(change) {
-            for waiter in waiters { waiter.succeed(.provenByReceipt(at: receipt.receivedAt)) }
+        let reply = writeDown(change) { reply in
+            let result = AttemptResult.provenByReceipt(at: receipt.receivedAt).settled(reply)
+            for waiter in waiters { waiter.succeed(result) }
+            return reply
         }
         switch reply {
         case .now: return .now(outcome)

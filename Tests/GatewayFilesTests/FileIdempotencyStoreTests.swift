@@ -143,6 +143,18 @@ struct FileIdempotencyStoreTests {
         #expect(try bed.successor(after: 13_000).state(1) == bed.state(1))
     }
 
+    @Test func `who waits is told the same as the caller, that it is not in the file`() throws {
+        let bed = try FileBed()
+        _ = bed.claim(bed.request(1))
+        var told: AttemptResult?
+        let waiting = bed.store.resultOfAttemptInFlight(bed.request(1, owner: 2), on: bed.loop)
+        guard case .later(let future) = waiting else { return #expect(Bool(false), "there is nothing to wait for") }
+        future.assumeIsolated().whenSuccess { told = $0 }
+        bed.disk.fail(Self.full)
+        #expect(bed.settle(bed.request(1), .accepted(FileBed.accepted)) == .pending)
+        #expect(told?.isPending == true)
+    }
+
     @Test func `if messages are to be sent all the same, they are, and are written down later`() throws {
         let bed = try FileBed(whenUnavailable: .forward)
         bed.disk.fail(Self.full)

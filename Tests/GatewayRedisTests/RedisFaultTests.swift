@@ -72,6 +72,22 @@ import Testing
         }
     }
 
+    @Test func `killed: who waits is told the same as the caller, that the record is not confirmed`() async throws {
+        let server = try RedisProcess.durable()
+        try await with(server) { store in
+            #expect(try await store.claim(claim(1)) == .owned)
+            await server.kill()
+            let (claim, duplicate, loop) = (claim(1), claim(1, owner: 2), store.eventLoop)
+            let (waiting, settling) = try await store.read {
+                let waiting = $0.resultOfAttemptInFlight(duplicate, on: loop)
+                let result = AttemptResult(Self.accepted)
+                return (waiting, $0.settle(claim, .accepted(Self.accepted), result: result, on: loop))
+            }
+            #expect(try await settling.get() == .pending)
+            #expect(try await waiting.get()?.isPending == true)
+        }
+    }
+
     @Test func `a server that has forgotten the scripts gets them again`() async throws {
         let server = try RedisProcess.plain()
         try await with(server) { store in

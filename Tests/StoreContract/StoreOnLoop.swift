@@ -68,10 +68,7 @@ package struct StoreOnLoop: Sendable {
             store.value.resultOfAttemptInFlight(claim, on: eventLoop)
         }.get()
         try await action()
-        switch result {
-        case .now(let result): return result
-        case .later(let future): return try await future.get()
-        }
+        return try await result.get()
     }
 
     package func receive(
@@ -86,6 +83,15 @@ package struct StoreOnLoop: Sendable {
 
     package func report(_ scope: IdempotencyScope) async throws -> KeyReport? {
         try await ask { [eventLoop] in $0.report(on: scope, on: eventLoop) }
+    }
+}
+
+extension Eventual {
+    package func get() async throws -> Value where Value: Sendable {
+        switch self {
+        case .now(let value): value
+        case .later(let future): try await future.get()
+        }
     }
 }
 

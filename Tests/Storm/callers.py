@@ -19,16 +19,19 @@ class Book:
     def __init__(self, remembered):
         self.lock = threading.Lock()
         self.statuses = collections.Counter()
+        self.pending = 0
         self.outcomes = {}  # by message: accepted, unknown, or the status that ended it
         self.request_ids = collections.defaultdict(set)
         self.history = History()
         self.recent = collections.deque(maxlen=remembered)
         self.outage = None
 
-    def answered(self, message, status, request_id, started, took):
+    def answered(self, message, answer, started, took):
+        status, request_id, is_pending = answer
         with self.lock:
             self.statuses[status] += 1
-            self.history.add(message, started, started + took, status, request_id)
+            self.pending += is_pending
+            self.history.add(message, started, started + took, status, request_id, is_pending)
             if status == 202:
                 self.request_ids[message].add(request_id)
             if self.outage:
@@ -65,7 +68,7 @@ class Caller(threading.Thread):
     def deliver(self, message):
         unknown = 0
         while not self.gives_up.is_set():
-            status, request_id = self.post(message)
+            status = self.post(message)
             if status == 202:
                 return self.book.ended(message, "accepted")
             if status == 504:
@@ -84,14 +87,16 @@ class Caller(threading.Thread):
             answer = post(self.connections, gateway, message)
         except (OSError, http.client.HTTPException):
             self.connections.pop(gateway, None)
-            self.book.answered(message, "no answer", None, started, time.monotonic() - started)
-            return None, None
-        self.book.answered(message, *answer, started, time.monotonic() - started)
-        return answer
+            answer = "no answer", None, False
+        self.book.answered(message, answer, started, time.monotonic() - started)
+        return answer[0]
 
 
 def post(connections, gateway, message):
-    """Sends `message` once. Returns status and request id, or `receipt` where only the skill knows of its acceptance."""
+    """Sends `message` once.
+
+    Returns its status, its request id (`receipt` where only the skill knows of its acceptance), and whether the store has yet to confirm it.
+    """
     connection = connections.get(gateway)
     if connection is None:
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=8)
@@ -110,7 +115,8 @@ def post(connections, gateway, message):
     )
     answer = connection.getresponse()
     answer.read()
-    return answer.status, answer.getheader("Gateway-Outcome") or answer.getheader("X-Amzn-RequestId")
+    request_id = answer.getheader("Gateway-Outcome") or answer.getheader("X-Amzn-RequestId")
+    return answer.status, request_id, answer.getheader("Gateway-Deduplication") == "pending"
 
 
 class Outage:
@@ -133,7 +139,7 @@ def until_served(gateways, seconds):
     for number, gateway in enumerate(gateways):
         while True:
             try:
-                status, _ = post(connections, gateway, f"probe-{time.monotonic_ns()}-{number}")
+                status, *_ = post(connections, gateway, f"probe-{time.monotonic_ns()}-{number}")
                 if status == 202:
                     break
             except (OSError, http.client.HTTPException):

@@ -240,7 +240,7 @@ class Storm:
         ended = {"accepted", "unknown"} | ({"open"} if self.options.flushes or self.options.maxmemory != "0" else set())
         unexpected = {outcome: count for outcome, count in ends.items() if outcome not in ended}
         print(f"{len(outcomes)} messages in {self.took:.0f} s through {self.options.replicas} gateways: {dict(ends)}")
-        print(f"answers: {dict(self.book.statuses)}")
+        print(f"answers: {dict(self.book.statuses)}, {self.book.pending} of them accepted and not confirmed by the store")
         print(f"gateways: {self.kills} kills, {self.pauses} pauses longer than a lease")
         ok = not (lost or doubled or wrong or unexpected or other_ids or forgotten)
         if self.outages:

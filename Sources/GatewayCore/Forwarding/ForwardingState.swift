@@ -270,6 +270,7 @@ struct ForwardingState {
         ending = Ending(
             outcome: outcome, region: result.witness == nil ? result.region ?? search.region : nil, isReplay: true,
             witness: result.witness)
+        if result.isPending { deduplication = deduplication ?? .pending }
         return .answer
     }
 

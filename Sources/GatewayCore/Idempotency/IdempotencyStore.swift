@@ -50,6 +50,8 @@ package struct AttemptResult: Sendable {
     /// As the record has it, where it is not Amazon who says that the message was accepted.
     private(set) var attested: AcceptedResponse?
     package var witness: AcceptedResponse.Witness? { attested?.witness }
+    /// It is an acceptance that the store has not confirmed yet.
+    package private(set) var isPending = false
 
     package init(_ response: Result<UpstreamResponse, any Error>, region: Region?) {
         self.response = response
@@ -64,6 +66,18 @@ package struct AttemptResult: Sendable {
     /// The skill has received it, so it was accepted; what Amazon answered is not known.
     package static func provenByReceipt(at received: Int64) -> Self {
         Self(AcceptedResponse(provenAt: received))
+    }
+
+    /// What those who wait are told once the store has replied to its settlement: the same as the caller of the attempt.
+    package func settled(_ reply: SettlementReply) -> Self {
+        switch reply {
+        case .confirmed: return self
+        case .accepted(let found): return Self(found)
+        case .pending:
+            var result = self
+            result.isPending = (try? response.get())?.status == 202
+            return result
+        }
     }
 }
 
@@ -83,7 +97,8 @@ package protocol IdempotencyStore: AnyObject {
 
     /// Completes when the store has confirmed the settlement, or has queued it to be retried.
     ///
-    /// - Parameter result: what the caller of this attempt gets; those who wait for it get the same.
+    /// - Parameter result: what the caller of this attempt gets; those who wait for it get the same, once the store
+    ///   has replied.
     func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply>

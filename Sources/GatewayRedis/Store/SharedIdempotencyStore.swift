@@ -143,9 +143,10 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         let waiters = waiting.isEmpty ? [] : waiting.removeValue(forKey: WaitedFor(claim))?.promises ?? []
-        // A receipt may have said what this attempt does not know.
-        let mayBeKnown = settlement == .unknown
-        if !mayBeKnown { for waiter in waiters { waiter.succeed(result) } }
+        func tell(_ reply: SettlementReply) -> SettlementReply {
+            for waiter in waiters { waiter.succeed(result.settled(reply)) }
+            return reply
+        }
         if !ownedLocally.isEmpty, ownedLocally.remove(claim.owner.number) != nil {
             var known: AcceptedResponse?
             if case .forward(let local) = whenUnavailable,
@@ -155,8 +156,7 @@ package final class SharedIdempotencyStore: IdempotencyStore {
             }
             // The server is told, too: from its return on, every replica knows.
             backlog.add(claim, known.map(Settlement.accepted) ?? settlement)
-            if mayBeKnown { for waiter in waiters { waiter.succeed(known.map(AttemptResult.init) ?? result) } }
-            return .now(SettlementReply(found: known))
+            return .now(tell(SettlementReply(found: known)))
         }
         if case .forward(let local) = whenUnavailable, case .accepted(let answer) = settlement {
             // What this process knows it does not forget when the server is away; nor does it know it for longer. What a receipt proves
@@ -167,14 +167,12 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
         server.settle(claim, settlement) { reply in
-            let found = (try? reply.get()).flatMap { $0 }
-            if mayBeKnown { for waiter in waiters { waiter.succeed(found.map(AttemptResult.init) ?? result) } }
             switch reply {
-            case .success: promise.succeed(SettlementReply(found: found))
+            case .success(let found): promise.succeed(tell(SettlementReply(found: found)))
             case .failure:
                 self.failures[.settle, default: 0] += 1
                 self.backlog.add(claim, settlement)
-                promise.succeed(.pending)
+                promise.succeed(tell(.pending))
             }
         }
         return .later(promise.futureResult)

@@ -240,6 +240,14 @@ struct ForwardingStateTests {
         guard case .obtainToken = state.concurrentEnded(nil) else { return unexpected() }
     }
 
+    @Test(arguments: [(202, true), (429, false)])
+    func `a duplicate says of an acceptance that the store has not confirmed it`(answer: Int, isPending: Bool) {
+        var state = state()
+        let result = AttemptResult(.success(UpstreamResponse(status: answer)), region: nil)
+        guard case .answer = state.concurrentEnded(result.settled(.pending)) else { return unexpected() }
+        #expect(status(state) == answer && (state.deduplication == .pending) == isPending)
+    }
+
     @Test func `a duplicate of an attempt whose region is not known has that of its own message`() throws {
         var state = state()
         let result = AttemptResult(.success(UpstreamResponse(status: 429)), region: nil)
