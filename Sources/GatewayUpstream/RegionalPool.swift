@@ -17,6 +17,9 @@ package final class RegionalPool: UpstreamPool {
     private let addresses: NIOLoopBoundBox<HostAddresses>
     private let connectTimeout: TimeAmount
     private let connect: Connect
+    private let writer: HTTP1RequestWriter
+    /// The last request; kept so that the next one reuses its memory.
+    private var requestBuffer = ByteBuffer()
     private let eventLoop: any EventLoop
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private let onCircuitChange: @Sendable (CircuitState) -> Void
@@ -32,8 +35,8 @@ package final class RegionalPool: UpstreamPool {
     ///   - onConnectFailure: called with the reason when a connection cannot be established.
     ///   - onCircuitChange: called when the circuit opens or closes.
     package convenience init(
-        to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, tls: ClientTLS, configuration: RegionConfiguration,
-        eventLoop: any EventLoop,
+        to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, tls: ClientTLS, userAgent: String,
+        configuration: RegionConfiguration, eventLoop: any EventLoop,
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in },
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void = { _ in }
     ) {
@@ -42,15 +45,15 @@ package final class RegionalPool: UpstreamPool {
         let connector = UpstreamConnector(
             endpoint: endpoint, proxy: proxy, addresses: addresses, tls: tls, eventLoop: eventLoop)
         self.init(
-            to: endpoint, isBehindProxy: proxy != nil, addresses: addresses, configuration: configuration,
-            eventLoop: eventLoop,
+            to: endpoint, isBehindProxy: proxy != nil, addresses: addresses, userAgent: userAgent,
+            configuration: configuration, eventLoop: eventLoop,
             onConnectFailure: onConnectFailure, onCircuitChange: onCircuitChange,
             connect: { connector.connect($0, $1, failed: $2) })
     }
 
     init(
         to endpoint: APIEndpoint, isBehindProxy: Bool, addresses: NIOLoopBoundBox<HostAddresses>,
-        configuration: RegionConfiguration, eventLoop: any EventLoop,
+        userAgent: String, configuration: RegionConfiguration, eventLoop: any EventLoop,
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void,
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void, connect: @escaping Connect
     ) {
@@ -59,6 +62,7 @@ package final class RegionalPool: UpstreamPool {
         self.addresses = addresses
         self.eventLoop = eventLoop
         self.connect = connect
+        writer = HTTP1RequestWriter(endpoint: endpoint, userAgent: userAgent)
         self.onConnectFailure = onConnectFailure
         self.onCircuitChange = onCircuitChange
         connectTimeout = TimeAmount(configuration.pool.connectTimeout)
@@ -145,6 +149,12 @@ package final class RegionalPool: UpstreamPool {
         // One timeout to connect, and one more for the response.
         eventLoop.assumeIsolated().scheduleTask(in: connectTimeout * 2) { handler.end(isAnswered: false) }
         connect(handler, connectTimeout, { _ in handler.end(isAnswered: false) })
+    }
+
+    /// As HTTP/1.1; valid until the next.
+    func serialize(_ request: UpstreamRequest) -> ByteBuffer {
+        writer.write(request, into: &requestBuffer)
+        return requestBuffer
     }
 
     // MARK: Events of connections

@@ -167,13 +167,13 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
 }
 
 extension UpstreamChannelHandler: UpstreamConnection {
-    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
         guard case .free = state, let context, context.channel.isActive else {
             close()
             return false
         }
         state = .awaitingAnswer(receiver, limit: limit)
-        context.writeAndFlush(wrapOutboundOut(request), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(pool.serialize(request)), promise: nil)
         // The sweep is too coarse for who is in a hurry.
         if receiver.deadline < limit {
             let loop = context.eventLoop
@@ -182,12 +182,12 @@ extension UpstreamChannelHandler: UpstreamConnection {
         return true
     }
 
-    func stopAwaiting() {
+    func stopAwaiting(_: any UpstreamReceiver) {
         guard case .awaitingAnswer(let receiver, let limit) = state else { return }
         state = .awaitingLateAnswer(receiver, limit: limit)
     }
 
-    func release() {
+    func release(by _: any UpstreamReceiver) {
         guard case .free = state else { return }
         pool.released(self, wasUsed: false)
     }

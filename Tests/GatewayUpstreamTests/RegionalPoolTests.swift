@@ -55,7 +55,7 @@ import Testing
             addresses = NIOLoopBoundBox(HostAddresses(), eventLoop: loop)
             pool = RegionalPool(
                 to: try APIEndpoint(parsing: "http\(isSecure ? "s" : "")://127.0.0.1:1/na"), isBehindProxy: false,
-                addresses: addresses,
+                addresses: addresses, userAgent: "test",
                 configuration: configuration, eventLoop: loop, onConnectFailure: { _ in }, onCircuitChange: { _ in }
             ) { [openings] handler, _, _ in openings.waiting.append(handler) }
         }
@@ -98,7 +98,7 @@ import Testing
             if message.connection == nil && opening > 0 { try open() }
             if let connection = message.connection {
                 #expect(
-                    connection.send(ByteBuffer(string: "request"), limit: loop.now + .seconds(10), receiver: message)
+                    connection.send(SampleRequest.any, limit: loop.now + .seconds(10), receiver: message)
                 )
             }
             return message
@@ -318,7 +318,7 @@ import Testing
         bed.lease(message)
         try bed.open()
         _ = message.connection?.send(
-            ByteBuffer(string: "request"), limit: bed.loop.now + .seconds(10), receiver: message)
+            SampleRequest.any, limit: bed.loop.now + .seconds(10), receiver: message)
         bed.pass(.milliseconds(119))
         #expect(message.failure == nil)
         bed.pass(.milliseconds(1))
@@ -336,7 +336,7 @@ import Testing
             let message = try bed.send()
             bed.pass(.milliseconds(350))
             #expect(message.timesStillAwaited == 3)
-            message.connection?.stopAwaiting()
+            message.connection?.stopAwaiting(message)
             bed.pass(.milliseconds(350))
             #expect(message.timesStillAwaited == 3 && bed.pool.status.connections.leased == 1, "it is not free")
             if isAnswered { try bed.channels[0].writeInbound(Self.answer(202)) } else { bed.pass(.seconds(10)) }
@@ -353,7 +353,7 @@ import Testing
         bed.lease(message)
         try bed.open()
         _ = message.connection?.send(
-            ByteBuffer(string: "request"), limit: bed.loop.now + .milliseconds(10_000), receiver: message)
+            SampleRequest.any, limit: bed.loop.now + .milliseconds(10_000), receiver: message)
         // As after a pause of the process: the first look at the clock comes behind both.
         (bed.handlers[0] as? UpstreamChannelHandler)?.checkDeadline(now: bed.loop.now + .seconds(60))
         #expect(message.failure == .timeout && message.late == .some(nil) && !bed.channels[0].isActive)
@@ -367,7 +367,7 @@ import Testing
             bed.lease(message)
             try bed.open()
             _ = message.connection?.send(
-                ByteBuffer(string: "request"), limit: bed.loop.now + .seconds(10), receiver: message)
+                SampleRequest.any, limit: bed.loop.now + .seconds(10), receiver: message)
             return message
         }
         bed.pass(.seconds(9))

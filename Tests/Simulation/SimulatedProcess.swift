@@ -107,7 +107,7 @@ final class SimulatedProcess {
             skills: [
                 Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens, receiptMember: "receipt")
             ],
-            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "simulation")
+            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints)
         configuration.limits.deadline = deadline
         configuration.discovery = .probe
         configuration.receipts = ReceiptIDs(
@@ -235,8 +235,8 @@ final class SimulatedProcess {
     }
 
     /// The flow writes a message to a connection. Returns the number of the send, and that of its token.
-    func noteSend(_ request: ByteBuffer) -> (send: Int, token: Int) {
-        let text = String(buffer: request)
+    func noteSend(_ request: UpstreamRequest) -> (send: Int, token: Int) {
+        let text = String(buffer: request.content)
         let message = Ledger.Message(
             key: Self.number(after: #""key":""#, text), variant: Self.number(after: #""variant":""#, text))
         let scope = ScopesOfKeys.shared.scope(of: message.key)
@@ -248,7 +248,7 @@ final class SimulatedProcess {
             claimedAgo: attempts.claimedAt[number].map { Duration(from: $0, to: loop.now) },
             isFirst: sendsOfAttempt[number] == 1, budget: sendBudget, receipt: Self.receipt(in: text),
             at: timeline.now)
-        return (send, Self.number(after: "Atc|", text))
+        return (send, Self.number(after: "Atc|", String(buffer: request.token.fieldLine)))
     }
 
     private static func receipt(in text: String) -> String {

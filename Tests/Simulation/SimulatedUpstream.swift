@@ -97,7 +97,7 @@ final class SimulatedPool: UpstreamPool {
         }
     }
 
-    fileprivate func write(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Int? {
+    fileprivate func write(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Int? {
         guard !process.isDead else { return nil }
         if upstream.hasFaults && timeline.chance(0.03) { return nil }
         let (send, token) = process.noteSend(request)
@@ -170,14 +170,14 @@ private final class SimulatedConnection: UpstreamConnection {
         self.pool = pool
     }
 
-    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
         sent = pool.write(request, limit: limit, receiver: receiver)
         return sent != nil
     }
 
-    func stopAwaiting() {
+    func stopAwaiting(_: any UpstreamReceiver) {
         if let sent { pool.stopAwaiting(sent) }
     }
 
-    func release() {}
+    func release(by _: any UpstreamReceiver) {}
 }

@@ -5,17 +5,17 @@ extension Forwarding {
     /// Most answers come sooner, so that nothing is asked for their messages.
     private static let patience = TimeAmount.milliseconds(500)
 
-    /// Writes the request to the region, with the id of the message's receipt, if its skill reports messages. The same with each send.
-    func writeRequest(with token: AccessToken) {
+    /// The content as the region gets it: with the id of the message's receipt, if its skill reports messages. The same with each send.
+    func contentToSend() -> ByteBuffer {
         let original = exchange.request.content
         guard let receipt = message.receipt, let claim,
             exchange.configuration.receipts.makes(idsOf: message.skill.index)
-        else { return writeRequest(with: token, original) }
+        else { return original }
         let subject = ReceiptIDs.Subject(scope: claim.scope, skill: message.skill.index, binding: receiptBinding(claim))
         receipt.write(original, to: &forwarder.contentBuffer) {
             exchange.configuration.receipts.write(subject, to: &$0)
         }
-        writeRequest(with: token, forwarder.contentBuffer)
+        return forwarder.contentBuffer
     }
 
     private func receiptBinding(_ claim: IdempotencyClaim) -> Receipt.Binding {
@@ -26,11 +26,6 @@ extension Forwarding {
         let window = message.caller.keySources.contentWindow
         let latest = window + (window + Duration(exchange.snapshot.times.deadline)) / 2
         return .latestExpiry(began.seconds + Int(latest.components.seconds))
-    }
-
-    private func writeRequest(with token: AccessToken, _ content: ByteBuffer) {
-        forwarder.requests[region].serialize(
-            user: message.user, token: token, content: content, into: &forwarder.requestBuffer)
     }
 
     /// Its skill should report the message by the time that Amazon no longer tries to deliver it.
@@ -63,7 +58,7 @@ extension Forwarding {
         guard let awaited, let answer, answer.witness == .receipt else { return nil }
         self.awaited = nil
         usage = exchange.keepPlace()
-        awaited.stopAwaiting()
+        awaited.stopAwaiting(self)
         return state.received(answer)
     }
 }

@@ -14,15 +14,15 @@ extension Forwarding: UpstreamReceiver {
         let now = eventLoop.now
         let sendBudget = exchange.snapshot.times.sendBudget
         if let obstacle = state.obstacle(now: now, deadline: deadline, sendBudget: sendBudget) {
-            connection.release()
+            connection.release(by: self)
             return state.met(obstacle)
         }
         guard let token = state.token else {
-            connection.release()
+            connection.release(by: self)
             return .obtainToken
         }
-        writeRequest(with: token)
-        guard connection.send(forwarder.requestBuffer, limit: limit, receiver: self) else {
+        let request = UpstreamRequest(user: message.user, token: token, content: contentToSend())
+        guard connection.send(request, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)
             return .leaseConnection

@@ -93,7 +93,7 @@ final class Forwarding {
         case .claim(let connection):
             guard let claim else { return .send(connection) }
             guard now < deadline else {
-                connection.release()
+                connection.release(by: self)
                 return state.met(.tooLate)
             }
             return when(forwarder.store.claim(claim, on: eventLoop), connection) { $0.claimed($1, holding: $2) }
@@ -174,7 +174,7 @@ final class Forwarding {
 
     private func claimed(_ reply: ClaimReply, holding connection: any UpstreamConnection) -> ForwardingState.Step {
         forwarder.instruments.claimed(reply)
-        if reply.outcome != .owned { connection.release() }
+        if reply.outcome != .owned { connection.release(by: self) }
         // `now` is still when the store was asked: `resume` updates it only after this returns.
         return state.claimed(reply, at: now, from: forwarder.store.kind, holding: connection)
     }

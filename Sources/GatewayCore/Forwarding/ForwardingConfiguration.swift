@@ -30,7 +30,6 @@ package struct ForwardingConfiguration: Sendable {
     package var skills: [Skill]
     package var regions: RegionDirectory
     package var endpoints: ByRegion<APIEndpoint>
-    package var userAgent: String
     package var limits = Limits()
     /// By which skills report the messages that they have received.
     package var receipts = ReceiptIDs(signingSecrets: [], skills: [])
@@ -45,13 +44,11 @@ package struct ForwardingConfiguration: Sendable {
     package var acceptedPerLogLine = 1
 
     package init(
-        callers: CallerDirectory, skills: [Skill], regions: RegionDirectory, endpoints: ByRegion<APIEndpoint>,
-        userAgent: String
+        callers: CallerDirectory, skills: [Skill], regions: RegionDirectory, endpoints: ByRegion<APIEndpoint>
     ) {
         self.callers = callers
         self.skills = skills
         self.regions = regions
         self.endpoints = endpoints
-        self.userAgent = userAgent
     }
 }

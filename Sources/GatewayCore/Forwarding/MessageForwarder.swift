@@ -9,12 +9,9 @@ package final class MessageForwarder: RequestHandler {
     let store: any IdempotencyStore
     let pools: ByRegion<any UpstreamPool>
     let eventLoop: any EventLoop
-    let requests: ByRegion<UpstreamRequest>
     let sends: EndOfTickQueue<Forwarding.Send>
     var hasher: IdempotencyHasher
-    /// The last request to a region; kept so that the next one reuses its memory.
-    var requestBuffer = ByteBuffer()
-    /// The content of that, with the id of a receipt.
+    /// The content of the last message that took the id of a receipt along; kept so that the next one reuses its memory.
     var contentBuffer = ByteBuffer()
     var instruments = ForwardingInstruments()
     let deliveries: DeliveryChecks
@@ -67,9 +64,6 @@ package final class MessageForwarder: RequestHandler {
         self.wallClock = wallClock
         self.logs = logs
         self.onTrouble = onTrouble
-        requests = ByRegion {
-            UpstreamRequest(endpoint: configuration.endpoints[$0], userAgent: configuration.userAgent)
-        }
         sends = EndOfTickQueue(on: eventLoop) { $0.perform() }
         hasher = IdempotencyHasher(fingerprintKeys)
     }

@@ -27,27 +27,27 @@ package enum UpstreamFailure: Error, Equatable, Sendable {
 
 /// The connections of one event loop to one region.
 package protocol UpstreamPool: AnyObject {
-    /// A connection that is established and free, for this message alone until it sends or gives it back.
+    /// A connection that is established and has room for this message, until it sends or gives it back.
     ///
     /// Nil when there is none yet: `receiver` is told later, once, whether one came.
     func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>?
 }
 
-/// One established connection, leased for one message. Bound to its event loop.
+/// One established connection, leased for a message; where the protocol allows, for several at once. Bound to its event loop.
 package protocol UpstreamConnection: AnyObject {
     /// Writes the request, once. False if the connection is gone and not a byte was written.
     ///
     /// After true, exactly one of `upstreamResponded` and `upstreamFailed` is called, about the receiver's `deadline` at the latest.
     /// The connection waits for the answer until `limit`, and has gone back to its pool or is closed before the receiver is told how it
     /// ended: by one of these calls or, if the receiver's deadline came first, by `upstreamEnded`.
-    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool
+    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool
 
     /// The receiver has learned elsewhere what became of its message: it is told nothing but how the connection ended, by
     /// `upstreamEnded`.
-    func stopAwaiting()
+    func stopAwaiting(_ receiver: any UpstreamReceiver)
 
-    /// Gives the connection back unused.
-    func release()
+    /// Gives the connection back unused by its receiver.
+    func release(by receiver: any UpstreamReceiver)
 }
 
 /// A message on its way to the upstream.

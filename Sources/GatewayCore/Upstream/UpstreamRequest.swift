@@ -1,32 +1,14 @@
-import NIOCore
+package import NIOCore
 
-/// Writes the requests to one region, each as one buffer.
-///
-/// Built from typed values alone: no field of a caller is copied, so nothing of a caller can become a field.
+/// A message as it goes to a region. How it is written is the affair of the connection that carries it.
 package struct UpstreamRequest: Sendable {
-    private let beforeUser: ByteBuffer
-    private let afterUser: ByteBuffer
+    package let user: UserID
+    package let token: AccessToken
+    package let content: ByteBuffer
 
-    package init(endpoint: APIEndpoint, userAgent: String) {
-        beforeUser = ByteBuffer(string: "POST \(endpoint.pathPrefix)/v1/skillmessages/users/")
-        afterUser = ByteBuffer(
-            string: " HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(userAgent)\r\n"
-                + "Accept: application/json\r\nContent-Type: application/json\r\n")
-    }
-
-    /// - Parameter buffer: is emptied first; its memory is used again unless an earlier request is still being written.
-    func serialize(user: UserID, token: AccessToken, content: ByteBuffer, into buffer: inout ByteBuffer) {
-        let length =
-            beforeUser.readableBytes + user.canonical.readableBytes + afterUser.readableBytes
-            + token.fieldLine.readableBytes + content.readableBytes + 32
-        buffer.clear(minimumCapacity: length)
-        buffer.writeImmutableBuffer(beforeUser)
-        buffer.writeImmutableBuffer(user.canonical)
-        buffer.writeImmutableBuffer(afterUser)
-        buffer.writeImmutableBuffer(token.fieldLine)
-        buffer.writeStaticString("Content-Length: ")
-        buffer.writeDecimal(content.readableBytes)
-        buffer.writeStaticString("\r\n\r\n")
-        buffer.writeImmutableBuffer(content)
+    package init(user: UserID, token: AccessToken, content: ByteBuffer) {
+        self.user = user
+        self.token = token
+        self.content = content
     }
 }

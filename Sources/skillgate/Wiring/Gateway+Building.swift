@@ -57,7 +57,7 @@ extension Gateway {
                 lifetimeSeconds: Int(tokens?.lifetime.components.seconds ?? 0)))
         var forwarding = ForwardingConfiguration(
             callers: directory, skills: reloadable.skills, regions: try configuration.regionDirectory(),
-            endpoints: configuration.endpoints, userAgent: Build.userAgent)
+            endpoints: configuration.endpoints)
         forwarding.limits = configuration.upstream.limits
         forwarding.receipts = ReceiptIDs(
             signingSecrets: configuration.receipts?.signingSecrets ?? [],

@@ -112,8 +112,7 @@ final class Gateway: Service {
                     let endpoint = configuration.endpoints[region]
                     return RegionalPool(
                         to: endpoint, proxy: configuration.upstream.proxy.forwardProxy(for: endpoint.host),
-                        tls: tls,
-                        configuration: configuration.upstream.region,
+                        tls: tls, userAgent: Build.userAgent, configuration: configuration.upstream.region,
                         eventLoop: eventLoop,
                         onConnectFailure: { logger.debug("connection failed", metadata: ["error": "\($0)"]) },
                         onCircuitChange: { Self.log($0, region, eventLoop: index, logger) })

@@ -33,7 +33,7 @@ final class AcceptingFlow {
                 tokens.start()
                 return Skill(index: index, name: name, defaultRegion: .europe, tokens: tokens)
             },
-            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "benchmark")
+            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints)
         forwarder = MessageForwarder(
             configuration, store: MemoryIdempotencyStore(), pools: ByRegion { _ in pool },
             fingerprintKeys: FingerprintKeys(SymmetricKey(size: .bits256)), eventLoop: loop,
@@ -93,12 +93,16 @@ private final class CountingRecipient: ResponseRecipient {
 private final class AcceptingPool: UpstreamPool, UpstreamConnection {
     private(set) var sent = 0
     private var receiver: (any UpstreamReceiver)?
+    private let writer = HTTP1RequestWriter(endpoint: APIEndpoint.official(.europe), userAgent: "benchmark")
+    private var buffer = ByteBuffer()
 
     func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
         .success(self)
     }
 
-    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        // As a connection does.
+        writer.write(request, into: &buffer)
         sent += 1
         self.receiver = receiver
         return true
@@ -110,8 +114,8 @@ private final class AcceptingPool: UpstreamPool, UpstreamConnection {
         receiver?.upstreamResponded(SampleResponse.accepted)
     }
 
-    func stopAwaiting() {}
-    func release() {}
+    func stopAwaiting(_: any UpstreamReceiver) {}
+    func release(by _: any UpstreamReceiver) {}
 }
 
 private struct GrantingEndpoint: TokenEndpoint {

@@ -27,12 +27,12 @@ final class FlowBed {
         var configuration = ForwardingConfiguration(
             callers: CallerDirectory([CallerDirectory.Entry(caller, keys: [APIKeyDigest(of: "key")])]),
             skills: [Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens)],
-            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints, userAgent: "test")
+            regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints)
         change(&configuration)
         self.configuration = configuration
         store = SlowStore(loop)
         forwarder = MessageForwarder(
-            configuration, store: store, pools: ByRegion { [pool] _ in pool },
+            configuration, store: store, pools: ByRegion { [pool] in PoolOfRegion(pool, $0) },
             fingerprintKeys: FingerprintKeys(SymmetricKey(data: Array(repeating: UInt8(7), count: 32))),
             eventLoop: loop,
             wallClock: { [wallClock] in UnixTimestamp(seconds: wallClock.value, nanoseconds: 0) })
@@ -122,13 +122,13 @@ final class ImmediateTokenEndpoint: TokenEndpoint {
 }
 
 /// Connections whose answers the test gives. Each answer is a turn of the event loop.
-final class ScriptedPool: UpstreamPool {
+final class ScriptedPool {
     private let loop: EmbeddedEventLoop
     /// What the next lease gets; connections while empty.
     var unavailable: [UpstreamUnavailable] = []
     /// Leases are given when the test says so, not at once.
     var leasesLater = false
-    private var waiting: [any UpstreamReceiver] = []
+    private var waiting: [(receiver: any UpstreamReceiver, region: Region)] = []
     /// Connections that turn out dead before a byte is written.
     var deadConnections = 0
     private(set) var requests: [String] = []
@@ -140,23 +140,28 @@ final class ScriptedPool: UpstreamPool {
         self.loop = loop
     }
 
-    func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+    fileprivate func lease(
+        for receiver: any UpstreamReceiver, in region: Region
+    ) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
         if !unavailable.isEmpty { return .failure(unavailable.removeFirst()) }
         if leasesLater {
-            waiting.append(receiver)
+            waiting.append((receiver, region))
             return nil
         }
         leased += 1
-        return .success(ScriptedConnection(self))
+        return .success(ScriptedConnection(self, region))
     }
 
-    fileprivate func write(_ request: ByteBuffer, _ receiver: any UpstreamReceiver) -> Bool {
+    fileprivate func write(_ request: UpstreamRequest, to region: Region, _ receiver: any UpstreamReceiver) -> Bool {
         leased -= 1
         guard deadConnections == 0 else {
             deadConnections -= 1
             return false
         }
-        requests.append(String(buffer: request))
+        let writer = HTTP1RequestWriter(endpoint: APIEndpoint.official(region), userAgent: "test")
+        var buffer = ByteBuffer()
+        writer.write(request, into: &buffer)
+        requests.append(String(buffer: buffer))
         receivers.append(receiver)
         return true
     }
@@ -165,7 +170,8 @@ final class ScriptedPool: UpstreamPool {
     func giveLease() {
         guard !waiting.isEmpty else { return }
         leased += 1
-        waiting.removeFirst().upstreamLeased(.success(ScriptedConnection(self)))
+        let (receiver, region) = waiting.removeFirst()
+        receiver.upstreamLeased(.success(ScriptedConnection(self, region)))
         loop.run()
     }
 
@@ -211,24 +217,36 @@ final class ScriptedPool: UpstreamPool {
     }
 }
 
+private final class PoolOfRegion: UpstreamPool {
+    private let pool: ScriptedPool
+    private let region: Region
+
+    init(_ pool: ScriptedPool, _ region: Region) {
+        self.pool = pool
+        self.region = region
+    }
+
+    func lease(for receiver: any UpstreamReceiver) -> Result<any UpstreamConnection, UpstreamUnavailable>? {
+        pool.lease(for: receiver, in: region)
+    }
+}
+
 private final class ScriptedConnection: UpstreamConnection {
     private let pool: ScriptedPool
-    private var receiver: (any UpstreamReceiver)?
+    private let region: Region
 
-    init(_ pool: ScriptedPool) {
+    init(_ pool: ScriptedPool, _ region: Region) {
         self.pool = pool
+        self.region = region
     }
 
-    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
-        self.receiver = receiver
-        return pool.write(request, receiver)
+    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        pool.write(request, to: region, receiver)
     }
 
-    func stopAwaiting() {
-        if let receiver { pool.stopAwaiting(receiver) }
-    }
+    func stopAwaiting(_ receiver: any UpstreamReceiver) { pool.stopAwaiting(receiver) }
 
-    func release() { pool.leased -= 1 }
+    func release(by _: any UpstreamReceiver) { pool.leased -= 1 }
 }
 
 /// The memory store, with replies that can be held back as a network would.

@@ -269,7 +269,7 @@ struct ForwardingStateTests {
 
 /// Stands for a connection where nothing is sent.
 private final class UnusedConnection: UpstreamConnection {
-    func send(_ request: ByteBuffer, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
-    func stopAwaiting() {}
-    func release() {}
+    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
+    func stopAwaiting(_: any UpstreamReceiver) {}
+    func release(by _: any UpstreamReceiver) {}
 }

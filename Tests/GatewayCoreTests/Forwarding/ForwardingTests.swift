@@ -5,7 +5,7 @@ import Testing
 @testable import GatewayCore
 
 @Suite struct ForwardingTests {
-    @Test func `the upstream gets one buffer, built from typed values alone`() throws {
+    @Test func `what the upstream gets is built from typed values alone`() throws {
         let bed = try FlowBed()
         let message = bed.send(fields: "X-Evil: 1\r\nGateway-Region: FE\r\n")
         #expect(

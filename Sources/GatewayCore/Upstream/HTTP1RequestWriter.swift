@@ -1,0 +1,32 @@
+package import NIOCore
+
+/// Writes the requests to one region, each as one buffer.
+///
+/// Built from typed values alone: no field of a caller is copied, so nothing of a caller can become a field.
+package struct HTTP1RequestWriter: Sendable {
+    private let beforeUser: ByteBuffer
+    private let afterUser: ByteBuffer
+
+    package init(endpoint: APIEndpoint, userAgent: String) {
+        beforeUser = ByteBuffer(string: "POST \(endpoint.pathPrefix)/v1/skillmessages/users/")
+        afterUser = ByteBuffer(
+            string: " HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(userAgent)\r\n"
+                + "Accept: application/json\r\nContent-Type: application/json\r\n")
+    }
+
+    /// - Parameter buffer: is emptied first; its memory is used again unless an earlier request is still being written.
+    package func write(_ request: UpstreamRequest, into buffer: inout ByteBuffer) {
+        let length =
+            beforeUser.readableBytes + request.user.canonical.readableBytes + afterUser.readableBytes
+            + request.token.fieldLine.readableBytes + request.content.readableBytes + 32
+        buffer.clear(minimumCapacity: length)
+        buffer.writeImmutableBuffer(beforeUser)
+        buffer.writeImmutableBuffer(request.user.canonical)
+        buffer.writeImmutableBuffer(afterUser)
+        buffer.writeImmutableBuffer(request.token.fieldLine)
+        buffer.writeStaticString("Content-Length: ")
+        buffer.writeDecimal(request.content.readableBytes)
+        buffer.writeStaticString("\r\n\r\n")
+        buffer.writeImmutableBuffer(request.content)
+    }
+}
