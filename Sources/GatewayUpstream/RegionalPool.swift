@@ -24,7 +24,7 @@ package final class RegionalPool: UpstreamPool {
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private let onCircuitChange: @Sendable (CircuitState) -> Void
     private var state: RegionState
-    private var connections = SlotMap<UpstreamChannelHandler>()
+    private var connections = SlotMap<any PooledConnection>()
     private var isPerforming = false
     private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var sweep: RepeatedTask?
@@ -165,14 +165,21 @@ package final class RegionalPool: UpstreamPool {
         perform()
     }
 
-    func released(_ connection: UpstreamChannelHandler, wasUsed: Bool) {
-        state.released(connection.id, wasUsed: wasUsed, now: eventLoop.now)
+    /// - Parameter receiver: whose message the connection carried or, if it was not used, would have.
+    func released(_ connection: any PooledConnection, by receiver: any UpstreamReceiver, wasUsed: Bool) {
+        state.released(connection.id, skill: receiver.skill, wasUsed: wasUsed, now: eventLoop.now)
+        perform()
+    }
+
+    /// The connection is gone that the receiver had leased.
+    func lost(by receiver: any UpstreamReceiver) {
+        state.left(receiver.skill)
         perform()
     }
 
     /// The region responded to a message; its connection has not been released yet.
-    func responded(_ connection: UpstreamChannelHandler, status: Int) {
-        state.responded(on: connection.id, status: status, now: { eventLoop.now })
+    func responded(to receiver: any UpstreamReceiver, status: Int) {
+        state.responded(skill: receiver.skill, status: status, now: { eventLoop.now })
         perform()
     }
 
@@ -193,7 +200,7 @@ package final class RegionalPool: UpstreamPool {
         perform()
     }
 
-    func closed(_ connection: UpstreamChannelHandler) {
+    func closed(_ connection: any PooledConnection) {
         connections[connection.id] = nil
         state.closed(connection.id)
         perform()

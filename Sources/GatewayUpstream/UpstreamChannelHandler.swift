@@ -73,8 +73,8 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
             case .needsMoreBytes: break
             case .answer(let answer, let isReusable):
                 state = .free
-                pool.responded(self, status: answer.status)
-                if isReusable { pool.released(self, wasUsed: true) } else { close() }
+                pool.responded(to: receiver, status: answer.status)
+                if isReusable { pool.released(self, by: receiver, wasUsed: true) } else { close(lostBy: receiver) }
                 if isLate { receiver.upstreamEnded(late: answer) } else { receiver.upstreamResponded(answer) }
             }
         } catch {
@@ -124,8 +124,8 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     func fail(_ failure: UpstreamFailure) {
         guard let (receiver, isLate) = waiting else { return close() }
         let answer = decoder.answerSoFar()
-        if let answer { pool.responded(self, status: answer.status) }
-        close()
+        if let answer { pool.responded(to: receiver, status: answer.status) }
+        close(lostBy: receiver)
         if answer == nil { pool.failed(failure) }
         if isLate {
             receiver.upstreamEnded(late: answer)
@@ -134,6 +134,11 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
         } else {
             receiver.upstreamFailed(failure)
         }
+    }
+
+    private func close(lostBy receiver: any UpstreamReceiver) {
+        close()
+        pool.lost(by: receiver)
     }
 
     /// Closes and tells the pool, once.
@@ -166,10 +171,10 @@ final class UpstreamChannelHandler: ChannelInboundHandler {
     }
 }
 
-extension UpstreamChannelHandler: UpstreamConnection {
+extension UpstreamChannelHandler: PooledConnection {
     func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
         guard case .free = state, let context, context.channel.isActive else {
-            close()
+            close(lostBy: receiver)
             return false
         }
         state = .awaitingAnswer(receiver, limit: limit)
@@ -187,9 +192,9 @@ extension UpstreamChannelHandler: UpstreamConnection {
         state = .awaitingLateAnswer(receiver, limit: limit)
     }
 
-    func release(by _: any UpstreamReceiver) {
-        guard case .free = state else { return }
-        pool.released(self, wasUsed: false)
+    func release(by receiver: any UpstreamReceiver) {
+        guard case .free = state else { return pool.lost(by: receiver) }
+        pool.released(self, by: receiver, wasUsed: false)
     }
 }
 

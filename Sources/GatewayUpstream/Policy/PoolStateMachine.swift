@@ -4,12 +4,19 @@ import NIOCore
 /// Which connection carries the next message, when to open one and when to close one. Pure: time is passed in,
 /// connections are known by number only, and those who wait for one by how many they are: whoever runs this keeps them
 /// in the order in which they came.
+///
+/// A connection has room for one message (HTTP/1.1) or for several at once, each in a stream of its own (HTTP/2).
 package struct PoolStateMachine: Sendable {
     package struct Configuration: Equatable, Sendable {
+        /// Messages in flight at once, and so connections that have room for one each.
         package var maximumConnections = 256
         /// Handshakes under way at once: a burst on a cold pool waits for the first connections instead of opening
         /// one for each message.
         var maximumConnecting = 32
+        /// The same while it is not known whether a connection has room for one message or for many.
+        var maximumConnectingBlindly = 2
+        /// HTTP/2 is offered, and the peer decides.
+        package var mayHaveStreams = false
         /// How long a message waits while all connections are busy.
         var slotTimeout = Duration.milliseconds(250)
         /// How long once some message has waited all the time for `slotTimeout`: waiting longer would make all of them
@@ -18,6 +25,7 @@ package struct PoolStateMachine: Sendable {
         package var connectTimeout = Duration.seconds(2)
         /// Below the idle limit of Amazon's front, so that ours is the side that closes.
         package var idleTimeout = Duration.seconds(30)
+        /// Of a connection that carries one message at a time. One with streams is told by its peer when it has had enough.
         var maximumUses = 9_000
         var maximumAge = Duration.seconds(600)
         /// Messages that wait for a connection, at most.
@@ -60,12 +68,10 @@ package struct PoolStateMachine: Sendable {
     }
 
     private enum Connection: Equatable {
-        /// Can transition to: idle, leased, gone.
+        /// Can transition to: established, gone.
         case connecting
-        /// Can transition to: leased, gone.
-        case idle(since: NIODeadline, Usage)
-        /// Can transition to: idle, gone.
-        case leased(Usage)
+        /// Can transition to: gone.
+        case established(Usage)
     }
 
     /// What messages wait for.
@@ -77,8 +83,20 @@ package struct PoolStateMachine: Sendable {
     }
 
     private struct Usage: Equatable {
-        var established: NIODeadline
+        let established: NIODeadline
+        /// Carries several messages at once.
+        let hasStreams: Bool
+        /// As many messages at once; 0 while it takes no more.
+        var room: Int
+        var leases = 0
         var uses = 0
+        /// Closed when its last message is done.
+        var isDraining = false
+        /// Since when there has been no message on it.
+        var idleSince: NIODeadline
+
+        /// Others are used from here on, as long as they have less to carry: if it is lost, half of what it can carry is in doubt.
+        var share: Int { max(1, room / 2) }
     }
 
     let configuration: Configuration
@@ -86,36 +104,65 @@ package struct PoolStateMachine: Sendable {
     private let maximumAge: TimeAmount
     private var connections = SlotMap<Connection>()
     private var identifiers = SlotIdentifiers()
-    /// Newest last. Taking the newest lets the others grow old and close.
-    private var idle: [ConnectionID] = []
+    /// Those with less than their share to carry, newest last. Taking the newest lets the others grow old and close.
+    private var light: [ConnectionID] = []
+    /// Those with their share to carry, and room for more.
+    private var heavy: [ConnectionID] = []
     private var connecting = 0
+    private var leases = 0
+    /// Established connections with no message.
+    private var idle = 0
+    /// Of all established connections together.
+    private var room = 0
+    /// What the last connection that was established had room for, so that the next is expected to have it; nil before the first.
+    private var expectedRoom: Int?
     private var waiting = 0
     private var queue: StandingQueue
-    /// Connections that were given back since the last sample.
+    /// Leases that were given back since the last sample.
     private var releases = 0
     private var bottleneck = Bottleneck.unknown
-    /// As many connections may carry messages at once; others stay idle.
-    var inFlightLimit = Int.max
+    /// As many messages may be in flight at once; what else there is room for stays free.
+    var inFlightLimit: Int
 
     init(_ configuration: Configuration) {
         self.configuration = configuration
         idleTimeout = TimeAmount(configuration.idleTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
         queue = StandingQueue(after: TimeAmount(configuration.slotTimeout))
+        inFlightLimit = configuration.maximumConnections
     }
 
-    var idleCount: Int { idle.count }
+    var idleCount: Int { idle }
     var connectingCount: Int { connecting }
-    var leasedCount: Int { connections.count - idle.count - connecting }
+    /// Connections that carry messages.
+    var busyCount: Int { connections.count - connecting - idle }
+    /// Messages that have a connection.
+    var leasedCount: Int { leases }
     var isEmpty: Bool { connections.isEmpty }
 
-    /// The connection that was used last of those that are free; nil if none is.
+    // MARK: Lease
+
+    /// The connection that was used last of those that have room; nil if none has.
     mutating func leaseIdle() -> ConnectionID? {
-        guard leasedCount < inFlightLimit, let id = idle.popLast(), case .idle(_, let usage) = connections[id] else {
-            return nil
-        }
-        connections[id] = .leased(usage)
+        guard leases < inFlightLimit, let id = light.last ?? heavy.last,
+            case .established(var usage) = connections[id]
+        else { return nil }
+        lease(id, &usage)
         return id
+    }
+
+    /// - Parameter id: the last of `light` or, if that is empty, of `heavy`.
+    private mutating func lease(_ id: ConnectionID, _ usage: inout Usage) {
+        if usage.leases == 0 { idle -= 1 }
+        usage.leases += 1
+        leases += 1
+        connections[id] = .established(usage)
+        if light.isEmpty {
+            if usage.leases >= usage.room { heavy.removeLast() }
+        } else if usage.leases >= usage.share {
+            light.removeLast()
+            if usage.leases < usage.room { heavy.append(id) }
+        }
     }
 
     mutating func lease(now: NIODeadline) -> LeaseAction {
@@ -130,8 +177,8 @@ package struct PoolStateMachine: Sendable {
     private func waitingTime(isStanding: Bool) -> Duration {
         // A busy event loop serves all of them in a short time, and refusing them would keep it busy, too; and a pool that
         // still grows has more to offer soon.
-        let isFull = connections.count >= min(configuration.maximumConnections, inFlightLimit)
-        if isStanding && isFull && bottleneck == .region && leasedCount > connecting {
+        let isFull = roomToCome >= min(configuration.maximumConnections, inFlightLimit)
+        if isStanding && isFull && bottleneck == .region && leases > connecting {
             return configuration.standingSlotTimeout
         }
         return connecting > 0 ? configuration.handshakeTimeout : configuration.slotTimeout
@@ -139,12 +186,12 @@ package struct PoolStateMachine: Sendable {
 
     /// Tells how often the event loop has rested, for want of anything to do, since the last sample.
     ///
-    /// If all connections came free between two rests, more of them would carry no more messages, and opening them,
-    /// each with a handshake, would make the loop send fewer. Where answers take their time, few come free between two
+    /// If all leases came back between two rests, more of them would carry no more messages, and opening connections,
+    /// each with a handshake, would make the loop send fewer. Where answers take their time, few come back between two
     /// rests, and in any time few of many.
     mutating func sampled(eventLoopRests: Int) {
-        let allOfThem = leasedCount.multipliedReportingOverflow(by: max(1, eventLoopRests))
-        let allCameFree = leasedCount > 0 && !allOfThem.overflow && releases >= allOfThem.partialValue
+        let allOfThem = leases.multipliedReportingOverflow(by: max(1, eventLoopRests))
+        let allCameFree = leases > 0 && !allOfThem.overflow && releases >= allOfThem.partialValue
         bottleneck = allCameFree ? .eventLoop : .region
         releases = 0
     }
@@ -155,16 +202,11 @@ package struct PoolStateMachine: Sendable {
         releases = 0
     }
 
-    /// The idle connection for the first of those who wait; nil if nobody waits, or none may be used.
+    /// A connection with room for the first of those who wait; nil if nobody waits, or none may be used.
     mutating func leaseForWaiter() -> ConnectionID? {
         guard waiting > 0, let id = leaseIdle() else { return nil }
         waiting -= 1
         return id
-    }
-
-    /// The connection to open for those who wait, if one more would help them.
-    mutating func connectForWaiters() -> ConnectionID? {
-        connectIfNeeded()
     }
 
     /// The time of so many waiters is up.
@@ -172,11 +214,136 @@ package struct PoolStateMachine: Sendable {
         waiting -= count
     }
 
-    mutating func connected(_ id: ConnectionID, now: NIODeadline) -> ConnectedAction {
+    /// A leased connection has done its work for one message, or was not needed (`wasUsed` false).
+    mutating func released(_ id: ConnectionID, wasUsed: Bool, now: NIODeadline) -> ConnectionAction {
+        guard case .established(var usage) = connections[id], usage.leases > 0 else { return .close }
+        if wasUsed { usage.uses += 1 }
+        releases += 1
+        let isWorn = !usage.hasStreams && usage.uses >= configuration.maximumUses
+        if isWorn || now - usage.established >= maximumAge { usage.isDraining = true }
+        return giveBack(id, usage, now: now)
+    }
+
+    private mutating func giveBack(_ id: ConnectionID, _ usage: Usage, now: NIODeadline) -> ConnectionAction {
+        var usage = usage
+        let wasFull = usage.leases >= usage.room
+        let hadItsShare = usage.leases >= usage.share
+        usage.leases -= 1
+        leases -= 1
+        if usage.isDraining { return drain(id, usage, now: now) }
+        // Counted no more, and not yet free.
+        if leases < inFlightLimit, usage.leases < usage.room, takeWaiter() {
+            usage.leases += 1
+            leases += 1
+            connections[id] = .established(usage)
+            return .handToFirstWaiter
+        }
+        if usage.leases == 0 {
+            usage.idleSince = now
+            idle += 1
+        }
+        connections[id] = .established(usage)
+        guard usage.room > 0 else { return .none }
+        if usage.leases < usage.share {
+            if hadItsShare {
+                if !wasFull { heavy.removeAll { $0 == id } }
+                light.append(id)
+            }
+        } else if wasFull && usage.leases < usage.room {
+            heavy.append(id)
+        }
+        return .none
+    }
+
+    /// The periodic search for idle connections whose time is up. They count as gone.
+    mutating func closeExpired(now: NIODeadline) -> [ConnectionID] {
+        var worn: [ConnectionID] = []
+        light.removeAll { id in
+            guard case .established(let usage) = connections[id] else { return true }
+            guard
+                usage.leases == 0
+                    && (now - usage.idleSince >= idleTimeout || now - usage.established >= maximumAge)
+            else { return false }
+            worn.append(id)
+            return true
+        }
+        for id in worn { _ = remove(id) }
+        return worn
+    }
+
+    // MARK: Connections
+
+    /// The connection to open for those who wait, if one more would help them.
+    mutating func connectForWaiters() -> ConnectionID? {
+        connectIfNeeded()
+    }
+
+    /// The connection to open because all messages depend on a single one, and it has its share of them.
+    mutating func connectForSafety() -> ConnectionID? {
+        guard connecting == 0, let expectedRoom, expectedRoom > 1,
+            room + expectedRoom <= configuration.maximumConnections
+        else { return nil }
+        var alone: Usage?
+        for case .established(let usage) in connections.values where usage.room > 0 {
+            guard alone == nil else { return nil }
+            alone = usage
+        }
+        guard let alone, alone.leases >= alone.share else { return nil }
+        return startConnecting()
+    }
+
+    /// - Parameter streams: as many messages at once; nil for a connection that carries one at a time.
+    mutating func connected(_ id: ConnectionID, streams: Int? = nil, now: NIODeadline) -> ConnectedAction {
         guard connections[id] == .connecting else { return ConnectedAction(connection: .close) }
         connecting -= 1
-        let action = makeFree(id, Usage(established: now), now: now)
+        let room = streams ?? 1
+        expectedRoom = max(1, room)
+        self.room += room
+        // Leased for a moment, so that it is given back as any other.
+        leases += 1
+        let usage = Usage(
+            established: now, hasStreams: streams != nil, room: room, leases: 1, idleSince: now)
+        connections[id] = .established(usage)
+        place(id, usage)
+        let action = giveBack(id, usage, now: now)
         return ConnectedAction(connection: action, connect: connectIfNeeded())
+    }
+
+    /// The peer takes more or fewer messages at once than before; or none, as long as it does not show that it is there.
+    mutating func changed(_ id: ConnectionID, streams: Int) {
+        guard case .established(var usage) = connections[id], !usage.isDraining, usage.room != streams else { return }
+        room += streams - usage.room
+        usage.room = streams
+        if streams > 0 { expectedRoom = streams }
+        connections[id] = .established(usage)
+        place(id, usage)
+    }
+
+    /// The peer takes no more messages on this connection. It is closed once those that it has are done.
+    mutating func drains(_ id: ConnectionID, now: NIODeadline) -> ConnectionAction {
+        guard case .established(let usage) = connections[id], !usage.isDraining else { return .none }
+        return drain(id, usage, now: now)
+    }
+
+    private mutating func drain(_ id: ConnectionID, _ usage: Usage, now: NIODeadline) -> ConnectionAction {
+        var usage = usage
+        let before = connections[id]
+        if case .established(let known)? = before, known.leases > 0, usage.leases == 0 { idle += 1 }
+        usage.isDraining = true
+        room -= usage.room
+        usage.room = 0
+        usage.idleSince = now
+        connections[id] = .established(usage)
+        place(id, usage)
+        return usage.leases == 0 ? .close : .none
+    }
+
+    /// Puts a connection into the list where it belongs by now.
+    private mutating func place(_ id: ConnectionID, _ usage: Usage) {
+        light.removeAll { $0 == id }
+        heavy.removeAll { $0 == id }
+        guard usage.leases < usage.room else { return }
+        if usage.leases < usage.share { light.append(id) } else { heavy.append(id) }
     }
 
     /// - Parameter failsFirstWaiter: false if the first of those who wait goes on waiting, for another connection.
@@ -186,50 +353,16 @@ package struct PoolStateMachine: Sendable {
         return FailureAction(failsFirstWaiter: failsFirstWaiter, connect: connectIfNeeded())
     }
 
-    /// A leased connection has done its work, or was not needed (`wasUsed` false).
-    mutating func released(_ id: ConnectionID, wasUsed: Bool, now: NIODeadline) -> ConnectionAction {
-        guard case .leased(var usage) = connections[id] else { return .close }
-        if wasUsed { usage.uses += 1 }
-        releases += 1
-        let isExpired =
-            usage.uses >= configuration.maximumUses
-            || now - usage.established >= maximumAge
-        guard !isExpired else { return .close }
-        return makeFree(id, usage, now: now)
-    }
-
-    /// A connection is gone, for whatever reason. Returns the one to open in its place for those who wait.
+    /// A connection is gone, for whatever reason, and its leases with it. Returns the one to open in its place for those who wait.
     mutating func closed(_ id: ConnectionID) -> ConnectionID? {
         switch remove(id) {
-        case .idle: idle.removeAll { $0 == id }
+        case .established:
+            light.removeAll { $0 == id }
+            heavy.removeAll { $0 == id }
         case .connecting: connecting -= 1
-        case .leased, nil: break
+        case nil: break
         }
         return connectIfNeeded()
-    }
-
-    /// The idle connections whose time is up. They count as gone.
-    mutating func closeExpired(now: NIODeadline) -> [ConnectionID] {
-        var worn: [ConnectionID] = []
-        idle.removeAll { id in
-            guard case .idle(let since, let usage) = connections[id] else { return true }
-            guard
-                now - since >= idleTimeout || now - usage.established >= maximumAge
-            else { return false }
-            worn.append(id)
-            return true
-        }
-        for id in worn { _ = remove(id) }
-        return worn
-    }
-
-    private mutating func makeFree(_ id: ConnectionID, _ usage: Usage, now: NIODeadline) -> ConnectionAction {
-        // Counted as leased or as connecting no more, and not yet as idle.
-        connections[id] = .leased(usage)
-        if leasedCount <= inFlightLimit, takeWaiter() { return .handToFirstWaiter }
-        connections[id] = .idle(since: now, usage)
-        idle.append(id)
-        return .none
     }
 
     /// False if nobody waits.
@@ -239,10 +372,15 @@ package struct PoolStateMachine: Sendable {
         return true
     }
 
+    /// With what is being opened.
+    private var roomToCome: Int { room + connecting * (expectedRoom ?? 1) }
+
     private mutating func connectIfNeeded() -> ConnectionID? {
-        guard waiting > connecting, connecting < configuration.maximumConnecting,
-            connections.count < configuration.maximumConnections,
-            connections.count < inFlightLimit,
+        let isBlind = configuration.mayHaveStreams && expectedRoom == nil
+        guard waiting > connecting * (expectedRoom ?? 1),
+            connecting < (isBlind ? configuration.maximumConnectingBlindly : configuration.maximumConnecting),
+            roomToCome < configuration.maximumConnections,
+            roomToCome < inFlightLimit,
             bottleneck == .region || connections.count < configuration.connectionsOpenedAtOnce
         else { return nil }
         return startConnecting()
@@ -258,6 +396,11 @@ package struct PoolStateMachine: Sendable {
     private mutating func remove(_ id: ConnectionID) -> Connection? {
         let connection = connections.removeValue(forKey: id)
         if connection != nil { identifiers.release(id) }
+        if case .established(let usage) = connection {
+            leases -= usage.leases
+            room -= usage.room
+            if usage.leases == 0 { idle -= 1 }
+        }
         return connection
     }
 }

@@ -58,8 +58,6 @@ struct RegionState {
     /// A message above its skill's limit waits for that limit before it waits for a connection.
     private var skills: SkillLimits<Waiter>
     private var waiters = FairQueue<Waiter>()
-    /// By connection: the skill of the message that leases it.
-    private var leases = SlotMap<Int>()
     /// By connection that is being opened: its number.
     private var begun = SlotMap<Int>()
     private var nextBegun = 0
@@ -83,7 +81,7 @@ struct RegionState {
     var status: UpstreamStatus {
         var status = UpstreamStatus()
         status.connections = UpstreamConnectionCounts(
-            idle: connections.idleCount, leased: connections.leasedCount, connecting: connections.connectingCount)
+            idle: connections.idleCount, leased: connections.busyCount, connecting: connections.connectingCount)
         status.circuit = circuit.state
         status.inFlightLimit = limit.current
         status.inFlightMaximum = configuration.maximumConnections
@@ -106,7 +104,7 @@ struct RegionState {
         guard !isShutDown else { return .unavailable(.connectionLost) }
         guard circuit.isClosed else { return .unavailable(.circuitOpen(retryAfter: circuit.retryAfter(now: now()))) }
         guard skills.enter(receiver.skill) else { return waitForSkill(receiver, now: now()) }
-        return connections.leaseIdle().map { leased($0, receiver) }
+        return connections.leaseIdle().map { .connection($0) }
     }
 
     /// For a message that has waited for others of its skill; the region may have failed since its turn came.
@@ -122,7 +120,7 @@ struct RegionState {
     /// For a message that `leaseIdle` had nothing for.
     mutating func leaseOrWait(for receiver: any UpstreamReceiver, now: NIODeadline) -> Lease {
         switch connections.lease(now: now) {
-        case .use(let id): return leased(id, receiver)
+        case .use(let id): return .connection(id)
         case .refuse:
             left(receiver.skill)
             return .unavailable(.noFreeConnection)
@@ -138,11 +136,6 @@ struct RegionState {
         }
     }
 
-    private mutating func leased(_ id: ConnectionID, _ receiver: any UpstreamReceiver) -> Lease {
-        leases[id] = receiver.skill
-        return .connection(id)
-    }
-
     private mutating func waitForSkill(_ receiver: any UpstreamReceiver, now: NIODeadline) -> Lease {
         guard skills.waiting < configuration.maximumWaiters else { return .unavailable(.skillThrottled) }
         let isStanding = skills.joinsStandingQueue(of: receiver.skill, now: now)
@@ -153,26 +146,40 @@ struct RegionState {
         return .waits
     }
 
-    /// A message of the skill is no longer in flight, so a waiting one may take its slot.
-    private mutating func left(_ skill: Int) {
+    /// A message of the skill is no longer in flight, so a waiting one may take its slot. Said of each lease: by `released`, or here if
+    /// the connection is gone.
+    mutating func left(_ skill: Int) {
         if let waiter = skills.leave(skill) { actions.append(.leaseConnection(waiter.receiver)) }
     }
 
     // MARK: Connections
 
-    mutating func established(_ id: ConnectionID, now: NIODeadline) {
+    /// - Parameter streams: as many messages at once; nil for a connection that carries one at a time.
+    mutating func established(_ id: ConnectionID, streams: Int? = nil, now: NIODeadline) {
         _ = begun.removeValue(forKey: id)
         hasSparedFailure = false
-        let action = connections.connected(id, now: now)
+        let action = connections.connected(id, streams: streams, now: now)
         follow(action.connection, id)
+        if streams != nil { giveToWaiters() }
         open(action.connect)
     }
 
     /// - Parameter wasUsed: false for a connection that is given back without having carried a message.
-    mutating func released(_ id: ConnectionID, wasUsed: Bool, now: NIODeadline) {
-        let skill = leases.removeValue(forKey: id)
+    mutating func released(_ id: ConnectionID, skill: Int, wasUsed: Bool, now: NIODeadline) {
         follow(connections.released(id, wasUsed: wasUsed, now: now), id)
-        if let skill { left(skill) }
+        left(skill)
+    }
+
+    /// The peer takes more or fewer messages at once on a connection than before.
+    mutating func changed(_ id: ConnectionID, streams: Int) {
+        connections.changed(id, streams: streams)
+        giveToWaiters()
+    }
+
+    /// The peer takes no more messages on a connection.
+    mutating func drains(_ id: ConnectionID, now: NIODeadline) {
+        follow(connections.drains(id, now: now), id)
+        open(connections.connectForWaiters())
     }
 
     /// Those who wait go on waiting while there is another address, and for one more connection to the same; then, one of them is
@@ -214,9 +221,7 @@ struct RegionState {
 
     mutating func closed(_ id: ConnectionID) {
         _ = begun.removeValue(forKey: id)
-        let skill = leases.removeValue(forKey: id)
         open(connections.closed(id))
-        if let skill { left(skill) }
     }
 
     private mutating func follow(_ action: PoolStateMachine.ConnectionAction, _ id: ConnectionID) {
@@ -229,8 +234,11 @@ struct RegionState {
 
     private mutating func giveToFirstWaiter(_ id: ConnectionID) {
         guard let waiter = waiters.popFirst() else { return }
-        leases[id] = waiter.receiver.skill
         actions.append(.give(id, to: waiter.receiver))
+    }
+
+    private mutating func giveToWaiters() {
+        while let id = connections.leaseForWaiter() { giveToFirstWaiter(id) }
     }
 
     private mutating func open(_ id: ConnectionID?) {
@@ -247,16 +255,14 @@ struct RegionState {
 
     // MARK: Responses
 
-    /// The region responded to a message; its connection has not been released yet.
-    mutating func responded(on id: ConnectionID, status: Int, now: () -> NIODeadline) {
+    /// The region responded to a message of the skill; its connection has not been released yet.
+    mutating func responded(skill: Int, status: Int, now: () -> NIODeadline) {
         circuit.answered()
-        if let skill = leases[id] {
-            if status == 429 {
-                skills.throttled(skill, now: now())
-            } else if skills.isWatching(skill) {
-                skills.answered(skill, now: now())
-                while let waiter = skills.nextWaiter(of: skill) { actions.append(.leaseConnection(waiter.receiver)) }
-            }
+        if status == 429 {
+            skills.throttled(skill, now: now())
+        } else if skills.isWatching(skill) {
+            skills.answered(skill, now: now())
+            while let waiter = skills.nextWaiter(of: skill) { actions.append(.leaseConnection(waiter.receiver)) }
         }
         if status == 503 {
             overloaded(now: now())
@@ -342,7 +348,8 @@ struct RegionState {
     /// Periodic work other than closing expired connections.
     mutating func timePassed(now: NIODeadline) {
         // After the in-flight limit has grown, connections may be idle while messages wait.
-        while let id = connections.leaseForWaiter() { giveToFirstWaiter(id) }
+        giveToWaiters()
+        open(connections.connectForSafety())
         switch circuit.timePassed(now: now) {
         case .probe: actions.append(.probe)
         case .close: actions.append(.report(.closed))
