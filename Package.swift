@@ -41,6 +41,7 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioHPACK: Target.Dependency = .product(name: "NIOHPACK", package: "swift-nio-http2")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -56,6 +57,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-http2", exact: "1.46.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -196,7 +198,7 @@ let package = Package(
             name: "GatewayAdminTests", dependencies: ["GatewayAdmin", "GatewayCore"], swiftSettings: settings),
         .testTarget(
             name: "GatewayCoreTests",
-            dependencies: ["FlowSimulation", "GatewayCore", "TestSupport", crypto, nioCore, nioEmbedded],
+            dependencies: ["FlowSimulation", "GatewayCore", "TestSupport", crypto, nioCore, nioEmbedded, nioHPACK],
             swiftSettings: settings
         ),
         .testTarget(
@@ -206,7 +208,7 @@ let package = Package(
         ),
         .testTarget(
             name: "GatewayUpstreamTests",
-            dependencies: ["GatewayCore", "GatewayUpstream", "TestSupport", nioCore, nioEmbedded],
+            dependencies: ["GatewayCore", "GatewayUpstream", "TestSupport", nioCore, nioEmbedded, nioHPACK],
             swiftSettings: settings
         ),
         .testTarget(

@@ -21,7 +21,7 @@ extension Span where Element == UInt8 {
     }
 
     @inlinable
-    func isEqual(_ range: Range<Int>, to literal: StaticString) -> Bool {
+    package func isEqual(_ range: Range<Int>, to literal: StaticString) -> Bool {
         guard range.count == literal.utf8CodeUnitCount else { return false }
         let bytes = literal.utf8Start
         for offset in 0..<range.count where self[range.lowerBound + offset] != bytes[offset] { return false }

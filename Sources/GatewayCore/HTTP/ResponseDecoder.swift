@@ -1,25 +1,5 @@
 package import NIOCore
 
-/// What an upstream answered to one message: only what the gateway passes on.
-package struct UpstreamResponse: Equatable, Sendable {
-    package var status: Int
-    package var requestID: RequestID?
-    package var retryAfter: String?
-    package var contentType: String?
-    package var content = ByteBuffer()
-
-    package init(
-        status: Int, requestID: RequestID? = nil, retryAfter: String? = nil, contentType: String? = nil,
-        content: ByteBuffer = ByteBuffer()
-    ) {
-        self.status = status
-        self.requestID = requestID
-        self.retryAfter = retryAfter
-        self.contentType = contentType
-        self.content = content
-    }
-}
-
 /// Reads the one answer to the one message in flight on an upstream connection. Pure: bytes in, answer out.
 package struct ResponseDecoder: ~Copyable, Sendable {
     package enum Event: Equatable {
@@ -29,7 +9,7 @@ package struct ResponseDecoder: ~Copyable, Sendable {
     }
 
     package static let headLimitBytes = 16 * 1024
-    package static let contentLimitBytes = 64 * 1024
+    private static let contentLimitBytes = UpstreamResponse.contentLimitBytes
     private static let maximumFields = 128
     private enum State {
         /// Can transition to: length, chunked, untilClose, and head again after an interim response.
@@ -61,9 +41,9 @@ package struct ResponseDecoder: ~Copyable, Sendable {
     package func answerSoFar() -> UpstreamResponse? {
         switch state {
         case .head: nil
-        case .length(let answer, _, _): Self.cutShort(answer, buffer)
+        case .length(let answer, _, _): answer.cutShort(after: buffer)
         case .overlong(let answer, let content): Self.cutShort(answer, content, buffer)
-        case .chunked(let answer, let chunks, _): Self.cutShort(answer, chunks.content)
+        case .chunked(let answer, let chunks, _): answer.cutShort(after: chunks.content)
         case .untilClose(let answer): Self.complete(answer, buffer)
         }
     }
@@ -74,14 +54,12 @@ package struct ResponseDecoder: ~Copyable, Sendable {
         return answer
     }
 
-    /// Of an error, part of the text is better than nothing. Part of anything else would be taken for the whole.
     private static func cutShort(
-        _ answer: UpstreamResponse, _ content: ByteBuffer, _ more: ByteBuffer = ByteBuffer()
+        _ answer: UpstreamResponse, _ content: ByteBuffer, _ more: ByteBuffer
     ) -> UpstreamResponse {
-        guard answer.status >= 400 else { return answer }
         var content = content
         content.writeImmutableBuffer(more)
-        return complete(answer, content.readSlice(length: min(content.readableBytes, contentLimitBytes)) ?? content)
+        return answer.cutShort(after: content)
     }
 
     private mutating func advance() throws(FramingError) -> Event {
@@ -112,7 +90,7 @@ package struct ResponseDecoder: ~Copyable, Sendable {
                 case .complete:
                     return finish(Self.complete(answer, chunks.content), keepsAlive: keepsAlive)
                 case .tooLarge: state = .overlong(answer, chunks.content)
-                case nil: return finish(Self.cutShort(answer, chunks.content), keepsAlive: false)
+                case nil: return finish(answer.cutShort(after: chunks.content), keepsAlive: false)
                 }
             case .untilClose(let answer):
                 guard buffer.readableBytes > Self.contentLimitBytes else { return .needsMoreBytes }
@@ -136,11 +114,8 @@ package struct ResponseDecoder: ~Copyable, Sendable {
             return
         }
         let answer = UpstreamResponse(
-            status: parsed.status,
-            requestID: parsed.requestID.flatMap { RequestID(bytes, $0) },
-            retryAfter: parsed.retryAfter.flatMap { Self.passable($0, of: bytes) },
-            contentType: parsed.contentType.flatMap { Self.contentType($0, of: bytes) }
-        )
+            status: parsed.status, requestID: parsed.requestID, retryAfter: parsed.retryAfter,
+            contentType: parsed.contentType, of: bytes)
         switch parsed.framing {
         case .none: state = .length(answer, 0, keepsAlive: parsed.keepsAlive)
         case .length(let length):
@@ -159,19 +134,5 @@ package struct ResponseDecoder: ~Copyable, Sendable {
         let isReusable = keepsAlive && buffer.readableBytes == 0
         self = ResponseDecoder()
         return .answer(answer, isReusable: isReusable)
-    }
-
-    /// Usual ones are constants, which need no memory of their own.
-    private static func contentType(_ value: Range<Int>, of bytes: Span<UInt8>) -> String? {
-        if bytes.isEqual(value, to: "application/json") { return "application/json" }
-        if bytes.isEqual(value, to: "application/octet-stream") { return "application/octet-stream" }
-        return passable(value, of: bytes)
-    }
-
-    /// A field value that may go to the caller: printable ASCII, of a length that such a value can have.
-    private static func passable(_ value: Range<Int>, of bytes: Span<UInt8>) -> String? {
-        guard (1...128).contains(value.count) else { return nil }
-        for index in value where !(0x20...0x7E).contains(bytes[index]) { return nil }
-        return bytes.text(value)
     }
 }

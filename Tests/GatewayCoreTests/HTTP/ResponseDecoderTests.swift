@@ -65,7 +65,7 @@ import Testing
         "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n10000\r\n",
     ])
     func `content above the limit ends at it`(framing: String) throws {
-        let content = String(repeating: "x", count: ResponseDecoder.contentLimitBytes + 1)
+        let content = String(repeating: "x", count: UpstreamResponse.contentLimitBytes + 1)
         let limit = ByteBuffer(string: String(content.dropLast()))
         let event = try read("HTTP/1.1 400 Bad\r\n" + framing + content)
         #expect(event == .answer(UpstreamResponse(status: 400, content: limit), isReusable: false))

@@ -1,0 +1,63 @@
+package import NIOCore
+
+/// What an upstream answered to one message: only what the gateway passes on.
+package struct UpstreamResponse: Equatable, Sendable {
+    package var status: Int
+    package var requestID: RequestID?
+    package var retryAfter: String?
+    package var contentType: String?
+    package var content = ByteBuffer()
+
+    package init(
+        status: Int, requestID: RequestID? = nil, retryAfter: String? = nil, contentType: String? = nil,
+        content: ByteBuffer = ByteBuffer()
+    ) {
+        self.status = status
+        self.requestID = requestID
+        self.retryAfter = retryAfter
+        self.contentType = contentType
+        self.content = content
+    }
+}
+
+extension UpstreamResponse {
+    package static let contentLimitBytes = 64 * 1024
+
+    /// - Parameters:
+    ///   - bytes: of which the values of fields are ranges.
+    ///   - requestID, retryAfter, contentType: where there are such fields.
+    package init(
+        status: Int, requestID: Range<Int>?, retryAfter: Range<Int>?, contentType: Range<Int>?, of bytes: Span<UInt8>
+    ) {
+        self.init(
+            status: status,
+            requestID: requestID.flatMap { RequestID(bytes, $0) },
+            retryAfter: retryAfter.flatMap { Self.passable($0, of: bytes) },
+            contentType: contentType.flatMap { Self.contentType($0, of: bytes) })
+    }
+
+    /// The answer of which no more will come than this content. Of an error, part of the text is better than nothing. Part of anything
+    /// else would be taken for the whole.
+    package func cutShort(after content: ByteBuffer) -> UpstreamResponse {
+        guard status >= 400 else { return self }
+        var answer = self
+        answer.content =
+            content.getSlice(
+                at: content.readerIndex, length: min(content.readableBytes, Self.contentLimitBytes)) ?? content
+        return answer
+    }
+
+    /// Usual ones are constants, which need no memory of their own.
+    private static func contentType(_ value: Range<Int>, of bytes: Span<UInt8>) -> String? {
+        if bytes.isEqual(value, to: "application/json") { return "application/json" }
+        if bytes.isEqual(value, to: "application/octet-stream") { return "application/octet-stream" }
+        return passable(value, of: bytes)
+    }
+
+    /// A field value that may go to the caller: printable ASCII, of a length that such a value can have.
+    private static func passable(_ value: Range<Int>, of bytes: Span<UInt8>) -> String? {
+        guard (1...128).contains(value.count) else { return nil }
+        for index in value where !(0x20...0x7E).contains(bytes[index]) { return nil }
+        return bytes.text(value)
+    }
+}

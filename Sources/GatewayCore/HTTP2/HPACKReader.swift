@@ -1,0 +1,118 @@
+/// Decodes the header blocks of one connection, in their order (RFC 7541).
+package struct HPACKReader {
+    /// The largest table that the peer may use: the default of `SETTINGS_HEADER_TABLE_SIZE`.
+    private static let tableLimit = 4096
+
+    private var table = HPACKDynamicTable(limit: tableLimit)
+    /// Of a list of fields, each counted as in the table (RFC 9113 section 6.5.2, `SETTINGS_MAX_HEADER_LIST_SIZE`).
+    private let listLimit: Int
+    private let fieldLimit: Int
+
+    package init(listLimit: Int, fieldLimit: Int) {
+        self.listLimit = listLimit
+        self.fieldLimit = fieldLimit
+    }
+
+    /// - Parameter fields: is emptied first. Fields beyond the limit are left out, and decoded all the same: the blocks that
+    ///   follow depend on them.
+    package mutating func decode(_ block: Span<UInt8>, into fields: inout HTTP2Fields) throws(HTTP2Error) {
+        fields.removeAll()
+        var size = 0
+        var index = 0
+        while index < block.count {
+            let first = block[index]
+            let start = fields.bytes.count
+            let field: HTTP2Fields.Field
+            if first & 0x80 != 0 {
+                let place = try Self.integer(block, &index, bits: 7)
+                let name = try copy(.name, place, to: &fields.bytes)
+                field = (name, try copy(.value, place, to: &fields.bytes))
+            } else if first & 0xC0 == 0x40 {
+                field = try literal(block, &index, bits: 6, to: &fields.bytes)
+                table.insert(fields.bytes, name: field.name, value: field.value)
+            } else if first & 0xE0 == 0x20 {
+                let limit = try Self.integer(block, &index, bits: 5)
+                guard size == 0, limit <= Self.tableLimit else {
+                    throw Self.error("the table is resized behind a field, or beyond \(Self.tableLimit) bytes")
+                }
+                table.resize(to: limit)
+                continue
+            } else {
+                field = try literal(block, &index, bits: 4, to: &fields.bytes)
+            }
+            size += field.name.count + field.value.count + HPACKDynamicTable.overheadBytes
+            if size > listLimit || fields.fields.count >= fieldLimit {
+                fields.isTooLarge = true
+                fields.bytes.removeSubrange(start...)
+            } else {
+                fields.fields.append(field)
+            }
+        }
+    }
+
+    private enum Part { case name, value }
+
+    /// Copies a part of an entry of the tables.
+    private func copy(_ part: Part, _ index: Int, to bytes: inout [UInt8]) throws(HTTP2Error) -> Range<Int> {
+        let start = bytes.count
+        if index > 0 && index <= HPACKStaticTable.count {
+            let entry = HPACKStaticTable.ranges[index - 1]
+            bytes.append(contentsOf: HPACKStaticTable.bytes[part == .name ? entry.name : entry.value])
+        } else if let entry = table[index - HPACKStaticTable.count - 1] {
+            bytes.append(contentsOf: table.bytes[part == .name ? entry.name : entry.value])
+        } else {
+            throw Self.error("index \(index) is not in the tables")
+        }
+        return start..<bytes.count
+    }
+
+    private func literal(
+        _ block: Span<UInt8>, _ index: inout Int, bits: Int, to bytes: inout [UInt8]
+    ) throws(HTTP2Error) -> HTTP2Fields.Field {
+        let place = try Self.integer(block, &index, bits: bits)
+        let name =
+            place == 0 ? try Self.string(block, &index, to: &bytes) : try copy(.name, place, to: &bytes)
+        return (name, try Self.string(block, &index, to: &bytes))
+    }
+
+    /// RFC 7541 section 5.2.
+    private static func string(
+        _ block: Span<UInt8>, _ index: inout Int, to bytes: inout [UInt8]
+    ) throws(HTTP2Error) -> Range<Int> {
+        guard index < block.count else { throw error("it ends within a field") }
+        let isHuffman = block[index] & 0x80 != 0
+        let length = try integer(block, &index, bits: 7)
+        guard length <= block.count - index else { throw error("it ends within a field") }
+        let range = index..<index + length
+        index = range.upperBound
+        let start = bytes.count
+        if isHuffman {
+            guard HuffmanCode.shared.decode(block, range, to: &bytes) else {
+                throw error("a string is no Huffman code")
+            }
+        } else {
+            for place in range { bytes.append(block[place]) }
+        }
+        return start..<bytes.count
+    }
+
+    /// RFC 7541 section 5.1. Larger ones than any that can be meant are an error.
+    private static func integer(_ block: Span<UInt8>, _ index: inout Int, bits: Int) throws(HTTP2Error) -> Int {
+        let mask = 1 << bits - 1
+        var value = Int(block[index]) & mask
+        index += 1
+        guard value == mask else { return value }
+        for shift in stride(from: 0, through: 21, by: 7) {
+            guard index < block.count else { throw error("it ends within a number") }
+            let byte = block[index]
+            index += 1
+            value += Int(byte & 0x7F) << shift
+            if byte & 0x80 == 0 { return value }
+        }
+        throw error("a number has more than 4 bytes behind its first")
+    }
+
+    private static func error(_ detail: String) -> HTTP2Error {
+        HTTP2Error(.compressionError, "the header block cannot be decoded: \(detail)")
+    }
+}

@@ -1,0 +1,147 @@
+package import NIOCore
+
+/// One frame, as it was read (RFC 9113 section 4.1).
+package struct HTTP2Frame {
+    package static let headBytes = 9
+
+    package enum Kind: UInt8, Sendable {
+        case data = 0x0
+        case headers = 0x1
+        case priority = 0x2
+        case resetStream = 0x3
+        case settings = 0x4
+        case pushPromise = 0x5
+        case ping = 0x6
+        case goAway = 0x7
+        case windowUpdate = 0x8
+        case continuation = 0x9
+    }
+
+    /// What a bit means depends on the kind.
+    package enum Flag {
+        package static let endStream: UInt8 = 0x1
+        package static let acknowledgement: UInt8 = 0x1
+        package static let endHeaders: UInt8 = 0x4
+        package static let padded: UInt8 = 0x8
+        package static let priority: UInt8 = 0x20
+    }
+
+    /// Nil for one that is not known, which is to be ignored.
+    package var kind: Kind?
+    package var flags: UInt8
+    package var stream: UInt32
+    package var payload: ByteBuffer
+
+    package func has(_ flag: UInt8) -> Bool { flags & flag != 0 }
+
+    /// The payload of `DATA` or `HEADERS` without padding and priority (RFC 9113 sections 6.1 and 6.2).
+    package func unpadded() throws(HTTP2Error) -> ByteBuffer {
+        var content = payload
+        if has(Flag.padded) {
+            guard let padding: UInt8 = content.readInteger(), Int(padding) <= content.readableBytes else {
+                throw HTTP2Error(.protocolError, "a frame has more padding than content")
+            }
+            content.moveWriterIndex(to: content.writerIndex - Int(padding))
+        }
+        if kind == .headers && has(Flag.priority) {
+            guard let dependency: UInt32 = content.readInteger(), content.readInteger(as: UInt8.self) != nil else {
+                throw HTTP2Error(.frameSizeError, "HEADERS are too short for their priority")
+            }
+            guard dependency & 0x7FFF_FFFF != stream else {
+                throw HTTP2Error(.protocolError, "stream \(stream) depends on itself")
+            }
+        }
+        return content
+    }
+}
+
+/// Parts what is read from a connection into frames.
+package struct HTTP2FrameReader {
+    /// The default of `SETTINGS_MAX_FRAME_SIZE`, in bytes. More is never asked for.
+    package static let payloadLimit = 16_384
+
+    private var buffer = ByteBuffer()
+
+    package init() {}
+
+    package mutating func receive(_ bytes: ByteBuffer) {
+        if buffer.readableBytes == 0 {
+            buffer = bytes
+        } else {
+            buffer.writeImmutableBuffer(bytes)
+        }
+    }
+
+    /// Nil if more bytes are needed.
+    package mutating func next() throws(HTTP2Error) -> HTTP2Frame? {
+        let start = buffer.readerIndex
+        guard let word: UInt32 = buffer.getInteger(at: start) else { return nil }
+        let length = Int(word >> 8)
+        guard length <= Self.payloadLimit else {
+            throw HTTP2Error(.frameSizeError, "a frame has \(length) bytes; at most \(Self.payloadLimit) are taken")
+        }
+        guard buffer.readableBytes >= HTTP2Frame.headBytes + length,
+            let flags: UInt8 = buffer.getInteger(at: start + 4),
+            let stream: UInt32 = buffer.getInteger(at: start + 5)
+        else { return nil }
+        buffer.moveReaderIndex(forwardBy: HTTP2Frame.headBytes)
+        guard let payload = buffer.readSlice(length: length) else { return nil }
+        return HTTP2Frame(
+            kind: HTTP2Frame.Kind(rawValue: UInt8(truncatingIfNeeded: word)), flags: flags,
+            stream: stream & 0x7FFF_FFFF, payload: payload)
+    }
+}
+
+extension ByteBuffer {
+    package mutating func writeFrameHead(_ kind: HTTP2Frame.Kind, flags: UInt8 = 0, stream: UInt32, length: Int) {
+        writeInteger(UInt32(truncatingIfNeeded: length) << 8 | UInt32(kind.rawValue))
+        writeInteger(flags)
+        writeInteger(stream)
+    }
+
+    /// - Parameter settings: identifiers and values (RFC 9113 section 6.5.2).
+    package mutating func writeSettings(_ settings: [(HTTP2Setting, UInt32)]) {
+        writeFrameHead(.settings, stream: 0, length: 6 * settings.count)
+        for (setting, value) in settings {
+            writeInteger(setting.rawValue)
+            writeInteger(value)
+        }
+    }
+
+    package mutating func writeSettingsAcknowledgement() {
+        writeFrameHead(.settings, flags: HTTP2Frame.Flag.acknowledgement, stream: 0, length: 0)
+    }
+
+    package mutating func writeWindowUpdate(stream: UInt32, by bytes: Int) {
+        writeFrameHead(.windowUpdate, stream: stream, length: 4)
+        writeInteger(UInt32(truncatingIfNeeded: bytes))
+    }
+
+    package mutating func writePing(_ data: UInt64, isAcknowledgement: Bool) {
+        writeFrameHead(.ping, flags: isAcknowledgement ? HTTP2Frame.Flag.acknowledgement : 0, stream: 0, length: 8)
+        writeInteger(data)
+    }
+
+    package mutating func writeReset(stream: UInt32, _ code: HTTP2Error.Code) {
+        writeFrameHead(.resetStream, stream: stream, length: 4)
+        writeInteger(code.rawValue)
+    }
+
+    package mutating func writeGoAway(last stream: UInt32, _ code: HTTP2Error.Code, _ detail: String = "") {
+        let text = detail.utf8.prefix(128)
+        writeFrameHead(.goAway, stream: 0, length: 8 + text.count)
+        writeInteger(stream)
+        writeInteger(code.rawValue)
+        writeBytes(text)
+    }
+}
+
+/// RFC 9113 section 6.5.2.
+package enum HTTP2Setting: UInt16, Sendable {
+    case headerTableSize = 0x1
+    case enablePush = 0x2
+    case maximumConcurrentStreams = 0x3
+    case initialWindowSize = 0x4
+    case maximumFrameSize = 0x5
+    case maximumHeaderListSize = 0x6
+}

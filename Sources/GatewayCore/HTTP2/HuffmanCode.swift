@@ -1,0 +1,91 @@
+/// The Huffman code of field strings (RFC 7541 appendix B).
+///
+/// It is canonical: codes of the same length are consecutive, in the order of their symbols. So the lengths are the whole table.
+struct HuffmanCode: Sendable {
+    static let shared = HuffmanCode()
+
+    private static let endOfString = 256
+    private static let shortest = 5
+    private static let longest = 30
+    /// In bits, by symbol: the bytes, and the end of the string.
+    private static let lengths: [UInt8] = [
+        13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28,
+        28, 28, 28, 28, 28, 28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6,
+        5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7,
+        7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
+        15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7,
+        7, 7, 7, 15, 11, 14, 13, 28, 20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23,
+        24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, 22, 21, 20, 22, 22, 23, 23, 21,
+        23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
+        26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24,
+        21, 21, 26, 26, 28, 27, 27, 27, 20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23,
+        26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
+    ]
+
+    /// By length, in the upper bits of 32: behind the last code of this length or a shorter one.
+    private let ends: [UInt64]
+    /// By length: what a code's distance from 0 has to be moved by to be its symbol's place.
+    private let offsets: [Int]
+    /// In the order of their codes.
+    private let symbols: [UInt16]
+    /// By the first 8 bits: the length of the code that they start with, 0 if it is longer, and its symbol.
+    private let short: [(length: UInt8, symbol: UInt8)]
+
+    private init() {
+        let symbols = Self.lengths.indices.sorted { (Self.lengths[$0], $0) < (Self.lengths[$1], $1) }
+        var ends = [UInt64](repeating: 0, count: Self.longest + 1)
+        var offsets = [Int](repeating: 0, count: Self.longest + 1)
+        var short = [(length: UInt8, symbol: UInt8)](repeating: (0, 0), count: 256)
+        var code: UInt64 = 0
+        var place = 0
+        for length in Self.shortest...Self.longest {
+            let unit: UInt64 = 1 << UInt64(32 - length)
+            offsets[length] = place - Int(code / unit)
+            while place < symbols.count, Self.lengths[symbols[place]] == UInt8(length) {
+                if length <= 8 {
+                    for start in Int(code >> 24)..<Int((code + unit) >> 24) {
+                        short[start] = (UInt8(length), UInt8(truncatingIfNeeded: symbols[place]))
+                    }
+                }
+                code += unit
+                place += 1
+            }
+            ends[length] = code
+        }
+        self.ends = ends
+        self.offsets = offsets
+        self.symbols = symbols.map { UInt16($0) }
+        self.short = short
+    }
+
+    /// Appends what `range` stands for. False if it is no such code, or not padded with the first bits of the end of the string (RFC
+    /// 7541 section 5.2).
+    func decode(_ bytes: Span<UInt8>, _ range: Range<Int>, to decoded: inout [UInt8]) -> Bool {
+        var window: UInt64 = 0
+        var bits = 0
+        var next = range.lowerBound
+        while true {
+            while bits <= 48, next < range.upperBound {
+                window = window << 8 | UInt64(bytes[next])
+                next += 1
+                bits += 8
+            }
+            let first = UInt32(
+                truncatingIfNeeded: bits >= 32 ? window >> UInt64(bits - 32) : window << UInt64(32 - bits))
+            let known = short[Int(first >> 24)]
+            if known.length > 0, known.length <= bits {
+                decoded.append(known.symbol)
+                bits -= Int(known.length)
+                continue
+            }
+            guard bits > 8, let length = (9...Self.longest).first(where: { UInt64(first) < ends[$0] }), length <= bits
+            else { break }
+            let symbol = Int(symbols[offsets[length] + Int(first >> UInt32(32 - length))])
+            guard symbol != Self.endOfString else { return false }
+            decoded.append(UInt8(truncatingIfNeeded: symbol))
+            bits -= length
+        }
+        let padding: UInt64 = (1 << UInt64(bits)) - 1
+        return bits < 8 && window & padding == padding
+    }
+}
