@@ -17,6 +17,8 @@ package final class RegionalPool: UpstreamPool {
     private let addresses: NIOLoopBoundBox<HostAddresses>
     private let connectTimeout: TimeAmount
     private let connect: Connect
+    let http2: HTTP2Use
+    private let userAgent: String
     private let writer: HTTP1RequestWriter
     /// The last request; kept so that the next one reuses its memory.
     private var requestBuffer = ByteBuffer()
@@ -25,6 +27,7 @@ package final class RegionalPool: UpstreamPool {
     private let onCircuitChange: @Sendable (CircuitState) -> Void
     private var state: RegionState
     private var connections = SlotMap<any PooledConnection>()
+    private var connecting = SlotMap<ConnectingHandler>()
     private var isPerforming = false
     private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var sweep: RepeatedTask?
@@ -62,10 +65,14 @@ package final class RegionalPool: UpstreamPool {
         self.addresses = addresses
         self.eventLoop = eventLoop
         self.connect = connect
+        http2 = configuration.http2
+        self.userAgent = userAgent
         writer = HTTP1RequestWriter(endpoint: endpoint, userAgent: userAgent)
         self.onConnectFailure = onConnectFailure
         self.onCircuitChange = onCircuitChange
         connectTimeout = TimeAmount(configuration.pool.connectTimeout)
+        var configuration = configuration
+        configuration.pool.mayHaveStreams = http2.isPossible(isSecure: endpoint.isSecure)
         state = RegionState(configuration)
         idleness = EventLoopIdleCounter(now: eventLoop.now)
     }
@@ -96,6 +103,7 @@ package final class RegionalPool: UpstreamPool {
     /// Closes every connection. A message that still waits for its response is told that the connection is lost.
     package func shutDown() {
         state.shutDown()
+        for connection in connecting.values { connection.giveUp(.connectionLost) }
         for connection in connections.values { connection.fail(.connectionLost) }
         sweep?.cancel()
         sweep = nil
@@ -133,16 +141,16 @@ package final class RegionalPool: UpstreamPool {
         guard !state.isShutDown else {
             return state.connectFailed(id, .connectionLost, hasOtherAddress: false, now: eventLoop.now)
         }
-        let handler = UpstreamChannelHandler(
+        let handler = ConnectingHandler(
             id: id, pool: self, isSecure: endpoint.isSecure, isBehindProxy: isBehindProxy)
-        connections[id] = handler
+        connecting[id] = handler
         // Covers the handshake, too; a handler that is established by then does nothing.
-        eventLoop.assumeIsolated().scheduleTask(in: connectTimeout) { handler.connectTimedOut() }
-        connect(handler, connectTimeout, { handler.connectFailed($0) })
+        eventLoop.assumeIsolated().scheduleTask(in: connectTimeout) { handler.timedOut() }
+        connect(handler, connectTimeout, { handler.failed($0) })
     }
 
     private func probe() {
-        let handler = ProbeHandler(endpoint, userAgent: Self.probeUserAgent) { [self] isAnswered in
+        let handler = ProbeHandler(endpoint, userAgent: Self.probeUserAgent, http2: http2) { [self] isAnswered in
             state.probeEnded(isAnswered: isAnswered, now: eventLoop.now)
             perform()
         }
@@ -159,9 +167,36 @@ package final class RegionalPool: UpstreamPool {
 
     // MARK: Events of connections
 
-    func established(_ connection: UpstreamChannelHandler, at address: SocketAddress?) {
+    var now: NIODeadline { eventLoop.now }
+
+    func http2RequestWriter() -> HTTP2RequestWriter {
+        HTTP2RequestWriter(endpoint: endpoint, userAgent: userAgent)
+    }
+
+    /// TLS has agreed on HTTP/2; whether the peer speaks it is seen next.
+    func negotiated(_ connection: HTTP2ChannelHandler) {
+        connecting[connection.id] = nil
+        connections[connection.id] = connection
+    }
+
+    /// - Parameter streams: as many messages at once; nil for one.
+    func established(_ connection: any PooledConnection, streams: Int?, at address: SocketAddress?) {
+        connecting[connection.id] = nil
+        connections[connection.id] = connection
         if let address, addresses.value.hasFailures { addresses.value.succeeded(address) }
-        state.established(connection.id, now: eventLoop.now)
+        state.established(connection.id, streams: streams, now: eventLoop.now)
+        perform()
+    }
+
+    /// The peer takes more or fewer messages at once on a connection than before.
+    func changed(_ connection: HTTP2ChannelHandler, streams: Int) {
+        state.changed(connection.id, streams: streams)
+        perform()
+    }
+
+    /// The peer takes no more messages on a connection.
+    func drains(_ connection: HTTP2ChannelHandler) {
+        state.drains(connection.id, now: eventLoop.now)
         perform()
     }
 
@@ -191,6 +226,7 @@ package final class RegionalPool: UpstreamPool {
 
     /// - Parameter address: where the handshake failed; nil if TCP could not connect to any address of the host.
     func connectFailed(_ id: RegionState.ConnectionID, _ reason: UpstreamUnavailable, at address: SocketAddress?) {
+        connecting[id] = nil
         connections[id] = nil
         onConnectFailure(reason)
         let now = eventLoop.now

@@ -105,8 +105,8 @@ callers:
 
 
 class Bench:
-    def __init__(self, folder):
-        self.folder, self.processes, self.rounds = folder, [], 0
+    def __init__(self, folder, http2):
+        self.folder, self.processes, self.rounds, self.http2 = folder, [], 0, http2
         self.upstream = free_port()
         (folder / "secret").write_text("simulator-secret")
         (folder / "key").write_text(KEY)
@@ -149,7 +149,7 @@ class Bench:
         text = (PEERS / name).read_text()
         values = {
             "TEMPORARY": TEMPORARY, "FOLDER": self.folder, "PORT": port, "UPSTREAM": self.upstream, "TOKEN": TOKEN,
-            "KEY": KEY}
+            "KEY": KEY, "PROTOCOLS": "ssl http2" if self.http2 else "ssl"}
         for word, value in values.items():
             text = re.sub(rf"\b{word}\b", str(value), text)
         path = self.folder / name
@@ -227,9 +227,10 @@ class Load:
 
 
 @contextmanager
-def bench():
+def bench(http2=False):
+    """http2: the upstream offers it by ALPN."""
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    started = Bench(folder)
+    started = Bench(folder, http2)
     try:
         yield started
     except SystemExit:

@@ -15,8 +15,9 @@ def main():
     arguments.add_argument("--seconds", type=int, default=4, help="of each round and each peer")
     arguments.add_argument("--connections", type=int, default=64)
     arguments.add_argument("--repeats", type=int, default=0, help="use N idempotency keys again: the replay path")
+    arguments.add_argument("--upstream-http2", action="store_true", help="the upstream offers HTTP/2; the peers go on with HTTP/1.1")
     options = arguments.parse_args()
-    with bench.bench() as b:
+    with bench.bench(options.upstream_http2) as b:
         targets = [b.gateway("gateway", options.binary)] + [b.peer(name) for name in options.peers.split(",")]
 
         def load(target):

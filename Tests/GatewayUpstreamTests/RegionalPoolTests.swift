@@ -7,33 +7,6 @@ import Testing
 
 /// The pool of a region, its connections and its probes on testing channels: time stands until the test moves it.
 @Suite struct RegionalPoolTests {
-    private final class Message: UpstreamReceiver {
-        let owner: Int
-        let skill: Int
-        var deadline = NIODeadline.distantFuture
-        var connection: (any UpstreamConnection)?
-        var unavailable: UpstreamUnavailable?
-        var answer: UpstreamResponse?
-        var failure: UpstreamFailure?
-
-        init(skill: Int = 0, owner: Int = 0) { (self.skill, self.owner) = (skill, owner) }
-
-        func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
-            switch result {
-            case .success(let connection): self.connection = connection
-            case .failure(let reason): unavailable = reason
-            }
-        }
-
-        func upstreamResponded(_ answer: UpstreamResponse) { self.answer = answer }
-        func upstreamFailed(_ failure: UpstreamFailure) { self.failure = failure }
-        /// Not nil once there is one, which may be that none came.
-        var late: UpstreamResponse??
-        var timesStillAwaited = 0
-        func upstreamStillAwaited(now: NIODeadline) { timesStillAwaited += 1 }
-        func upstreamEnded(late answer: UpstreamResponse?) { late = .some(answer) }
-    }
-
     /// Connections as the test opens them.
     private final class Bed {
         /// Those that were asked for and have not been opened.
@@ -51,6 +24,7 @@ import Testing
 
         init(isSecure: Bool = false, _ change: (inout RegionConfiguration) -> Void = { _ in }) throws {
             var configuration = RegionConfiguration()
+            configuration.http2 = HTTP2Use(.off)
             change(&configuration)
             addresses = NIOLoopBoundBox(HostAddresses(), eventLoop: loop)
             pool = RegionalPool(
@@ -71,7 +45,7 @@ import Testing
 
         /// What was asked for first cannot be opened.
         func failOpening() {
-            (openings.waiting.removeFirst() as? UpstreamChannelHandler)?.connectFailed(ChannelError.ioOnClosedChannel)
+            (openings.waiting.removeFirst() as? ConnectingHandler)?.failed(ChannelError.ioOnClosedChannel)
         }
 
         /// TCP is there for what was asked for first, and TLS is not.
@@ -355,7 +329,7 @@ import Testing
         _ = message.connection?.send(
             SampleRequest.any, limit: bed.loop.now + .milliseconds(10_000), receiver: message)
         // As after a pause of the process: the first look at the clock comes behind both.
-        (bed.handlers[0] as? UpstreamChannelHandler)?.checkDeadline(now: bed.loop.now + .seconds(60))
+        (message.connection as? HTTP1ChannelHandler)?.checkDeadline(now: bed.loop.now + .seconds(60))
         #expect(message.failure == .timeout && message.late == .some(nil) && !bed.channels[0].isActive)
     }
 

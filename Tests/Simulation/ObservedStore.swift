@@ -40,7 +40,9 @@ final class ObservedStore: IdempotencyStore {
         attempts.claims(claim, at: eventLoop.now)
         let reply = store.claim(claim, on: eventLoop)
         if case .now(let reply) = reply {
-            ledger.onEvent?("attempt \(claim.owner.origin)/\(claim.owner.number) claims\(claim.consent ? " with consent" : ""): \(reply.outcome)")
+            ledger.onEvent?(
+                "attempt \(claim.owner.origin)/\(claim.owner.number) claims\(claim.consent ? " with consent" : ""): \(reply.outcome)"
+            )
             attempts.claimed(claim, reply.outcome)
         }
         return reply

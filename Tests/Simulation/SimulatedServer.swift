@@ -100,7 +100,9 @@ final class SimulatedServer {
         defer { records[claim.scope] = record }
         lastClaim = claim.scope
         let outcome = design.claim(claim, &record, timeline.now)
-        ledger.onEvent?("attempt \(claim.owner.origin)/\(claim.owner.number) claims\(claim.consent ? " with consent" : ""): \(outcome)")
+        ledger.onEvent?(
+            "attempt \(claim.owner.origin)/\(claim.owner.number) claims\(claim.consent ? " with consent" : ""): \(outcome)"
+        )
         return outcome
     }
 

@@ -60,6 +60,10 @@ struct ForwardingState {
     private(set) var claimedAt: NIODeadline?
     /// Times it was written to a socket.
     private(set) var sends = 0
+    /// The region has said once that it had done nothing with the message.
+    private var wasNotProcessed = false
+    /// Why it is written once more, where nothing else shows it.
+    private var resendReason: ForwardingInstruments.AttemptReason?
     /// The token is renewed at most once per message.
     private var isTokenRenewed = false
     /// The refusal that is passed on if the message cannot be sent once more, or elsewhere.
@@ -146,6 +150,8 @@ struct ForwardingState {
     /// - Returns: the reason for this attempt, for metrics.
     mutating func sent() -> ForwardingInstruments.AttemptReason {
         sends += 1
+        defer { resendReason = nil }
+        if let resendReason { return resendReason }
         return sends == 1 ? .first : search.isElsewhere ? .otherRegion : .tokenRenewed
     }
 
@@ -215,7 +221,14 @@ struct ForwardingState {
     }
 
     /// The message was sent, and no response came.
-    mutating func failed(_ failure: UpstreamFailure) -> Step { settle(.unknown, .failure(failure.refusal)) }
+    mutating func failed(_ failure: UpstreamFailure) -> Step {
+        guard failure == .notProcessed else { return settle(.unknown, .failure(failure.refusal)) }
+        // As if it had not been sent. Whoever does nothing with it twice may do so for long.
+        guard !wasNotProcessed else { return unsent(failure.refusal) }
+        wasNotProcessed = true
+        resendReason = .notProcessed
+        return .leaseConnection
+    }
 
     /// The skill has received the message before Amazon's answer came.
     ///

@@ -57,6 +57,8 @@ package struct ForwardingInstruments: Sendable {
         case otherRegion = "other_region"
         /// The connection was found dead before a byte was written.
         case connectionLost = "connection_lost"
+        /// The region has said that it had done nothing with the message.
+        case notProcessed = "not_processed"
     }
 
     /// What a claim found: `ClaimOutcome` as a label.

@@ -73,6 +73,11 @@ extension UpstreamFailure {
         case .connectionLost:
             Refusal(
                 .outcomeUnknownConnectionLost, "the message was sent, but the connection was lost before the response")
+        case .notProcessed:
+            Refusal(
+                .upstreamConnectionLost,
+                "the region's API has ended the connection twice without processing the message; nothing was done with it"
+            )
         case .malformedAnswer(let detail):
             Refusal(.outcomeUnknownMalformedAnswer, "the message was sent, but the response was malformed: \(detail)")
         }

@@ -4,6 +4,12 @@ package import NIOCore
 package struct AccessToken: Equatable, Sendable {
     /// The whole field line, `Authorization: Bearer …` and CR LF.
     package let fieldLine: ByteBuffer
+    /// `Bearer …` alone.
+    package var fieldValue: ByteBuffer {
+        let name = "Authorization: ".utf8.count
+        return fieldLine.getSlice(at: fieldLine.readerIndex + name, length: fieldLine.readableBytes - name - 2)
+            ?? fieldLine
+    }
     /// Counts the tokens of one cache, and is no other's: tells whether a refused token is still the current one.
     package let generation: UInt64
     /// Not used from here on, a margin before Amazon stops taking it.

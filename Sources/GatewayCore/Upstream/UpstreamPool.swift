@@ -18,11 +18,13 @@ package enum UpstreamUnavailable: Error, Equatable, Sendable {
     case circuitOpen(retryAfter: Duration)
 }
 
-/// Why a message that was handed to the socket has no answer. It may have been accepted.
+/// Why a message that was handed to the socket has no answer. Unless the region says otherwise, it may have been accepted.
 package enum UpstreamFailure: Error, Equatable, Sendable {
     case timeout
     case connectionLost
     case malformedAnswer(String)
+    /// The region has done nothing with it, and says so (RFC 9113 section 8.7).
+    case notProcessed
 }
 
 /// The connections of one event loop to one region.

@@ -6,6 +6,7 @@ package struct RegionConfiguration: Equatable, Sendable {
     package var pool = PoolStateMachine.Configuration()
     package var circuit = CircuitBreaker.Configuration()
     package var limit = InFlightLimit.Configuration()
+    package var http2 = HTTP2Use()
 
     package init() {}
 }
@@ -279,7 +280,7 @@ struct RegionState {
             overloaded(now: now)
             regionFailed(now: now)
         case .connectionLost: regionFailed(now: now)
-        case .malformedAnswer: break  // the region does respond
+        case .malformedAnswer, .notProcessed: break  // the region does respond
         }
     }
 

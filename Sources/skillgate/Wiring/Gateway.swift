@@ -101,7 +101,9 @@ final class Gateway: Service {
         userMemory?.keep(users, controlLoop: controlLoop)
         current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 
-        let tls = try ClientTLS(caFile: configuration.upstream.caFile, applicationProtocols: ["http/1.1"])
+        let tls = try ClientTLS(
+            caFile: configuration.upstream.caFile,
+            applicationProtocols: configuration.upstream.region.http2.applicationProtocols)
         let (failedAttempts, receiptRate) = (NetworkThrottle.ofFailedAttempts(), NetworkThrottle.ofReceipts())
         let (records, logs, problems) = (records, logs, problems)
         let names = (callers: reloadable.callerNames, skills: reloadable.skillNames)

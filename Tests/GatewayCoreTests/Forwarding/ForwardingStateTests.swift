@@ -235,6 +235,23 @@ struct ForwardingStateTests {
         }
     }
 
+    @Test func `what the region has done nothing with is sent once more, and then released`() {
+        var state = state(claimed: true)
+        #expect(state.sent() == .first)
+        guard case .leaseConnection = state.failed(.notProcessed) else { return unexpected() }
+        #expect(state.sent() == .notProcessed && state.ending == nil)
+        guard case .settle = state.failed(.notProcessed) else { return unexpected() }
+        #expect(problem(state) == .upstreamConnectionLost)
+        if case .released? = state.ending?.settlement {} else { unexpected("nothing was done with it") }
+    }
+
+    @Test func `what was sent once more, and then lost, is in doubt`() {
+        var state = state()
+        _ = state.failed(.notProcessed)
+        guard case .settle = state.failed(.connectionLost) else { return unexpected() }
+        #expect(problem(state) == .outcomeUnknownConnectionLost)
+    }
+
     @Test func `an attempt that ended without an answer is claimed again, from the token on`() {
         var state = state()
         guard case .obtainToken = state.concurrentEnded(nil) else { return unexpected() }

@@ -30,6 +30,14 @@ extension GatewayConfiguration {
                     "idleTimeout", \.upstream.region.pool.idleTimeout, .duration(.seconds(1) ... .seconds(3600)),
                     "after which an unused connection is closed; below the peer's"),
                 .value(
+                    "http2", \.upstream.region.http2.mode, .choice,
+                    "to the regions: `auto`, where TLS agrees on it (ALPN), else HTTP/1.1; `on`, also over plain `http://`, by prior knowledge"
+                ),
+                .value(
+                    "streamsPerConnection", \.upstream.region.http2.streamsPerConnection, .integer(1...1_000),
+                    "over HTTP/2: messages on one connection at once, at most; the outcomes of so many are unknown if it is lost"
+                ),
+                .value(
                     "circuitBreaker", \.upstream.region.circuit.isEnabled, .boolean,
                     "stops sending for a while to a region that accepts no connections or does not respond"),
                 .value(

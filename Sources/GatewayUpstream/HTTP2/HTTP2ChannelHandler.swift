@@ -1,0 +1,158 @@
+import GatewayCore
+import NIOCore
+
+/// One connection to a region's API over HTTP/2: performs the actions of `HTTP2ClientState`.
+final class HTTP2ChannelHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    let id: PoolStateMachine.ConnectionID
+    private let pool: RegionalPool
+    private let address: SocketAddress?
+    private var state: HTTP2ClientState
+    private var context: ChannelHandlerContext?
+    private var isEstablished = false
+    private var isClosed = false
+    private var isPerforming = false
+    private var willFlush = false
+
+    /// - Parameter address: of the peer, or of the proxy.
+    init(id: PoolStateMachine.ConnectionID, pool: RegionalPool, at address: SocketAddress?) {
+        self.id = id
+        self.pool = pool
+        self.address = address
+        state = HTTP2ClientState(
+            writer: pool.http2RequestWriter(), streamsAtOnce: pool.http2.streamsPerConnection)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        guard !isClosed else { return context.close(promise: nil) }
+        self.context = context
+        flush()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isClosed else { return }
+        do throws(HTTP2Error) {
+            try state.receive(unwrapInboundIn(data), now: context.eventLoop.now)
+        } catch {
+            state.goAway(error)
+            state.end(.malformedAnswer(error.detail))
+        }
+        perform()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end(.connectionLost)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end(.connectionLost)
+    }
+
+    /// The peer's settings have not come in time.
+    func timedOut() {
+        if !isEstablished { giveUp(.connectTimeout) }
+    }
+
+    private func end(_ failure: UpstreamFailure) {
+        state.end(failure)
+        perform()
+    }
+
+    // MARK: Actions
+
+    private func perform() {
+        guard !isPerforming else { return }
+        isPerforming = true
+        while let action = state.actions.popFirst() { perform(action) }
+        isPerforming = false
+        flushAtEndOfTick()
+    }
+
+    private func perform(_ action: HTTP2ClientState.Action) {
+        switch action {
+        case .established(let streams):
+            isEstablished = true
+            pool.established(self, streams: streams, at: address)
+        case .changed(let streams): pool.changed(self, streams: streams)
+        case .drains: pool.drains(self)
+        case .responded(let receiver, let answer, let isLate):
+            pool.responded(to: receiver, status: answer.status)
+            pool.released(self, by: receiver, wasUsed: true)
+            if isLate { receiver.upstreamEnded(late: answer) } else { receiver.upstreamResponded(answer) }
+        case .failed(let receiver, let failure, let isLate):
+            pool.released(self, by: receiver, wasUsed: true)
+            pool.failed(failure)
+            if isLate { receiver.upstreamEnded(late: nil) } else { receiver.upstreamFailed(failure) }
+        case .timedOut(let receiver): receiver.upstreamFailed(.timeout)
+        case .stillAwaited(let receiver): receiver.upstreamStillAwaited(now: pool.now)
+        case .close: giveUp(.connectionLost)
+        }
+    }
+
+    /// Closes and tells the pool, once.
+    private func giveUp(_ reason: UpstreamUnavailable) {
+        guard !isClosed else { return }
+        isClosed = true
+        flush()
+        if isEstablished { pool.closed(self) } else { pool.connectFailed(id, reason, at: address) }
+        context?.close(promise: nil)
+        context = nil
+    }
+
+    // MARK: Writing
+
+    /// What is written in one turn of the event loop is one write, and one record of TLS.
+    private func flushAtEndOfTick() {
+        guard !willFlush, state.output.readableBytes > 0, let context else { return }
+        willFlush = true
+        context.eventLoop.assumeIsolated().execute {
+            self.willFlush = false
+            self.flush()
+        }
+    }
+
+    private func flush() {
+        guard state.output.readableBytes > 0, let context else { return }
+        context.writeAndFlush(wrapOutboundOut(state.output), promise: nil)
+        state.output.clear()
+    }
+}
+
+extension HTTP2ChannelHandler: PooledConnection {
+    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
+        guard let context, context.channel.isActive,
+            state.send(request, limit: limit, receiver: receiver, now: context.eventLoop.now)
+        else {
+            release(by: receiver)
+            return false
+        }
+        flushAtEndOfTick()
+        // The sweep is too coarse for who is in a hurry.
+        if receiver.deadline < limit {
+            let loop = context.eventLoop
+            loop.assumeIsolated().scheduleTask(deadline: receiver.deadline) { self.checkDeadline(now: loop.now) }
+        }
+        return true
+    }
+
+    func stopAwaiting(_ receiver: any UpstreamReceiver) { state.stopAwaiting(receiver) }
+
+    func release(by receiver: any UpstreamReceiver) {
+        if isClosed { pool.lost(by: receiver) } else { pool.released(self, by: receiver, wasUsed: false) }
+    }
+
+    func fail(_ failure: UpstreamFailure) {
+        state.goAway()
+        end(failure)
+    }
+
+    func close() { fail(.connectionLost) }
+
+    func checkDeadline(now: NIODeadline) {
+        state.timePassed(now: now)
+        perform()
+    }
+}

@@ -1,0 +1,504 @@
+import GatewayCore
+import NIOCore
+
+/// One connection to a region over HTTP/2, from the preface to the last response (RFC 9113).
+///
+/// Pure: bytes in, bytes and actions out; time is passed in. Whoever runs it writes `output`, and performs `actions` in order.
+struct HTTP2ClientState {
+    enum Action {
+        /// The peer is there, and takes so many messages at once.
+        case established(streams: Int)
+        /// It takes more or fewer from here on; none while it does not show that it is there.
+        case changed(streams: Int)
+        /// It takes no more messages on this connection.
+        case drains
+        /// A stream has ended with an answer. `isLate`: its receiver was told before that none came in time.
+        case responded(any UpstreamReceiver, UpstreamResponse, isLate: Bool)
+        /// A stream has ended without one.
+        case failed(any UpstreamReceiver, UpstreamFailure, isLate: Bool)
+        /// A message's own time is up, and the region's is not: its stream goes on.
+        case timedOut(any UpstreamReceiver)
+        case stillAwaited(any UpstreamReceiver)
+        /// Nothing more comes of this connection.
+        case close
+    }
+
+    private struct Stream {
+        let receiver: any UpstreamReceiver
+        /// How long the stream waits for its answer.
+        let limit: NIODeadline
+        var isLate = false
+        /// Bytes that the peer takes.
+        var window: Int
+        /// What it does not take yet of the content.
+        var unsent: ByteBuffer?
+        /// Bytes that the peer may send.
+        var credit = HTTP2ClientState.streamWindow
+        var response = HTTP2Response()
+    }
+
+    private struct Block {
+        var stream: UInt32
+        var endsStream: Bool
+        var bytes: ByteBuffer
+    }
+
+    /// More than is passed on of any response, so that it is never asked for more.
+    private static let streamWindow = 2 * UpstreamResponse.contentLimitBytes
+    private static let connectionWindow = 1 << 20
+    private static let defaultWindow = 65_535
+    private static let largestWindow = Int(Int32.max)
+    /// Of a response's fields together, decoded, as HTTP/2 counts them.
+    private static let fieldBytesLimit = 16 * 1024
+    private static let fieldLimit = 128
+    /// After so long without a byte from a peer that owes one, it is asked whether it is there; after as long again, it gets no more messages.
+    private static let patience = TimeAmount.seconds(1)
+    private static let pingData: UInt64 = 0x736B_696C_6C67_6174
+
+    var output = ByteBuffer()
+    var actions = CircularBuffer<Action>(initialCapacity: 8)
+    private let streamsAtOnce: Int
+    private var writer: HTTP2RequestWriter
+    private var reader = HTTP2FrameReader()
+    private var decoder = HPACKReader(listLimit: fieldBytesLimit, fieldLimit: fieldLimit)
+    private var fields = HTTP2Fields()
+    /// A header block whose end has not come.
+    private var block: Block?
+    /// By place: the number of a stream, 0 where there is none.
+    private var numbers: [UInt32] = []
+    private var streams: [Stream?] = []
+    private(set) var count = 0
+    private var nextStream: UInt32 = 1
+    /// Bytes that the peer takes on all streams together, and on a new one.
+    private var window = defaultWindow
+    private var initialWindow = defaultWindow
+    /// Bytes that the peer may send on all streams together.
+    private var credit = connectionWindow
+    private var peersStreams = Int.max
+    private var isEstablished = false
+    private var isDraining = false
+    private var isClosed = false
+    /// When the peer last showed that it is there or, if nothing was owed before, when a message was sent.
+    private var heard = NIODeadline.uptimeNanoseconds(0)
+    private var pinged: NIODeadline?
+    private var isSuspended = false
+
+    /// - Parameter streamsAtOnce: never more messages at once, whatever the peer takes.
+    init(writer: HTTP2RequestWriter, streamsAtOnce: Int) {
+        self.writer = writer
+        self.streamsAtOnce = streamsAtOnce
+        output.writeStaticString("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        output.writeSettings([
+            (.enablePush, 0), (.initialWindowSize, UInt32(Self.streamWindow)),
+            (.maximumHeaderListSize, UInt32(Self.fieldBytesLimit)),
+        ])
+        output.writeWindowUpdate(stream: 0, by: Self.connectionWindow - Self.defaultWindow)
+    }
+
+    /// All that is written for one `GET /`, on a connection that is used for nothing else.
+    static func probe(_ endpoint: APIEndpoint, userAgent: String) -> ByteBuffer {
+        let writer = HTTP2RequestWriter(endpoint: endpoint, userAgent: userAgent)
+        var output = HTTP2ClientState(writer: writer, streamsAtOnce: 1).output
+        var block = ByteBuffer()
+        writer.writeProbe(to: &block)
+        output.writeFrameHead(
+            .headers, flags: HTTP2Frame.Flag.endHeaders | HTTP2Frame.Flag.endStream, stream: 1,
+            length: block.readableBytes)
+        output.writeImmutableBuffer(block)
+        return output
+    }
+
+    private var room: Int { min(streamsAtOnce, peersStreams) }
+
+    // MARK: Requests
+
+    /// Writes a request. False if the connection takes none, and not a byte was written.
+    mutating func send(
+        _ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver, now: NIODeadline
+    ) -> Bool {
+        guard isEstablished, !isDraining, !isClosed, nextStream < UInt32(Int32.max) else { return false }
+        if count == 0 { heard = now }
+        let number = nextStream
+        nextStream += 2
+        writeHead(of: request, stream: number, skill: receiver.skill)
+        var stream = Stream(receiver: receiver, limit: limit, window: initialWindow, unsent: request.content)
+        writeContent(of: &stream, number)
+        count += 1
+        if let place = numbers.firstIndex(of: 0) {
+            numbers[place] = number
+            streams[place] = stream
+        } else {
+            numbers.append(number)
+            streams.append(stream)
+        }
+        return true
+    }
+
+    private mutating func writeHead(of request: UpstreamRequest, stream: UInt32, skill: Int) {
+        let start = output.writerIndex
+        let flags = request.content.readableBytes == 0 ? HTTP2Frame.Flag.endStream : 0
+        output.writeFrameHead(.headers, flags: flags, stream: stream, length: 0)
+        writer.write(request, skill: skill, to: &output)
+        let length = output.writerIndex - start - HTTP2Frame.headBytes
+        guard length > HTTP2FrameReader.payloadLimit else {
+            // Its length is known only now.
+            output.setInteger(UInt32(length) << 8 | UInt32(HTTP2Frame.Kind.headers.rawValue), at: start)
+            output.setInteger(flags | HTTP2Frame.Flag.endHeaders, at: start + 4)
+            return
+        }
+        var block = output.getSlice(at: start + HTTP2Frame.headBytes, length: length) ?? ByteBuffer()
+        output.moveWriterIndex(to: start)
+        var kind = HTTP2Frame.Kind.headers
+        while let part = block.readSlice(length: min(block.readableBytes, HTTP2FrameReader.payloadLimit)) {
+            let end = block.readableBytes == 0 ? HTTP2Frame.Flag.endHeaders : 0
+            output.writeFrameHead(
+                kind, flags: end | (kind == .headers ? flags : 0), stream: stream, length: part.readableBytes)
+            output.writeImmutableBuffer(part)
+            kind = .continuation
+            if end != 0 { break }
+        }
+    }
+
+    /// Writes as much as the peer takes.
+    private mutating func writeContent(of stream: inout Stream, _ number: UInt32) {
+        guard var content = stream.unsent else { return }
+        while content.readableBytes > 0 {
+            let length = min(content.readableBytes, window, stream.window, HTTP2FrameReader.payloadLimit)
+            guard length > 0, let part = content.readSlice(length: length) else {
+                stream.unsent = content
+                return
+            }
+            window -= length
+            stream.window -= length
+            let end = content.readableBytes == 0 ? HTTP2Frame.Flag.endStream : 0
+            output.writeFrameHead(.data, flags: end, stream: number, length: length)
+            output.writeImmutableBuffer(part)
+        }
+        stream.unsent = nil
+    }
+
+    /// The receiver has learned elsewhere what became of its message.
+    mutating func stopAwaiting(_ receiver: any UpstreamReceiver) {
+        guard let place = streams.firstIndex(where: { $0?.receiver === receiver && $0?.isLate == false }) else {
+            return
+        }
+        streams[place]?.isLate = true
+    }
+
+    // MARK: Responses
+
+    /// - Throws: what the connection cannot go on after; the caller ends it.
+    mutating func receive(_ bytes: ByteBuffer, now: NIODeadline) throws(HTTP2Error) {
+        heard = now
+        pinged = nil
+        if isSuspended {
+            isSuspended = false
+            if !isDraining { actions.append(.changed(streams: room)) }
+        }
+        reader.receive(bytes)
+        while let frame = try reader.next() {
+            guard isEstablished || (frame.kind == .settings && !frame.has(HTTP2Frame.Flag.acknowledgement)) else {
+                throw HTTP2Error(.protocolError, "the first frame is not SETTINGS")
+            }
+            try receive(frame)
+        }
+    }
+
+    private mutating func receive(_ frame: HTTP2Frame) throws(HTTP2Error) {
+        if let block {
+            guard frame.kind == .continuation, frame.stream == block.stream else {
+                throw HTTP2Error(.protocolError, "a frame interrupts the header block of stream \(block.stream)")
+            }
+        }
+        switch frame.kind {
+        case .data: try receiveData(frame)
+        case .headers:
+            try receiveBlock(
+                Block(
+                    stream: frame.stream, endsStream: frame.has(HTTP2Frame.Flag.endStream), bytes: try frame.unpadded()),
+                isComplete: frame.has(HTTP2Frame.Flag.endHeaders))
+        case .continuation:
+            guard var block else { throw HTTP2Error(.protocolError, "CONTINUATION comes without a header block") }
+            block.bytes.writeImmutableBuffer(frame.payload)
+            guard block.bytes.readableBytes <= Self.fieldBytesLimit else {
+                throw HTTP2Error(.enhanceYourCalm, "a header block has more than \(Self.fieldBytesLimit) bytes")
+            }
+            try receiveBlock(block, isComplete: frame.has(HTTP2Frame.Flag.endHeaders))
+        case .resetStream: try receiveReset(frame)
+        case .settings: try receiveSettings(frame)
+        case .ping: try receivePing(frame)
+        case .goAway: try receiveGoAway(frame)
+        case .windowUpdate: try receiveWindowUpdate(frame)
+        case .pushPromise: throw HTTP2Error(.protocolError, "PUSH_PROMISE comes though it is not allowed")
+        case .priority, nil: break
+        }
+    }
+
+    /// The place of a stream; nil for one that has ended.
+    private func place(of number: UInt32) throws(HTTP2Error) -> Int? {
+        if let place = numbers.firstIndex(of: number), number != 0 { return place }
+        guard number & 1 == 1, number < nextStream else {
+            throw HTTP2Error(.protocolError, "a frame is for stream \(number), which was not opened")
+        }
+        return nil
+    }
+
+    private mutating func receiveBlock(_ block: Block, isComplete: Bool) throws(HTTP2Error) {
+        let place = try place(of: block.stream)
+        self.block = isComplete ? nil : block
+        guard isComplete else { return }
+        // Of a stream that has ended, too: what follows depends on it.
+        try decoder.decode(block.bytes.readableBytesUInt8Span, into: &fields)
+        guard let place else { return }
+        do throws(HTTP2Response.Problem) {
+            guard !fields.isTooLarge || streams[place]?.response.head != nil else {
+                throw .malformed("the response has more than \(Self.fieldBytesLimit) bytes of fields")
+            }
+            try streams[place]?.response.receive(fields, endsStream: block.endsStream)
+            if block.endsStream { try end(place) }
+        } catch {
+            abandon(place, error)
+        }
+    }
+
+    private mutating func receiveData(_ frame: HTTP2Frame) throws(HTTP2Error) {
+        // Padding counts, and so does what comes for a stream that has ended.
+        credit -= frame.payload.readableBytes
+        guard credit >= 0 else {
+            throw HTTP2Error(.flowControlError, "more DATA came than the connection has room for")
+        }
+        if credit <= Self.connectionWindow / 2 {
+            output.writeWindowUpdate(stream: 0, by: Self.connectionWindow - credit)
+            credit = Self.connectionWindow
+        }
+        let content = try frame.unpadded()
+        guard let place = try place(of: frame.stream), var stream = streams[place] else { return }
+        stream.credit -= frame.payload.readableBytes
+        guard stream.credit >= 0 else {
+            throw HTTP2Error(.flowControlError, "more DATA came than stream \(frame.stream) has room for")
+        }
+        streams[place] = nil  // lets its content be extended in place
+        do throws(HTTP2Response.Problem) {
+            try stream.response.receive(content)
+            streams[place] = stream
+            if frame.has(HTTP2Frame.Flag.endStream) {
+                try end(place)
+            } else if stream.response.isOverlong {
+                stop(place, .timeout)
+            }
+        } catch {
+            streams[place] = stream
+            abandon(place, error)
+        }
+    }
+
+    /// The response is complete.
+    private mutating func end(_ place: Int) throws(HTTP2Response.Problem) {
+        guard let stream = streams[place] else { return }
+        guard let answer = stream.response.isOverlong ? stream.response.soFar : stream.response.complete else {
+            throw .malformed("the stream ends before the status")
+        }
+        // It was answered before it was read to its end, which nobody waits for.
+        if stream.unsent != nil { output.writeReset(stream: numbers[place], .cancel) }
+        remove(place)
+        actions.append(.responded(stream.receiver, answer, isLate: stream.isLate))
+    }
+
+    private mutating func abandon(_ place: Int, _ problem: HTTP2Response.Problem) {
+        switch problem {
+        case .malformed(let detail): stop(place, .malformedAnswer(detail))
+        }
+    }
+
+    /// Ends a stream whose peer has not ended it.
+    private mutating func stop(_ place: Int, _ failure: UpstreamFailure) {
+        output.writeReset(stream: numbers[place], .cancel)
+        conclude(place, failure)
+    }
+
+    /// What has come of the response decides, provided its status did.
+    private mutating func conclude(_ place: Int, _ failure: UpstreamFailure) {
+        guard let stream = streams[place] else { return }
+        remove(place)
+        if let answer = stream.response.soFar {
+            actions.append(.responded(stream.receiver, answer, isLate: stream.isLate))
+        } else {
+            actions.append(.failed(stream.receiver, failure, isLate: stream.isLate))
+        }
+    }
+
+    private mutating func remove(_ place: Int) {
+        numbers[place] = 0
+        streams[place] = nil
+        count -= 1
+        if count == 0 && isSuspended { close() }
+    }
+
+    private mutating func receiveReset(_ frame: HTTP2Frame) throws(HTTP2Error) {
+        guard let code: UInt32 = frame.payload.getInteger(at: frame.payload.readerIndex),
+            frame.payload.readableBytes == 4
+        else { throw HTTP2Error(.frameSizeError, "RST_STREAM has not 4 bytes") }
+        guard let place = try place(of: frame.stream) else { return }
+        // Nothing of the request was processed (RFC 9113 section 8.7).
+        let isRefused = code == HTTP2Error.Code.refusedStream.rawValue
+        conclude(place, isRefused ? .notProcessed : .connectionLost)
+    }
+
+    // MARK: The connection
+
+    private mutating func receiveSettings(_ frame: HTTP2Frame) throws(HTTP2Error) {
+        guard frame.stream == 0 else { throw HTTP2Error(.protocolError, "SETTINGS are for stream \(frame.stream)") }
+        var payload = frame.payload
+        if frame.has(HTTP2Frame.Flag.acknowledgement) {
+            guard payload.readableBytes == 0 else {
+                throw HTTP2Error(.frameSizeError, "an acknowledgement of SETTINGS has content")
+            }
+            return
+        }
+        guard payload.readableBytes % 6 == 0 else {
+            throw HTTP2Error(.frameSizeError, "SETTINGS have \(payload.readableBytes) bytes")
+        }
+        let before = room
+        while let identifier: UInt16 = payload.readInteger(), let value: UInt32 = payload.readInteger() {
+            try set(HTTP2Setting(rawValue: identifier), value)
+        }
+        output.writeSettingsAcknowledgement()
+        if !isEstablished {
+            isEstablished = true
+            actions.append(.established(streams: room))
+        } else if room != before && !isSuspended && !isDraining {
+            actions.append(.changed(streams: room))
+        }
+    }
+
+    private mutating func set(_ setting: HTTP2Setting?, _ value: UInt32) throws(HTTP2Error) {
+        switch setting {
+        case .headerTableSize: writer.tableOffered(Int(value))
+        case .enablePush:
+            guard value == 0 else { throw HTTP2Error(.protocolError, "SETTINGS_ENABLE_PUSH of a server is \(value)") }
+        case .maximumConcurrentStreams: peersStreams = Int(value)
+        case .initialWindowSize:
+            guard value <= Self.largestWindow else {
+                throw HTTP2Error(.flowControlError, "SETTINGS_INITIAL_WINDOW_SIZE is \(value)")
+            }
+            let change = Int(value) - initialWindow
+            initialWindow = Int(value)
+            for place in streams.indices where streams[place] != nil {
+                streams[place]?.window += change
+                guard (streams[place]?.window ?? 0) <= Self.largestWindow else { throw Self.windowOverflow }
+            }
+            writeUnsent()
+        case .maximumFrameSize:
+            guard (16_384...16_777_215).contains(value) else {
+                throw HTTP2Error(.protocolError, "SETTINGS_MAX_FRAME_SIZE is \(value)")
+            }
+        case .maximumHeaderListSize, nil: break
+        }
+    }
+
+    private static let windowOverflow = HTTP2Error(.flowControlError, "a window is larger than 2^31-1")
+
+    private mutating func receiveWindowUpdate(_ frame: HTTP2Frame) throws(HTTP2Error) {
+        guard let word: UInt32 = frame.payload.getInteger(at: frame.payload.readerIndex),
+            frame.payload.readableBytes == 4
+        else { throw HTTP2Error(.frameSizeError, "WINDOW_UPDATE has not 4 bytes") }
+        let increment = Int(word & 0x7FFF_FFFF)
+        guard increment > 0 else { throw HTTP2Error(.protocolError, "WINDOW_UPDATE adds nothing") }
+        if frame.stream == 0 {
+            window += increment
+            guard window <= Self.largestWindow else { throw Self.windowOverflow }
+            writeUnsent()
+        } else if let place = try place(of: frame.stream), var stream = streams[place] {
+            stream.window += increment
+            guard stream.window <= Self.largestWindow else { throw Self.windowOverflow }
+            writeContent(of: &stream, frame.stream)
+            streams[place] = stream
+        }
+    }
+
+    private mutating func writeUnsent() {
+        for place in streams.indices {
+            guard window > 0 else { return }
+            guard var stream = streams[place], stream.unsent != nil else { continue }
+            writeContent(of: &stream, numbers[place])
+            streams[place] = stream
+        }
+    }
+
+    private mutating func receivePing(_ frame: HTTP2Frame) throws(HTTP2Error) {
+        guard frame.stream == 0 else { throw HTTP2Error(.protocolError, "PING is for stream \(frame.stream)") }
+        guard let data: UInt64 = frame.payload.getInteger(at: frame.payload.readerIndex),
+            frame.payload.readableBytes == 8
+        else { throw HTTP2Error(.frameSizeError, "PING has not 8 bytes") }
+        if !frame.has(HTTP2Frame.Flag.acknowledgement) { output.writePing(data, isAcknowledgement: true) }
+    }
+
+    /// RFC 9113 section 6.8: streams above the last that is named were not processed, and will not be.
+    private mutating func receiveGoAway(_ frame: HTTP2Frame) throws(HTTP2Error) {
+        guard frame.stream == 0 else { throw HTTP2Error(.protocolError, "GOAWAY is for stream \(frame.stream)") }
+        guard let word: UInt32 = frame.payload.getInteger(at: frame.payload.readerIndex),
+            frame.payload.readableBytes >= 8
+        else { throw HTTP2Error(.frameSizeError, "GOAWAY has fewer than 8 bytes") }
+        let last = word & 0x7FFF_FFFF
+        if !isDraining {
+            isDraining = true
+            actions.append(.drains)
+        }
+        for place in numbers.indices where numbers[place] > last { conclude(place, .notProcessed) }
+    }
+
+    // MARK: Time
+
+    /// Called about ten times a second, and when a message's time is up.
+    mutating func timePassed(now: NIODeadline) {
+        for place in streams.indices {
+            guard let stream = streams[place] else { continue }
+            let deadline = stream.receiver.deadline
+            if stream.limit <= now {
+                // After a pause of the process both may be over; the end is told in any case.
+                if !stream.isLate && deadline < stream.limit && stream.response.head == nil { timeOut(place) }
+                stop(place, .timeout)
+            } else if !stream.isLate && deadline <= now {
+                // As far as an answer arrived, its status decides.
+                if stream.response.head != nil { stop(place, .timeout) } else { timeOut(place) }
+            } else if !stream.isLate {
+                actions.append(.stillAwaited(stream.receiver))
+            }
+        }
+        guard count > 0 else { return }
+        if let pinged {
+            guard !isSuspended, now - pinged >= Self.patience else { return }
+            isSuspended = true
+            if !isDraining { actions.append(.changed(streams: 0)) }
+        } else if isEstablished, now - heard >= Self.patience {
+            pinged = now
+            output.writePing(Self.pingData, isAcknowledgement: false)
+        }
+    }
+
+    private mutating func timeOut(_ place: Int) {
+        guard let receiver = streams[place]?.receiver else { return }
+        streams[place]?.isLate = true
+        actions.append(.timedOut(receiver))
+    }
+
+    // MARK: The end
+
+    /// The connection is gone, or is given up for what the peer has sent.
+    mutating func end(_ failure: UpstreamFailure) {
+        close()
+        for place in streams.indices where streams[place] != nil { conclude(place, failure) }
+    }
+
+    /// Tells the peer why nothing more comes.
+    mutating func goAway(_ error: HTTP2Error = HTTP2Error(.noError, "")) {
+        guard !isClosed else { return }
+        output.writeGoAway(last: 0, error.code, error.detail)
+    }
+
+    private mutating func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        actions.append(.close)
+    }
+}
