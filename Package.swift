@@ -126,7 +126,7 @@ let package = Package(
             dependencies: [
                 hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "HummingbirdHTTP2", package: "hummingbird"),
                 nioCore,
                 nioSSL,
                 logging,

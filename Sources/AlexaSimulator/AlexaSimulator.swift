@@ -1,6 +1,6 @@
 package import Hummingbird
 import HummingbirdCore
-import HummingbirdTLS
+import HummingbirdHTTP2
 package import Logging
 import NIOSSL
 
@@ -45,7 +45,8 @@ package struct AlexaSimulator: Sendable {
                 certificateChain: try NIOSSLCertificate.fromPEMFile(tls.certificateChain).map { .certificate($0) },
                 privateKey: .privateKey(try NIOSSLPrivateKey(file: tls.privateKey, format: .pem)))
             configuration.minimumTLSVersion = .tlsv12
-            server = try .tls(.http1(), tlsConfiguration: configuration)
+            // Whoever does not offer HTTP/2 gets HTTP/1.1.
+            server = try .http2Upgrade(tlsConfiguration: configuration)
         }
         let scheme = tls == nil ? "http" : "https"
         let amazon = amazon

@@ -12,10 +12,15 @@ struct SimulatorContext: RequestContext {
         channel = source.channel
     }
 
+    /// That of the request or, over HTTP/2, that of its stream.
+    private var connection: any Channel {
+        channel is any SocketOptionProvider ? channel : channel.parent ?? channel
+    }
+
     /// Ends the connection with a reset instead of an orderly close.
     func resetConnection() async {
         let resets = linger(l_onoff: 1, l_linger: 0)
-        try? await (channel as? any SocketOptionProvider)?.setSoLinger(resets).get()
-        try? await channel.close().get()
+        try? await (connection as? any SocketOptionProvider)?.setSoLinger(resets).get()
+        try? await connection.close().get()
     }
 }

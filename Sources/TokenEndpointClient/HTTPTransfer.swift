@@ -18,6 +18,15 @@ package struct HTTPTransfer: Sendable {
     /// Takes a connection of an earlier transfer, and leaves it to a later one. If that one turns out dead, libcurl sends again by
     /// itself: only for what may come twice.
     package var sharesConnection = false
+    package var version = Version.negotiated
+
+    package enum Version: Sendable {
+        /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+        case negotiated
+        case http1
+        /// HTTP/2 by prior knowledge where there is no TLS.
+        case http2
+    }
 
     package init(
         _ method: String, _ url: String, fields: [(name: String, value: String)] = [], content: [UInt8] = []
@@ -34,6 +43,7 @@ package struct HTTPTransfer: Sendable {
         package var fields: [(name: String, value: String)]
         package var content: [UInt8]
         package var times = Times()
+        package var isHTTP2 = false
 
         /// The value of the first field of this name, in whatever case.
         package func field(_ name: String) -> String? {

@@ -43,8 +43,11 @@ final class RunningTransfer {
         }
         var status = 0
         _ = curl_easy_getinfo_long(handle, CURLINFO_RESPONSE_CODE, &status)
+        var version = 0
+        _ = curl_easy_getinfo_long(handle, CURLINFO_HTTP_VERSION, &version)
         return HTTPTransfer.Response(
-            status: status, fields: received.fields, content: received.content, times: times)
+            status: status, fields: received.fields, content: received.content, times: times,
+            isHTTP2: version == Int(CURL_HTTP_VERSION_2_0))
     }
 
     private var times: HTTPTransfer.Times {
@@ -64,6 +67,11 @@ final class RunningTransfer {
         _ = curl_easy_setopt_long(handle, CURLOPT_FOLLOWLOCATION, 0)
         _ = curl_easy_setopt_long(handle, CURLOPT_NOSIGNAL, 1)
         _ = curl_easy_setopt_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+        switch transfer.version {
+        case .negotiated: break  // as libcurl does by itself
+        case .http1: _ = curl_easy_setopt_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        case .http2: _ = curl_easy_setopt_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE))
+        }
         _ = curl_easy_setopt_long(handle, CURLOPT_TIMEOUT_MS, transfer.timeout.inMilliseconds)
         _ = curl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, transfer.connectTimeout.inMilliseconds)
         _ = curl_easy_setopt_fields(handle, CURLOPT_HTTPHEADER, list)

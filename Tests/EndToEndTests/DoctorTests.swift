@@ -48,7 +48,7 @@ import Testing
             #expect(report.head == "healthy" && report.status == 0, "\(report.text)")
             #expect(
                 report.text.contains("ok     skill weather: a token with `clientSecret`, valid for 3600 s; resolve "))
-            #expect(report.text.contains("ok     region FE for skill weather: status 404; resolve "))
+            #expect(report.text.contains("ok     region FE for skill weather: status 404 over HTTP/1.1; resolve "))
             #expect(report.text.contains("ok     clock: agrees with the token endpoint's"))
             #expect(try await bed.counters().accepted == 0)
         }

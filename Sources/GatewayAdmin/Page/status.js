@@ -237,7 +237,7 @@ function show(report) {
     {text: statuses(region.lastMinute.answers), below: statuses(region.answers)},
     {text: seconds(region.lastMinute.median), below: seconds(region.median)},
     {text: seconds(region.lastMinute.p99), below: seconds(region.p99)},
-    `${region.connections.busy} busy, ${region.connections.idle} idle, ${region.connections.connecting} opening`,
+    `${region.connections.busy} busy, ${region.connections.idle} idle, ${region.connections.connecting} opening${version(region)}`,
     limit(region), region.outcomeUnknown > 0 ? {text: decimal(region.outcomeUnknown), look: 'warn'} : '0',
   ]));
   rows('caller-rows', report.callers.map((caller) => [
@@ -267,6 +267,10 @@ function show(report) {
 const counted = (count) => (count > 0 ? {text: decimal(count), look: 'warn'} : '0');
 
 /// The limit of a region beside its maximum, and those of skills that have one of their own.
+function version({httpVersion}) {
+  return httpVersion === 'h2' ? ', HTTP/2' : '';
+}
+
 function limit({inFlightLimit, inFlightMaximum, skillLimits}) {
   const skills = Object.entries(skillLimits).map(([skill, value]) => `${skill}: ${value}, after Amazon answered 429`);
   return {

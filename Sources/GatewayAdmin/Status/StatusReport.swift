@@ -18,6 +18,10 @@ package struct StatusReport: Encodable, Sendable {
         package var median: Double?
         package var p99: Double?
         package var outcomeUnknown: Int
+        /// Messages that have a connection.
+        package var inFlight: Int
+        /// What the last connection speaks, `http/1.1` or `h2`; nil before the first.
+        package var httpVersion: String?
         package var lastMinute: Minute
 
         package init(
@@ -32,6 +36,8 @@ package struct StatusReport: Encodable, Sendable {
             connections = Connections(
                 idle: status.connections.idle, busy: status.connections.leased,
                 connecting: status.connections.connecting)
+            inFlight = status.inFlight
+            httpVersion = status.version?.rawValue
             self.lastMinute = lastMinute
             self.answers = answers
             self.median = median

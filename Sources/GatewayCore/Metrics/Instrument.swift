@@ -8,6 +8,8 @@ package enum Instrument: String, CaseIterable, Sendable {
     case upstreamDuration = "skillgate_upstream_duration_seconds"
     case upstreamQueue = "skillgate_upstream_queue_seconds"
     case upstreamConnections = "skillgate_upstream_connections"
+    case upstreamConnectionsEstablished = "skillgate_upstream_connections_established_total"
+    case upstreamInFlight = "skillgate_upstream_in_flight"
     case upstreamInFlightLimit = "skillgate_upstream_in_flight_limit"
     case upstreamInFlightMaximum = "skillgate_upstream_in_flight_maximum"
     case upstreamSkillInFlightLimit = "skillgate_upstream_skill_in_flight_limit"
@@ -80,6 +82,8 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .upstreamDuration:                   Row(.histogram,  ["region", "status"],                              "Time from writing a message to a region's response.")
         case .upstreamQueue:                      Row(.histogram,  ["region"],                                        "Time that messages waited for a connection to their region, if they had to wait.")
         case .upstreamConnections:                Row(.gauge,      ["region", "state"],                               "Connections to a region, by state.")
+        case .upstreamConnectionsEstablished:     Row(.counter,    ["region", "protocol"],                            "Connections to a region that were established, by protocol.")
+        case .upstreamInFlight:                   Row(.gauge,      ["region"],                                        "Messages that have a connection to a region.")
         case .upstreamInFlightLimit:              Row(.gauge,      ["region"],                                        "Current in-flight limit of a region; lowered after 503 and timeouts.")
         case .upstreamInFlightMaximum:            Row(.gauge,      ["region"],                                        "In-flight limit of a region when it is not lowered.")
         case .upstreamSkillInFlightLimit:         Row(.gauge,      ["region", "skill"],                               "In-flight limit of a skill in a region; lower than the region's limit after 429.")

@@ -195,6 +195,18 @@ package struct MetricsSnapshot: Sendable {
                 page.sample(.upstreamConnections, [("region", region.name), ("state", state)], count)
             }
         }
+        page.family(.upstreamConnectionsEstablished)
+        for region in Region.allCases {
+            for version in HTTPVersion.allCases {
+                page.sample(
+                    .upstreamConnectionsEstablished, [("region", region.name), ("protocol", version.rawValue)],
+                    upstream[region].established[version] ?? 0)
+            }
+        }
+        page.family(.upstreamInFlight)
+        for region in Region.allCases {
+            page.sample(.upstreamInFlight, [("region", region.name)], upstream[region].inFlight)
+        }
         page.family(.upstreamInFlightLimit)
         for region in Region.allCases {
             page.sample(.upstreamInFlightLimit, [("region", region.name)], upstream[region].inFlightLimit)

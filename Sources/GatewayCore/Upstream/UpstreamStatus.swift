@@ -1,6 +1,18 @@
+/// What is spoken on a connection, by its name in ALPN (RFC 7301); a label of the metrics.
+package enum HTTPVersion: String, CaseIterable, Sendable {
+    case http1 = "http/1.1"
+    case http2 = "h2"
+}
+
 /// One region as one event loop sees it, or all of them together.
 package struct UpstreamStatus: Equatable, Sendable {
     package var connections = UpstreamConnectionCounts()
+    /// Connections since the start, by what they speak.
+    package var established: [HTTPVersion: Int] = [:]
+    /// What the last of them speaks; nil before the first.
+    package var version: HTTPVersion?
+    /// Messages that have a connection.
+    package var inFlight = 0
     package var circuit = CircuitState.closed
     /// Messages that may be in flight at once.
     package var inFlightLimit = 0
@@ -14,6 +26,9 @@ package struct UpstreamStatus: Equatable, Sendable {
     /// Adds what another event loop sees. The worse of two circuits is the one to be shown.
     package mutating func add(_ other: Self) {
         connections = connections + other.connections
+        established.merge(other.established) { $0 + $1 }
+        version = version ?? other.version
+        inFlight += other.inFlight
         // A skill that has a limit of its own on one loop only has that of the region on the others.
         for skill in Set(skillLimits.keys).union(other.skillLimits.keys) {
             skillLimits[skill] =

@@ -64,6 +64,8 @@ struct RegionState {
     private var nextBegun = 0
     /// Connections that were begun before this one fail for a reason that is known.
     private var firstNews = 0
+    private var established: [HTTPVersion: Int] = [:]
+    private var version: HTTPVersion?
     /// The last connection failed, and nobody was refused for it.
     private var hasSparedFailure = false
     private(set) var isShutDown = false
@@ -83,6 +85,9 @@ struct RegionState {
         var status = UpstreamStatus()
         status.connections = UpstreamConnectionCounts(
             idle: connections.idleCount, leased: connections.busyCount, connecting: connections.connectingCount)
+        status.established = established
+        status.version = version
+        status.inFlight = connections.leasedCount
         status.circuit = circuit.state
         status.inFlightLimit = limit.current
         status.inFlightMaximum = configuration.maximumConnections
@@ -159,6 +164,9 @@ struct RegionState {
     mutating func established(_ id: ConnectionID, streams: Int? = nil, now: NIODeadline) {
         _ = begun.removeValue(forKey: id)
         hasSparedFailure = false
+        let version = streams == nil ? HTTPVersion.http1 : .http2
+        established[version, default: 0] += 1
+        self.version = version
         let action = connections.connected(id, streams: streams, now: now)
         follow(action.connection, id)
         if streams != nil { giveToWaiters() }

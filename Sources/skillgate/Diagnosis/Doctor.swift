@@ -2,6 +2,7 @@ import FoundationEssentials
 import GatewayCore
 import GatewayFiles
 import GatewayRedis
+import GatewayUpstream
 import Glibc
 import NIOCore
 import NIOPosix
@@ -138,7 +139,7 @@ struct Doctor {
     // MARK: Regions
 
     private enum Reached {
-        case status(Int, HTTPTransfer.Times)
+        case response(HTTPTransfer.Response)
         case failed(HTTPTransfer.Failure)
     }
 
@@ -150,9 +151,14 @@ struct Doctor {
             content: Array(#"{"data":{},"expiresAfterSeconds":60}"#.utf8))
         transfer.caFile = configuration.upstream.caFile
         transfer.proxy = configuration.upstream.proxy.url(for: transfer.url)
+        // As messages go.
+        switch configuration.upstream.region.http2.mode {
+        case .auto: transfer.version = configuration.endpoints[region].isSecure ? .negotiated : .http1
+        case .on: transfer.version = configuration.endpoints[region].isSecure ? .negotiated : .http2
+        case .off: transfer.version = .http1
+        }
         do {
-            let response = try await transfer.perform()
-            return .status(response.status, response.times)
+            return .response(try await transfer.perform())
         } catch {
             return .failed(error)
         }
@@ -162,18 +168,25 @@ struct Doctor {
     private mutating func examineRegions(_ skill: String, _ token: String) async {
         var reached: [(Region, Reached)] = []
         for region in Region.allCases { reached.append((region, await reach(region, token))) }
-        let refusing = reached.filter { if case .status(403, _) = $0.1 { true } else { false } }.map(\.0)
+        let refusing = reached.filter {
+            if case .response(let response) = $0.1 { response.status == 403 } else { false }
+        }
         for (region, result) in reached {
             let subject = "region \(region.name) for skill \(skill)"
             switch result {
             case .failed(let failure): add(failure, region, subject)
-            case .status(let status, let times):
+            case .response(let response):
                 diagnosis.add(
                     subject,
-                    problem: problem(status, refusedEverywhere: refusing.count == Region.allCases.count, region),
-                    "status \(status); \(times.text)")
+                    problem: problem(
+                        response.status, refusedEverywhere: refusing.count == Region.allCases.count, region),
+                    Self.text(response))
             }
         }
+    }
+
+    private static func text(_ response: HTTPTransfer.Response) -> String {
+        "status \(response.status) over \(response.isHTTP2 ? "HTTP/2" : "HTTP/1.1"); \(response.times.text)"
     }
 
     private func problem(_ status: Int, refusedEverywhere: Bool, _ region: Region) -> String? {
@@ -208,8 +221,8 @@ struct Doctor {
             let subject = "region \(region.name)"
             switch await reach(region, nil) {
             case .failed(let failure): add(failure, region, subject)
-            case .status(let status, let times):
-                diagnosis.add(subject, "reached, without a token: status \(status); \(times.text)")
+            case .response(let response):
+                diagnosis.add(subject, "reached, without a token: \(Self.text(response))")
             }
         }
     }
