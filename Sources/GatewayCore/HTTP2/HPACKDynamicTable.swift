@@ -47,8 +47,12 @@ struct HPACKDynamicTable {
         let entry = Entry(start: removed + bytes.count, name: name.count, value: value.count)
         evict(downTo: limit - entry.size)
         guard entry.size <= limit else { return }
-        bytes.append(contentsOf: source[name])
-        bytes.append(contentsOf: source[value])
+        if name.upperBound == value.lowerBound {
+            bytes.append(contentsOf: source[name.lowerBound..<value.upperBound])
+        } else {
+            bytes.append(contentsOf: source[name])
+            bytes.append(contentsOf: source[value])
+        }
         entries.append(entry)
         size += entry.size
     }

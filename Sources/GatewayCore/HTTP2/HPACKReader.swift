@@ -24,9 +24,7 @@ package struct HPACKReader {
             let start = fields.bytes.count
             let field: HTTP2Fields.Field
             if first & 0x80 != 0 {
-                let place = try Self.integer(block, &index, bits: 7)
-                let name = try copy(.name, place, to: &fields.bytes)
-                field = (name, try copy(.value, place, to: &fields.bytes))
+                field = try copy(try Self.integer(block, &index, bits: 7), to: &fields.bytes)
             } else if first & 0xC0 == 0x40 {
                 field = try literal(block, &index, bits: 6, to: &fields.bytes)
                 table.insert(fields.bytes, name: field.name, value: field.value)
@@ -50,20 +48,25 @@ package struct HPACKReader {
         }
     }
 
-    private enum Part { case name, value }
-
-    /// Copies a part of an entry of the tables.
-    private func copy(_ part: Part, _ index: Int, to bytes: inout [UInt8]) throws(HTTP2Error) -> Range<Int> {
+    /// Copies an entry of the tables.
+    ///
+    /// - Parameter nameOnly: its value is not meant.
+    private func copy(
+        _ index: Int, nameOnly: Bool = false, to bytes: inout [UInt8]
+    ) throws(HTTP2Error) -> HTTP2Fields.Field {
         let start = bytes.count
+        let (name, value): HTTP2Fields.Field
+        // In either table, a name and its value stand one behind the other.
         if index > 0 && index <= HPACKStaticTable.count {
-            let entry = HPACKStaticTable.ranges[index - 1]
-            bytes.append(contentsOf: HPACKStaticTable.bytes[part == .name ? entry.name : entry.value])
+            (name, value) = HPACKStaticTable.ranges[index - 1]
+            bytes.append(contentsOf: HPACKStaticTable.bytes[name.lowerBound..<(nameOnly ? name : value).upperBound])
         } else if let entry = table[index - HPACKStaticTable.count - 1] {
-            bytes.append(contentsOf: table.bytes[part == .name ? entry.name : entry.value])
+            (name, value) = entry
+            bytes.append(contentsOf: table.bytes[name.lowerBound..<(nameOnly ? name : value).upperBound])
         } else {
             throw Self.error("index \(index) is not in the tables")
         }
-        return start..<bytes.count
+        return (start..<start + name.count, start + name.count..<bytes.count)
     }
 
     private func literal(
@@ -71,7 +74,7 @@ package struct HPACKReader {
     ) throws(HTTP2Error) -> HTTP2Fields.Field {
         let place = try Self.integer(block, &index, bits: bits)
         let name =
-            place == 0 ? try Self.string(block, &index, to: &bytes) : try copy(.name, place, to: &bytes)
+            place == 0 ? try Self.string(block, &index, to: &bytes) : try copy(place, nameOnly: true, to: &bytes).name
         return (name, try Self.string(block, &index, to: &bytes))
     }
 
@@ -91,7 +94,7 @@ package struct HPACKReader {
                 throw error("a string is no Huffman code")
             }
         } else {
-            for place in range { bytes.append(block[place]) }
+            block.extracting(range).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
         }
         return start..<bytes.count
     }

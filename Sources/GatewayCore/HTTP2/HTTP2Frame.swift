@@ -86,6 +86,8 @@ package struct HTTP2FrameReader {
         else { return nil }
         buffer.moveReaderIndex(forwardBy: HTTP2Frame.headBytes)
         guard let payload = buffer.readSlice(length: length) else { return nil }
+        // Whoever reads the socket fills the same memory again, unless somebody still looks at it.
+        if buffer.readableBytes == 0 { buffer = ByteBuffer() }
         return HTTP2Frame(
             kind: HTTP2Frame.Kind(rawValue: UInt8(truncatingIfNeeded: word)), flags: flags,
             stream: stream & 0x7FFF_FFFF, payload: payload)

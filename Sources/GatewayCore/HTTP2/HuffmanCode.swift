@@ -61,31 +61,49 @@ struct HuffmanCode: Sendable {
     /// Appends what `range` stands for. False if it is no such code, or not padded with the first bits of the end of the string (RFC
     /// 7541 section 5.2).
     func decode(_ bytes: Span<UInt8>, _ range: Range<Int>, to decoded: inout [UInt8]) -> Bool {
+        let start = decoded.count
+        // No symbol is shorter than this.
+        decoded.append(contentsOf: repeatElement(0, count: range.count * 8 / Self.shortest))
+        var output = decoded.mutableSpan
+        let end = decode(bytes.extracting(range), to: &output, from: start)
+        decoded.removeSubrange((end ?? start)...)
+        return end != nil
+    }
+
+    /// Returns the place behind the last symbol that was written.
+    private func decode(_ bytes: Span<UInt8>, to output: inout MutableSpan<UInt8>, from start: Int) -> Int? {
+        let short = short.span
         var window: UInt64 = 0
-        var bits = 0
-        var next = range.lowerBound
+        var bits: UInt64 = 0
+        var next = 0
+        var end = start
         while true {
-            while bits <= 48, next < range.upperBound {
-                window = window << 8 | UInt64(bytes[next])
-                next += 1
-                bits += 8
+            while bits <= 48, next < bytes.count {
+                window = window &<< 8 | UInt64(bytes[next])
+                next &+= 1
+                bits &+= 8
             }
-            let first = UInt32(
-                truncatingIfNeeded: bits >= 32 ? window >> UInt64(bits - 32) : window << UInt64(32 - bits))
-            let known = short[Int(first >> 24)]
+            let first = UInt32(truncatingIfNeeded: bits >= 32 ? window &>> (bits &- 32) : window &<< (32 &- bits))
+            let known = short[Int(first &>> 24)]
             if known.length > 0, known.length <= bits {
-                decoded.append(known.symbol)
-                bits -= Int(known.length)
+                output[end] = known.symbol
+                end &+= 1
+                bits &-= UInt64(known.length)
                 continue
             }
-            guard bits > 8, let length = (9...Self.longest).first(where: { UInt64(first) < ends[$0] }), length <= bits
-            else { break }
-            let symbol = Int(symbols[offsets[length] + Int(first >> UInt32(32 - length))])
-            guard symbol != Self.endOfString else { return false }
-            decoded.append(UInt8(truncatingIfNeeded: symbol))
-            bits -= length
+            guard bits > 8, let (symbol, length) = long(first), length <= bits else { break }
+            guard symbol != Self.endOfString else { return nil }
+            output[end] = UInt8(truncatingIfNeeded: symbol)
+            end &+= 1
+            bits &-= length
         }
-        let padding: UInt64 = (1 << UInt64(bits)) - 1
-        return bits < 8 && window & padding == padding
+        let padding: UInt64 = (1 &<< bits) - 1
+        return bits < 8 && window & padding == padding ? end : nil
+    }
+
+    /// The symbol of a code that is longer than 8 bits.
+    private func long(_ first: UInt32) -> (symbol: Int, length: UInt64)? {
+        guard let length = (9...Self.longest).first(where: { UInt64(first) < ends[$0] }) else { return nil }
+        return (Int(symbols[offsets[length] + Int(first &>> UInt32(32 - length))]), UInt64(length))
     }
 }
