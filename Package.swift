@@ -257,6 +257,7 @@ let fuzzedTargets: [Target.Dependency] = [
     "GatewayCore",
     "GatewayRedis",
     "GatewayServer",
+    "GatewayUpstream",
     "TokenEndpointClient",
     crypto,
     nioCore,
@@ -265,7 +266,9 @@ if isFuzzed {
     package.targets.append(
         .target(
             name: "FuzzTargets", dependencies: fuzzedTargets, path: "Tests/FuzzTests/Targets", swiftSettings: settings))
-    let fuzzed = ["GatewayCore", "GatewayRedis", "GatewayServer", "TokenEndpointClient", "FuzzTargets"]
+    let fuzzed = [
+        "GatewayCore", "GatewayRedis", "GatewayServer", "GatewayUpstream", "TokenEndpointClient", "FuzzTargets",
+    ]
     for target in package.targets where fuzzed.contains(target.name) {
         // Coverage without the fuzzer's own main, which `fuzz` alone has.
         target.swiftSettings =

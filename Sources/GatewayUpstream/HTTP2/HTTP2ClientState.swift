@@ -1,11 +1,11 @@
-import GatewayCore
-import NIOCore
+package import GatewayCore
+package import NIOCore
 
 /// One connection to a region over HTTP/2, from the preface to the last response (RFC 9113).
 ///
 /// Pure: bytes in, bytes and actions out; time is passed in. Whoever runs it writes `output`, and performs `actions` in order.
-struct HTTP2ClientState {
-    enum Action {
+package struct HTTP2ClientState {
+    package enum Action {
         /// The peer is there, and takes so many messages at once.
         case established(streams: Int)
         /// It takes more or fewer from here on; none while it does not show that it is there.
@@ -55,8 +55,8 @@ struct HTTP2ClientState {
     private static let patience = TimeAmount.seconds(1)
     private static let pingData: UInt64 = 0x736B_696C_6C67_6174
 
-    var output = ByteBuffer()
-    var actions = CircularBuffer<Action>(initialCapacity: 8)
+    package var output = ByteBuffer()
+    package var actions = CircularBuffer<Action>(initialCapacity: 8)
     private let streamsAtOnce: Int
     private var writer: HTTP2RequestWriter
     private var reader = HTTP2FrameReader()
@@ -84,7 +84,7 @@ struct HTTP2ClientState {
     private var isSuspended = false
 
     /// - Parameter streamsAtOnce: never more messages at once, whatever the peer takes.
-    init(writer: HTTP2RequestWriter, streamsAtOnce: Int) {
+    package init(writer: HTTP2RequestWriter, streamsAtOnce: Int) {
         self.writer = writer
         self.streamsAtOnce = streamsAtOnce
         output.writeStaticString("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -113,7 +113,7 @@ struct HTTP2ClientState {
     // MARK: Requests
 
     /// Writes a request. False if the connection takes none, and not a byte was written.
-    mutating func send(
+    package mutating func send(
         _ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver, now: NIODeadline
     ) -> Bool {
         guard isEstablished, !isDraining, !isClosed, nextStream < UInt32(Int32.max) else { return false }
@@ -188,7 +188,7 @@ struct HTTP2ClientState {
     // MARK: Responses
 
     /// - Throws: what the connection cannot go on after; the caller ends it.
-    mutating func receive(_ bytes: ByteBuffer, now: NIODeadline) throws(HTTP2Error) {
+    package mutating func receive(_ bytes: ByteBuffer, now: NIODeadline) throws(HTTP2Error) {
         heard = now
         pinged = nil
         if isSuspended {
@@ -485,7 +485,7 @@ struct HTTP2ClientState {
     // MARK: The end
 
     /// The connection is gone, or is given up for what the peer has sent.
-    mutating func end(_ failure: UpstreamFailure) {
+    package mutating func end(_ failure: UpstreamFailure) {
         close()
         for place in streams.indices where streams[place] != nil { conclude(place, failure) }
     }

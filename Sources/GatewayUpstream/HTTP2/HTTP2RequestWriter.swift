@@ -1,11 +1,11 @@
-import GatewayCore
+package import GatewayCore
 import NIOCore
 
 /// Writes the requests of one connection as header blocks (RFC 9113 section 8.3.1, RFC 7541).
 ///
 /// What is the same in many requests is sent once and then named by an index of one byte: the access token, above all. Of what callers
 /// decide, nothing gets into the table, so that its state tells nothing about anybody's messages.
-struct HTTP2RequestWriter {
+package struct HTTP2RequestWriter {
     /// Indices of names in the static table (RFC 7541 appendix A).
     private enum StaticName {
         static let authority = 1
@@ -45,7 +45,7 @@ struct HTTP2RequestWriter {
     private var tokens: [Token] = []
     private var table = HPACKEncoderTable()
 
-    init(endpoint: APIEndpoint, userAgent: String) {
+    package init(endpoint: APIEndpoint, userAgent: String) {
         scheme = endpoint.isSecure ? Self.httpsScheme : Self.httpScheme
         root = ByteBuffer(string: "\(endpoint.pathPrefix)/")
         pathPrefix = ByteBuffer(string: "\(endpoint.pathPrefix)/v1/skillmessages/users/")

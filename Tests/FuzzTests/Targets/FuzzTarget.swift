@@ -4,6 +4,8 @@ package enum FuzzTarget: String, CaseIterable {
     case request
     /// What an upstream answers, likewise.
     case response
+    /// The same over HTTP/2.
+    case http2
     /// `Idempotency-Key`.
     case key
     /// The message scanner and the canonical form.
@@ -20,6 +22,7 @@ package enum FuzzTarget: String, CaseIterable {
         switch self {
         case .request: HTTPFuzzing.request(bytes)
         case .response: HTTPFuzzing.response(bytes)
+        case .http2: HTTP2Fuzzing.answers(bytes)
         case .key: MessageFuzzing.key(bytes)
         case .message: MessageFuzzing.message(bytes)
         case .token: MessageFuzzing.token(bytes)

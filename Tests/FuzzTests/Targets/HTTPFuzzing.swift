@@ -67,7 +67,7 @@ enum HTTPFuzzing {
     }
 
     /// Whatever is passed on can become no field of its own.
-    private static func isPassable(_ answer: UpstreamResponse) -> Bool {
+    static func isPassable(_ answer: UpstreamResponse) -> Bool {
         let texts = [answer.retryAfter, answer.contentType, answer.requestID?.description].compactMap { $0 }
         return answer.content.readableBytes <= UpstreamResponse.contentLimitBytes
             && texts.allSatisfy { $0.utf8.allSatisfy { (0x20...0x7E).contains($0) } }
