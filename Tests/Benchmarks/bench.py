@@ -105,8 +105,8 @@ callers:
 
 
 class Bench:
-    def __init__(self, folder, http2):
-        self.folder, self.processes, self.rounds, self.http2 = folder, [], 0, http2
+    def __init__(self, folder, http2, restarts):
+        self.folder, self.processes, self.rounds, self.http2, self.restarts = folder, [], 0, http2, restarts
         self.upstream = free_port()
         (folder / "secret").write_text("simulator-secret")
         (folder / "key").write_text(KEY)
@@ -116,7 +116,7 @@ class Bench:
              "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/CN=localhost", "-addext",
              "subjectAltName=DNS:localhost"], check=True, capture_output=True,
         )
-        self._nginx("upstream", self.upstream)
+        self.upstream_process = self._nginx("upstream", self.upstream, master="on" if restarts else "off")
 
     def start(self, *command, **environment):
         log = open(self.folder / "log", "ab")
@@ -134,7 +134,11 @@ class Bench:
 
     def stop(self):
         for process in self.processes:
-            process.kill()
+            # A master takes its workers along.
+            if self.restarts and process is self.upstream_process:
+                process.terminate()
+            else:
+                process.kill()
             process.wait()
 
     def wait_for(self, port):
@@ -156,18 +160,18 @@ class Bench:
         path.write_text(text)
         return path
 
-    def _nginx(self, name, port):
+    def _nginx(self, name, port, master="off"):
         log = self.folder / f"{name}.log"
         process = self.start(
             "nginx", "-e", log, "-c", self._configuration(f"{name}.conf", port), "-g",
-            f"daemon off; master_process off; pid {self.folder}/{name}.pid; error_log {log} crit;")
+            f"daemon off; master_process {master}; pid {self.folder}/{name}.pid; error_log {log} crit;")
         self.wait_for(port)
-        return process.pid
+        return process
 
     def peer(self, name):
         port = free_port()
         if name.startswith("nginx"):
-            return Target(name, port, self._nginx(name, port))
+            return Target(name, port, self._nginx(name, port).pid)
         if name == "haproxy":
             process = self.start("haproxy", "-db", "-f", self._configuration("haproxy.cfg", port))
         elif name == "caddy":
@@ -227,10 +231,10 @@ class Load:
 
 
 @contextmanager
-def bench(http2=False):
-    """http2: the upstream offers it by ALPN."""
+def bench(http2=False, restarts=False):
+    """http2: the upstream offers it by ALPN. restarts: it starts new workers on SIGHUP."""
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    started = Bench(folder, http2)
+    started = Bench(folder, http2, restarts)
     try:
         yield started
     except SystemExit:
