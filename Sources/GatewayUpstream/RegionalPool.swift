@@ -195,8 +195,10 @@ package final class RegionalPool: UpstreamPool {
     }
 
     /// The peer takes no more messages on a connection.
-    func drains(_ connection: HTTP2ChannelHandler) {
-        state.drains(connection.id, now: eventLoop.now)
+    ///
+    /// - Parameter isUnused: nothing was sent on it.
+    func drains(_ connection: HTTP2ChannelHandler, isUnused: Bool) {
+        state.drains(connection.id, isUnused: isUnused, now: eventLoop.now)
         perform()
     }
 
@@ -236,9 +238,10 @@ package final class RegionalPool: UpstreamPool {
         perform()
     }
 
-    func closed(_ connection: any PooledConnection) {
+    /// - Parameter isUnused: nothing was sent on it, though there was room for many messages.
+    func closed(_ connection: any PooledConnection, isUnused: Bool = false) {
         connections[connection.id] = nil
-        state.closed(connection.id)
+        state.closed(connection.id, isUnused: isUnused, now: eventLoop.now)
         perform()
     }
 

@@ -130,7 +130,7 @@ import TokenEndpointClient
         let head = Server.headers([], status: 202, ends: false)
         let rows: [(name: String, first: [UInt8], second: [UInt8], status: Int, requests: Int)] = [
             ("the connection drains before the request", Server.goAway(last: 0), Server.accepted, 202, 2),
-            ("the stream is refused", Server.reset(0x7), Server.accepted, 202, 2),
+            ("the stream is refused", Server.reset(0x7) + Server.goAway(last: 1), Server.accepted, 202, 2),
             ("neither is processed", Server.goAway(last: 0), Server.reset(0x7), 502, 2),
             ("it is processed and lost", Server.goAway(last: 1), Server.accepted, 504, 1),
             ("it is processed and answered", Server.goAway(last: 1) + Server.accepted, [], 202, 1),

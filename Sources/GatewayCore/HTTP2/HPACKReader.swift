@@ -6,10 +6,14 @@ package struct HPACKReader {
     private var table = HPACKDynamicTable(limit: tableLimit)
     /// Of a list of fields, each counted as in the table (RFC 9113 section 6.5.2, `SETTINGS_MAX_HEADER_LIST_SIZE`).
     private let listLimit: Int
+    /// What a block may become. Beyond the limit it is decoded only for what it does to the table; and a few bytes may name large entries
+    /// again and again.
+    private let sizeLimit: Int
     private let fieldLimit: Int
 
     package init(listLimit: Int, fieldLimit: Int) {
         self.listLimit = listLimit
+        sizeLimit = max(16 * listLimit, 64 << 10)
         self.fieldLimit = fieldLimit
     }
 
@@ -37,6 +41,9 @@ package struct HPACKReader {
                 continue
             } else {
                 field = try literal(block, &index, bits: 4, to: &fields.bytes)
+            }
+            guard size <= sizeLimit else {
+                throw HTTP2Error(.enhanceYourCalm, "a header block becomes more than \(sizeLimit) bytes of fields")
             }
             size += field.name.count + field.value.count + HPACKDynamicTable.overheadBytes
             if size > listLimit || fields.fields.count >= fieldLimit {

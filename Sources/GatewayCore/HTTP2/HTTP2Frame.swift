@@ -65,11 +65,16 @@ package struct HTTP2FrameReader {
     package init() {}
 
     package mutating func receive(_ bytes: ByteBuffer) {
-        if buffer.readableBytes == 0 {
+        guard buffer.readableBytes > 0 else {
             buffer = bytes
-        } else {
-            buffer.writeImmutableBuffer(bytes)
+            return
         }
+        // Part of a frame. What has been read before it is let go.
+        var joined = ByteBuffer()
+        joined.reserveCapacity(buffer.readableBytes + bytes.readableBytes)
+        joined.writeImmutableBuffer(buffer)
+        joined.writeImmutableBuffer(bytes)
+        buffer = joined
     }
 
     /// Nil if more bytes are needed.

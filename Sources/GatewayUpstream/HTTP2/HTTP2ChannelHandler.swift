@@ -6,6 +6,11 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// More than a request has.
+    private static let requestLimitBytes = 16 << 10
+    /// Of the memory that one turn's writes took, for the next.
+    private static let keptBytes = 64 << 10
+
     let id: PoolStateMachine.ConnectionID
     private let pool: RegionalPool
     private let address: SocketAddress?
@@ -14,6 +19,8 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
     private var isEstablished = false
     private var isClosed = false
     private var isPerforming = false
+    /// A failure has been counted in this round: of one connection that is lost, or silent, each message fails.
+    private var hasCountedFailure = false
     private var willFlush = false
 
     /// - Parameter address: of the peer, or of the proxy.
@@ -66,6 +73,7 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
     private func perform() {
         guard !isPerforming else { return }
         isPerforming = true
+        hasCountedFailure = false
         while let action = state.actions.popFirst() { perform(action) }
         isPerforming = false
         flushAtEndOfTick()
@@ -77,14 +85,15 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
             isEstablished = true
             pool.established(self, streams: streams, at: address)
         case .changed(let streams): pool.changed(self, streams: streams)
-        case .drains: pool.drains(self)
+        case .drains: pool.drains(self, isUnused: !state.hasSent)
         case .responded(let receiver, let answer, let isLate):
             pool.responded(to: receiver, status: answer.status)
             pool.released(self, by: receiver, wasUsed: true)
             if isLate { receiver.upstreamEnded(late: answer) } else { receiver.upstreamResponded(answer) }
         case .failed(let receiver, let failure, let isLate):
             pool.released(self, by: receiver, wasUsed: true)
-            pool.failed(failure)
+            if !hasCountedFailure { pool.failed(failure) }
+            hasCountedFailure = true
             if isLate { receiver.upstreamEnded(late: nil) } else { receiver.upstreamFailed(failure) }
         case .timedOut(let receiver): receiver.upstreamFailed(.timeout)
         case .stillAwaited(let receiver): receiver.upstreamStillAwaited(now: pool.now)
@@ -97,7 +106,7 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
         guard !isClosed else { return }
         isClosed = true
         flush()
-        if isEstablished { pool.closed(self) } else { pool.connectFailed(id, reason, at: address) }
+        if isEstablished { pool.closed(self, isUnused: !state.hasSent) } else { pool.connectFailed(id, reason, at: address) }
         context?.close(promise: nil)
         context = nil
     }
@@ -116,16 +125,30 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
 
     private func flush() {
         guard state.output.readableBytes > 0, let context else { return }
+        // Who asks for answers and does not read them gets no more of them.
+        guard context.channel.isWritable || isClosed else {
+            let limit = (pool.http2.streamsPerConnection + 4) * Self.requestLimitBytes
+            if state.output.readableBytes > limit { end(.connectionLost) }
+            return
+        }
         context.writeAndFlush(wrapOutboundOut(state.output), promise: nil)
-        state.output.clear()
+        if state.output.storageCapacity > Self.keptBytes { state.output = ByteBuffer() } else { state.output.clear() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { flush() }
+        context.fireChannelWritabilityChanged()
     }
 }
 
 extension HTTP2ChannelHandler: PooledConnection {
     func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
-        guard let context, context.channel.isActive,
-            state.send(request, limit: limit, receiver: receiver, now: context.eventLoop.now)
-        else {
+        guard let context, context.channel.isActive else {
+            end(.connectionLost)
+            pool.lost(by: receiver)
+            return false
+        }
+        guard state.send(request, limit: limit, receiver: receiver, now: context.eventLoop.now) else {
             release(by: receiver)
             return false
         }

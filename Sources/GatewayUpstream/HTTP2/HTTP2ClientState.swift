@@ -41,6 +41,7 @@ package struct HTTP2ClientState {
         var stream: UInt32
         var endsStream: Bool
         var bytes: ByteBuffer
+        var continuations = 0
     }
 
     /// More than is passed on of any response, so that it is never asked for more.
@@ -51,6 +52,7 @@ package struct HTTP2ClientState {
     /// Of a response's fields together, decoded, as HTTP/2 counts them.
     private static let fieldBytesLimit = 16 * 1024
     private static let fieldLimit = 128
+    private static let continuationLimit = 32
     /// After so long without a byte from a peer that owes one, it is asked whether it is there; after as long again, it gets no more messages.
     private static let patience = TimeAmount.seconds(1)
     private static let pingData: UInt64 = 0x736B_696C_6C67_6174
@@ -75,6 +77,8 @@ package struct HTTP2ClientState {
     /// Bytes that the peer may send on all streams together.
     private var credit = connectionWindow
     private var peersStreams = Int.max
+    private var hasSettings = false
+    /// The peer has settings by which it takes messages.
     private var isEstablished = false
     private var isDraining = false
     private var isClosed = false
@@ -108,6 +112,8 @@ package struct HTTP2ClientState {
         return output
     }
 
+    /// Whether a message was written.
+    var hasSent: Bool { nextStream > 1 }
     private var room: Int { min(streamsAtOnce, peersStreams) }
 
     // MARK: Requests
@@ -116,7 +122,10 @@ package struct HTTP2ClientState {
     package mutating func send(
         _ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver, now: NIODeadline
     ) -> Bool {
-        guard isEstablished, !isDraining, !isClosed, nextStream < UInt32(Int32.max) else { return false }
+        // The peer may take fewer since the message was given this connection.
+        guard isEstablished, !isDraining, !isClosed, !isSuspended, count < room, nextStream < UInt32(Int32.max) else {
+            return false
+        }
         if count == 0 { heard = now }
         let number = nextStream
         nextStream += 2
@@ -197,7 +206,7 @@ package struct HTTP2ClientState {
         }
         reader.receive(bytes)
         while let frame = try reader.next() {
-            guard isEstablished || (frame.kind == .settings && !frame.has(HTTP2Frame.Flag.acknowledgement)) else {
+            guard hasSettings || (frame.kind == .settings && !frame.has(HTTP2Frame.Flag.acknowledgement)) else {
                 throw HTTP2Error(.protocolError, "the first frame is not SETTINGS")
             }
             try receive(frame)
@@ -219,9 +228,14 @@ package struct HTTP2ClientState {
                 isComplete: frame.has(HTTP2Frame.Flag.endHeaders))
         case .continuation:
             guard var block else { throw HTTP2Error(.protocolError, "CONTINUATION comes without a header block") }
+            self.block = nil  // lets its bytes be extended in place
             block.bytes.writeImmutableBuffer(frame.payload)
-            guard block.bytes.readableBytes <= Self.fieldBytesLimit else {
-                throw HTTP2Error(.enhanceYourCalm, "a header block has more than \(Self.fieldBytesLimit) bytes")
+            block.continuations += 1
+            guard block.bytes.readableBytes <= Self.fieldBytesLimit, block.continuations <= Self.continuationLimit
+            else {
+                throw HTTP2Error(
+                    .enhanceYourCalm,
+                    "a header block has more than \(Self.fieldBytesLimit) bytes or \(Self.continuationLimit) parts")
             }
             try receiveBlock(block, isComplete: frame.has(HTTP2Frame.Flag.endHeaders))
         case .resetStream: try receiveReset(frame)
@@ -363,7 +377,9 @@ package struct HTTP2ClientState {
             try set(HTTP2Setting(rawValue: identifier), value)
         }
         output.writeSettingsAcknowledgement()
+        hasSettings = true
         if !isEstablished {
+            guard room > 0, !isDraining else { return }
             isEstablished = true
             actions.append(.established(streams: room))
         } else if room != before && !isSuspended && !isDraining {
@@ -403,7 +419,13 @@ package struct HTTP2ClientState {
             frame.payload.readableBytes == 4
         else { throw HTTP2Error(.frameSizeError, "WINDOW_UPDATE has not 4 bytes") }
         let increment = Int(word & 0x7FFF_FFFF)
-        guard increment > 0 else { throw HTTP2Error(.protocolError, "WINDOW_UPDATE adds nothing") }
+        guard increment > 0 else {
+            let problem = HTTP2Error(.protocolError, "WINDOW_UPDATE adds nothing")
+            guard frame.stream > 0 else { throw problem }
+            // An error of the stream alone (RFC 9113 section 6.9).
+            if let place = try place(of: frame.stream) { stop(place, .malformedAnswer(problem.detail)) }
+            return
+        }
         if frame.stream == 0 {
             window += increment
             guard window <= Self.largestWindow else { throw Self.windowOverflow }
@@ -442,7 +464,7 @@ package struct HTTP2ClientState {
         let last = word & 0x7FFF_FFFF
         if !isDraining {
             isDraining = true
-            actions.append(.drains)
+            if isEstablished { actions.append(.drains) } else { close() }
         }
         for place in numbers.indices where numbers[place] > last { conclude(place, .notProcessed) }
     }

@@ -25,6 +25,8 @@ package struct PoolStateMachine: Sendable {
         package var connectTimeout = Duration.seconds(2)
         /// Below the idle limit of Amazon's front, so that ours is the side that closes.
         package var idleTimeout = Duration.seconds(30)
+        /// Of a connection whose peer takes no message on it.
+        var uselessTimeout = Duration.seconds(1)
         /// Of a connection that carries one message at a time. One with streams is told by its peer when it has had enough.
         var maximumUses = 9_000
         var maximumAge = Duration.seconds(600)
@@ -101,6 +103,7 @@ package struct PoolStateMachine: Sendable {
 
     let configuration: Configuration
     private let idleTimeout: TimeAmount
+    private let uselessTimeout: TimeAmount
     private let maximumAge: TimeAmount
     private var connections = SlotMap<Connection>()
     private var identifiers = SlotIdentifiers()
@@ -127,6 +130,7 @@ package struct PoolStateMachine: Sendable {
     init(_ configuration: Configuration) {
         self.configuration = configuration
         idleTimeout = TimeAmount(configuration.idleTimeout)
+        uselessTimeout = TimeAmount(configuration.uselessTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
         queue = StandingQueue(after: TimeAmount(configuration.slotTimeout))
         inFlightLimit = configuration.maximumConnections
@@ -257,18 +261,22 @@ package struct PoolStateMachine: Sendable {
 
     /// The periodic search for idle connections whose time is up. They count as gone.
     mutating func closeExpired(now: NIODeadline) -> [ConnectionID] {
-        var worn: [ConnectionID] = []
-        light.removeAll { id in
-            guard case .established(let usage) = connections[id] else { return true }
-            guard
-                usage.leases == 0
-                    && (now - usage.idleSince >= idleTimeout || now - usage.established >= maximumAge)
-            else { return false }
-            worn.append(id)
-            return true
+        guard idle > 0 else { return [] }
+        let worn = connections.identifiers { connection in
+            guard case .established(let usage) = connection, usage.leases == 0 else { return false }
+            let timeout = usage.room == 0 ? uselessTimeout : idleTimeout
+            return now - usage.idleSince >= timeout || now - usage.established >= maximumAge
         }
+        guard !worn.isEmpty else { return [] }
         for id in worn { _ = remove(id) }
+        light.removeAll { connections[$0] == nil }
         return worn
+    }
+
+    /// Whether it might still have been connecting by now.
+    func isNew(_ id: ConnectionID, now: NIODeadline) -> Bool {
+        guard case .established(let usage) = connections[id] else { return false }
+        return now - usage.established < TimeAmount(configuration.connectTimeout)
     }
 
     // MARK: Connections
@@ -377,7 +385,10 @@ package struct PoolStateMachine: Sendable {
 
     private mutating func connectIfNeeded() -> ConnectionID? {
         let isBlind = configuration.mayHaveStreams && expectedRoom == nil
-        guard waiting > connecting * (expectedRoom ?? 1),
+        // Those there is room for are served by what there is.
+        let free = max(0, min(room, inFlightLimit) - leases)
+        guard waiting > connecting * (expectedRoom ?? 1) + free,
+            connections.count < configuration.maximumConnections,
             connecting < (isBlind ? configuration.maximumConnectingBlindly : configuration.maximumConnecting),
             roomToCome < configuration.maximumConnections,
             roomToCome < inFlightLimit,

@@ -47,6 +47,8 @@ struct RegionState {
 
     /// The shortest interval between two searches for waiters that have timed out.
     private static let waitGranularity = TimeAmount.milliseconds(1)
+    /// After one of those connections could not be opened.
+    private static let pauseBetweenSpares = TimeAmount.seconds(2)
 
     /// Pending actions, in order; the performer removes them.
     var actions = CircularBuffer<Action>(initialCapacity: 8)
@@ -64,6 +66,9 @@ struct RegionState {
     private var nextBegun = 0
     /// Connections that were begun before this one fail for a reason that is known.
     private var firstNews = 0
+    /// The connection that is being opened so that messages do not depend on a single one. Nobody waits for it.
+    private var spare: ConnectionID?
+    private var nextSpare = NIODeadline.uptimeNanoseconds(0)
     private var established: [HTTPVersion: Int] = [:]
     private var version: HTTPVersion?
     /// The last connection failed, and nobody was refused for it.
@@ -163,7 +168,9 @@ struct RegionState {
     /// - Parameter streams: as many messages at once; nil for a connection that carries one at a time.
     mutating func established(_ id: ConnectionID, streams: Int? = nil, now: NIODeadline) {
         _ = begun.removeValue(forKey: id)
-        hasSparedFailure = false
+        if spare == id { spare = nil }
+        // One with streams may still turn out to take no message.
+        if streams == nil { hasSparedFailure = false }
         let version = streams == nil ? HTTPVersion.http1 : .http2
         established[version, default: 0] += 1
         self.version = version
@@ -175,7 +182,10 @@ struct RegionState {
 
     /// - Parameter wasUsed: false for a connection that is given back without having carried a message.
     mutating func released(_ id: ConnectionID, skill: Int, wasUsed: Bool, now: NIODeadline) {
-        follow(connections.released(id, wasUsed: wasUsed, now: now), id)
+        let action = connections.released(id, wasUsed: wasUsed, now: now)
+        follow(action, id)
+        // It may be another connection that has room for who waits.
+        if action != .handToFirstWaiter { giveToWaiters() }
         left(skill)
     }
 
@@ -186,9 +196,26 @@ struct RegionState {
     }
 
     /// The peer takes no more messages on a connection.
-    mutating func drains(_ id: ConnectionID, now: NIODeadline) {
+    ///
+    /// - Parameter isUnused: nothing was sent on it.
+    mutating func drains(_ id: ConnectionID, isUnused: Bool, now: NIODeadline) {
+        let isUseless = isUnused && connections.isNew(id, now: now)
         follow(connections.drains(id, now: now), id)
+        giveToWaiters()
+        if isUseless { endedUseless(now: now) }
         open(connections.connectForWaiters())
+    }
+
+    /// A region that takes connections and no messages on them has failed as one that takes no connections.
+    private mutating func endedUseless(now: NIODeadline) {
+        let isSpared = waiters.first?.hasSeenFailure != true
+        if isSpared {
+            spareWaiters(now: now)
+        } else if let waiter = waiters.popFirst() {
+            connections.waitersTimedOut(1)
+            refuse(waiter, .connectionLost)
+        }
+        failedToConnect(isSpared: isSpared, now: now)
     }
 
     /// Those who wait go on waiting while there is another address, and for one more connection to the same; then, one of them is
@@ -199,7 +226,12 @@ struct RegionState {
         _ id: ConnectionID, _ reason: UpstreamUnavailable, hasOtherAddress: Bool, now: NIODeadline
     ) {
         // Connections that were begun before the last failure fail for the same reason, and say nothing new.
-        let isNews = (begun.removeValue(forKey: id) ?? 0) >= firstNews
+        let isUnneeded = spare == id && waiters.isEmpty
+        if spare == id {
+            spare = nil
+            nextSpare = now + Self.pauseBetweenSpares
+        }
+        let isNews = (begun.removeValue(forKey: id) ?? 0) >= firstNews && !isUnneeded
         let isSpared = hasOtherAddress || waiters.first?.hasSeenFailure == false
         let action = connections.connectFailed(id, failsFirstWaiter: isNews && !isSpared)
         if action.failsFirstWaiter, let waiter = waiters.popFirst() { refuse(waiter, reason) }
@@ -228,9 +260,14 @@ struct RegionState {
         if counts { regionFailed(now: now) }
     }
 
-    mutating func closed(_ id: ConnectionID) {
+    /// - Parameter isUnused: nothing was sent on it, though there was room for many messages.
+    mutating func closed(_ id: ConnectionID, isUnused: Bool, now: NIODeadline) {
         _ = begun.removeValue(forKey: id)
-        open(connections.closed(id))
+        let isUseless = isUnused && !isShutDown && connections.isNew(id, now: now)
+        let connect = connections.closed(id)
+        giveToWaiters()
+        if isUseless { endedUseless(now: now) }
+        open(connect)
     }
 
     private mutating func follow(_ action: PoolStateMachine.ConnectionAction, _ id: ConnectionID) {
@@ -267,6 +304,7 @@ struct RegionState {
     /// The region responded to a message of the skill; its connection has not been released yet.
     mutating func responded(skill: Int, status: Int, now: () -> NIODeadline) {
         circuit.answered()
+        hasSparedFailure = false
         if status == 429 {
             skills.throttled(skill, now: now())
         } else if skills.isWatching(skill) {
@@ -358,7 +396,10 @@ struct RegionState {
     mutating func timePassed(now: NIODeadline) {
         // After the in-flight limit has grown, connections may be idle while messages wait.
         giveToWaiters()
-        open(connections.connectForSafety())
+        if now >= nextSpare, !isShutDown, let id = connections.connectForSafety() {
+            spare = id
+            open(id)
+        }
         switch circuit.timePassed(now: now) {
         case .probe: actions.append(.probe)
         case .close: actions.append(.report(.closed))

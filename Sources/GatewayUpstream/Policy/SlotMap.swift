@@ -8,6 +8,11 @@ struct SlotMap<Value> {
     var isEmpty: Bool { count == 0 }
     var values: [Value] { entries.compactMap { $0?.value } }
 
+    /// The identifiers whose values are so.
+    func identifiers(where isWanted: (Value) -> Bool) -> [Int] {
+        entries.compactMap { $0.flatMap { isWanted($0.value) ? $0.id : nil } }
+    }
+
     /// Nil for an identifier whose place is empty, or another's by now.
     subscript(id: Int) -> Value? {
         get {

@@ -142,7 +142,7 @@ import Testing
         block.writeHPACKInteger(0, bits: 6, pattern: 0x40)
         block.writeHPACKString(ByteBuffer(string: "x"))
         block.writeHPACKString(ByteBuffer(repeating: 0x61, count: 4_000))
-        block.writeRepeatingByte(0xBE, count: 10_000)
+        block.writeRepeatingByte(0xBE, count: 10)
         var fields = HTTP2Fields()
         try decoder.decode(block.readableBytesUInt8Span, into: &fields)
         #expect(fields.isTooLarge && fields.fields.isEmpty && fields.bytes.isEmpty)
@@ -152,6 +152,17 @@ import Testing
         var few = self.decoder(16_384, 3)
         try few.decode(ByteBuffer(bytes: [0x82, 0x84, 0x86, 0x88]).readableBytesUInt8Span, into: &fields)
         #expect(fields.isTooLarge && fields.fields.count == 3)
+    }
+
+    @Test func `a few bytes that become many end the connection`() throws {
+        var decoder = decoder()
+        var block = ByteBuffer()
+        block.writeHPACKInteger(0, bits: 6, pattern: 0x40)
+        block.writeHPACKString(ByteBuffer(string: "x"))
+        block.writeHPACKString(ByteBuffer(repeating: 0x61, count: 4_000))
+        block.writeRepeatingByte(0xBE, count: 12_000)
+        let error = #expect(throws: HTTP2Error.self) { try decode(block, &decoder) }
+        #expect(error?.code == .enhanceYourCalm)
     }
 
     @Test func `a table that is used for long takes no more memory`() throws {

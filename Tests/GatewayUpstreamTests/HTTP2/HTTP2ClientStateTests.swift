@@ -85,6 +85,19 @@ import Testing
         #expect(bed.events == ["established 20", "changed 100", "changed 0"])
     }
 
+    @Test func `a peer that takes no message is not there yet`() throws {
+        var bed = try Bed(Peer.settings((.maximumConcurrentStreams, 0)))
+        #expect(bed.events.isEmpty && bed.peer.settingsAcknowledged == 1)
+        try bed.receive(Peer.settings((.maximumConcurrentStreams, 2)))
+        #expect(bed.events == ["established 2"])
+        let messages = (0..<3).map { _ in bed.send() }
+        #expect(messages.map { $0.unavailable } == [nil, nil, .connectionLost], "never more than it takes")
+        try bed.receive(Peer.settings((.maximumConcurrentStreams, 1)) + bed.peer.accepted(1))
+        #expect(bed.send().unavailable == .connectionLost)
+        var leaving = try Bed(Peer.settings((.maximumConcurrentStreams, 0)) + Peer.goAway(last: 0))
+        #expect(leaving.events == ["close"] && leaving.send().unavailable != nil)
+    }
+
     // MARK: Responses
 
     @Test func `messages are answered in any order, each once`() throws {
@@ -298,7 +311,7 @@ import Testing
         ("a stream of the server's", Peer.frame(.headers, 4, stream: 2, ByteBuffer(bytes: [0x88])), .protocolError),
         ("a reset of no stream", Peer.reset(0, .cancel), .protocolError),
         ("half a reset", Peer.frame(.resetStream, 0, stream: 1, ByteBuffer(bytes: [0])), .frameSizeError),
-        ("a window of nothing", Peer.windowUpdate(1, by: 0), .protocolError),
+        ("a window of nothing", Peer.windowUpdate(0, by: 0), .protocolError),
         ("half a window", Peer.frame(.windowUpdate, 0, stream: 1, ByteBuffer(bytes: [0])), .frameSizeError),
         ("an endless window", Peer.windowUpdate(0, by: Int(Int32.max)), .flowControlError),
         ("an endless window of a stream", Peer.windowUpdate(1, by: Int(Int32.max)), .flowControlError),
@@ -353,6 +366,24 @@ import Testing
         try other.receive(other.peer.head(1, [(":status", "200")]))
         let overflow = #expect(throws: HTTP2Error.self) { for _ in 0..<600 { try other.receive(padded) } }
         #expect(overflow?.code == .flowControlError, "padding takes room, too")
+    }
+
+    @Test func `a window of nothing is an error of its stream alone`() throws {
+        var bed = try Bed()
+        let messages = [bed.send(), bed.send()]
+        try bed.receive(Peer.windowUpdate(1, by: 0) + bed.peer.accepted(3))
+        guard case .malformedAnswer = messages[0].failure else { return #expect(Bool(false)) }
+        #expect(messages[1].answer?.status == 202)
+    }
+
+    @Test func `a block in endless parts ends the connection`() throws {
+        var bed = try Bed()
+        _ = bed.send()
+        try bed.receive(Peer.frame(.headers, 0, stream: 1, ByteBuffer(bytes: [0x88])))
+        let error = #expect(throws: HTTP2Error.self) {
+            for _ in 0..<40 { try bed.receive(Peer.frame(.continuation, 0, stream: 1)) }
+        }
+        #expect(error?.code == .enhanceYourCalm)
     }
 
     @Test func `frames that are not known are passed over`() throws {

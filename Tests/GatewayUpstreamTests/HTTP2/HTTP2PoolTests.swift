@@ -37,7 +37,7 @@ import Testing
         var opening: Int { openings.waiting.count }
 
         /// Opens what was asked for first.
-        func open(negotiating name: String? = "h2", _ settings: ByteBuffer? = Peer.settings()) throws {
+        func open(_ settings: ByteBuffer? = Peer.settings(), negotiating name: String? = "h2") throws {
             let channel = EmbeddedChannel(loop: loop)
             channels.append(channel)
             peers.append(Peer())
@@ -45,6 +45,14 @@ import Testing
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
             channel.pipeline.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: name))
             if let settings { try write(settings, on: channels.count - 1) }
+        }
+
+        private(set) var failures = 0
+
+        /// What was asked for first cannot be opened.
+        func failOpening() {
+            failures += 1
+            (openings.waiting.removeFirst() as? ConnectingHandler)?.failed(ChannelError.ioOnClosedChannel)
         }
 
         func write(_ bytes: ByteBuffer, on connection: Int = 0) throws {
@@ -99,7 +107,7 @@ import Testing
             let bed = try Bed()
             let message = Message()
             bed.lease(message)
-            try bed.open(negotiating: name, nil)
+            try bed.open(nil, negotiating: name)
             #expect(bed.send(message) == true)
             let request = try bed.channels[0].readOutbound(as: ByteBuffer.self).map { String(buffer: $0) }
             #expect(request?.hasPrefix("POST /na/v1/skillmessages/users/u HTTP/1.1\r\n") == true)
@@ -185,6 +193,75 @@ import Testing
             #expect(messages[0].failure == .connectionLost && bed.send(messages[2]) == false)
         }
         #expect(bed.pool.status.skillLimits.isEmpty && bed.pool.status.connections.leased == 0)
+    }
+
+    @Test func `a front that takes connections and no messages opens the circuit soon`() throws {
+        let bed = try Bed()
+        let message = Message()
+        bed.lease(message)
+        var connections = 0
+        while bed.opening > 0 && connections < 100 {
+            connections += 1
+            try bed.open(Peer.settings() + Peer.goAway(last: 0))
+            if message.connection != nil, bed.send(message) == false {
+                message.connection = nil
+                bed.lease(message)
+            }
+        }
+        #expect(connections < 25 && bed.pool.status.circuit == .open, "\(connections)")
+    }
+
+    @Test func `a second connection that cannot be had is no failure of a region that answers`() throws {
+        let bed = try Bed()
+        let messages = (0..<2).map { _ in Message() }
+        for message in messages { bed.lease(message) }
+        try bed.open()
+        for message in messages { _ = bed.send(message) }
+        bed.failOpening()
+        for _ in 0..<100 {
+            bed.pass(.milliseconds(100))
+            if bed.opening > 0 { bed.failOpening() }
+            try bed.write(Peer.ping(1))
+        }
+        #expect(bed.pool.status.circuit == .closed && bed.opening == 0 && bed.failures < 10, "\(bed.failures)")
+    }
+
+    @Test func `one connection that is lost is one failure, whatever was on it`() throws {
+        let bed = try Bed(HTTP2Use(streamsPerConnection: 32))
+        let messages = (0..<20).map { _ in Message() }
+        for message in messages { bed.lease(message) }
+        try bed.open()
+        for message in messages { #expect(bed.send(message) == true) }
+        bed.loop.run()
+        try bed.channels[0].close().wait()
+        #expect(messages.allSatisfy { $0.failure == .connectionLost } && bed.pool.status.circuit == .closed)
+    }
+
+    @Test func `a peer that asks without end and reads nothing is given up`() throws {
+        let bed = try Bed()
+        let message = Message()
+        bed.lease(message)
+        try bed.open()
+        try bed.read()
+        bed.channels[0].isWritable = false
+        var pings = ByteBuffer()
+        for number in 0..<1_000 as Range<UInt64> { pings.writeImmutableBuffer(Peer.ping(number)) }
+        var rounds = 0
+        while bed.channels[0].isActive && rounds < 2_000 {
+            rounds += 1
+            try bed.write(pings)
+        }
+        #expect(!bed.channels[0].isActive && rounds > 2)
+        let patient = try Bed()
+        patient.lease(message)
+        try patient.open()
+        try patient.read()
+        patient.channels[0].isWritable = false
+        try patient.write(pings)
+        #expect(try patient.read() == 0)
+        patient.channels[0].isWritable = true
+        patient.channels[0].pipeline.fireChannelWritabilityChanged()
+        #expect(try patient.read() == 1 && patient.peers[0].pingsAcknowledged.count == 1_000)
     }
 
     @Test func `after shutting down nothing is left`() throws {

@@ -34,7 +34,7 @@ import Testing
         #expect(opened.count == 2)
         let first = pool.connected(opened[0], streams: 20, now: at(0.1))
         #expect(first.connection == .handToFirstWaiter)
-        #expect(first.connect != nil, "49 wait, and one more connection of 20 is on its way")
+        #expect(first.connect != nil, "20 have room, and 20 will have, of 50")
         var served = 1
         while pool.leaseForWaiter() == opened[0] { served += 1 }
         #expect(served == 20 && pool.leasedCount == 20)
@@ -92,6 +92,33 @@ import Testing
         #expect(pool.connected(next, streams: 4, now: at(3)).connection == .handToFirstWaiter)
         #expect(pool.released(next, wasUsed: true, now: at(3)) == .none)
         #expect(pool.drains(next, now: at(4)) == .close)
+    }
+
+    @Test func `one that takes no message is closed after a second, and none is opened beyond the maximum`() {
+        var pool = pool(maximum: 5)
+        pool.sampled(eventLoopRests: 1)
+        var useless: [Int] = []
+        for _ in 0..<20 {
+            guard case .wait(_, let connect?) = pool.lease(now: at(0)) else { continue }
+            _ = pool.connected(connect, streams: 4, now: at(0))
+            #expect(pool.released(connect, wasUsed: true, now: at(0)) == .none)
+            pool.changed(connect, streams: 0)
+            useless.append(connect)
+        }
+        #expect(useless.count == 5 && pool.connectForWaiters() == nil)
+        #expect(pool.closeExpired(now: at(0.9)) == [])
+        #expect(Set(pool.closeExpired(now: at(1))) == Set(useless) && pool.isEmpty)
+        #expect(pool.connectForWaiters() != nil)
+    }
+
+    @Test func `those there is room for open no connection`() {
+        var pool = pool()
+        pool.sampled(eventLoopRests: 1)
+        let opened = (0..<10).compactMap { _ -> Int? in
+            if case .wait(_, let connect) = pool.lease(now: at(0)) { connect } else { nil }
+        }
+        let action = pool.connected(opened[0], streams: 20, now: at(0))
+        #expect(action == .init(connection: .handToFirstWaiter, connect: nil))
     }
 
     @Test func `it is worn by its age alone, and goes once its messages are done`() {
