@@ -11,7 +11,12 @@ package struct HPACKReader {
     private let sizeLimit: Int
     private let fieldLimit: Int
 
-    package init(listLimit: Int, fieldLimit: Int) {
+    /// By index in the static table: names that somebody looks for. A field of another of them that is not to be remembered is passed over.
+    private let wanted: UInt64
+
+    /// - Parameter wanted: by index in the static table; nil for all.
+    package init(listLimit: Int, fieldLimit: Int, wanted: [Int]? = nil) {
+        self.wanted = wanted?.reduce(0) { $0 | 1 << UInt64($1) } ?? .max
         self.listLimit = listLimit
         sizeLimit = max(16 * listLimit, 64 << 10)
         self.fieldLimit = fieldLimit
@@ -30,7 +35,8 @@ package struct HPACKReader {
             if first & 0x80 != 0 {
                 field = try copy(try Self.integer(block, &index, bits: 7), to: &fields.bytes)
             } else if first & 0xC0 == 0x40 {
-                field = try literal(block, &index, bits: 6, to: &fields.bytes)
+                let place = try Self.integer(block, &index, bits: 6)
+                field = try literal(block, &index, named: place, to: &fields.bytes)
                 table.insert(fields.bytes, name: field.name, value: field.value)
             } else if first & 0xE0 == 0x20 {
                 let limit = try Self.integer(block, &index, bits: 5)
@@ -40,7 +46,12 @@ package struct HPACKReader {
                 table.resize(to: limit)
                 continue
             } else {
-                field = try literal(block, &index, bits: 4, to: &fields.bytes)
+                let place = try Self.integer(block, &index, bits: 4)
+                guard place == 0 || place > HPACKStaticTable.count || wanted & 1 << UInt64(place) != 0 else {
+                    size += try Self.passOver(block, &index) + HPACKDynamicTable.overheadBytes
+                    continue
+                }
+                field = try literal(block, &index, named: place, to: &fields.bytes)
             }
             guard size <= sizeLimit else {
                 throw HTTP2Error(.enhanceYourCalm, "a header block becomes more than \(sizeLimit) bytes of fields")
@@ -77,12 +88,20 @@ package struct HPACKReader {
     }
 
     private func literal(
-        _ block: Span<UInt8>, _ index: inout Int, bits: Int, to bytes: inout [UInt8]
+        _ block: Span<UInt8>, _ index: inout Int, named place: Int, to bytes: inout [UInt8]
     ) throws(HTTP2Error) -> HTTP2Fields.Field {
-        let place = try Self.integer(block, &index, bits: bits)
         let name =
             place == 0 ? try Self.string(block, &index, to: &bytes) : try copy(place, nameOnly: true, to: &bytes).name
         return (name, try Self.string(block, &index, to: &bytes))
+    }
+
+    /// - Returns: the length of the string as it is written.
+    private static func passOver(_ block: Span<UInt8>, _ index: inout Int) throws(HTTP2Error) -> Int {
+        guard index < block.count else { throw error("it ends within a field") }
+        let length = try integer(block, &index, bits: 7)
+        guard length <= block.count - index else { throw error("it ends within a field") }
+        index += length
+        return length
     }
 
     /// RFC 7541 section 5.2.

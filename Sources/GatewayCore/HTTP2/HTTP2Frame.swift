@@ -101,9 +101,8 @@ package struct HTTP2FrameReader {
 
 extension ByteBuffer {
     package mutating func writeFrameHead(_ kind: HTTP2Frame.Kind, flags: UInt8 = 0, stream: UInt32, length: Int) {
-        writeInteger(UInt32(truncatingIfNeeded: length) << 8 | UInt32(kind.rawValue))
-        writeInteger(flags)
-        writeInteger(stream)
+        writeMultipleIntegers(
+            UInt32(truncatingIfNeeded: length) << 8 | UInt32(kind.rawValue), flags, stream)
     }
 
     /// - Parameter settings: identifiers and values (RFC 9113 section 6.5.2).

@@ -106,7 +106,11 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
         guard !isClosed else { return }
         isClosed = true
         flush()
-        if isEstablished { pool.closed(self, isUnused: !state.hasSent) } else { pool.connectFailed(id, reason, at: address) }
+        if isEstablished {
+            pool.closed(self, isUnused: !state.hasSent)
+        } else {
+            pool.connectFailed(id, reason, at: address)
+        }
         context?.close(promise: nil)
         context = nil
     }

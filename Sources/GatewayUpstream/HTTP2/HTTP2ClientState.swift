@@ -62,7 +62,8 @@ package struct HTTP2ClientState {
     private let streamsAtOnce: Int
     private var writer: HTTP2RequestWriter
     private var reader = HTTP2FrameReader()
-    private var decoder = HPACKReader(listLimit: fieldBytesLimit, fieldLimit: fieldLimit)
+    private var decoder = HPACKReader(
+        listLimit: fieldBytesLimit, fieldLimit: fieldLimit, wanted: HTTP2Response.names)
     private var fields = HTTP2Fields()
     /// A header block whose end has not come.
     private var block: Block?
@@ -308,13 +309,13 @@ package struct HTTP2ClientState {
 
     /// The response is complete.
     private mutating func end(_ place: Int) throws(HTTP2Response.Problem) {
-        guard let stream = streams[place] else { return }
-        guard let answer = stream.response.isOverlong ? stream.response.soFar : stream.response.complete else {
-            throw .malformed("the stream ends before the status")
-        }
+        guard streams[place]?.response.head != nil else { throw .malformed("the stream ends before the status") }
+        let number = numbers[place]
+        guard let stream = remove(place),
+            let answer = stream.response.isOverlong ? stream.response.soFar : stream.response.complete
+        else { return }
         // It was answered before it was read to its end, which nobody waits for.
-        if stream.unsent != nil { output.writeReset(stream: numbers[place], .cancel) }
-        remove(place)
+        if stream.unsent != nil { output.writeReset(stream: number, .cancel) }
         actions.append(.responded(stream.receiver, answer, isLate: stream.isLate))
     }
 
@@ -332,8 +333,7 @@ package struct HTTP2ClientState {
 
     /// What has come of the response decides, provided its status did.
     private mutating func conclude(_ place: Int, _ failure: UpstreamFailure) {
-        guard let stream = streams[place] else { return }
-        remove(place)
+        guard let stream = remove(place) else { return }
         if let answer = stream.response.soFar {
             actions.append(.responded(stream.receiver, answer, isLate: stream.isLate))
         } else {
@@ -341,11 +341,12 @@ package struct HTTP2ClientState {
         }
     }
 
-    private mutating func remove(_ place: Int) {
+    private mutating func remove(_ place: Int) -> Stream? {
+        guard let stream = streams[place].take() else { return nil }
         numbers[place] = 0
-        streams[place] = nil
         count -= 1
         if count == 0 && isSuspended { close() }
+        return stream
     }
 
     private mutating func receiveReset(_ frame: HTTP2Frame) throws(HTTP2Error) {

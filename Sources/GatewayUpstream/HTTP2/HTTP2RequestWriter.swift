@@ -95,10 +95,10 @@ package struct HTTP2RequestWriter {
     }
 
     private mutating func write(constant place: Int, to buffer: inout ByteBuffer) {
-        let constant = constants[place]
-        if let index = constant.number.flatMap({ table.index(of: $0) }) {
+        if let number = constants[place].number, let index = table.index(of: number) {
             return buffer.writeHPACKInteger(index, bits: 7, pattern: 0x80)
         }
+        let constant = constants[place]
         let number = table.insert(bytes: constant.nameLength + constant.value.readableBytes)
         constants[place].number = number
         Self.writeLiteral(constant.name, constant.value, isRemembered: number != nil, to: &buffer)

@@ -154,6 +154,21 @@ import Testing
         #expect(fields.isTooLarge && fields.fields.count == 3)
     }
 
+    @Test func `what nobody looks for is passed over, unless it is to be remembered`() throws {
+        var reader = HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [8])
+        var block = ByteBuffer()
+        for (pattern, bits) in [(0x00, 4), (0x10, 4), (0x40, 6)] as [(UInt8, Int)] {
+            for name in [8, 33] {
+                block.writeHPACKInteger(name, bits: bits, pattern: pattern)
+                block.writeHPACKString(ByteBuffer(string: "x"))
+            }
+        }
+        block.writeInteger(UInt8(0xBE))
+        #expect(try decode(block, &reader) == [":status: x", ":status: x", ":status: x", "date: x", "date: x"])
+        let cut = #expect(throws: HTTP2Error.self) { try decode(bytes("0f1205"), &reader) }
+        #expect(cut?.code == .compressionError)
+    }
+
     @Test func `a few bytes that become many end the connection`() throws {
         var decoder = decoder()
         var block = ByteBuffer()
