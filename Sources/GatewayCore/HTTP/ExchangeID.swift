@@ -29,17 +29,14 @@ package enum ExchangeID: Equatable, Sendable {
         return String(buffer: buffer)
     }
 
-    private static let madeCharacters = 24
-
     func write(to buffer: inout ByteBuffer) {
         switch self {
         case .given(let text): buffer.writeImmutableBuffer(text)
         case .made(let connection, let request):
-            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.madeCharacters) { bytes in
-                for place in 0..<16 { bytes[place] = hexCharacter(UInt8(connection >> UInt64(60 - 4 * place) & 0xF)) }
-                for place in 0..<8 { bytes[16 + place] = hexCharacter(UInt8(request >> UInt32(28 - 4 * place) & 0xF)) }
-                return Self.madeCharacters
-            }
+            buffer.writeMultipleIntegers(
+                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection >> 32)),
+                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection)),
+                HexadecimalDigits.digits(of: request))
         }
     }
 

@@ -23,51 +23,42 @@ package enum RequestID: Equatable, Hashable, Sendable {
         self = .text(bytes.text(range))
     }
 
+    private static let uuidCharacters = 36
+    private static let hyphen = UInt8(ascii: "-")
+
     /// Only the one spelling that `write(to:)` gives back to the letter: lower case, hyphens at their places.
     private static func uuid(_ bytes: Span<UInt8>, _ range: Range<Int>) -> RequestID? {
-        guard range.count == 36 else { return nil }
-        var halves: (UInt64, UInt64) = (0, 0)
-        var digits = 0
-        for offset in 0..<36 {
-            let byte = bytes[range.lowerBound + offset]
-            if isHyphen(offset) {
-                guard byte == UInt8(ascii: "-") else { return nil }
-                continue
-            }
-            guard !(UInt8(ascii: "A")...UInt8(ascii: "F")).contains(byte), let digit = hexDigit(byte) else {
-                return nil
-            }
-            if digits < 16 {
-                halves.0 = halves.0 << 4 | UInt64(digit)
-            } else {
-                halves.1 = halves.1 << 4 | UInt64(digit)
-            }
-            digits += 1
-        }
-        return .uuid(halves.0, halves.1)
+        guard range.count == uuidCharacters else { return nil }
+        let text = bytes.extracting(range)
+        guard text[8] == hyphen, text[13] == hyphen, text[18] == hyphen, text[23] == hyphen,
+            let first = HexadecimalDigits.number(of: eight(text, at: 0)),
+            let second = HexadecimalDigits.number(of: four(text, at: 9) << 32 | four(text, at: 14)),
+            let third = HexadecimalDigits.number(of: four(text, at: 19) << 32 | four(text, at: 24)),
+            let fourth = HexadecimalDigits.number(of: eight(text, at: 28))
+        else { return nil }
+        return .uuid(UInt64(first) << 32 | UInt64(second), UInt64(third) << 32 | UInt64(fourth))
     }
 
-    private static func isHyphen(_ offset: Int) -> Bool { offset == 8 || offset == 13 || offset == 18 || offset == 23 }
+    private static func eight(_ text: Span<UInt8>, at offset: Int) -> UInt64 {
+        UInt64(bigEndian: text.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    }
+
+    private static func four(_ text: Span<UInt8>, at offset: Int) -> UInt64 {
+        UInt64(UInt32(bigEndian: text.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+    }
 
     package func write(to buffer: inout ByteBuffer) {
         switch self {
         case .text(let text):
             buffer.writeString(text)
         case .uuid(let high, let low):
-            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 36) { bytes in
-                var digits = 0
-                for offset in 0..<36 {
-                    if Self.isHyphen(offset) {
-                        bytes[offset] = UInt8(ascii: "-")
-                        continue
-                    }
-                    let half = digits < 16 ? high : low
-                    let digit = UInt8(truncatingIfNeeded: half >> UInt64((15 - digits % 16) * 4)) & 0xF
-                    bytes[offset] = hexCharacter(digit)
-                    digits += 1
-                }
-                return 36
-            }
+            let second = HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high))
+            let third = HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low >> 32))
+            buffer.writeMultipleIntegers(
+                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high >> 32)), Self.hyphen,
+                UInt32(truncatingIfNeeded: second >> 32), Self.hyphen, UInt32(truncatingIfNeeded: second), Self.hyphen,
+                UInt32(truncatingIfNeeded: third >> 32), Self.hyphen, UInt32(truncatingIfNeeded: third),
+                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low)))
         }
     }
 }
