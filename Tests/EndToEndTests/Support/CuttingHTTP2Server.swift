@@ -1,4 +1,3 @@
-import Foundation
 import Glibc
 import Synchronization
 import TestSupport
@@ -25,18 +24,17 @@ final class CuttingHTTP2Server: Sendable {
         headers([("content-type", "application/json")], status: 400, ends: false)
         + frame(0x0, 0x1, stream: 1, Array(#"{"message":"x"}"#.utf8))
 
-    let port: Int
-    private let listener: Int32
+    private let listener: ThreadedListener
     private let state = Mutex(State())
 
     init() throws {
-        let socket = try LoopbackSocket()
-        (listener, port) = (socket.descriptor, socket.port)
-        guard listen(listener, 64) == 0 else { throw RunningProcess.Failure(description: "cannot listen") }
-        Thread.detachNewThread { self.accept() }
+        listener = try ThreadedListener()
+        listener.start { self.serve($0) }
     }
 
-    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+    var port: Int { listener.port }
+
+    func stop() { listener.stop() }
 
     func cut(_ cuts: Cut...) { state.withLock { $0.cuts = cuts } }
 
@@ -67,17 +65,7 @@ final class CuttingHTTP2Server: Sendable {
 
     // MARK: Connections
 
-    private func accept() {
-        while true {
-            let connection = Glibc.accept(listener, nil, nil)
-            guard connection >= 0 else { break }
-            Thread.detachNewThread { self.serve(connection) }
-        }
-        close(listener)
-    }
-
     private func serve(_ connection: Int32) {
-        defer { close(connection) }
         write(Self.frame(0x4, 0, stream: 0), to: connection)
         guard read(24, from: connection) != nil else { return }
         // The client's settings, its window, and its word on ours; what comes behind is the request.

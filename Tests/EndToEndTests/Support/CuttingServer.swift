@@ -20,18 +20,17 @@ final class CuttingServer: Sendable {
         var lastRequest: [UInt8] = []
     }
 
-    let port: Int
-    private let listener: Int32
+    private let listener: ThreadedListener
     private let state = Mutex(State())
 
-    init(on host: String = "127.0.0.1", port wanted: Int = 0) throws {
-        let socket = try LoopbackSocket(on: host, port: wanted)
-        (listener, port) = (socket.descriptor, socket.port)
-        guard listen(listener, 64) == 0 else { throw RunningProcess.Failure(description: "cannot listen") }
-        Thread.detachNewThread { self.accept() }
+    init(on host: String = "127.0.0.1", port: Int = 0) throws {
+        listener = try ThreadedListener(on: host, port: port)
+        listener.start { self.serve($0) }
     }
 
-    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+    var port: Int { listener.port }
+
+    func stop() { listener.stop() }
 
     func cut(_ cut: Cut) { state.withLock { $0.cut = cut } }
 
@@ -39,18 +38,8 @@ final class CuttingServer: Sendable {
     var requests: Int { state.withLock { $0.requests } }
     var lastRequestLength: Int { state.withLock { $0.lastRequest.count } }
 
-    private func accept() {
-        while true {
-            let connection = Glibc.accept(listener, nil, nil)
-            guard connection >= 0 else { break }
-            Thread.detachNewThread { self.serve(connection) }
-        }
-        close(listener)
-    }
-
     /// One request, one answer at most; then the end.
     private func serve(_ connection: Int32) {
-        defer { close(connection) }
         // A connection is opened before it is known what is sent on it, and may never be used.
         var waiting = pollfd(fd: connection, events: Int16(POLLIN), revents: 0)
         poll(&waiting, 1, -1)
