@@ -147,13 +147,12 @@ package struct HTTP2ClientState {
     private mutating func writeHead(of request: UpstreamRequest, stream: UInt32, skill: Int) {
         let start = output.writerIndex
         let flags = request.content.readableBytes == 0 ? HTTP2Frame.Flag.endStream : 0
-        output.writeFrameHead(.headers, flags: flags, stream: stream, length: 0)
+        output.writeFrameHead(.headers, flags: flags | HTTP2Frame.Flag.endHeaders, stream: stream, length: 0)
         writer.write(request, skill: skill, to: &output)
         let length = output.writerIndex - start - HTTP2Frame.headBytes
         guard length > HTTP2FrameReader.payloadLimit else {
             // Its length is known only now.
             output.setInteger(UInt32(length) << 8 | UInt32(HTTP2Frame.Kind.headers.rawValue), at: start)
-            output.setInteger(flags | HTTP2Frame.Flag.endHeaders, at: start + 4)
             return
         }
         var block = output.getSlice(at: start + HTTP2Frame.headBytes, length: length) ?? ByteBuffer()

@@ -33,6 +33,9 @@ package struct HTTP2RequestWriter {
         var number: Int
     }
 
+    /// A path that is not remembered, and such a length of the content (RFC 7541 section 6.2.2).
+    private static let pathFollows = UInt8(StaticName.path)
+    private static let contentLengthFollows = UInt16(0x0F00 + StaticName.contentLength - 15)
     private static let getMethod: UInt8 = 0x80 | 2
     private static let postMethod: UInt8 = 0x80 | 3
     private static let httpScheme: UInt8 = 0x80 | 6
@@ -69,20 +72,46 @@ package struct HTTP2RequestWriter {
     /// - Parameter skill: whose token it is, by the skill's label.
     mutating func write(_ request: UpstreamRequest, skill: Int, to buffer: inout ByteBuffer) {
         table.writeResize(to: &buffer)
-        buffer.writeInteger(Self.postMethod)
-        buffer.writeInteger(scheme)
-        write(constant: 0, to: &buffer)
-        buffer.writeHPACKInteger(StaticName.path, bits: 4, pattern: 0)
+        let known = indices(of: request.token, of: skill)
+        if let known {
+            buffer.writeMultipleIntegers(Self.postMethod, scheme, known.authority, Self.pathFollows)
+        } else {
+            buffer.writeMultipleIntegers(Self.postMethod, scheme)
+            write(constant: 0, to: &buffer)
+            buffer.writeInteger(Self.pathFollows)
+        }
         buffer.writeHPACKInteger(
             pathPrefix.readableBytes + request.user.canonical.readableBytes, bits: 7, pattern: 0)
         buffer.writeImmutableBuffer(pathPrefix)
         buffer.writeImmutableBuffer(request.user.canonical)
-        for place in 1..<constants.count { write(constant: place, to: &buffer) }
-        write(request.token, of: skill, to: &buffer)
-        buffer.writeHPACKInteger(StaticName.contentLength, bits: 4, pattern: 0)
         let length = request.content.readableBytes
-        buffer.writeHPACKInteger(Self.digits(of: length), bits: 7, pattern: 0)
+        let digits = UInt8(truncatingIfNeeded: Self.digits(of: length))
+        if let known {
+            buffer.writeMultipleIntegers(
+                known.userAgent, known.accept, known.contentType, known.token, Self.contentLengthFollows, digits)
+        } else {
+            for place in 1..<constants.count { write(constant: place, to: &buffer) }
+            write(request.token, of: skill, to: &buffer)
+            buffer.writeMultipleIntegers(Self.contentLengthFollows, digits)
+        }
         buffer.writeDecimal(length)
+    }
+
+    /// Of all that the peer remembers, a byte each: nearly every request is written by these alone, in few steps. Nil if one is missing.
+    private func indices(
+        of token: AccessToken, of skill: Int
+    ) -> (authority: UInt8, userAgent: UInt8, accept: UInt8, contentType: UInt8, token: UInt8)? {
+        func byte(_ number: Int?) -> UInt8? {
+            guard let number, let index = table.index(of: number), index < 0x7F else { return nil }
+            return 0x80 | UInt8(index)
+        }
+        guard let authority = byte(constants[0].number), let userAgent = byte(constants[1].number),
+            let accept = byte(constants[2].number), let contentType = byte(constants[3].number)
+        else { return nil }
+        for known in tokens where known.skill == skill && known.generation == token.generation {
+            return byte(known.number).map { (authority, userAgent, accept, contentType, $0) }
+        }
+        return nil
     }
 
     /// Appends the header block of `GET /`, of which nothing is to be remembered.
