@@ -32,6 +32,8 @@ final class SimulatedUpstream {
         case ..<0.6: return answer(timeline.element([400, 403, 404]), send)
         case ..<0.7: return answer(timeline.element([429, 500, 503]), send)
         case ..<0.78: return edge(send)
+        // As HTTP/2 says it (RFC 9113 section 8.7).
+        case ..<0.84: return .failure(.notProcessed)
         default:
             if timeline.chance(0.5) { ledger.accepted(send) }
             return timeline.chance(0.5)

@@ -38,12 +38,14 @@ final class SettlementBacklog {
 
     var count: Int { entries.count + inFlight }
 
-    func add(_ claim: IdempotencyClaim, _ settlement: Settlement) {
+    /// - Parameter made: when the settlement was made, if that is known: a process may have been paused since, and its record lives no longer
+    ///   for it.
+    func add(_ claim: IdempotencyClaim, _ settlement: Settlement, made: NIODeadline? = nil) {
         guard count < Self.limit else {
             givenUp += 1
             return
         }
-        entries.append(Entry(claim: claim, settlement: settlement, expires: eventLoop.now + claim.retention))
+        entries.append(Entry(claim: claim, settlement: settlement, expires: (made ?? eventLoop.now) + claim.retention))
         setTimer()
     }
 

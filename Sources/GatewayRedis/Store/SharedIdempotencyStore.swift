@@ -166,12 +166,13 @@ package final class SharedIdempotencyStore: IdempotencyStore {
             _ = local.settle(copy, settlement, result: result, on: eventLoop)
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
+        let made = eventLoop.now
         server.settle(claim, settlement) { reply in
             switch reply {
             case .success(let found): promise.succeed(tell(SettlementReply(found: found)))
             case .failure:
                 self.failures[.settle, default: 0] += 1
-                self.backlog.add(claim, settlement)
+                self.backlog.add(claim, settlement, made: made)
                 promise.succeed(tell(.pending))
             }
         }
