@@ -37,13 +37,6 @@ package struct HTTP2ClientState {
         var response = HTTP2Response()
     }
 
-    private struct Block {
-        var stream: UInt32
-        var endsStream: Bool
-        var bytes: ByteBuffer
-        var continuations = 0
-    }
-
     /// More than is passed on of any response, so that it is never asked for more.
     private static let streamWindow = 2 * UpstreamResponse.contentLimitBytes
     private static let connectionWindow = 1 << 20
@@ -52,7 +45,6 @@ package struct HTTP2ClientState {
     /// Of a response's fields together, decoded, as HTTP/2 counts them.
     private static let fieldBytesLimit = 16 * 1024
     private static let fieldLimit = 128
-    private static let continuationLimit = 32
     /// After so long without a byte from a peer that owes one, it is asked whether it is there; after as long again, it gets no more messages.
     private static let patience = TimeAmount.seconds(1)
     private static let pingData: UInt64 = 0x736B_696C_6C67_6174
@@ -66,11 +58,8 @@ package struct HTTP2ClientState {
         listLimit: fieldBytesLimit, fieldLimit: fieldLimit, wanted: HTTP2Response.names)
     private var fields = HTTP2Fields()
     /// A header block whose end has not come.
-    private var block: Block?
-    /// By place: the number of a stream, 0 where there is none.
-    private var numbers: [UInt32] = []
-    private var streams: [Stream?] = []
-    private(set) var count = 0
+    private var block: HTTP2HeaderBlock?
+    private var streams = HTTP2Streams<Stream>()
     private var nextStream: UInt32 = 1
     /// Bytes that the peer takes on all streams together, and on a new one.
     private var window = defaultWindow
@@ -100,21 +89,10 @@ package struct HTTP2ClientState {
         output.writeWindowUpdate(stream: 0, by: Self.connectionWindow - Self.defaultWindow)
     }
 
-    /// All that is written for one `GET /`, on a connection that is used for nothing else.
-    static func probe(_ endpoint: APIEndpoint, userAgent: String) -> ByteBuffer {
-        let writer = HTTP2RequestWriter(endpoint: endpoint, userAgent: userAgent)
-        var output = HTTP2ClientState(writer: writer, streamsAtOnce: 1).output
-        var block = ByteBuffer()
-        writer.writeProbe(to: &block)
-        output.writeFrameHead(
-            .headers, flags: HTTP2Frame.Flag.endHeaders | HTTP2Frame.Flag.endStream, stream: 1,
-            length: block.readableBytes)
-        output.writeImmutableBuffer(block)
-        return output
-    }
-
     /// Whether a message was written.
     var hasSent: Bool { nextStream > 1 }
+    /// Messages that wait for the end of their streams.
+    var count: Int { streams.count }
     private var room: Int { min(streamsAtOnce, peersStreams) }
 
     // MARK: Requests
@@ -124,23 +102,16 @@ package struct HTTP2ClientState {
         _ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver, now: NIODeadline
     ) -> Bool {
         // The peer may take fewer since the message was given this connection.
-        guard isEstablished, !isDraining, !isClosed, !isSuspended, count < room, nextStream < UInt32(Int32.max) else {
-            return false
-        }
-        if count == 0 { heard = now }
+        guard isEstablished, !isDraining, !isClosed, !isSuspended, streams.count < room,
+            nextStream < UInt32(Int32.max)
+        else { return false }
+        if streams.count == 0 { heard = now }
         let number = nextStream
         nextStream += 2
         writeHead(of: request, stream: number, skill: receiver.skill)
         var stream = Stream(receiver: receiver, limit: limit, window: initialWindow, unsent: request.content)
         writeContent(of: &stream, number)
-        count += 1
-        if let place = numbers.firstIndex(of: 0) {
-            numbers[place] = number
-            streams[place] = stream
-        } else {
-            numbers.append(number)
-            streams.append(stream)
-        }
+        streams.insert(stream, number: number)
         return true
     }
 
@@ -188,10 +159,7 @@ package struct HTTP2ClientState {
 
     /// The receiver has learned elsewhere what became of its message.
     mutating func stopAwaiting(_ receiver: any UpstreamReceiver) {
-        guard let place = streams.firstIndex(where: { $0?.receiver === receiver && $0?.isLate == false }) else {
-            return
-        }
-        streams[place]?.isLate = true
+        for place in streams.places where streams[place]?.receiver === receiver { streams[place]?.isLate = true }
     }
 
     // MARK: Responses
@@ -222,22 +190,12 @@ package struct HTTP2ClientState {
         switch frame.kind {
         case .data: try receiveData(frame)
         case .headers:
-            try receiveBlock(
-                Block(
-                    stream: frame.stream, endsStream: frame.has(HTTP2Frame.Flag.endStream), bytes: try frame.unpadded()),
-                isComplete: frame.has(HTTP2Frame.Flag.endHeaders))
+            try receiveBlock(HTTP2HeaderBlock(frame))
         case .continuation:
             guard var block else { throw HTTP2Error(.protocolError, "CONTINUATION comes without a header block") }
             self.block = nil  // lets its bytes be extended in place
-            block.bytes.writeImmutableBuffer(frame.payload)
-            block.continuations += 1
-            guard block.bytes.readableBytes <= Self.fieldBytesLimit, block.continuations <= Self.continuationLimit
-            else {
-                throw HTTP2Error(
-                    .enhanceYourCalm,
-                    "a header block has more than \(Self.fieldBytesLimit) bytes or \(Self.continuationLimit) parts")
-            }
-            try receiveBlock(block, isComplete: frame.has(HTTP2Frame.Flag.endHeaders))
+            try block.append(frame, limitBytes: Self.fieldBytesLimit)
+            try receiveBlock(block)
         case .resetStream: try receiveReset(frame)
         case .settings: try receiveSettings(frame)
         case .ping: try receivePing(frame)
@@ -250,17 +208,17 @@ package struct HTTP2ClientState {
 
     /// The place of a stream; nil for one that has ended.
     private func place(of number: UInt32) throws(HTTP2Error) -> Int? {
-        if let place = numbers.firstIndex(of: number), number != 0 { return place }
+        if let place = streams.place(of: number) { return place }
         guard number & 1 == 1, number < nextStream else {
             throw HTTP2Error(.protocolError, "a frame is for stream \(number), which was not opened")
         }
         return nil
     }
 
-    private mutating func receiveBlock(_ block: Block, isComplete: Bool) throws(HTTP2Error) {
+    private mutating func receiveBlock(_ block: HTTP2HeaderBlock) throws(HTTP2Error) {
         let place = try place(of: block.stream)
-        self.block = isComplete ? nil : block
-        guard isComplete else { return }
+        self.block = block.isComplete ? nil : block
+        guard block.isComplete else { return }
         // Of a stream that has ended, too: what follows depends on it.
         try decoder.decode(block.bytes.readableBytesUInt8Span, into: &fields)
         guard let place else { return }
@@ -309,7 +267,7 @@ package struct HTTP2ClientState {
     /// The response is complete.
     private mutating func end(_ place: Int) throws(HTTP2Response.Problem) {
         guard streams[place]?.response.head != nil else { throw .malformed("the stream ends before the status") }
-        let number = numbers[place]
+        let number = streams.number(at: place)
         guard let stream = remove(place),
             let answer = stream.response.isOverlong ? stream.response.soFar : stream.response.complete
         else { return }
@@ -326,7 +284,7 @@ package struct HTTP2ClientState {
 
     /// Ends a stream whose peer has not ended it.
     private mutating func stop(_ place: Int, _ failure: UpstreamFailure) {
-        output.writeReset(stream: numbers[place], .cancel)
+        output.writeReset(stream: streams.number(at: place), .cancel)
         conclude(place, failure)
     }
 
@@ -341,10 +299,8 @@ package struct HTTP2ClientState {
     }
 
     private mutating func remove(_ place: Int) -> Stream? {
-        guard let stream = streams[place].take() else { return nil }
-        numbers[place] = 0
-        count -= 1
-        if count == 0 && isSuspended { close() }
+        guard let stream = streams.remove(at: place) else { return nil }
+        if streams.count == 0 && isSuspended { close() }
         return stream
     }
 
@@ -399,7 +355,7 @@ package struct HTTP2ClientState {
             }
             let change = Int(value) - initialWindow
             initialWindow = Int(value)
-            for place in streams.indices where streams[place] != nil {
+            for place in streams.places where streams[place] != nil {
                 streams[place]?.window += change
                 guard (streams[place]?.window ?? 0) <= Self.largestWindow else { throw Self.windowOverflow }
             }
@@ -439,10 +395,10 @@ package struct HTTP2ClientState {
     }
 
     private mutating func writeUnsent() {
-        for place in streams.indices {
+        for place in streams.places {
             guard window > 0 else { return }
             guard var stream = streams[place], stream.unsent != nil else { continue }
-            writeContent(of: &stream, numbers[place])
+            writeContent(of: &stream, streams.number(at: place))
             streams[place] = stream
         }
     }
@@ -466,14 +422,14 @@ package struct HTTP2ClientState {
             isDraining = true
             if isEstablished { actions.append(.drains) } else { close() }
         }
-        for place in numbers.indices where numbers[place] > last { conclude(place, .notProcessed) }
+        for place in streams.places where streams.number(at: place) > last { conclude(place, .notProcessed) }
     }
 
     // MARK: Time
 
     /// Called about ten times a second, and when a message's time is up.
     mutating func timePassed(now: NIODeadline) {
-        for place in streams.indices {
+        for place in streams.places {
             guard let stream = streams[place] else { continue }
             let deadline = stream.receiver.deadline
             if stream.limit <= now {
@@ -487,7 +443,7 @@ package struct HTTP2ClientState {
                 actions.append(.stillAwaited(stream.receiver))
             }
         }
-        guard count > 0 else { return }
+        guard streams.count > 0 else { return }
         if let pinged {
             guard !isSuspended, now - pinged >= Self.patience else { return }
             isSuspended = true
@@ -509,7 +465,7 @@ package struct HTTP2ClientState {
     /// The connection is gone, or is given up for what the peer has sent.
     package mutating func end(_ failure: UpstreamFailure) {
         close()
-        for place in streams.indices where streams[place] != nil { conclude(place, failure) }
+        for place in streams.places where streams[place] != nil { conclude(place, failure) }
     }
 
     /// Tells the peer why nothing more comes.
