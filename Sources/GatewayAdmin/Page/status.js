@@ -266,11 +266,11 @@ function show(report) {
 
 const counted = (count) => (count > 0 ? {text: decimal(count), look: 'warn'} : '0');
 
-/// The limit of a region beside its maximum, and those of skills that have one of their own.
 function version({httpVersion}) {
   return httpVersion === 'h2' ? ', HTTP/2' : '';
 }
 
+/// The limit of a region beside its maximum, and those of skills that have one of their own.
 function limit({inFlightLimit, inFlightMaximum, skillLimits}) {
   const skills = Object.entries(skillLimits).map(([skill, value]) => `${skill}: ${value}, after Amazon answered 429`);
   return {

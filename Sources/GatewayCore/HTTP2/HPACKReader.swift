@@ -48,7 +48,7 @@ package struct HPACKReader {
             } else {
                 let place = try Self.integer(block, &index, bits: 4)
                 guard place == 0 || place > HPACKStaticTable.count || wanted & 1 << UInt64(place) != 0 else {
-                    size += try Self.passOver(block, &index) + HPACKDynamicTable.overheadBytes
+                    size += try Self.extent(block, &index).count + HPACKDynamicTable.overheadBytes
                     continue
                 }
                 field = try literal(block, &index, named: place, to: &fields.bytes)
@@ -95,25 +95,22 @@ package struct HPACKReader {
         return (name, try Self.string(block, &index, to: &bytes))
     }
 
-    /// - Returns: the length of the string as it is written.
-    private static func passOver(_ block: Span<UInt8>, _ index: inout Int) throws(HTTP2Error) -> Int {
+    /// Passes over a string, as it is written.
+    private static func extent(_ block: Span<UInt8>, _ index: inout Int) throws(HTTP2Error) -> Range<Int> {
         guard index < block.count else { throw error("it ends within a field") }
         let length = try integer(block, &index, bits: 7)
         guard length <= block.count - index else { throw error("it ends within a field") }
         index += length
-        return length
+        return index - length..<index
     }
 
     /// RFC 7541 section 5.2.
     private static func string(
         _ block: Span<UInt8>, _ index: inout Int, to bytes: inout [UInt8]
     ) throws(HTTP2Error) -> Range<Int> {
-        guard index < block.count else { throw error("it ends within a field") }
-        let isHuffman = block[index] & 0x80 != 0
-        let length = try integer(block, &index, bits: 7)
-        guard length <= block.count - index else { throw error("it ends within a field") }
-        let range = index..<index + length
-        index = range.upperBound
+        let first = index
+        let range = try extent(block, &index)
+        let isHuffman = block[first] & 0x80 != 0
         let start = bytes.count
         if isHuffman {
             guard HuffmanCode.shared.decode(block, range, to: &bytes) else {

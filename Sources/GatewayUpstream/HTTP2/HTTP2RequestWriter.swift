@@ -108,10 +108,12 @@ package struct HTTP2RequestWriter {
         guard let authority = byte(constants[0].number), let userAgent = byte(constants[1].number),
             let accept = byte(constants[2].number), let contentType = byte(constants[3].number)
         else { return nil }
-        for known in tokens where known.skill == skill && known.generation == token.generation {
-            return byte(known.number).map { (authority, userAgent, accept, contentType, $0) }
-        }
-        return nil
+        return byte(number(of: token, of: skill)).map { (authority, userAgent, accept, contentType, $0) }
+    }
+
+    /// In the table, unless the peer has forgotten it.
+    private func number(of token: AccessToken, of skill: Int) -> Int? {
+        tokens.first { $0.skill == skill && $0.generation == token.generation }?.number
     }
 
     /// Appends the header block of `GET /`, of which nothing is to be remembered.
@@ -134,8 +136,7 @@ package struct HTTP2RequestWriter {
     }
 
     private mutating func write(_ token: AccessToken, of skill: Int, to buffer: inout ByteBuffer) {
-        for known in tokens where known.skill == skill && known.generation == token.generation {
-            guard let index = table.index(of: known.number) else { break }
+        if let known = number(of: token, of: skill), let index = table.index(of: known) {
             return buffer.writeHPACKInteger(index, bits: 7, pattern: 0x80)
         }
         let value = token.fieldValue
