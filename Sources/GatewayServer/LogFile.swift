@@ -51,13 +51,17 @@ package final class LogFile: Sendable {
             defer { state.isWriting = true }
             return !state.isWriting
         }
-        if starts { thread.submit { _ in self.writeWaiting() } }
+        guard starts else { return }
+        thread.submit { state in
+            // One that is cancelled runs on a thread that nobody waits for, perhaps when the file is closed.
+            if case .active = state { self.writeWaiting() }
+        }
     }
 
     /// Writes what still waits, and closes the file. Nothing may be written any more.
     package func close() async throws {
         try await thread.shutdownGracefully()
-        // A pool that shuts down cancels what it has not begun.
+        // What its thread had not begun with was cancelled.
         writeWaiting()
         Glibc.close(descriptor)
     }
