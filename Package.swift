@@ -203,7 +203,7 @@ let package = Package(
         ),
         .testTarget(
             name: "GatewayServerTests",
-            dependencies: ["GatewayCore", "GatewayServer", nioCore, nioEmbedded],
+            dependencies: ["GatewayCore", "GatewayServer", nioCore, nioEmbedded, nioHPACK],
             swiftSettings: settings
         ),
         .testTarget(

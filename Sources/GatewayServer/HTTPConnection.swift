@@ -6,11 +6,14 @@ import NIOTLS
 /// One connection from a client: parses requests and writes responses, one request at a time and in order.
 ///
 /// Bound to its event loop, as is everything that handles its messages.
-final class HTTPConnection: ChannelInboundHandler {
+final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let loop: ListenerLoop
+    /// Until it is known that the client does not speak HTTP/2; nil if it must not, or says so in the handshake.
+    private var preface: HTTP2Preface?
     private var decoder: RequestDecoder
     private var state: HTTPConnectionState
     private(set) var peer = Peer()
@@ -29,6 +32,7 @@ final class HTTPConnection: ChannelInboundHandler {
     init(loop: ListenerLoop, isSecure: Bool) {
         self.loop = loop
         state = HTTPConnectionState(isSecure: isSecure, loop.timeouts, now: loop.eventLoop.now)
+        if loop.http2 != nil && !isSecure { preface = HTTP2Preface() }
         decoder = RequestDecoder(limits: loop.limits, isSecure: isSecure)
         id = decoder.idOfRefused()
     }
@@ -47,6 +51,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !state.isClosing else { return }
+        if preface != nil { return receiveStart(unwrapInboundIn(data), context) }
         decoder.receive(unwrapInboundIn(data))
         if state.isReading { advance() }
     }
@@ -57,7 +62,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .handshakeCompleted = event as? TLSUserEvent { handshakeCompleted(context) }
+        if case .handshakeCompleted(let name) = event as? TLSUserEvent { handshakeCompleted(context, name) }
         if let event = event as? ChannelEvent, event == .inputClosed, state.inputClosed() { close() }
         context.fireUserInboundEventTriggered(event)
     }
@@ -67,18 +72,44 @@ final class HTTPConnection: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    private func handshakeCompleted(_ context: ChannelHandlerContext) {
+    private func handshakeCompleted(_ context: ChannelHandlerContext, _ applicationProtocol: String?) {
         guard state.handshakeCompleted(now: context.eventLoop.now) else { return }
         let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
         if let certificate = handler?.peerCertificate {
             self.certificate = ClientCertificate(certificate, trustedBy: loop.authorities)
             peer = Peer(address: peer.address, certificateNames: certificate.callerNames)
         }
+        if applicationProtocol == HTTPVersion.http2.rawValue { handOver(context) }
+    }
+
+    // MARK: HTTP/2
+
+    private func receiveStart(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        switch preface?.receive(bytes) {
+        case .undecided: break
+        case .isHTTP2(let start): handOver(context, start)
+        case .isOther(let start):
+            preface = nil
+            decoder.receive(start)
+            if state.isReading { advance() }
+        case nil: break
+        }
+    }
+
+    /// The client speaks HTTP/2: another handler takes the connection.
+    private func handOver(_ context: ChannelHandlerContext, _ start: ByteBuffer? = nil) {
+        guard let limits = loop.http2 else { return close() }
+        state.closed()
+        let connection = HTTP2Connection(loop: loop, limits: limits, peer: peer, certificate: certificate)
+        loop.replace(self, with: connection)
+        let pipeline = context.pipeline.syncOperations
+        guard (try? pipeline.addHandler(connection, position: .after(self))) != nil else { return connection.close() }
+        if let start { context.fireChannelRead(wrapInboundOut(start)) }
+        pipeline.removeHandler(self, promise: nil)
     }
 
     // MARK: Time
 
-    /// Called by the sweep of the loop.
     func checkDeadlines(now: NIODeadline) {
         if let certificate, !certificate.isValid(loop), state.endsWithCertificate { close() }
         switch state.overdue(now: now) {
@@ -89,7 +120,9 @@ final class HTTPConnection: ChannelInboundHandler {
         }
     }
 
-    /// No further request is taken: closes now if none is being answered.
+    /// The next answer says so.
+    func startDraining() {}
+
     func drain() {
         if state.endsWhenDraining { close() }
     }
@@ -180,7 +213,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 }
 
-extension HTTPConnection: ResponseRecipient {
+extension HTTPConnection: ClientConnection, ResponseRecipient {
     func answered(_ answer: Response) {
         // With pipelining, there is more than one response per tick. Written before the next request may be taken, since
         // writing can make the channel writable again.

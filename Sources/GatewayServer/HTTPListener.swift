@@ -25,7 +25,7 @@ package struct HTTPListener: Sendable {
         encoder: ResponseEncoder, group: any EventLoopGroup, inherited: InheritedSockets,
         onExhausted: @escaping @Sendable (any Error) -> Void = { _ in }
     ) async throws -> HTTPListener {
-        let tls = try configuration.tls.map { try ListenerTLS($0) }
+        let tls = try configuration.tls.map { try ListenerTLS($0, http2: configuration.http2) }
         let gate = ConnectionGate(
             limit: configuration.maximumConnections, perAddress: configuration.maximumConnectionsPerAddress)
         var loops: [NIOLoopBound<ListenerLoop>] = []
@@ -63,7 +63,7 @@ package struct HTTPListener: Sendable {
                     }
                     let pipeline = channel.pipeline.syncOperations
                     if let tls {
-                        try pipeline.addHandler(ProtocolCheck(spoken: ListenerTLS.applicationProtocols))
+                        try pipeline.addHandler(ProtocolCheck(spoken: tls.applicationProtocols))
                         try pipeline.addHandler(NIOSSLServerHandler(context: tls.context))
                     }
                     try pipeline.addHandler(HTTPConnection(loop: loop.value, isSecure: tls != nil))
@@ -115,8 +115,13 @@ package struct HTTPListener: Sendable {
     /// Nil for a Unix socket.
     package var port: Int? { channel.localAddress?.port }
 
-    /// Connections that were closed since too many of their address were open.
-    package var turnedAway: Int { gate.turnedAway }
+    /// Of all event loops.
+    package func statistics() async throws -> ListenerStatistics {
+        var sum = ListenerStatistics()
+        sum.turnedAway = gate.turnedAway
+        for loop in loops { sum.add(try await loop.eventLoop.submit { loop.value.currentStatistics() }.get()) }
+        return sum
+    }
 
     /// From here on every answer says `Connection: close`; connections are still accepted.
     ///

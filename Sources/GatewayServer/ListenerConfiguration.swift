@@ -33,6 +33,10 @@ package struct ListenerConfiguration: Equatable, Sendable {
     /// Nil: plain text.
     package var tls: TLS?
     package var limits = RequestDecoder.Limits()
+    /// Whether HTTP/2 is spoken, too: over TLS where it is agreed on (ALPN), else by prior knowledge.
+    package var http2 = true
+    /// Requests that one connection over HTTP/2 may have at once.
+    package var streamsPerConnection = 100
     /// For a head to arrive, from its first byte on; for the first byte of a connection; and for a TLS handshake.
     var headTimeout = Duration.seconds(5)
     /// For the content to arrive, from the end of the head on.
@@ -48,6 +52,10 @@ package struct ListenerConfiguration: Equatable, Sendable {
 
     package init(_ address: Address) {
         self.address = address
+    }
+
+    var http2Limits: HTTP2ServerState.Limits? {
+        http2 ? HTTP2ServerState.Limits(requests: limits, streams: streamsPerConnection) : nil
     }
 }
 

@@ -13,6 +13,8 @@ final class ListenerLoop {
     let handler: any RequestHandler
     let encoder: ResponseEncoder
     let limits: RequestDecoder.Limits
+    /// Nil: not spoken.
+    let http2: HTTP2ServerState.Limits?
     let timeouts: HTTPConnectionState.Timeouts
     /// Connections with answers to be sent at the end of the turn.
     let flushes: EndOfTickQueue<HTTPConnection>
@@ -22,7 +24,9 @@ final class ListenerLoop {
     private(set) var idleDeadline: NIODeadline
     /// The `Date` field of answers, as of the last sweep.
     private(set) var dateLine = ByteBuffer()
-    private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+    /// Of HTTP/2, since the start.
+    var statistics = ListenerStatistics()
+    private var connections: [ObjectIdentifier: any ClientConnection] = [:]
     private var dateSecond = 0
     private var sweep: RepeatedTask?
     private let gate: ConnectionGate
@@ -38,6 +42,7 @@ final class ListenerLoop {
         self.tls = tls
         self.encoder = encoder
         limits = configuration.limits
+        http2 = configuration.http2Limits
         timeouts = HTTPConnectionState.Timeouts(
             head: TimeAmount(configuration.headTimeout), content: TimeAmount(configuration.contentTimeout),
             idle: TimeAmount(configuration.idleTimeout), write: TimeAmount(configuration.writeTimeout))
@@ -47,14 +52,20 @@ final class ListenerLoop {
     }
 
     /// False if there is no room for one more from its address: it is to be closed, and does not count.
-    func opened(_ connection: HTTPConnection) -> Bool {
+    func opened(_ connection: any ClientConnection) -> Bool {
         guard gate.opened(from: connection.peer.place) else { return false }
         connections[ObjectIdentifier(connection)] = connection
         if sweep == nil { startSweep() }
         return true
     }
 
-    func closed(_ connection: HTTPConnection) {
+    /// The same connection is handled by another from here on.
+    func replace(_ connection: any ClientConnection, with other: any ClientConnection) {
+        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        connections[ObjectIdentifier(other)] = other
+    }
+
+    func closed(_ connection: any ClientConnection) {
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
         gate.closed(from: connection.peer.place)
         if connections.isEmpty {
@@ -76,6 +87,17 @@ final class ListenerLoop {
     /// From here on every answer ends its connection.
     func startDraining() {
         isDraining = true
+        for connection in Array(connections.values) { connection.startDraining() }
+    }
+
+    /// What there is now, and what has been since the start.
+    func currentStatistics() -> ListenerStatistics {
+        var statistics = statistics
+        for connection in connections.values {
+            statistics.connections[connection.peer.version, default: 0] += 1
+            statistics.streams += (connection as? HTTP2Connection)?.openStreams ?? 0
+        }
+        return statistics
     }
 
     /// Closes what is idle; completes when the last connection has been answered and is gone.

@@ -1,3 +1,4 @@
+import GatewayCore
 import NIOSSL
 import Synchronization
 package import TransportSecurity
@@ -5,16 +6,17 @@ package import TransportSecurity
 /// The certificate of a listener and whom it trusts. Read again while it listens: connections that are made later get
 /// what the files hold then, and those of clients that were verified by other authorities end.
 package final class ListenerTLS: Sendable {
-    /// What clients can choose from (RFC 7301).
-    static let applicationProtocols = ["http/1.1"]
-
     private let files: ListenerConfiguration.TLS
+    /// What clients can choose from, the preferred first (RFC 7301).
+    let applicationProtocols: [String]
     private let current: Mutex<Renewal>
     private let changesOfAuthorities = Atomic<Int>(0)
 
-    package init(_ files: ListenerConfiguration.TLS) throws(PEMFile.LoadingError) {
+    package init(_ files: ListenerConfiguration.TLS, http2: Bool) throws(PEMFile.LoadingError) {
         self.files = files
-        current = Mutex(try Self.read(files))
+        applicationProtocols =
+            (http2 ? [HTTPVersion.http2, .http1] : [.http1]).map(\.rawValue)
+        current = Mutex(try Self.read(files, applicationProtocols))
     }
 
     var context: NIOSSLContext { current.withLock { $0.context } }
@@ -37,7 +39,7 @@ package final class ListenerTLS: Sendable {
 
     /// Reads the files again, and changes nothing yet.
     package func read() throws(PEMFile.LoadingError) -> Renewal {
-        try Self.read(files)
+        try Self.read(files, applicationProtocols)
     }
 
     package func use(_ renewal: Renewal) {
@@ -48,7 +50,9 @@ package final class ListenerTLS: Sendable {
         if isChanged { changesOfAuthorities.add(1, ordering: .relaxed) }
     }
 
-    private static func read(_ files: ListenerConfiguration.TLS) throws(PEMFile.LoadingError) -> Renewal {
+    private static func read(
+        _ files: ListenerConfiguration.TLS, _ applicationProtocols: [String]
+    ) throws(PEMFile.LoadingError) -> Renewal {
         let chain = try PEMFile.certificates(files.certificateChainFile)
         let key = try PEMFile.privateKey(files.privateKeyFile)
         var configuration = TLSConfiguration.makeServerConfiguration(

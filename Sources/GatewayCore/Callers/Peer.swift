@@ -19,10 +19,12 @@ package final class Peer {
     var isOverNetwork: Bool { place != .local }
     /// Of a certificate that was verified: `uri:spiffe://…` and `dns:…`.
     package let certificateNames: [String]
+    package let version: HTTPVersion
     /// With the API key that came last, which nearly always is the key of the next request, too.
     var lastAuthentication: Authentication?
 
-    package init(address: SocketAddress? = nil, certificateNames: [String] = []) {
+    package init(address: SocketAddress? = nil, certificateNames: [String] = [], version: HTTPVersion = .http1) {
+        self.version = version
         self.address = address
         self.certificateNames = certificateNames
         place = Self.place(of: address)

@@ -77,6 +77,15 @@ package struct HTTP2FrameReader {
         buffer = joined
     }
 
+    /// Whether part of a frame has come.
+    package var isWithinFrame: Bool { buffer.readableBytes > 0 }
+
+    /// Passes over as much of `expected` as has come. False if something else has.
+    package mutating func skip(_ expected: inout ByteBuffer) -> Bool {
+        let length = min(buffer.readableBytes, expected.readableBytes)
+        return buffer.readSlice(length: length) == expected.readSlice(length: length)
+    }
+
     /// Nil if more bytes are needed.
     package mutating func next() throws(HTTP2Error) -> HTTP2Frame? {
         let start = buffer.readerIndex
@@ -103,6 +112,37 @@ extension ByteBuffer {
     package mutating func writeFrameHead(_ kind: HTTP2Frame.Kind, flags: UInt8 = 0, stream: UInt32, length: Int) {
         writeMultipleIntegers(
             UInt32(truncatingIfNeeded: length) << 8 | UInt32(kind.rawValue), flags, stream)
+    }
+
+    /// Where `HEADERS` start; their block is to be written behind it, and `endHeaders` to follow.
+    package mutating func startHeaders() -> Int {
+        writeFrameHead(.headers, stream: 0, length: 0)
+        return writerIndex - HTTP2Frame.headBytes
+    }
+
+    /// Parts a block that is too long for one frame (RFC 9113 section 4.3).
+    ///
+    /// - Parameter start: of `HEADERS`.
+    package mutating func endHeaders(at start: Int, stream: UInt32, endsStream: Bool) {
+        let flags = endsStream ? HTTP2Frame.Flag.endStream : 0
+        let length = writerIndex - start - HTTP2Frame.headBytes
+        let end = writerIndex
+        moveWriterIndex(to: start)
+        guard length > HTTP2FrameReader.payloadLimit else {
+            writeFrameHead(.headers, flags: flags | HTTP2Frame.Flag.endHeaders, stream: stream, length: length)
+            moveWriterIndex(to: end)
+            return
+        }
+        var block = getBytes(at: start + HTTP2Frame.headBytes, length: length)?[...] ?? []
+        var kind = HTTP2Frame.Kind.headers
+        while !block.isEmpty {
+            let part = block.prefix(HTTP2FrameReader.payloadLimit)
+            block = block.dropFirst(part.count)
+            let end = block.isEmpty ? HTTP2Frame.Flag.endHeaders : 0
+            writeFrameHead(kind, flags: end | (kind == .headers ? flags : 0), stream: stream, length: part.count)
+            writeBytes(part)
+            kind = .continuation
+        }
     }
 
     /// - Parameter settings: identifiers and values (RFC 9113 section 6.5.2).

@@ -42,7 +42,11 @@ package enum Instrument: String, CaseIterable, Sendable {
     case idempotencyTornEnds = "skillgate_idempotency_torn_ends"
     case outcomeUnknown = "skillgate_outcome_unknown_total"
     case rejected = "skillgate_rejected_total"
+    case connections = "skillgate_connections"
     case connectionsTurnedAway = "skillgate_connections_turned_away_total"
+    case http2Streams = "skillgate_http2_streams"
+    case http2Resets = "skillgate_http2_resets_total"
+    case http2Floods = "skillgate_http2_floods_total"
     case logLinesDropped = "skillgate_log_lines_dropped_total"
     case configurationReloads = "skillgate_configuration_reloads_total"
     case configurationLastReloadSuccess = "skillgate_configuration_last_reload_success_timestamp_seconds"
@@ -116,7 +120,11 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyTornEnds:                Row(.gauge,      [],                                                "Ends of files that were not written whole when the process started, and were cut off.")
         case .outcomeUnknown:                     Row(.counter,    ["region"],                                        "Messages that were sent and whose outcome is unknown.")
         case .rejected:                           Row(.counter,    ["reason"],                                        "Requests the gateway answered itself, by problem.")
+        case .connections:                        Row(.gauge,      ["protocol"],                                      "Connections from clients, by protocol.")
         case .connectionsTurnedAway:              Row(.counter,    [],                                                "Connections closed because too many from the same address were open.")
+        case .http2Streams:                       Row(.gauge,      [],                                                "Requests over HTTP/2 that are being received or answered.")
+        case .http2Resets:                        Row(.counter,    [],                                                "Streams of HTTP/2 that clients have reset.")
+        case .http2Floods:                        Row(.counter,    [],                                                "Connections over HTTP/2 closed because of a flood of frames.")
         case .logLinesDropped:                    Row(.counter,    ["log"],                                           "Lines of the access and audit logs that could not be written in time, or at all.")
         case .configurationReloads:               Row(.counter,    ["result"],                                        "Attempts to reload the configuration, by result.")
         case .configurationLastReloadSuccess:     Row(.gauge,      [],                                                "When the configuration in force was loaded (Unix time).")

@@ -34,6 +34,7 @@ package final class AccessLog {
         }
         lines.append { text, names in
             names.write(labels, to: &text)
+            peer.writeProtocol(to: &text)
             text.writeStaticString(",\"status\":")
             text.writeDecimal(answer.status)
             text.writeStaticString(",\"source\":")
@@ -75,6 +76,7 @@ package final class AccessLog {
         lines.append { text, names in
             names.write(skill: skill, to: &text)
             LogNames.write(id, to: &text)
+            peer.writeProtocol(to: &text)
             text.writeStaticString(",\"receipt\":")
             JSONText.writeString(report.rawValue, to: &text)
             text.writeString(",\"record\":\"\(scope.hexadecimal)\"")
@@ -95,6 +97,7 @@ package final class AccessLog {
         guard hasLineOfItsOwn(problem, from: peer, caller: nil) else { return }
         lines.append { text, _ in
             LogNames.write(id, to: &text)
+            peer.writeProtocol(to: &text)
             Self.write(problem, to: &text)
             text.writeStaticString(",\"address\":")
             JSONText.writeString(peer.addressText, to: &text)
@@ -133,6 +136,15 @@ package final class AccessLog {
             requestID.write(to: &text)
             text.writeStaticString("\"")
         case .text(let string): JSONText.writeString(string, to: &text)
+        }
+    }
+}
+
+extension Peer {
+    fileprivate func writeProtocol(to text: inout ByteBuffer) {
+        switch version {
+        case .http1: text.writeStaticString(",\"protocol\":\"http/1.1\"")
+        case .http2: text.writeStaticString(",\"protocol\":\"h2\"")
         }
     }
 }

@@ -96,10 +96,9 @@ package struct MetricsSnapshot: Sendable {
     package var users = UserRegions.Statistics()
     /// By log; those that are kept.
     package var droppedLogLines: [(log: String, count: Int)] = []
-    /// Connections that were closed since too many of their address were open.
     /// The states that the gateway can be in, and whether it is.
     package var states: [(name: String, isCurrent: Bool)] = []
-    package var connectionsTurnedAway = 0
+    package var listeners = ListenerStatistics()
     package var reloads: Reloads?
     /// Names by their place in the configuration: what the series of messages are labelled with.
     package var callers: [String]
@@ -137,8 +136,7 @@ package struct MetricsSnapshot: Sendable {
         for problem in Problem.allCases {
             page.sample(.rejected, [("reason", problem.rawValue)], forwarding.rejected[problem] ?? 0)
         }
-        page.family(.connectionsTurnedAway)
-        page.sample(.connectionsTurnedAway, [], connectionsTurnedAway)
+        listeners.render(to: &page)
         page.family(.logLinesDropped)
         for (log, count) in droppedLogLines { page.sample(.logLinesDropped, [("log", log)], count) }
         if let reloads { render(reloads, to: &page) }

@@ -29,7 +29,7 @@ package struct HTTP2ClientState {
         let limit: NIODeadline
         var isLate = false
         /// Bytes that the peer takes.
-        var window: Int
+        var window: HTTP2SendWindow
         /// What it does not take yet of the content.
         var unsent: ByteBuffer?
         /// Bytes that the peer may send.
@@ -40,8 +40,6 @@ package struct HTTP2ClientState {
     /// More than is passed on of any response, so that it is never asked for more.
     private static let streamWindow = 2 * UpstreamResponse.contentLimitBytes
     private static let connectionWindow = 1 << 20
-    private static let defaultWindow = 65_535
-    private static let largestWindow = Int(Int32.max)
     /// Of a response's fields together, decoded, as HTTP/2 counts them.
     private static let fieldBytesLimit = 16 * 1024
     private static let fieldLimit = 128
@@ -62,10 +60,9 @@ package struct HTTP2ClientState {
     private var streams = HTTP2Streams<Stream>()
     private var nextStream: UInt32 = 1
     /// Bytes that the peer takes on all streams together, and on a new one.
-    private var window = defaultWindow
-    private var initialWindow = defaultWindow
-    /// Bytes that the peer may send on all streams together.
-    private var credit = connectionWindow
+    private var window = HTTP2SendWindow()
+    private var initialWindow = HTTP2SendWindow.initialBytes
+    private var credit: HTTP2ReceiveWindow
     private var peersStreams = Int.max
     private var hasSettings = false
     /// The peer has settings by which it takes messages.
@@ -86,7 +83,7 @@ package struct HTTP2ClientState {
             (.enablePush, 0), (.initialWindowSize, UInt32(Self.streamWindow)),
             (.maximumHeaderListSize, UInt32(Self.fieldBytesLimit)),
         ])
-        output.writeWindowUpdate(stream: 0, by: Self.connectionWindow - Self.defaultWindow)
+        credit = HTTP2ReceiveWindow(bytes: Self.connectionWindow, telling: &output)
     }
 
     /// Whether a message was written.
@@ -108,53 +105,14 @@ package struct HTTP2ClientState {
         if streams.count == 0 { heard = now }
         let number = nextStream
         nextStream += 2
-        writeHead(of: request, stream: number, skill: receiver.skill)
-        var stream = Stream(receiver: receiver, limit: limit, window: initialWindow, unsent: request.content)
-        writeContent(of: &stream, number)
+        let start = output.startHeaders()
+        writer.write(request, skill: receiver.skill, to: &output)
+        output.endHeaders(at: start, stream: number, endsStream: request.content.readableBytes == 0)
+        var stream = Stream(
+            receiver: receiver, limit: limit, window: HTTP2SendWindow(bytes: initialWindow), unsent: request.content)
+        output.writeData(&stream.unsent, stream: number, within: &stream.window, and: &window)
         streams.insert(stream, number: number)
         return true
-    }
-
-    private mutating func writeHead(of request: UpstreamRequest, stream: UInt32, skill: Int) {
-        let start = output.writerIndex
-        let flags = request.content.readableBytes == 0 ? HTTP2Frame.Flag.endStream : 0
-        output.writeFrameHead(.headers, flags: flags | HTTP2Frame.Flag.endHeaders, stream: stream, length: 0)
-        writer.write(request, skill: skill, to: &output)
-        let length = output.writerIndex - start - HTTP2Frame.headBytes
-        guard length > HTTP2FrameReader.payloadLimit else {
-            // Its length is known only now.
-            output.setInteger(UInt32(length) << 8 | UInt32(HTTP2Frame.Kind.headers.rawValue), at: start)
-            return
-        }
-        var block = output.getSlice(at: start + HTTP2Frame.headBytes, length: length) ?? ByteBuffer()
-        output.moveWriterIndex(to: start)
-        var kind = HTTP2Frame.Kind.headers
-        while let part = block.readSlice(length: min(block.readableBytes, HTTP2FrameReader.payloadLimit)) {
-            let end = block.readableBytes == 0 ? HTTP2Frame.Flag.endHeaders : 0
-            output.writeFrameHead(
-                kind, flags: end | (kind == .headers ? flags : 0), stream: stream, length: part.readableBytes)
-            output.writeImmutableBuffer(part)
-            kind = .continuation
-            if end != 0 { break }
-        }
-    }
-
-    /// Writes as much as the peer takes.
-    private mutating func writeContent(of stream: inout Stream, _ number: UInt32) {
-        guard var content = stream.unsent else { return }
-        while content.readableBytes > 0 {
-            let length = min(content.readableBytes, window, stream.window, HTTP2FrameReader.payloadLimit)
-            guard length > 0, let part = content.readSlice(length: length) else {
-                stream.unsent = content
-                return
-            }
-            window -= length
-            stream.window -= length
-            let end = content.readableBytes == 0 ? HTTP2Frame.Flag.endStream : 0
-            output.writeFrameHead(.data, flags: end, stream: number, length: length)
-            output.writeImmutableBuffer(part)
-        }
-        stream.unsent = nil
     }
 
     /// The receiver has learned elsewhere what became of its message.
@@ -235,14 +193,7 @@ package struct HTTP2ClientState {
 
     private mutating func receiveData(_ frame: HTTP2Frame) throws(HTTP2Error) {
         // Padding counts, and so does what comes for a stream that has ended.
-        credit -= frame.payload.readableBytes
-        guard credit >= 0 else {
-            throw HTTP2Error(.flowControlError, "more DATA came than the connection has room for")
-        }
-        if credit <= Self.connectionWindow / 2 {
-            output.writeWindowUpdate(stream: 0, by: Self.connectionWindow - credit)
-            credit = Self.connectionWindow
-        }
+        try credit.received(frame.payload.readableBytes, telling: &output)
         let content = try frame.unpadded()
         guard let place = try place(of: frame.stream), var stream = streams[place] else { return }
         stream.credit -= frame.payload.readableBytes
@@ -305,9 +256,7 @@ package struct HTTP2ClientState {
     }
 
     private mutating func receiveReset(_ frame: HTTP2Frame) throws(HTTP2Error) {
-        guard let code: UInt32 = frame.payload.getInteger(at: frame.payload.readerIndex),
-            frame.payload.readableBytes == 4
-        else { throw HTTP2Error(.frameSizeError, "RST_STREAM has not 4 bytes") }
+        let code = try frame.resetCode()
         guard let place = try place(of: frame.stream) else { return }
         // Nothing of the request was processed (RFC 9113 section 8.7).
         let isRefused = code == HTTP2Error.Code.refusedStream.rawValue
@@ -317,21 +266,9 @@ package struct HTTP2ClientState {
     // MARK: The connection
 
     private mutating func receiveSettings(_ frame: HTTP2Frame) throws(HTTP2Error) {
-        guard frame.stream == 0 else { throw HTTP2Error(.protocolError, "SETTINGS are for stream \(frame.stream)") }
-        var payload = frame.payload
-        if frame.has(HTTP2Frame.Flag.acknowledgement) {
-            guard payload.readableBytes == 0 else {
-                throw HTTP2Error(.frameSizeError, "an acknowledgement of SETTINGS has content")
-            }
-            return
-        }
-        guard payload.readableBytes % 6 == 0 else {
-            throw HTTP2Error(.frameSizeError, "SETTINGS have \(payload.readableBytes) bytes")
-        }
+        guard let settings = try frame.settings() else { return }
         let before = room
-        while let identifier: UInt16 = payload.readInteger(), let value: UInt32 = payload.readInteger() {
-            try set(HTTP2Setting(rawValue: identifier), value)
-        }
+        for (setting, value) in settings { try set(setting, value) }
         output.writeSettingsAcknowledgement()
         hasSettings = true
         if !isEstablished {
@@ -350,74 +287,47 @@ package struct HTTP2ClientState {
             guard value == 0 else { throw HTTP2Error(.protocolError, "SETTINGS_ENABLE_PUSH of a server is \(value)") }
         case .maximumConcurrentStreams: peersStreams = Int(value)
         case .initialWindowSize:
-            guard value <= Self.largestWindow else {
-                throw HTTP2Error(.flowControlError, "SETTINGS_INITIAL_WINDOW_SIZE is \(value)")
-            }
             let change = Int(value) - initialWindow
             initialWindow = Int(value)
-            for place in streams.places where streams[place] != nil {
-                streams[place]?.window += change
-                guard (streams[place]?.window ?? 0) <= Self.largestWindow else { throw Self.windowOverflow }
-            }
+            for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
             writeUnsent()
-        case .maximumFrameSize:
-            guard (16_384...16_777_215).contains(value) else {
-                throw HTTP2Error(.protocolError, "SETTINGS_MAX_FRAME_SIZE is \(value)")
-            }
-        case .maximumHeaderListSize, nil: break
+        case .maximumFrameSize, .maximumHeaderListSize, nil: break
         }
     }
 
-    private static let windowOverflow = HTTP2Error(.flowControlError, "a window is larger than 2^31-1")
-
     private mutating func receiveWindowUpdate(_ frame: HTTP2Frame) throws(HTTP2Error) {
-        guard let word: UInt32 = frame.payload.getInteger(at: frame.payload.readerIndex),
-            frame.payload.readableBytes == 4
-        else { throw HTTP2Error(.frameSizeError, "WINDOW_UPDATE has not 4 bytes") }
-        let increment = Int(word & 0x7FFF_FFFF)
-        guard increment > 0 else {
-            let problem = HTTP2Error(.protocolError, "WINDOW_UPDATE adds nothing")
-            guard frame.stream > 0 else { throw problem }
+        guard let increment = try frame.windowIncrement() else {
             // An error of the stream alone (RFC 9113 section 6.9).
-            if let place = try place(of: frame.stream) { stop(place, .malformedAnswer(problem.detail)) }
+            if let place = try place(of: frame.stream) { stop(place, .malformedAnswer("WINDOW_UPDATE adds nothing")) }
             return
         }
         if frame.stream == 0 {
-            window += increment
-            guard window <= Self.largestWindow else { throw Self.windowOverflow }
+            try window.grow(by: increment)
             writeUnsent()
         } else if let place = try place(of: frame.stream), var stream = streams[place] {
-            stream.window += increment
-            guard stream.window <= Self.largestWindow else { throw Self.windowOverflow }
-            writeContent(of: &stream, frame.stream)
+            try stream.window.grow(by: increment)
+            output.writeData(&stream.unsent, stream: frame.stream, within: &stream.window, and: &window)
             streams[place] = stream
         }
     }
 
     private mutating func writeUnsent() {
         for place in streams.places {
-            guard window > 0 else { return }
+            guard window.bytes > 0 else { return }
             guard var stream = streams[place], stream.unsent != nil else { continue }
-            writeContent(of: &stream, streams.number(at: place))
+            output.writeData(
+                &stream.unsent, stream: streams.number(at: place), within: &stream.window, and: &window)
             streams[place] = stream
         }
     }
 
     private mutating func receivePing(_ frame: HTTP2Frame) throws(HTTP2Error) {
-        guard frame.stream == 0 else { throw HTTP2Error(.protocolError, "PING is for stream \(frame.stream)") }
-        guard let data: UInt64 = frame.payload.getInteger(at: frame.payload.readerIndex),
-            frame.payload.readableBytes == 8
-        else { throw HTTP2Error(.frameSizeError, "PING has not 8 bytes") }
+        let data = try frame.pingData()
         if !frame.has(HTTP2Frame.Flag.acknowledgement) { output.writePing(data, isAcknowledgement: true) }
     }
 
-    /// RFC 9113 section 6.8: streams above the last that is named were not processed, and will not be.
     private mutating func receiveGoAway(_ frame: HTTP2Frame) throws(HTTP2Error) {
-        guard frame.stream == 0 else { throw HTTP2Error(.protocolError, "GOAWAY is for stream \(frame.stream)") }
-        guard let word: UInt32 = frame.payload.getInteger(at: frame.payload.readerIndex),
-            frame.payload.readableBytes >= 8
-        else { throw HTTP2Error(.frameSizeError, "GOAWAY has fewer than 8 bytes") }
-        let last = word & 0x7FFF_FFFF
+        let last = try frame.lastStream()
         if !isDraining {
             isDraining = true
             if isEstablished { actions.append(.drains) } else { close() }

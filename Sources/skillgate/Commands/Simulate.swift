@@ -115,7 +115,7 @@ struct Simulate: AsyncParsableCommand {
 
     private func checkFiles(_ files: AlexaSimulator.TLSFiles) throws {
         _ = try ListenerTLS(
-            .init(certificateChainFile: files.certificateChain, privateKeyFile: files.privateKey, clientCAFile: nil))
+            .init(certificateChainFile: files.certificateChain, privateKeyFile: files.privateKey), http2: true)
     }
 
     /// What a gateway has to be told, as lines of its configuration.

@@ -28,6 +28,8 @@ struct AdminServer: Service {
     private func bind() async throws -> HTTPListener {
         var configuration = ListenerConfiguration(.tcp(host: address.host, port: address.port))
         configuration.limits.contentBytes = 4096
+        // Browsers speak it over TLS alone, and pages are large: a connection has one at a time.
+        configuration.http2 = false
         configuration.maximumConnections = min(Self.maximumConnections, ThisProcess.connectionsForAdmin)
         configuration.maximumConnectionsPerAddress = configuration.maximumConnections
         let (source, eventLoop, isLoopback) = (source, eventLoop, APIEndpoint.isLoopback(host: address.host))

@@ -109,7 +109,7 @@ extension Gateway {
             snapshot.recordsEvicted = records.local.evictedByCaller
         }
         snapshot.droppedLogLines = logs.droppedLines
-        snapshot.connectionsTurnedAway = current.withLock { $0.listeners }.reduce(0) { $0 + $1.turnedAway }
+        for listener in current.withLock({ $0.listeners }) { snapshot.listeners.add(try await listener.statistics()) }
         snapshot.reloads = reloads.snapshot
         snapshot.certificateExpiries = certificateExpiries
         snapshot.process = ProcessStatistics.current()

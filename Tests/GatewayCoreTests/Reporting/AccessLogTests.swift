@@ -43,7 +43,7 @@ import Testing
             duration: .microseconds(84_017))
         #expect(
             bed.text == #"{"time":"2026-11-24T05:13:12.345Z","caller":"orders","skill":"na\"me","region":"EU","#
-                + #""status":202,"source":"upstream","sends":1,"durationMilliseconds":84.017,"#
+                + #""protocol":"http/1.1","status":202,"source":"upstream","sends":1,"durationMilliseconds":84.017,"#
                 + #""requestID":"0d29c856-00aa-11ef-9262-0242ac120002"}"# + "\n")
     }
 
@@ -58,7 +58,7 @@ import Testing
         #expect(
             lines.first ?? ""
                 == #"{"time":"2026-11-24T05:13:12.345Z","skill":"weather","id":"000000000000000100000002","#
-                + #""receipt":"first","record":"000000000000000100000000000000020000000000000003ffffffffffffffff","#
+                + #""protocol":"http/1.1","receipt":"first","record":"000000000000000100000000000000020000000000000003ffffffffffffffff","#
                 + #""address":"local","standsFor":2}"#)
         #expect(lines.count == 2 && lines[1].contains(#""receipt":"again""#) && !lines[1].contains("standsFor"))
     }
@@ -69,7 +69,7 @@ import Testing
         bed.log.finished(.init(), answer, from: Peer(), sends: 0, duration: .nanoseconds(999))
         #expect(
             bed.text == #"{"time":"2000-02-29T00:00:00.000Z","caller":null,"skill":null,"region":null,"#
-                + #""status":401,"source":"gateway","sends":0,"durationMilliseconds":0.000,"#
+                + #""protocol":"http/1.1","status":401,"source":"gateway","sends":0,"durationMilliseconds":0.000,"#
                 + #""problem":"not-authenticated"}"# + "\n")
     }
 
@@ -118,7 +118,7 @@ import Testing
             bed.log.finished(.init(caller: 0), answer, from: peer, sends: 0, duration: .zero)
         }
         #expect(bed.text.split(separator: "\n").count == 4)
-        #expect(bed.text.split(separator: "\n")[0].contains(#","id":"000000000000000100000002","status":404,"#))
+        #expect(bed.text.split(separator: "\n")[0].contains(#","id":"000000000000000100000002","protocol":"http/1.1","status":404,"#))
         bed.loop.advanceTime(by: .seconds(10))
         let lines = bed.text.split(separator: "\n").dropFirst(4).map { String($0.dropFirst(35)) }
         #expect(

@@ -21,6 +21,14 @@ extension GatewayConfiguration {
                     "what can be asked for here: `messages` is everything that callers do, `receipts` what skills do, who may have to reach the gateway from elsewhere"
                 ),
                 .value(
+                    "http2", \.http2, .boolean,
+                    "HTTP/2 is accepted beside HTTP/1.1: over TLS where the client offers it (ALPN), without TLS by prior knowledge"
+                ),
+                .value(
+                    "streamsPerConnection", \.streamsPerConnection, .integer(1...1000),
+                    "requests that one connection over HTTP/2 may have at once; further ones are refused as not processed"
+                ),
+                .value(
                     "writeTimeout", \.writeTimeout, .duration(.seconds(1) ... .seconds(3600)),
                     "a client that reads none of its responses for this long is disconnected"),
                 .value(
@@ -96,7 +104,7 @@ extension GatewayConfiguration {
             file.map(section.reader.watch)
         }
         do {
-            _ = try ListenerTLS(tls)
+            _ = try ListenerTLS(tls, http2: true)
         } catch {
             section.report("\(error)")
         }

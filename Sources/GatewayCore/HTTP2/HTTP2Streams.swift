@@ -1,30 +1,39 @@
 /// The streams of one connection. There are few at once, so that looking through their numbers is the fastest way to find one.
-struct HTTP2Streams<Stream> {
+package struct HTTP2Streams<Stream> {
     /// By place; 0 where there is none.
-    private var numbers: [UInt32] = []
-    private var streams: [Stream?] = []
-    private(set) var count = 0
+    @usableFromInline var numbers: [UInt32] = []
+    @usableFromInline var streams: [Stream?] = []
+    @usableFromInline var streamCount = 0
 
-    init() {}
+    @inlinable
+    package init() {}
+
+    @inlinable
+    package var count: Int { streamCount }
 
     /// All there have been at once; a place may be empty.
-    var places: Range<Int> { streams.indices }
+    @inlinable
+    package var places: Range<Int> { streams.indices }
 
     /// Nil for the place of a stream that has ended.
-    subscript(place: Int) -> Stream? {
+    @inlinable
+    package subscript(place: Int) -> Stream? {
         get { streams[place] }
         _modify { yield &streams[place] }
     }
 
     /// 0 where there is none.
-    func number(at place: Int) -> UInt32 { numbers[place] }
+    @inlinable
+    package func number(at place: Int) -> UInt32 { numbers[place] }
 
-    func place(of number: UInt32) -> Int? {
+    @inlinable
+    package func place(of number: UInt32) -> Int? {
         number == 0 ? nil : numbers.firstIndex(of: number)
     }
 
-    mutating func insert(_ stream: Stream, number: UInt32) {
-        count += 1
+    @inlinable
+    package mutating func insert(_ stream: Stream, number: UInt32) {
+        streamCount += 1
         guard let place = numbers.firstIndex(of: 0) else {
             numbers.append(number)
             streams.append(stream)
@@ -34,10 +43,11 @@ struct HTTP2Streams<Stream> {
         streams[place] = stream
     }
 
-    mutating func remove(at place: Int) -> Stream? {
+    @inlinable
+    package mutating func remove(at place: Int) -> Stream? {
         guard let stream = streams[place].take() else { return nil }
         numbers[place] = 0
-        count -= 1
+        streamCount -= 1
         return stream
     }
 }

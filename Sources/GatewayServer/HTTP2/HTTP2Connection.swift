@@ -1,0 +1,224 @@
+import GatewayCore
+import NIOCore
+
+/// One connection from a client over HTTP/2: performs the actions of `HTTP2ServerState`.
+///
+/// Bound to its event loop, as is everything that handles its messages.
+final class HTTP2Connection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// So much is written before the end of the turn, and nothing is read while the client does not take it.
+    private static let outputBytes = 64 << 10
+
+    private let loop: ListenerLoop
+    private var state: HTTP2ServerState
+    private(set) var peer: Peer
+    var openStreams: Int { state.streams.count }
+    /// The client's certificate, if it presented one.
+    private let certificate: ClientCertificate?
+    private var context: ChannelHandlerContext?
+    /// The last response, as HTTP/1.1 has it; kept so that the next one reuses its memory.
+    private var responseBuffer = ByteBuffer()
+    private var isAdvancing = false
+    private var willFlush = false
+    private var hasPendingRead = false
+    /// When the client must have read what was written; set while the channel is not writable.
+    private var writeDeadline = NIODeadline.distantFuture
+
+    init(loop: ListenerLoop, limits: HTTP2ServerState.Limits, peer: Peer, certificate: ClientCertificate?) {
+        self.loop = loop
+        self.peer = Peer(address: peer.address, certificateNames: peer.certificateNames, version: .http2)
+        self.certificate = certificate
+        state = HTTP2ServerState(limits: limits, loop.timeouts, now: loop.eventLoop.now)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if loop.isDraining { state.drain(now: loop.eventLoop.now) }
+        flushAtEndOfTick()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        state.close()
+        self.context = nil
+        loop.closed(self)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        state.receive(unwrapInboundIn(data))
+        advance()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        state.close()
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            state.inputClosed()
+            perform()
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        state.close()
+        context.close(promise: nil)
+    }
+
+    // MARK: Requests
+
+    private var isWritable: Bool { writeDeadline == .distantFuture }
+
+    /// Takes what was read, as far as the client reads what it gets.
+    private func advance() {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        defer { isAdvancing = false }
+        let now = loop.eventLoop.now
+        while isWritable, state.next(now: now) {
+            performActions()
+            if state.output.readableBytes > Self.outputBytes { flush() }
+        }
+        if isWritable { state.readEnded() }
+        perform()
+    }
+
+    private func perform() {
+        performActions()
+        flushAtEndOfTick()
+    }
+
+    private func performActions() {
+        while let action = state.actions.popFirst() { perform(action) }
+        loop.statistics.resets += state.resets
+        state.resets = 0
+    }
+
+    private func perform(_ action: HTTP2ServerState.Action) {
+        switch action {
+        case .request(let request, let stream):
+            dropExpiredCertificate()
+            loop.handler.handle(request, from: peer, to: HTTP2Exchange(self, stream: stream, id: request.id))
+        case .begun(let request, let stream, let expectsContinue):
+            dropExpiredCertificate()
+            if let refusal = loop.handler.refusal(beforeContentOf: request, from: peer) {
+                respond(Response(.refusal(refusal), region: nil), request.id, stream: stream)
+            } else if expectsContinue {
+                state.continues(stream: stream)
+            }
+        case .refused(let refusal, let id, let stream):
+            loop.handler.refused(refusal.problem, id, from: peer)
+            respond(Response(.refusal(refusal), region: nil), id, stream: stream)
+        case .close:
+            if state.isFlooded { loop.statistics.floods += 1 }
+            closeGracefully()
+        }
+    }
+
+    /// The sweep may be late: an expired or no longer trusted certificate must not authenticate.
+    private func dropExpiredCertificate() {
+        guard let certificate, !certificate.isValid(loop), !peer.certificateNames.isEmpty else { return }
+        peer = Peer(address: peer.address, version: .http2)
+    }
+
+    // MARK: Responses
+
+    fileprivate func respond(_ answer: Response, _ id: ExchangeID, stream: UInt32) {
+        let form = ResponseEncoder.Form(
+            keepsAlive: true, hasContent: !state.isHead(stream: stream), dateLine: loop.dateLine, id: id)
+        loop.encoder.encode(answer, form, into: &responseBuffer)
+        state.respond(responseBuffer, stream: stream, now: loop.eventLoop.now)
+        performActions()
+        flushAtEndOfTick()
+    }
+
+    /// What is written in one turn of the event loop is one write, and one record of TLS.
+    private func flushAtEndOfTick() {
+        guard !willFlush, state.output.readableBytes > 0, context != nil else { return }
+        willFlush = true
+        loop.eventLoop.assumeIsolated().execute {
+            self.willFlush = false
+            self.flush()
+        }
+    }
+
+    private func flush() {
+        guard state.output.readableBytes > 0, let context else { return }
+        let output = state.output
+        state.output = ByteBuffer()
+        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+    }
+
+    /// Closes our side and gives the client time to read, as HTTP/1.1 does (RFC 9112 section 9.6).
+    private func closeGracefully() {
+        guard let context else { return }
+        flush()
+        context.close(mode: .output, promise: nil)
+        loop.lingers(context.channel)
+        if hasPendingRead { read(context: context) }
+    }
+}
+
+extension HTTP2Connection: ClientConnection {
+    func checkDeadlines(now: NIODeadline) {
+        if writeDeadline <= now { return close() }
+        if let certificate, !certificate.isValid(loop) { state.stopTaking() }
+        state.timePassed(now: now)
+        perform()
+    }
+
+    func startDraining() {
+        state.drain(now: loop.eventLoop.now)
+        perform()
+    }
+
+    func drain() {
+        state.stopTaking()
+        perform()
+    }
+
+    func close() {
+        flush()
+        state.close()
+        context?.close(promise: nil)
+    }
+}
+
+extension HTTP2Connection: ChannelOutboundHandler {
+    typealias OutboundIn = Never
+
+    /// Backpressure: stops reading while a client does not read its responses.
+    func read(context: ChannelHandlerContext) {
+        hasPendingRead = !isWritable
+        if !hasPendingRead { context.read() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            writeDeadline = .distantFuture
+            advance()
+            if hasPendingRead { read(context: context) }
+        } else if isWritable {
+            writeDeadline = loop.eventLoop.now + loop.timeouts.write
+        }
+        context.fireChannelWritabilityChanged()
+    }
+}
+
+/// One request and its response.
+private final class HTTP2Exchange: ResponseRecipient {
+    private let connection: HTTP2Connection
+    private let stream: UInt32
+    private let id: ExchangeID
+
+    init(_ connection: HTTP2Connection, stream: UInt32, id: ExchangeID) {
+        self.connection = connection
+        self.stream = stream
+        self.id = id
+    }
+
+    func answered(_ answer: Response) { connection.respond(answer, id, stream: stream) }
+}

@@ -1,0 +1,309 @@
+import GatewayCore
+import NIOCore
+
+/// What happens to single streams.
+extension HTTP2ServerState {
+    struct Stream {
+        /// Until its end has come.
+        var request: HTTP2Request?
+        /// When it must have come.
+        var contentDeadline = NIODeadline.distantFuture
+        /// `begun` was told.
+        var isBegun = false
+        /// `request` was told, and there is no response yet.
+        var isHandled = false
+        var isHead = false
+        /// The client sends no more.
+        var hasEnded = false
+        /// The client gets no response. One that is handled counts until there is one all the same: what it costs is not over.
+        var isReset = false
+        var window: HTTP2SendWindow
+        /// What the client does not take yet of the response.
+        var unsent: ByteBuffer?
+        /// When it must have taken it, or ended its own side then.
+        var writeDeadline = NIODeadline.distantFuture
+        /// The response is written whole. What the client still sends is not looked at.
+        var isAnswered = false
+    }
+
+    /// Of all contents that have not come whole, beside one of full size. A request beyond it is refused, so that a connection cannot make
+    /// the gateway keep much, and clients that send many large contents at once get to an end.
+    private static let unfinishedLimit = 256 << 10
+    /// How long a client whose response is complete may take to end its side.
+    private static let lingerTime = TimeAmount.seconds(2)
+    /// `DATA` that brings less counts as a frame that brings nothing.
+    private static let smallDataBytes = 16
+
+    var isReceivingContent: Bool { streams.places.contains { streams[$0]?.request != nil } }
+
+    /// The place of a stream; nil for one that is over.
+    private func place(of number: UInt32) throws(HTTP2Error) -> Int? {
+        if let place = streams.place(of: number) { return place }
+        guard number & 1 == 1, number <= lastStream else {
+            throw HTTP2Error(.protocolError, "a frame is for stream \(number), which was not opened")
+        }
+        return nil
+    }
+
+    // MARK: Requests
+
+    /// Whether `HEADERS` may come for the stream (RFC 9113 sections 5.1 and 5.1.1).
+    func checkMayBegin(_ number: UInt32) throws(HTTP2Error) {
+        guard number & 1 == 1 else {
+            throw HTTP2Error(.protocolError, "HEADERS are for stream \(number); streams of clients have odd numbers")
+        }
+        guard number <= lastStream, streams.place(of: number) == nil else { return }
+        switch closedStreams.reason(for: number) {
+        case .resetHere: break
+        case .endedByClient: throw HTTP2Error(.streamClosed, "HEADERS are for stream \(number), which has ended")
+        case nil: throw HTTP2Error(.protocolError, "stream \(number) is opened after stream \(lastStream)")
+        }
+    }
+
+    mutating func receiveFields(of block: HTTP2HeaderBlock, _ now: NIODeadline) throws(HTTP2Error) {
+        if let place = streams.place(of: block.stream) {
+            try receiveTrailers(of: block, at: place, now)
+        } else if block.stream > lastStream {
+            try open(block, now)
+        } else {
+            // Trailers of a stream that was reset.
+            try spend(now)
+        }
+    }
+
+    private mutating func open(_ block: HTTP2HeaderBlock, _ now: NIODeadline) throws(HTTP2Error) {
+        // Of those above the last that GOAWAY has named, the client knows that they are not processed.
+        if case .final = draining { return }
+        let number = block.stream
+        lastStream = number
+        guard streams.count < limits.streams else {
+            try spend(now)
+            closedStreams.append(number, .resetHere)
+            return output.writeReset(stream: number, .refusedStream)
+        }
+        streamBegins()
+        var stream = Stream(window: HTTP2SendWindow(bytes: initialWindow))
+        stream.hasEnded = block.endsStream
+        var problem: HTTP2Request.Problem?
+        do throws(HTTP2Request.Problem) {
+            let request = try requests.request(fields)
+            stream.isHead = request.isHead
+            stream.request = request
+            stream.contentDeadline = now + timeouts.content
+        } catch {
+            problem = error
+        }
+        streams.insert(stream, number: number)
+        guard let place = streams.place(of: number) else { return }
+        if let problem {
+            try refuse(place, problem, now)
+        } else if block.endsStream {
+            try finish(place, now)
+        }
+    }
+
+    private mutating func receiveTrailers(
+        of block: HTTP2HeaderBlock, at place: Int, _ now: NIODeadline
+    ) throws(HTTP2Error) {
+        guard streams[place]?.hasEnded == false else { return try fail(place, .streamClosed, now) }
+        guard block.endsStream else { return try fail(place, .protocolError, now) }
+        if streams[place]?.isAnswered == true { return remove(place, now) }
+        streams[place]?.hasEnded = true
+        if let problem = requests.problem(withTrailers: fields) {
+            try refuse(place, problem, now)
+        } else {
+            try finish(place, now)
+        }
+    }
+
+    mutating func receiveData(_ frame: HTTP2Frame, _ now: NIODeadline) throws(HTTP2Error) {
+        try credit.received(frame.payload.readableBytes, telling: &output)
+        let content = try frame.unpadded()
+        let isLast = frame.has(HTTP2Frame.Flag.endStream)
+        if !isLast && content.readableBytes < Self.smallDataBytes { try spend(now) }
+        guard let place = try place(of: frame.stream) else {
+            try spend(now)
+            guard closedStreams.reason(for: frame.stream) != .endedByClient else {
+                throw HTTP2Error(.streamClosed, "DATA is for stream \(frame.stream), which has ended")
+            }
+            return
+        }
+        guard streams[place]?.hasEnded == false else { return try fail(place, .streamClosed, now) }
+        streams[place]?.hasEnded = isLast
+        guard var request = takeRequest(place) else { return receiveUnneeded(frame, place, now) }
+        do throws(HTTP2Request.Problem) {
+            try request.receive(content, isLast: isLast)
+        } catch {
+            return try refuse(place, error, now)
+        }
+        streams[place]?.request = request
+        unfinished += request.content.readableBytes
+        if isLast {
+            try finish(place, now)
+        } else if unfinished > Self.unfinishedLimit + limits.requests.contentBytes {
+            try fail(place, .refusedStream, now)
+        }
+    }
+
+    /// Content of a request that is refused, or answered without it: some clients look at the response only behind the last of it.
+    private mutating func receiveUnneeded(_ frame: HTTP2Frame, _ place: Int, _ now: NIODeadline) {
+        guard streams[place]?.hasEnded == true else {
+            guard frame.payload.readableBytes > 0 else { return }
+            return output.writeWindowUpdate(stream: frame.stream, by: frame.payload.readableBytes)
+        }
+        if streams[place]?.isAnswered == true { remove(place, now) }
+    }
+
+    /// The request is complete.
+    private mutating func finish(_ place: Int, _ now: NIODeadline) throws(HTTP2Error) {
+        guard let request = takeRequest(place) else { return }
+        do throws(HTTP2Request.Problem) {
+            actions.append(.request(try request.complete(), stream: streams.number(at: place)))
+            streams[place]?.isHandled = true
+        } catch {
+            try refuse(place, error, now)
+        }
+    }
+
+    /// So that its content is counted no longer, and can be extended in place.
+    private mutating func takeRequest(_ place: Int) -> HTTP2Request? {
+        guard let request = streams[place]?.request else { return nil }
+        streams[place]?.request = nil
+        unfinished -= request.content.readableBytes
+        return request
+    }
+
+    private mutating func refuse(
+        _ place: Int, _ problem: HTTP2Request.Problem, _ now: NIODeadline
+    ) throws(HTTP2Error) {
+        switch problem {
+        case .malformed: try fail(place, .protocolError, now)
+        case .refused(let error, let id):
+            actions.append(.refused(Refusal(error), id, stream: streams.number(at: place)))
+        }
+    }
+
+    /// What was read has no further whole frame: requests whose content has not come are looked at meanwhile.
+    mutating func readEnded() {
+        guard !isClosed else { return }
+        for place in streams.places {
+            guard let request = streams[place]?.request, streams[place]?.isBegun == false else { continue }
+            streams[place]?.isBegun = true
+            actions.append(
+                .begun(
+                    request.withoutContent, stream: streams.number(at: place), expectsContinue: request.expectsContinue)
+            )
+        }
+    }
+
+    // MARK: Responses
+
+    /// The client may send the content of its request.
+    mutating func continues(stream number: UInt32) {
+        guard !isClosed, let place = streams.place(of: number), streams[place]?.request != nil else { return }
+        writer.writeContinue(stream: number, to: &output)
+    }
+
+    /// Whether the request of a stream was HEAD.
+    func isHead(stream number: UInt32) -> Bool {
+        streams.place(of: number).flatMap { streams[$0]?.isHead } ?? false
+    }
+
+    /// - Parameter response: whole, as HTTP/1.1 has it.
+    mutating func respond(_ response: ByteBuffer, stream number: UInt32, now: NIODeadline) {
+        guard !isClosed, let place = streams.place(of: number) else { return }
+        _ = takeRequest(place)
+        guard var stream = streams[place], !stream.isReset else { return remove(place, now) }
+        var response = response
+        writer.writeHead(&response, stream: number, to: &output)
+        stream.isHandled = false
+        stream.unsent = response.readableBytes > 0 ? response : nil
+        stream.writeDeadline = now + timeouts.write
+        streams[place] = stream
+        answered()
+        writeUnsent(place, now)
+    }
+
+    /// Writes as much of a response as the client takes.
+    private mutating func writeUnsent(_ place: Int, _ now: NIODeadline) {
+        guard var stream = streams[place], !stream.isHandled, stream.request == nil else { return }
+        output.writeData(&stream.unsent, stream: streams.number(at: place), within: &stream.window, and: &window)
+        streams[place] = stream
+        guard stream.unsent == nil else { return }
+        if stream.hasEnded { return remove(place, now) }
+        // Some clients lose the response if the stream is reset with it.
+        streams[place]?.isAnswered = true
+        streams[place]?.writeDeadline = now + Self.lingerTime
+    }
+
+    mutating func writeUnsent(now: NIODeadline) {
+        for place in streams.places {
+            guard window.bytes > 0 else { return }
+            if streams[place]?.unsent != nil { writeUnsent(place, now) }
+        }
+    }
+
+    mutating func receiveWindowUpdate(_ frame: HTTP2Frame, _ now: NIODeadline) throws(HTTP2Error) {
+        try spend(now)
+        let increment = try frame.windowIncrement()
+        guard frame.stream > 0 else {
+            try window.grow(by: increment ?? 0)
+            return writeUnsent(now: now)
+        }
+        guard let place = try place(of: frame.stream) else { return }
+        guard let increment else { return try fail(place, .protocolError, now) }
+        try streams[place]?.window.grow(by: increment)
+        if streams[place]?.unsent != nil { writeUnsent(place, now) }
+    }
+
+    // MARK: The end
+
+    mutating func receiveReset(_ frame: HTTP2Frame, _ now: NIODeadline) throws(HTTP2Error) {
+        _ = try frame.resetCode()
+        try spend(now)
+        guard let place = try place(of: frame.stream) else { return }
+        resets += 1
+        streams[place]?.hasEnded = true
+        drop(place, now, .endedByClient)
+    }
+
+    /// Ends a stream for what its client has done.
+    private mutating func fail(_ place: Int, _ code: HTTP2Error.Code, _ now: NIODeadline) throws(HTTP2Error) {
+        output.writeReset(stream: streams.number(at: place), code)
+        drop(place, now, .resetHere)
+        try spend(now)
+    }
+
+    /// The stream is over, with or without its response.
+    private mutating func drop(_ place: Int, _ now: NIODeadline, _ reason: HTTP2ClosedStreams.Reason) {
+        if streams[place]?.isHandled == true { streams[place]?.isReset = true } else { remove(place, now, reason) }
+    }
+
+    private mutating func remove(
+        _ place: Int, _ now: NIODeadline, _ reason: HTTP2ClosedStreams.Reason = .endedByClient
+    ) {
+        _ = takeRequest(place)
+        closedStreams.append(streams.number(at: place), reason)
+        _ = streams.remove(at: place)
+        streamEnded(now: now)
+    }
+
+    /// Requests that will never be complete.
+    mutating func dropUnfinished() {
+        for place in streams.places where takeRequest(place) != nil { _ = streams.remove(at: place) }
+    }
+
+    mutating func endOverdueStreams(_ now: NIODeadline) {
+        for place in streams.places {
+            guard let stream = streams[place] else { continue }
+            if (stream.unsent != nil || stream.isAnswered) && stream.writeDeadline <= now {
+                // RFC 9113 section 8.1.
+                output.writeReset(stream: streams.number(at: place), stream.isAnswered ? .noError : .cancel)
+                remove(place, now, .resetHere)
+            } else if stream.request != nil && stream.contentDeadline <= now, let request = takeRequest(place) {
+                let refusal = Refusal(.requestTimeout, "the content of the request did not arrive in time")
+                actions.append(.refused(refusal, request.id, stream: streams.number(at: place)))
+            }
+        }
+    }
+}
