@@ -8,10 +8,10 @@ protocol ClientConnection: AnyObject {
     /// Called by the sweep of the loop.
     func checkDeadlines(now: NIODeadline)
 
-    /// From here on the client is to learn that its connection ends.
+    /// From here on the client is to learn that its connection ends, in whichever way costs it least.
     func startDraining()
 
-    /// No further request is taken: closes now if none is being answered.
+    /// Ends as soon as the requests that it has are answered; now, or nearly, if there are none.
     func drain()
 
     /// Closes at once, answered or not.

@@ -2,7 +2,7 @@ package import NIOCore
 
 /// One request over HTTP/2, as far as it has come (RFC 9113 section 8.1).
 package struct HTTP2Request: Sendable {
-    package enum Problem: Error {
+    package enum Flaw: Error {
         /// It is answered by the gateway.
         case refused(RequestError, ExchangeID)
         /// Its stream is reset.
@@ -17,7 +17,7 @@ package struct HTTP2Request: Sendable {
 
     fileprivate init(
         _ fields: HTTP2Fields, _ limits: RequestDecoder.Limits, _ ids: inout ExchangeIDs
-    ) throws(Problem) {
+    ) throws(Flaw) {
         guard !fields.isTooLarge else {
             throw .refused(
                 .tooLarge(
@@ -51,7 +51,7 @@ package struct HTTP2Request: Sendable {
     package var expectsContinue: Bool { head.expectsContinue }
 
     /// - Parameter isLast: the stream ends with them.
-    package mutating func receive(_ bytes: ByteBuffer, isLast: Bool) throws(Problem) {
+    package mutating func receive(_ bytes: ByteBuffer, isLast: Bool) throws(Flaw) {
         if content.readableBytes == 0 && isLast {
             content = bytes
         } else {
@@ -67,7 +67,7 @@ package struct HTTP2Request: Sendable {
     }
 
     /// The stream has ended.
-    package func complete() throws(Problem) -> InboundRequest {
+    package func complete() throws(Flaw) -> InboundRequest {
         if case .length(let length) = head.framing, content.readableBytes != length {
             throw .malformed("there is less content than `content-length` says")
         }
@@ -89,12 +89,12 @@ package struct HTTP2RequestReader: Sendable {
         self.limits = limits
     }
 
-    package mutating func request(_ fields: HTTP2Fields) throws(HTTP2Request.Problem) -> HTTP2Request {
+    package mutating func request(_ fields: HTTP2Fields) throws(HTTP2Request.Flaw) -> HTTP2Request {
         try HTTP2Request(fields, limits, &ids)
     }
 
     /// What is wrong with fields behind the content.
-    package func problem(withTrailers fields: HTTP2Fields) -> HTTP2Request.Problem? {
+    package func flaw(inTrailers fields: HTTP2Fields) -> HTTP2Request.Flaw? {
         do {
             try HTTP2RequestHead.checkTrailers(fields)
             return nil

@@ -11,6 +11,9 @@ final class HTTP2Connection: ChannelInboundHandler {
     /// So much is written before the end of the turn, and nothing is read while the client does not take it.
     private static let outputBytes = 64 << 10
 
+    /// How long a connection whose client never waits for nothing is served while the gateway ends.
+    private static let drainTime = TimeAmount.seconds(3)
+
     private let loop: ListenerLoop
     private var state: HTTP2ServerState
     private(set) var peer: Peer
@@ -35,7 +38,7 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        if loop.isDraining { state.drain(now: loop.eventLoop.now) }
+        if loop.isDraining { startDraining() }
         flushAtEndOfTick()
     }
 
@@ -113,8 +116,10 @@ final class HTTP2Connection: ChannelInboundHandler {
             loop.handler.refused(refusal.problem, id, from: peer)
             respond(Response(.refusal(refusal), region: nil), id, stream: stream)
         case .close:
-            if state.isFlooded { loop.statistics.floods += 1 }
-            closeGracefully()
+            guard state.isFlooded else { return closeGracefully() }
+            loop.statistics.floods += 1
+            flush()
+            context?.close(promise: nil)
         }
     }
 
@@ -165,18 +170,19 @@ final class HTTP2Connection: ChannelInboundHandler {
 extension HTTP2Connection: ClientConnection {
     func checkDeadlines(now: NIODeadline) {
         if writeDeadline <= now { return close() }
-        if let certificate, !certificate.isValid(loop) { state.stopTaking() }
+        if let certificate, !certificate.isValid(loop) { state.announceEnd(now: now) }
         state.timePassed(now: now)
         perform()
     }
 
     func startDraining() {
-        state.drain(now: loop.eventLoop.now)
+        state.drain(until: .distantFuture, now: loop.eventLoop.now)
         perform()
     }
 
     func drain() {
-        state.stopTaking()
+        let now = loop.eventLoop.now
+        state.drain(until: now + Self.drainTime, now: now)
         perform()
     }
 

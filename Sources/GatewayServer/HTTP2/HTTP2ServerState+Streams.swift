@@ -84,19 +84,19 @@ extension HTTP2ServerState {
         streamBegins()
         var stream = Stream(window: HTTP2SendWindow(bytes: initialWindow))
         stream.hasEnded = block.endsStream
-        var problem: HTTP2Request.Problem?
-        do throws(HTTP2Request.Problem) {
+        var flaw: HTTP2Request.Flaw?
+        do throws(HTTP2Request.Flaw) {
             let request = try requests.request(fields)
             stream.isHead = request.isHead
             stream.request = request
             stream.contentDeadline = now + timeouts.content
         } catch {
-            problem = error
+            flaw = error
         }
         streams.insert(stream, number: number)
         guard let place = streams.place(of: number) else { return }
-        if let problem {
-            try refuse(place, problem, now)
+        if let flaw {
+            try refuse(place, flaw, now)
         } else if block.endsStream {
             try finish(place, now)
         }
@@ -109,8 +109,8 @@ extension HTTP2ServerState {
         guard block.endsStream else { return try fail(place, .protocolError, now) }
         if streams[place]?.isAnswered == true { return remove(place, now) }
         streams[place]?.hasEnded = true
-        if let problem = requests.problem(withTrailers: fields) {
-            try refuse(place, problem, now)
+        if let flaw = requests.flaw(inTrailers: fields) {
+            try refuse(place, flaw, now)
         } else {
             try finish(place, now)
         }
@@ -131,7 +131,7 @@ extension HTTP2ServerState {
         guard streams[place]?.hasEnded == false else { return try fail(place, .streamClosed, now) }
         streams[place]?.hasEnded = isLast
         guard var request = takeRequest(place) else { return receiveUnneeded(frame, place, now) }
-        do throws(HTTP2Request.Problem) {
+        do throws(HTTP2Request.Flaw) {
             try request.receive(content, isLast: isLast)
         } catch {
             return try refuse(place, error, now)
@@ -157,7 +157,7 @@ extension HTTP2ServerState {
     /// The request is complete.
     private mutating func finish(_ place: Int, _ now: NIODeadline) throws(HTTP2Error) {
         guard let request = takeRequest(place) else { return }
-        do throws(HTTP2Request.Problem) {
+        do throws(HTTP2Request.Flaw) {
             actions.append(.request(try request.complete(), stream: streams.number(at: place)))
             streams[place]?.isHandled = true
         } catch {
@@ -174,9 +174,9 @@ extension HTTP2ServerState {
     }
 
     private mutating func refuse(
-        _ place: Int, _ problem: HTTP2Request.Problem, _ now: NIODeadline
+        _ place: Int, _ flaw: HTTP2Request.Flaw, _ now: NIODeadline
     ) throws(HTTP2Error) {
-        switch problem {
+        switch flaw {
         case .malformed: try fail(place, .protocolError, now)
         case .refused(let error, let id):
             actions.append(.refused(Refusal(error), id, stream: streams.number(at: place)))
@@ -220,7 +220,6 @@ extension HTTP2ServerState {
         stream.unsent = response.readableBytes > 0 ? response : nil
         stream.writeDeadline = now + timeouts.write
         streams[place] = stream
-        answered()
         writeUnsent(place, now)
     }
 
@@ -230,6 +229,7 @@ extension HTTP2ServerState {
         output.writeData(&stream.unsent, stream: streams.number(at: place), within: &stream.window, and: &window)
         streams[place] = stream
         guard stream.unsent == nil else { return }
+        answered()
         if stream.hasEnded { return remove(place, now) }
         // Some clients lose the response if the stream is reset with it.
         streams[place]?.isAnswered = true

@@ -24,6 +24,8 @@ struct HTTP2ServerState {
 
     enum Draining {
         case no
+        /// The client is told as soon as it waits for nothing, and at this time at the latest.
+        case whenIdle(until: NIODeadline)
         /// The client has been told, and what it sends before it knows is taken: until this time at the latest.
         case announced(until: NIODeadline)
         /// What it sends above the last stream is not.
@@ -71,7 +73,7 @@ struct HTTP2ServerState {
     private var idleDeadline = NIODeadline.distantFuture
     /// Streams that the client has reset.
     var resets = 0
-    /// The client sent too much that is part of no request.
+    /// The connection was ended since the client sent too much of what costs it little.
     private(set) var isFlooded = false
 
     init(limits: Limits, _ timeouts: HTTPConnectionState.Timeouts, now: NIODeadline) {
@@ -173,7 +175,6 @@ struct HTTP2ServerState {
     /// For a frame that is part of no request.
     mutating func spend(_ now: NIODeadline) throws(HTTP2Error) {
         guard !budget.spend(now: now) else { return }
-        isFlooded = true
         throw HTTP2Error(.enhanceYourCalm, "too many frames come that are part of no request")
     }
 
@@ -185,22 +186,23 @@ struct HTTP2ServerState {
         for (setting, value) in settings {
             switch setting {
             case .headerTableSize: writer.tableOffered(Int(value))
-            case .initialWindowSize: try setInitialWindow(Int(value), now)
+            case .initialWindowSize: try setInitialWindow(Int(value))
             case .enablePush, .maximumConcurrentStreams, .maximumFrameSize, .maximumHeaderListSize, nil: break
             }
         }
         output.writeSettingsAcknowledgement()
+        // Behind it: the client may count by its new windows only then.
+        writeUnsent(now: now)
         guard !hasSettings else { return }
         hasSettings = true
         headDeadline = .distantFuture
         idleDeadline = now + timeouts.idle
     }
 
-    private mutating func setInitialWindow(_ bytes: Int, _ now: NIODeadline) throws(HTTP2Error) {
+    private mutating func setInitialWindow(_ bytes: Int) throws(HTTP2Error) {
         let change = bytes - initialWindow
         initialWindow = bytes
         for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
-        writeUnsent(now: now)
     }
 
     private mutating func receivePing(_ frame: HTTP2Frame, _ now: NIODeadline) throws(HTTP2Error) {
@@ -227,21 +229,37 @@ struct HTTP2ServerState {
 
     // MARK: The end
 
+    /// The client is told that the connection ends as soon as none of its requests is being answered: there are clients that give up what
+    /// they wait for when they are told.
+    ///
+    /// - Parameter limit: it is told at this time all the same.
+    mutating func drain(until limit: NIODeadline, now: NIODeadline) {
+        guard !isClosed else { return }
+        switch draining {
+        case .no, .whenIdle: draining = .whenIdle(until: limit)
+        case .announced, .final: return
+        }
+        if streams.count == 0 { announceEnd(now: now) }
+    }
+
     /// Tells the client that the connection ends, in two steps (RFC 9113 section 6.8): requests that are on their way meanwhile are taken.
-    mutating func drain(now: NIODeadline) {
-        guard !isClosed, case .no = draining else { return }
-        output.writeGoAway(last: Self.noStreamYet, .noError)
+    mutating func announceEnd(now: NIODeadline) {
+        guard !isClosed else { return }
+        switch draining {
+        case .no, .whenIdle: break
+        case .announced, .final: return
+        }
+        // In this order: there are clients that take nothing else behind GOAWAY, and lose what they have read with it.
         output.writePing(Self.announcementData, isAcknowledgement: false)
+        output.writeGoAway(last: Self.noStreamYet, .noError)
         draining = .announced(until: now + Self.announcementTime)
     }
 
     /// No further request is taken. Ends when those that were have their responses.
-    mutating func stopTaking() {
-        if isClosed { return }
-        if case .final = draining { return }
+    private mutating func stopTaking() {
         draining = .final
         output.writeGoAway(last: lastStream, .noError)
-        streamEnded(now: nil)
+        if streams.count == 0 { close() }
     }
 
     /// The client closes its side, and may still wait for responses.
@@ -249,14 +267,17 @@ struct HTTP2ServerState {
         guard !isClosed else { return }
         inputIsClosed = true
         dropUnfinished()
-        streamEnded(now: nil)
+        if streams.count == 0 { close() }
     }
 
-    /// - Parameter now: nil where nothing was answered.
-    mutating func streamEnded(now: NIODeadline?) {
+    mutating func streamEnded(now: NIODeadline) {
         guard streams.count == 0, !isClosed else { return }
-        if let now { idleDeadline = now + timeouts.idle }
-        if case .final = draining { close() } else if inputIsClosed { close() }
+        idleDeadline = now + timeouts.idle
+        switch draining {
+        case .final: close()
+        case .whenIdle where !inputIsClosed: announceEnd(now: now)
+        case .no, .whenIdle, .announced: if inputIsClosed { close() }
+        }
     }
 
     mutating func streamBegins() { idleDeadline = .distantFuture }
@@ -265,6 +286,7 @@ struct HTTP2ServerState {
 
     private mutating func end(_ error: HTTP2Error) {
         guard !isClosed else { return }
+        isFlooded = error.code == .enhanceYourCalm
         output.writeGoAway(last: lastStream, error.code, error.detail)
         close()
     }
@@ -285,6 +307,10 @@ struct HTTP2ServerState {
         }
         if streams.count == 0 && idleDeadline <= now { return end(HTTP2Error(.noError, "the connection was idle")) }
         endOverdueStreams(now)
-        if case .announced(let until) = draining, until <= now { stopTaking() }
+        switch draining {
+        case .whenIdle(let until) where until <= now: announceEnd(now: now)
+        case .announced(let until) where until <= now: stopTaking()
+        case .no, .whenIdle, .announced, .final: break
+        }
     }
 }

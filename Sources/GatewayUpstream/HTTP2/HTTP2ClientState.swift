@@ -270,6 +270,8 @@ package struct HTTP2ClientState {
         let before = room
         for (setting, value) in settings { try set(setting, value) }
         output.writeSettingsAcknowledgement()
+        // Behind it: the peer may count by its new windows only then.
+        writeUnsent()
         hasSettings = true
         if !isEstablished {
             guard room > 0, !isDraining else { return }
@@ -290,7 +292,6 @@ package struct HTTP2ClientState {
             let change = Int(value) - initialWindow
             initialWindow = Int(value)
             for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
-            writeUnsent()
         case .maximumFrameSize, .maximumHeaderListSize, nil: break
         }
     }

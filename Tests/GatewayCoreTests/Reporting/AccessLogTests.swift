@@ -118,7 +118,8 @@ import Testing
             bed.log.finished(.init(caller: 0), answer, from: peer, sends: 0, duration: .zero)
         }
         #expect(bed.text.split(separator: "\n").count == 4)
-        #expect(bed.text.split(separator: "\n")[0].contains(#","id":"000000000000000100000002","protocol":"http/1.1","status":404,"#))
+        let first = bed.text.split(separator: "\n")[0]
+        #expect(first.contains(#","id":"000000000000000100000002","protocol":"http/1.1","status":404,"#))
         bed.loop.advanceTime(by: .seconds(10))
         let lines = bed.text.split(separator: "\n").dropFirst(4).map { String($0.dropFirst(35)) }
         #expect(

@@ -110,6 +110,9 @@ import Testing
         #expect(client.content(1) == "01234")
         client.send { $0.writeSettings([(.initialWindowSize, 5)]) }
         #expect(client.content(1) == "0123456")
+        // A client counts by its new windows from the acknowledgement on.
+        #expect(client.frames.last?.kind == .data)
+        #expect(client.acknowledgements.last == client.frames.count - 1)
         // Smaller than what was sent: the window is negative (RFC 9113 section 6.9.2).
         client.send { $0.writeSettings([(.initialWindowSize, 0)]) }
         client.send { $0.writeWindowUpdate(stream: 1, by: 5) }
@@ -354,7 +357,7 @@ import Testing
     @Test func `a connection that drains takes what is on its way`() {
         var client = TestClient()
         client.send { $0.writeRequest(1) }
-        client.state.drain(now: client.now)
+        client.state.announceEnd(now: client.now)
         client.perform()
         #expect((try? client.frames(.goAway).last?.lastStream()) == 0x7FFF_FFFF)
         client.send { $0.writeRequest(3) }
@@ -372,9 +375,35 @@ import Testing
         #expect(client.frames(.headers).map(\.stream) == [1, 3])
     }
 
+    @Test func `a connection that is to end does so between two requests, if it can`() {
+        var client = TestClient()
+        client.send { $0.writeRequest(1) }
+        client.state.drain(until: .distantFuture, now: client.now)
+        client.perform()
+        #expect(client.frames(.goAway).isEmpty)
+        client.send { $0.writeRequest(3) }
+        client.answerFirst()
+        #expect(client.frames(.goAway).isEmpty)
+        client.answerFirst()
+        #expect((try? client.frames(.goAway).last?.lastStream()) == 0x7FFF_FFFF)
+        client.pass(.seconds(1))
+        #expect((try? client.frames(.goAway).last?.lastStream()) == 3)
+        #expect(client.isClosed)
+    }
+
+    @Test func `one whose client always waits for something is ended all the same`() {
+        var client = TestClient()
+        client.send { $0.writeRequest(1) }
+        client.state.drain(until: client.now + .seconds(3), now: client.now)
+        client.pass(.milliseconds(2900))
+        #expect(client.frames(.goAway).isEmpty)
+        client.pass(.milliseconds(100))
+        #expect((try? client.frames(.goAway).last?.lastStream()) == 0x7FFF_FFFF)
+    }
+
     @Test func `a client that does not say that it knows is given a second`() {
         var client = TestClient()
-        client.state.drain(now: client.now)
+        client.state.drain(until: .distantFuture, now: client.now)
         client.perform()
         client.pass(.milliseconds(900))
         #expect(!client.isClosed)

@@ -16,6 +16,8 @@ struct TestClient {
     private(set) var isClosed = false
     /// All that came, in its order, acknowledgements of settings and the preface left out.
     private(set) var frames: [HTTP2Frame] = []
+    /// How many frames had come before each acknowledgement of settings.
+    private(set) var acknowledgements: [Int] = []
     private var reader = HTTP2FrameReader()
     /// Whether requests are answered as they come, with 202 and nothing else.
     var answers = false
@@ -89,8 +91,11 @@ struct TestClient {
         reader.receive(state.output)
         state.output = ByteBuffer()
         while let frame = try? reader.next() {
-            if frame.kind == .settings && frame.has(HTTP2Frame.Flag.acknowledgement) { continue }
-            frames.append(frame)
+            if frame.kind == .settings && frame.has(HTTP2Frame.Flag.acknowledgement) {
+                acknowledgements.append(frames.count)
+            } else {
+                frames.append(frame)
+            }
         }
     }
 

@@ -256,6 +256,8 @@ import Testing
         #expect(bed.peer.requests[1]?.content == #"{"data""#)
         try bed.receive(Peer.settings((.initialWindowSize, 100)))
         #expect(bed.peer.requests[1]?.content == #"{"data":{"a":"b"}}"# && bed.peer.requests[1]?.isComplete == true)
+        // A peer may count by its new windows only from the acknowledgement on.
+        #expect(bed.peer.contentAcknowledged == #"{"data""#.utf8.count)
         try bed.receive(bed.peer.accepted(1))
         #expect(message.answer?.status == 202)
     }

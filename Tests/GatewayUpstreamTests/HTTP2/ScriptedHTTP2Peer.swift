@@ -21,6 +21,8 @@ struct ScriptedHTTP2Peer {
     private(set) var resets: [UInt32: UInt32] = [:]
     private(set) var settings: [UInt16: UInt32] = [:]
     private(set) var settingsAcknowledged = 0
+    /// What had come of all contents when settings were acknowledged last.
+    private(set) var contentAcknowledged = 0
     private(set) var pings: [UInt64] = []
     private(set) var pingsAcknowledged: [UInt64] = []
     private(set) var windowUpdates: [UInt32: Int] = [:]
@@ -44,7 +46,10 @@ struct ScriptedHTTP2Peer {
                 requests[frame.stream]?.isComplete = frame.has(HTTP2Frame.Flag.endStream)
             case .resetStream: resets[frame.stream] = payload.readInteger()
             case .settings:
-                if frame.has(HTTP2Frame.Flag.acknowledgement) { settingsAcknowledged += 1 }
+                if frame.has(HTTP2Frame.Flag.acknowledgement) {
+                    settingsAcknowledged += 1
+                    contentAcknowledged = requests.values.reduce(0) { $0 + $1.content.utf8.count }
+                }
                 while let identifier: UInt16 = payload.readInteger() { settings[identifier] = payload.readInteger() }
             case .ping:
                 guard let data: UInt64 = payload.readInteger() else { continue }
