@@ -4,8 +4,9 @@ package enum FuzzTarget: String, CaseIterable {
     case request
     /// What an upstream answers, likewise.
     case response
-    /// The same over HTTP/2.
-    case http2
+    /// Both over HTTP/2, likewise.
+    case http2request
+    case http2response
     /// `Idempotency-Key`.
     case key
     /// The message scanner and the canonical form.
@@ -22,7 +23,8 @@ package enum FuzzTarget: String, CaseIterable {
         switch self {
         case .request: HTTPFuzzing.request(bytes)
         case .response: HTTPFuzzing.response(bytes)
-        case .http2: HTTP2Fuzzing.answers(bytes)
+        case .http2request: HTTP2RequestFuzzing.requests(bytes)
+        case .http2response: HTTP2ResponseFuzzing.answers(bytes)
         case .key: MessageFuzzing.key(bytes)
         case .message: MessageFuzzing.message(bytes)
         case .token: MessageFuzzing.token(bytes)

@@ -3,7 +3,7 @@ import GatewayUpstream
 import NIOCore
 
 /// What a region writes on a connection over HTTP/2, with three messages on their way. The first byte says where the rest is cut in two.
-enum HTTP2Fuzzing {
+enum HTTP2ResponseFuzzing {
     static func answers(_ bytes: [UInt8]) {
         guard let cut = bytes.first else { return }
         let rest = bytes.dropFirst()
