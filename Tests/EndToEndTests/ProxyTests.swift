@@ -36,6 +36,9 @@ import TokenEndpointClient
                 // One for the token, and a connection for each region.
                 _ = try await proxy.line(with: "CONNECT localhost")
                 #expect(Self.tunnels(proxy) == 3)
+                // By what TLS agrees on, behind CONNECT.
+                try await bed.untilMetric(
+                    #"skillgate_upstream_connections_established_total{region="NA",protocol="h2"}"#, is: 1)
 
                 proxy.signal(SIGKILL)
                 _ = await proxy.exitStatus()

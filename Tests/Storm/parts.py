@@ -5,9 +5,11 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -372,20 +374,30 @@ class Slow:
 
 
 class Simulator:
-    """Amazon, who knows the truth."""
+    """Amazon, who knows the truth. With `http2` it speaks TLS, and thereby HTTP/2."""
 
-    def __init__(self, binary, folder, skill=None):
+    def __init__(self, binary, folder, skill=None, http2=False):
         self.port = free_port()
+        self.certificate = folder / "simulator.pem" if http2 else None
+        self.url = f"https://localhost:{self.port}" if http2 else f"http://127.0.0.1:{self.port}"
+        tls = []
+        if http2:
+            key = folder / "simulator-key.pem"
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                 "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", self.certificate],
+                check=True, stderr=subprocess.DEVNULL)
+            tls = ["--tls-cert", str(self.certificate), "--tls-key", str(key)]
         delivery = ["--skill-endpoint", f"http://127.0.0.1:{skill.port}/", "--delivery-speed", "30"] if skill else []
         self.server = Server(
-            [binary, "simulate", "--listen", f"127.0.0.1:{self.port}", *delivery], folder / "simulator.log")
+            [binary, "simulate", "--listen", f"127.0.0.1:{self.port}", *tls, *delivery], folder / "simulator.log")
 
     def start(self):
         self.server.start()
         wait_until(lambda: self.get("counters"), 20, "the simulator")
 
     def request(self, method, path, content=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = self.connection()
         connection.request(method, f"/_simulator/{path}", content)
         answer = connection.getresponse()
         text = answer.read()
@@ -393,6 +405,12 @@ class Simulator:
         if answer.status >= 300:
             raise SystemExit(f"storm: the simulator says {answer.status} {text}")
         return json.loads(text) if text else None
+
+    def connection(self):
+        if not self.certificate:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        context = ssl.create_default_context(cafile=self.certificate)
+        return http.client.HTTPSConnection("localhost", self.port, timeout=120, context=context)
 
     def get(self, path):
         return self.request("GET", path)
@@ -438,7 +456,8 @@ class Gateway:
         idempotency = idempotency or f"{{store: redis, redis: {{{store}}}}}"
         self.port, self.admin_port = free_port(), free_port()
         configuration = folder / f"gateway-{number}.yaml"
-        base = f"http://127.0.0.1:{simulator.port}"
+        base = simulator.url
+        trust = f", trust: {{caFile: {simulator.certificate}}}" if simulator.certificate else ""
         (folder / "secret").write_text("simulator-secret")
         (folder / "key").write_text(self.API_KEY)
         (folder / "signing-key").write_text("a signing key of at least 32 bytes")
@@ -448,7 +467,7 @@ listeners: [{{address: "{listener or f"127.0.0.1:{self.port}"}"}}]
 admin: {{address: 127.0.0.1:{self.admin_port}}}
 regions: {{NA: {{apiEndpoint: {base}/na}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{apiEndpoint: {base}/fe}}}}
 tokenEndpoint: {base}/auth/o2/token
-upstream: {{deadline: {deadline}}}
+upstream: {{deadline: {deadline}{trust}}}
 skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}{", receipts: {member: receipt}" if reports else ""}}}]
 {"receipts: {signingKeys: [{file: signing-key}]}" if reports else ""}
 callers: [{{name: storm, apiKeys: [{{file: key}}], skills: [weather]}}]
@@ -469,6 +488,17 @@ drain: {{{drain}}}
         report = json.loads(connection.getresponse().read())
         connection.close()
         return report
+
+    def connections(self):
+        """To the regions, since it started, by protocol."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=2)
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read().decode()
+        connection.close()
+        counts = collections.Counter()
+        for protocol, count in re.findall(r'_connections_established_total\{.*protocol="(.*)"\} (\d+)', page):
+            counts[protocol] += int(count)
+        return counts
 
     def is_ready(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=2)

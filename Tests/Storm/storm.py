@@ -30,7 +30,7 @@ class Storm:
         self.options = options
         self.random = random.Random(options.seed)
         self.skill = Skill(folder) if options.receipts else None
-        self.simulator = Simulator(options.binary, folder, self.skill)
+        self.simulator = Simulator(options.binary, folder, self.skill, options.upstream_http2)
         self.network = Network() if options.partitions else None
         kinds = {"file": Files, "single": SingleRedis, "sentinel": SentinelRedis, "cluster": ClusterRedis}
         self.store = kinds[options.store](folder, options, self.network)
@@ -243,6 +243,9 @@ class Storm:
         print(f"answers: {dict(self.book.statuses)}, {self.book.pending} of them accepted and not confirmed by the store")
         print(f"gateways: {self.kills} kills, {self.pauses} pauses longer than a lease")
         ok = not (lost or doubled or wrong or unexpected or other_ids or forgotten)
+        connections = sum((gateway.connections() for gateway in self.gateways), collections.Counter())
+        print(f"connections to Amazon of the gateways that are left: {dict(connections)}")
+        ok = ok and not connections["http/1.1" if self.options.upstream_http2 else "h2"]
         if self.outages:
             statuses = sum((outage.statuses for outage in self.outages), collections.Counter())
             slowest = max(outage.slowest for outage in self.outages)
@@ -327,6 +330,7 @@ def main():
     parser.add_argument(
         "--times", action="store_true", help="fails, too, if a refusal takes 0.9 s, or service 2 s to be back")
     parser.add_argument("--receipts", action="store_true", help="a skill gets the messages and reports them")
+    parser.add_argument("--upstream-http2", action="store_true", help="Amazon speaks HTTP/2, over TLS")
     parser.add_argument("--fair", action="store_true", help="Amazon makes no trouble of its own")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
