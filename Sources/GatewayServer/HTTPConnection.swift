@@ -86,7 +86,9 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func receiveStart(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         switch preface?.receive(bytes) {
-        case .undecided: break
+        case .undecided:
+            // Part of a head, for all that is known.
+            if state.awaits(.head, now: { loop.eventLoop.now }) { close() }
         case .isHTTP2(let start): handOver(context, start)
         case .isOther(let start):
             preface = nil

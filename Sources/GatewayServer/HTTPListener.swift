@@ -123,7 +123,7 @@ package struct HTTPListener: Sendable {
         return sum
     }
 
-    /// From here on every answer says `Connection: close`; connections are still accepted.
+    /// From here on clients learn that their connections end, by `Connection: close` or `GOAWAY`; connections are still accepted.
     ///
     /// On a socket that the service manager has opened, they are left to the next process that has it.
     package func startDraining() async throws {
@@ -153,8 +153,8 @@ package struct HTTPListener: Sendable {
     package func finish() async throws {
         socketFile?.remove()
         if !isInherited { try await stopAccepting() }
-        for loop in loops {
-            try await loop.eventLoop.flatSubmit { loop.value.finish() }.get()
-        }
+        // All of them before any is waited for.
+        for loop in loops { try await loop.eventLoop.submit { loop.value.drain() }.get() }
+        for loop in loops { try await loop.eventLoop.flatSubmit { loop.value.whenAllAreGone() }.get() }
     }
 }

@@ -80,11 +80,15 @@ final class ListenerLoop {
     var authorities: Int { tls?.authorities ?? 0 }
 
     /// The client has been told that the connection ends; it is closed when it has read that, or after a while.
+    ///
+    /// One that still has something to be written is left to its write timeout.
     func lingers(_ channel: any Channel) {
-        eventLoop.assumeIsolated().scheduleTask(in: Self.lingerTimeout) { channel.close(promise: nil) }
+        eventLoop.assumeIsolated().scheduleTask(in: Self.lingerTimeout) {
+            if channel.isWritable { channel.close(promise: nil) } else { self.lingers(channel) }
+        }
     }
 
-    /// From here on every answer ends its connection.
+    /// From here on every connection ends with an answer, or between two.
     func startDraining() {
         isDraining = true
         for connection in Array(connections.values) { connection.startDraining() }
@@ -100,9 +104,13 @@ final class ListenerLoop {
         return statistics
     }
 
-    /// Closes what is idle; completes when the last connection has been answered and is gone.
-    func finish() -> EventLoopFuture<Void> {
+    /// Closes what is idle, and what is not as soon as it is answered.
+    func drain() {
         for connection in Array(connections.values) { connection.drain() }
+    }
+
+    /// Completes when the last connection is gone.
+    func whenAllAreGone() -> EventLoopFuture<Void> {
         guard !connections.isEmpty else { return eventLoop.makeSucceededVoidFuture() }
         let promise = whenEmpty ?? eventLoop.makePromise()
         whenEmpty = promise

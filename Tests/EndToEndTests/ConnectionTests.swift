@@ -153,6 +153,7 @@ import TokenEndpointClient
             }
             #expect(status == 504)
             #expect(await bed.gateway.exitStatus() == 0)
+            #expect(bed.gateway.log.contains("drain timeout exceeded") && !bed.gateway.log.contains("drained:"))
         }
     }
 

@@ -148,6 +148,28 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `connections that are never idle end together, whatever event loop they are on`() async throws {
+        try await TestBed.run(
+            configuration: "eventLoops: 4", faults: #"{"NA": {"latencyMilliseconds": 20}}"#,
+            environment: ["SKILLGATE_DRAIN_TIMEOUT": "10s"]
+        ) { bed in
+            try Self.content.write(
+                to: bed.folder.appendingPathComponent("message.json"), atomically: true, encoding: .utf8)
+            let load = try RunningProcess(
+                "/usr/bin/h2load",
+                [
+                    "-n", "1000000", "-c", "16", "-m", "2", "-d", bed.folder.path + "/message.json", "-H",
+                    Self.authorization, "-H", "gateway-region: NA", "-H", "content-type: application/json",
+                    bed.url + "/v1/skillmessages/users/amzn1.ask.account.NA-1",
+                ])
+            defer { load.signal(SIGKILL) }
+            try await bed.until("a load") { try await bed.counters().accepted > 500 }
+            bed.gateway.signal(SIGTERM)
+            #expect(await bed.gateway.exitStatus() == 0)
+            #expect(bed.gateway.log.contains("drained: all messages answered"), "\(bed.gateway.log.suffix(2000))")
+        }
+    }
+
     @Test func `where it is turned off, nobody gets it`() async throws {
         try await with(http2: false) { listeners in
             let bed = listeners.bed

@@ -128,7 +128,9 @@ import Testing
         #expect(!used.channel.isActive)
     }
 
-    @Test(arguments: ["GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"])
+    @Test(arguments: [
+        "P", "PRI * HTTP/2", "GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab",
+    ])
     func `what does not arrive in time is 408`(text: String) throws {
         let bed = try Bed()
         try bed.receive(text)

@@ -46,7 +46,6 @@ package struct HTTP2Request: Sendable {
         }
     }
 
-    package var isHead: Bool { head.method == .head }
     /// The client waits for a go-ahead before it sends the content (RFC 9110 section 10.1.1).
     package var expectsContinue: Bool { head.expectsContinue }
 
@@ -91,6 +90,14 @@ package struct HTTP2RequestReader: Sendable {
 
     package mutating func request(_ fields: HTTP2Fields) throws(HTTP2Request.Flaw) -> HTTP2Request {
         try HTTP2Request(fields, limits, &ids)
+    }
+
+    /// Whether a response must have no content, whatever else the request is (RFC 9110 section 9.3.2).
+    package func isHead(_ fields: HTTP2Fields) -> Bool {
+        let bytes = fields.bytes.span
+        return fields.fields.contains {
+            $0.name.count == 7 && bytes.isEqual($0.name, to: ":method") && bytes.isEqual($0.value, to: "HEAD")
+        }
     }
 
     /// What is wrong with fields behind the content.

@@ -5,7 +5,8 @@ struct HTTP2ClosedStreams {
     enum Reason {
         /// By the gateway, without waiting for the client's end. It may have sent more before it learned of that.
         case resetHere
-        /// The client has said that nothing more comes.
+        case resetByClient
+        /// The client has said that nothing more comes, and has got its response.
         case endedByClient
     }
 

@@ -171,7 +171,7 @@ extension HTTP2Connection: ClientConnection {
     func checkDeadlines(now: NIODeadline) {
         if writeDeadline <= now { return close() }
         if let certificate, !certificate.isValid(loop) { state.announceEnd(now: now) }
-        state.timePassed(now: now)
+        state.timePassed(now: now, isReading: isWritable)
         perform()
     }
 
@@ -205,6 +205,7 @@ extension HTTP2Connection: ChannelOutboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
             writeDeadline = .distantFuture
+            state.readingResumes(now: loop.eventLoop.now)
             advance()
             if hasPendingRead { read(context: context) }
         } else if isWritable {

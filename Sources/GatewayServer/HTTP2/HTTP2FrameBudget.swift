@@ -1,7 +1,7 @@
 import NIOCore
 
-/// How many frames a client may send that ask for no answer of the gateway's: resets, settings, pings, and the like. Many of them are a
-/// flood (RFC 9113 section 10.5), which costs the client next to nothing.
+/// How many frames a client may send that are part of no request: resets, settings, pings, and the like. Many of them are a flood (RFC
+/// 9113 section 10.5), which costs the client next to nothing.
 struct HTTP2FrameBudget {
     static let limit = 1000
     private static let perSecond = 100

@@ -34,12 +34,17 @@ extension HTTP2ServerState {
     /// `DATA` that brings less counts as a frame that brings nothing.
     private static let smallDataBytes = 16
 
+    /// Whether GOAWAY has named the last stream that is taken.
+    private var isFinal: Bool {
+        if case .final = draining { true } else { false }
+    }
+
     var isReceivingContent: Bool { streams.places.contains { streams[$0]?.request != nil } }
 
     /// The place of a stream; nil for one that is over.
     private func place(of number: UInt32) throws(HTTP2Error) -> Int? {
         if let place = streams.place(of: number) { return place }
-        guard number & 1 == 1, number <= lastStream else {
+        guard number & 1 == 1, number <= lastStream || isFinal else {
             throw HTTP2Error(.protocolError, "a frame is for stream \(number), which was not opened")
         }
         return nil
@@ -54,7 +59,7 @@ extension HTTP2ServerState {
         }
         guard number <= lastStream, streams.place(of: number) == nil else { return }
         switch closedStreams.reason(for: number) {
-        case .resetHere: break
+        case .resetHere, .resetByClient: break
         case .endedByClient: throw HTTP2Error(.streamClosed, "HEADERS are for stream \(number), which has ended")
         case nil: throw HTTP2Error(.protocolError, "stream \(number) is opened after stream \(lastStream)")
         }
@@ -66,14 +71,22 @@ extension HTTP2ServerState {
         } else if block.stream > lastStream {
             try open(block, now)
         } else {
-            // Trailers of a stream that was reset.
-            try spend(now)
+            try receivedBehindReset(block.stream, now)
         }
+    }
+
+    /// What comes for a stream that is over: on its way when the gateway has reset it, or an error of that stream.
+    private mutating func receivedBehindReset(_ number: UInt32, _ now: NIODeadline) throws(HTTP2Error) {
+        switch closedStreams.reason(for: number) {
+        case .resetByClient, .endedByClient: output.writeReset(stream: number, .streamClosed)
+        case .resetHere, nil: break
+        }
+        try spend(now)
     }
 
     private mutating func open(_ block: HTTP2HeaderBlock, _ now: NIODeadline) throws(HTTP2Error) {
         // Of those above the last that GOAWAY has named, the client knows that they are not processed.
-        if case .final = draining { return }
+        if isFinal { return }
         let number = block.stream
         lastStream = number
         guard streams.count < limits.streams else {
@@ -84,10 +97,10 @@ extension HTTP2ServerState {
         streamBegins()
         var stream = Stream(window: HTTP2SendWindow(bytes: initialWindow))
         stream.hasEnded = block.endsStream
+        stream.isHead = requests.isHead(fields)
         var flaw: HTTP2Request.Flaw?
         do throws(HTTP2Request.Flaw) {
             let request = try requests.request(fields)
-            stream.isHead = request.isHead
             stream.request = request
             stream.contentDeadline = now + timeouts.content
         } catch {
@@ -122,18 +135,18 @@ extension HTTP2ServerState {
         let isLast = frame.has(HTTP2Frame.Flag.endStream)
         if !isLast && content.readableBytes < Self.smallDataBytes { try spend(now) }
         guard let place = try place(of: frame.stream) else {
-            try spend(now)
-            guard closedStreams.reason(for: frame.stream) != .endedByClient else {
-                throw HTTP2Error(.streamClosed, "DATA is for stream \(frame.stream), which has ended")
-            }
-            return
+            return try receivedBehindReset(frame.stream, now)
         }
         guard streams[place]?.hasEnded == false else { return try fail(place, .streamClosed, now) }
         streams[place]?.hasEnded = isLast
         guard var request = takeRequest(place) else { return receiveUnneeded(frame, place, now) }
+        let padding = frame.payload.readableBytes - content.readableBytes
+        if padding > 0 && !isLast { output.writeWindowUpdate(stream: frame.stream, by: padding) }
         do throws(HTTP2Request.Flaw) {
             try request.receive(content, isLast: isLast)
         } catch {
+            // Nothing of it is kept, and the client may need room to come to its end.
+            if !isLast { output.writeWindowUpdate(stream: frame.stream, by: request.content.readableBytes) }
             return try refuse(place, error, now)
         }
         streams[place]?.request = request
@@ -228,9 +241,13 @@ extension HTTP2ServerState {
         guard var stream = streams[place], !stream.isHandled, stream.request == nil else { return }
         output.writeData(&stream.unsent, stream: streams.number(at: place), within: &stream.window, and: &window)
         streams[place] = stream
-        guard stream.unsent == nil else { return }
+        guard stream.unsent == nil else {
+            // Who has closed its side cannot say any more that it takes the rest.
+            if inputIsClosed { remove(place, now) }
+            return
+        }
         answered()
-        if stream.hasEnded { return remove(place, now) }
+        if stream.hasEnded || inputIsClosed { return remove(place, now) }
         // Some clients lose the response if the stream is reset with it.
         streams[place]?.isAnswered = true
         streams[place]?.writeDeadline = now + Self.lingerTime
@@ -264,7 +281,7 @@ extension HTTP2ServerState {
         guard let place = try place(of: frame.stream) else { return }
         resets += 1
         streams[place]?.hasEnded = true
-        drop(place, now, .endedByClient)
+        drop(place, now, .resetByClient)
     }
 
     /// Ends a stream for what its client has done.
@@ -288,19 +305,30 @@ extension HTTP2ServerState {
         streamEnded(now: now)
     }
 
-    /// Requests that will never be complete.
-    mutating func dropUnfinished() {
-        for place in streams.places where takeRequest(place) != nil { _ = streams.remove(at: place) }
+    /// Streams that wait for something that cannot come any more: the rest of a request, or room for the rest of a response.
+    mutating func dropWaiting() {
+        for place in streams.places where streams[place]?.isHandled == false {
+            _ = takeRequest(place)
+            _ = streams.remove(at: place)
+        }
     }
 
-    mutating func endOverdueStreams(_ now: NIODeadline) {
+    mutating func contentsResume(now: NIODeadline) {
+        for place in streams.places where streams[place]?.request != nil {
+            streams[place]?.contentDeadline = now + timeouts.content
+        }
+    }
+
+    mutating func endOverdueStreams(_ now: NIODeadline, isReading: Bool) {
         for place in streams.places {
             guard let stream = streams[place] else { continue }
             if (stream.unsent != nil || stream.isAnswered) && stream.writeDeadline <= now {
                 // RFC 9113 section 8.1.
                 output.writeReset(stream: streams.number(at: place), stream.isAnswered ? .noError : .cancel)
                 remove(place, now, .resetHere)
-            } else if stream.request != nil && stream.contentDeadline <= now, let request = takeRequest(place) {
+            } else if isReading && stream.request != nil && stream.contentDeadline <= now,
+                let request = takeRequest(place)
+            {
                 let refusal = Refusal(.requestTimeout, "the content of the request did not arrive in time")
                 actions.append(.refused(refusal, request.id, stream: streams.number(at: place)))
             }

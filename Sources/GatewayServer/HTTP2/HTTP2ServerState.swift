@@ -66,7 +66,7 @@ struct HTTP2ServerState {
     private var hasSettings = false
     private(set) var draining = Draining.no
     private(set) var isClosed = false
-    private var inputIsClosed = false
+    private(set) var inputIsClosed = false
     /// When the settings, or the rest of a frame or of a header block, must have come.
     private var headDeadline: NIODeadline
     /// When a connection without a stream has been idle for too long.
@@ -152,7 +152,9 @@ struct HTTP2ServerState {
         case .resetStream: try receiveReset(frame, now)
         case .settings: try receiveSettings(frame, now)
         case .ping: try receivePing(frame, now)
-        case .goAway: _ = try frame.lastStream()
+        case .goAway:
+            _ = try frame.lastStream()
+            try spend(now)
         case .windowUpdate: try receiveWindowUpdate(frame, now)
         case .pushPromise: throw HTTP2Error(.protocolError, "PUSH_PROMISE comes from a client")
         case .priority: try receivePriority(frame, now)
@@ -183,13 +185,16 @@ struct HTTP2ServerState {
     private mutating func receiveSettings(_ frame: HTTP2Frame, _ now: NIODeadline) throws(HTTP2Error) {
         try spend(now)
         guard let settings = try frame.settings() else { return }
+        var newWindow = initialWindow
         for (setting, value) in settings {
             switch setting {
             case .headerTableSize: writer.tableOffered(Int(value))
-            case .initialWindowSize: try setInitialWindow(Int(value))
+            case .initialWindowSize: newWindow = Int(value)
             case .enablePush, .maximumConcurrentStreams, .maximumFrameSize, .maximumHeaderListSize, nil: break
             }
         }
+        // Once, however often it is set: each time concerns all streams.
+        try setInitialWindow(newWindow)
         output.writeSettingsAcknowledgement()
         // Behind it: the client may count by its new windows only then.
         writeUnsent(now: now)
@@ -201,6 +206,7 @@ struct HTTP2ServerState {
 
     private mutating func setInitialWindow(_ bytes: Int) throws(HTTP2Error) {
         let change = bytes - initialWindow
+        guard change != 0 else { return }
         initialWindow = bytes
         for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
     }
@@ -266,7 +272,7 @@ struct HTTP2ServerState {
     mutating func inputClosed() {
         guard !isClosed else { return }
         inputIsClosed = true
-        dropUnfinished()
+        dropWaiting()
         if streams.count == 0 { close() }
     }
 
@@ -300,13 +306,20 @@ struct HTTP2ServerState {
 
     // MARK: Time
 
-    mutating func timePassed(now: NIODeadline) {
+    /// What the client sends is read again: whatever it has begun gets its whole time once more.
+    mutating func readingResumes(now: NIODeadline) {
+        if headDeadline != .distantFuture { headDeadline = now + timeouts.head }
+        contentsResume(now: now)
+    }
+
+    /// - Parameter isReading: whether what the client sends is read. While it is not, nothing of the client's can be late.
+    mutating func timePassed(now: NIODeadline, isReading: Bool = true) {
         guard !isClosed else { return }
-        if headDeadline <= now {
+        if isReading && headDeadline <= now {
             return end(HTTP2Error(.noError, "a frame or the head of a request did not arrive in time"))
         }
         if streams.count == 0 && idleDeadline <= now { return end(HTTP2Error(.noError, "the connection was idle")) }
-        endOverdueStreams(now)
+        endOverdueStreams(now, isReading: isReading)
         switch draining {
         case .whenIdle(let until) where until <= now: announceEnd(now: now)
         case .announced(let until) where until <= now: stopTaking()

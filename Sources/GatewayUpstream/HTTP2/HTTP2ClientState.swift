@@ -268,7 +268,21 @@ package struct HTTP2ClientState {
     private mutating func receiveSettings(_ frame: HTTP2Frame) throws(HTTP2Error) {
         guard let settings = try frame.settings() else { return }
         let before = room
-        for (setting, value) in settings { try set(setting, value) }
+        var newWindow = initialWindow
+        for (setting, value) in settings {
+            switch setting {
+            case .headerTableSize: writer.tableOffered(Int(value))
+            case .enablePush:
+                guard value == 0 else {
+                    throw HTTP2Error(.protocolError, "SETTINGS_ENABLE_PUSH of a server is \(value)")
+                }
+            case .maximumConcurrentStreams: peersStreams = Int(value)
+            case .initialWindowSize: newWindow = Int(value)
+            case .maximumFrameSize, .maximumHeaderListSize, nil: break
+            }
+        }
+        // Once, however often it is set: each time concerns all streams.
+        try setInitialWindow(newWindow)
         output.writeSettingsAcknowledgement()
         // Behind it: the peer may count by its new windows only then.
         writeUnsent()
@@ -282,18 +296,11 @@ package struct HTTP2ClientState {
         }
     }
 
-    private mutating func set(_ setting: HTTP2Setting?, _ value: UInt32) throws(HTTP2Error) {
-        switch setting {
-        case .headerTableSize: writer.tableOffered(Int(value))
-        case .enablePush:
-            guard value == 0 else { throw HTTP2Error(.protocolError, "SETTINGS_ENABLE_PUSH of a server is \(value)") }
-        case .maximumConcurrentStreams: peersStreams = Int(value)
-        case .initialWindowSize:
-            let change = Int(value) - initialWindow
-            initialWindow = Int(value)
-            for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
-        case .maximumFrameSize, .maximumHeaderListSize, nil: break
-        }
+    private mutating func setInitialWindow(_ bytes: Int) throws(HTTP2Error) {
+        let change = bytes - initialWindow
+        guard change != 0 else { return }
+        initialWindow = bytes
+        for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
     }
 
     private mutating func receiveWindowUpdate(_ frame: HTTP2Frame) throws(HTTP2Error) {

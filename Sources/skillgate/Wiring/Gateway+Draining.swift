@@ -64,9 +64,13 @@ extension Gateway {
                 for listener in listeners { try? await listener.abort() }
                 return false
             }
-            let isFinished = await tasks.next() ?? true
-            tasks.cancelAll()
-            return isFinished
+            // When the time is up, the listeners finish, too, since all of their connections are closed.
+            var areFinished = true
+            for await isFinished in tasks {
+                areFinished = areFinished && isFinished
+                tasks.cancelAll()
+            }
+            return areFinished
         }
     }
 

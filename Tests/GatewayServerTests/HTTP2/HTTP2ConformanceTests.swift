@@ -118,7 +118,7 @@ import Testing
             $0.writeFrame(.priority, stream: 1, [0, 0, 0, 0, 1])
             $0.writeRequest(1)
         },
-        Case("5.1: DATA behind the end, once it is answered", .connection(.streamClosed)) {
+        Case("5.1: DATA behind the end, once it is answered", .stream(.streamClosed)) {
             $0.writeRequest(1)
             $0.writeFrame(.data, stream: 1, [1])
         },
@@ -130,12 +130,12 @@ import Testing
             $0.writeRequest(1)
             $0.writeFrame(.continuation, flags: Flag.endHeaders, stream: 1, TestClient.block(TestClient.get))
         },
-        Case("5.1: DATA behind RST_STREAM", .connection(.streamClosed)) {
+        Case("5.1: DATA behind RST_STREAM", .stream(.streamClosed)) {
             $0.writeRequest(1, TestClient.post, ends: false)
             $0.writeReset(stream: 1, .cancel)
             $0.writeFrame(.data, stream: 1, [1])
         },
-        Case("5.1: HEADERS behind RST_STREAM", .connection(.streamClosed)) {
+        Case("5.1: HEADERS behind RST_STREAM", .stream(.streamClosed)) {
             $0.writeRequest(1, TestClient.post, ends: false)
             $0.writeReset(stream: 1, .cancel)
             $0.writeRequest(1)

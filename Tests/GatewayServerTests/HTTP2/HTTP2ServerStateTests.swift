@@ -67,7 +67,7 @@ import Testing
             $0.writeFrame(.data, stream: 1, [UInt8](repeating: 0, count: 1000))
         }
         #expect(client.status(1) == 413)
-        #expect(client.frames(.windowUpdate, stream: 1).count == 1)
+        #expect(client.windowUpdate(1) == 1101)
         #expect(client.frames(.resetStream).isEmpty)
         client.send { $0.writeFrame(.data, flags: Flag.endStream, stream: 1) }
         #expect(client.state.streams.count == 0)
@@ -99,7 +99,62 @@ import Testing
         #expect(client.requests.count == 1)
     }
 
+    @Test func `padding does not use up the room for a content`() {
+        var client = TestClient()
+        client.send {
+            $0.writeRequest(1, TestClient.post, ends: false)
+            $0.writeFrame(.data, flags: Flag.padded, stream: 1, [200, 1] + [UInt8](repeating: 0, count: 200))
+        }
+        #expect(client.windowUpdate(1) == 201)
+    }
+
+    @Test func `content that is too large and of no stated length gets room to come to its end`() {
+        var client = TestClient(contentBytes: 100)
+        client.send {
+            $0.writeRequest(1, TestClient.post, ends: false)
+            $0.writeFrame(.data, stream: 1, [UInt8](repeating: 0, count: 60))
+            $0.writeFrame(.data, stream: 1, [UInt8](repeating: 0, count: 60))
+        }
+        #expect(client.status(1) == 413)
+        #expect(client.windowUpdate(1) == 120)
+    }
+
+    @Test func `a HEAD that is refused has no content either`() {
+        var client = TestClient()
+        client.send {
+            $0.writeRequest(
+                1, [(":method", "HEAD")] + TestClient.get[1...] + [("content-length", "70000")], ends: false)
+        }
+        #expect(client.refusals.count == 1)
+        #expect(client.refusedHeads == [true])
+    }
+
+    @Test func `what a client sends for a stream that it has reset is an error of that stream alone`() {
+        var client = TestClient()
+        client.send {
+            $0.writeRequest(1)
+            $0.writeRequest(3)
+            $0.writeReset(stream: 3, .cancel)
+            $0.writeFrame(.data, stream: 3, [1])
+        }
+        client.respond(Self.response, stream: 1)
+        #expect(client.status(1) == 404)
+        #expect(client.streamError(3) == .streamClosed)
+    }
+
     // MARK: Windows
+
+    @Test func `of settings that come twice in a frame, the last counts`() {
+        var client = TestClient()
+        client.send {
+            $0.writeRequest(1)
+            $0.writeWindowUpdate(stream: 1, by: 1)
+            // Alone, it would make the window too large.
+            $0.writeSettings([(.initialWindowSize, 0x7FFF_FFFF), (.initialWindowSize, 2)])
+        }
+        client.answerFirst(Self.response)
+        #expect(client.content(1) == "012")
+    }
 
     @Test func `a response waits for the windows of its stream and of the connection`() {
         var client = TestClient(settings: [(.initialWindowSize, 3)])
@@ -226,6 +281,7 @@ import Testing
         Flood("acknowledgements of SETTINGS") { buffer, _ in buffer.writeSettingsAcknowledgement() },
         Flood("PING") { buffer, _ in buffer.writePing(1, isAcknowledgement: false) },
         Flood("answers to PING") { buffer, _ in buffer.writePing(1, isAcknowledgement: true) },
+        Flood("GOAWAY") { buffer, _ in buffer.writeGoAway(last: 0, .noError) },
         Flood("PRIORITY") { buffer, number in buffer.writeFrame(.priority, stream: 2 * number + 1, [0, 0, 0, 0, 1]) },
         Flood("WINDOW_UPDATE") { buffer, _ in buffer.writeWindowUpdate(stream: 0, by: 1) },
         Flood("unknown frames") { buffer, _ in buffer.writeMultipleIntegers(UInt32(0x16), UInt8(0), UInt32(0)) },
@@ -337,6 +393,26 @@ import Testing
         #expect(idle.isClosed && idle.connectionError == .noError)
     }
 
+    @Test func `nothing of a client's is late while it is not read`() {
+        var client = TestClient()
+        client.send {
+            $0.writeRequest(1, TestClient.post, ends: false)
+            $0.writeRequest(3)
+        }
+        var other = TestClient()
+        other.send { $0.writeBytes([0, 0, 8]) }
+        for _ in 0..<3 {
+            client.pass(.seconds(9), isReading: false)
+            client.state.readingResumes(now: client.now)
+            other.pass(.seconds(4), isReading: false)
+            other.state.readingResumes(now: other.now)
+        }
+        #expect(client.status(1) == nil && !other.isClosed)
+        client.pass(.seconds(10))
+        other.pass(.seconds(5))
+        #expect(client.status(1) == 408 && other.isClosed)
+    }
+
     @Test func `a content that does not come in time is refused, and the connection goes on`() {
         var client = TestClient()
         client.send { $0.writeRequest(1, TestClient.post, ends: false) }
@@ -366,7 +442,13 @@ import Testing
         let ping = client.frames(.ping).last.flatMap { try? $0.pingData() }
         client.send { $0.writePing(ping ?? 0, isAcknowledgement: true) }
         #expect((try? client.frames(.goAway).last?.lastStream()) == 3)
-        client.send { $0.writeRequest(5) }
+        // It has not read that yet.
+        client.send {
+            $0.writeRequest(5, TestClient.post, ends: false)
+            $0.writeFrame(.data, flags: Flag.endStream, stream: 5, [1])
+            $0.writeWindowUpdate(stream: 5, by: 1)
+            $0.writeReset(stream: 5, .cancel)
+        }
         #expect(client.requests.count == 2)
         client.answerFirst()
         #expect(!client.isClosed)
@@ -408,6 +490,17 @@ import Testing
         client.pass(.milliseconds(900))
         #expect(!client.isClosed)
         client.pass(.milliseconds(100))
+        #expect(client.isClosed)
+    }
+
+    @Test func `a client that has closed its side cannot take the rest of a response`() {
+        var client = TestClient(settings: [(.initialWindowSize, 3)])
+        client.send { for stream in [1, 3] as [UInt32] { $0.writeRequest(stream) } }
+        client.answerFirst(Self.response)
+        client.state.inputClosed()
+        client.perform()
+        #expect(!client.isClosed)
+        client.answerFirst(Self.response)
         #expect(client.isClosed)
     }
 

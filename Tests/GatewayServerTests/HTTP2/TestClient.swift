@@ -13,6 +13,7 @@ struct TestClient {
     private(set) var requests: [(request: InboundRequest, stream: UInt32)] = []
     private(set) var begun: [(stream: UInt32, expectsContinue: Bool)] = []
     private(set) var refusals: [Refusal] = []
+    private(set) var refusedHeads: [Bool] = []
     private(set) var isClosed = false
     /// All that came, in its order, acknowledgements of settings and the preface left out.
     private(set) var frames: [HTTP2Frame] = []
@@ -53,9 +54,9 @@ struct TestClient {
         perform()
     }
 
-    mutating func pass(_ time: TimeAmount) {
+    mutating func pass(_ time: TimeAmount, isReading: Bool = true) {
         now = now + time
-        state.timePassed(now: now)
+        state.timePassed(now: now, isReading: isReading)
         perform()
     }
 
@@ -68,6 +69,7 @@ struct TestClient {
             case .begun(_, let stream, let expectsContinue): begun.append((stream, expectsContinue))
             case .refused(let refusal, _, let stream):
                 refusals.append(refusal)
+                refusedHeads.append(state.isHead(stream: stream))
                 state.respond(
                     ByteBuffer(string: "HTTP/1.1 \(refusal.problem.row.status) No\r\nContent-Length: 0\r\n\r\n"),
                     stream: stream, now: now)
@@ -117,6 +119,11 @@ struct TestClient {
         frames(.resetStream, stream: stream).last.flatMap { frame in
             (try? frame.resetCode()).flatMap(HTTP2Error.Code.init)
         }
+    }
+
+    /// Room for content that a stream has got, in bytes.
+    func windowUpdate(_ stream: UInt32) -> Int {
+        frames(.windowUpdate, stream: stream).reduce(0) { $0 + ((try? $1.windowIncrement()) ?? 0) }
     }
 
     /// Of the response to a stream.
