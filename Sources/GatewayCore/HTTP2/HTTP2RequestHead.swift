@@ -29,10 +29,11 @@ enum HTTP2RequestHead {
     /// - Returns: a request line and field lines, up to the empty one.
     static func head(_ fields: HTTP2Fields) throws(Malformed) -> ByteBuffer {
         let bytes = fields.bytes.span
+        let isClean = bytes.firstControlCharacter(from: 0) == bytes.count
         var pseudo = PseudoFields()
         var count = 0
         while count < fields.fields.count, bytes.isPseudo(fields.fields[count].name) {
-            try checkValue(fields.fields[count], of: bytes)
+            try checkValue(fields.fields[count], of: bytes, isClean: isClean)
             try pseudo.take(fields.fields[count], of: bytes)
             count += 1
         }
@@ -44,41 +45,58 @@ enum HTTP2RequestHead {
         guard !path.isEmpty, bytes[path.lowerBound] == UInt8(ascii: "/") || bytes.isEqual(path, to: "*") else {
             throw Malformed(detail: "`:path` does not start with `/`")
         }
-        var head = ByteBuffer()
-        head.reserveCapacity(fields.bytes.count + 4 * fields.fields.count + 32)
-        head.write(bytes, method)
-        head.writeStaticString(" ")
-        head.write(bytes, path)
-        head.writeStaticString(" HTTP/1.1\r\n")
-        if let authority = pseudo.authority { head.writeLine("host", bytes, authority) }
         for field in fields.fields[count...] {
-            try check(field, of: bytes)
-            if let authority = pseudo.authority, bytes.isEqual(field.name, to: "host") {
-                guard bytes.isSame(authority, field.value) else {
-                    throw Malformed(detail: "`host` is another than `:authority`")
-                }
-                continue
+            try check(field, of: bytes, isClean: isClean)
+            guard let authority = pseudo.authority, bytes.isEqual(field.name, to: "host") else { continue }
+            guard bytes.isSame(authority, field.value) else {
+                throw Malformed(detail: "`host` is another than `:authority`")
             }
-            head.write(bytes, field.name)
-            head.writeStaticString(": ")
-            head.write(bytes, field.value)
-            head.writeStaticString("\r\n")
         }
-        head.writeStaticString("\r\n")
+        return head(method, path, pseudo.authority, fields.fields[count...], of: bytes)
+    }
+
+    private static func head(
+        _ method: Range<Int>, _ path: Range<Int>, _ authority: Range<Int>?, _ fields: ArraySlice<HTTP2Fields.Field>,
+        of bytes: Span<UInt8>
+    ) -> ByteBuffer {
+        var head = ByteBuffer()
+        let limit = bytes.count + 4 * fields.count + 32
+        head.writeWithUnsafeMutableBytes(minimumWritableBytes: limit) { memory in
+            var lines = HeadLines(memory: memory)
+            lines.write(bytes, method)
+            lines.write(" ")
+            lines.write(bytes, path)
+            lines.write(" HTTP/1.1\r\n")
+            if let authority {
+                lines.write("host: ")
+                lines.write(bytes, authority)
+                lines.write("\r\n")
+            }
+            for field in fields where authority == nil || !bytes.isEqual(field.name, to: "host") {
+                lines.write(bytes, field.name)
+                lines.write(": ")
+                lines.write(bytes, field.value)
+                lines.write("\r\n")
+            }
+            lines.write("\r\n")
+            return lines.count
+        }
         return head
     }
 
     /// Fields behind the content (RFC 9113 section 8.1). None of them is looked at.
     static func checkTrailers(_ fields: HTTP2Fields) throws(Malformed) {
-        for field in fields.fields { try check(field, of: fields.bytes.span) }
+        for field in fields.fields { try check(field, of: fields.bytes.span, isClean: false) }
     }
 
     /// A field that is no pseudo-header field (RFC 9113 sections 8.2.1 and 8.2.2).
-    private static func check(_ field: HTTP2Fields.Field, of bytes: Span<UInt8>) throws(Malformed) {
-        guard bytes.isToken(field.name), !bytes.hasUpperCase(field.name) else {
+    private static func check(
+        _ field: HTTP2Fields.Field, of bytes: Span<UInt8>, isClean: Bool
+    ) throws(Malformed) {
+        guard bytes.isFieldName(field.name) else {
             throw Malformed(detail: "`\(bytes.text(field.name))` is no name of a field, in lower case")
         }
-        try checkValue(field, of: bytes)
+        try checkValue(field, of: bytes, isClean: isClean)
         let isOfConnection =
             switch field.name.count {
             case 2 where bytes.isEqual(field.name, to: "te"): !bytes.isEqual(field.value, to: "trailers")
@@ -93,16 +111,45 @@ enum HTTP2RequestHead {
         }
     }
 
-    private static func checkValue(_ field: HTTP2Fields.Field, of bytes: Span<UInt8>) throws(Malformed) {
+    /// - Parameter isClean: that no field holds a control character is known already.
+    private static func checkValue(
+        _ field: HTTP2Fields.Field, of bytes: Span<UInt8>, isClean: Bool
+    ) throws(Malformed) {
         let value = field.value
         guard let first = value.first, let last = value.last else { return }
-        var isClean = !isBlank(bytes[first]) && !isBlank(bytes[last])
-        for index in value where bytes[index] == 0 || bytes[index] == 10 || bytes[index] == 13 { isClean = false }
-        guard isClean else {
+        var isGood = !isBlank(bytes[first]) && !isBlank(bytes[last])
+        if !isClean {
+            for index in value where bytes[index] == 0 || bytes[index] == 10 || bytes[index] == 13 { isGood = false }
+        }
+        guard isGood else {
             throw Malformed(
                 detail:
                     "the value of field `\(bytes.text(field.name))` holds a line end or a zero, or has space around it")
         }
+    }
+}
+
+/// Writes one piece behind the other into memory that has room for all of them.
+private struct HeadLines {
+    let memory: UnsafeMutableRawBufferPointer
+    private(set) var count = 0
+
+    init(memory: UnsafeMutableRawBufferPointer) {
+        self.memory = memory
+    }
+
+    mutating func write(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        bytes.extracting(range).withUnsafeBytes { write($0) }
+    }
+
+    mutating func write(_ text: StaticString) {
+        write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private mutating func write(_ source: UnsafeRawBufferPointer) {
+        guard source.count <= memory.count - count else { return }
+        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyMemory(from: source)
+        count += source.count
     }
 }
 
@@ -115,24 +162,17 @@ extension Span where Element == UInt8 {
         !range.isEmpty && range.allSatisfy { isTokenCharacter(self[$0]) }
     }
 
-    fileprivate func hasUpperCase(_ range: Range<Int>) -> Bool {
-        range.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self[$0]) }
+    /// A name in lower case (RFC 9113 section 8.2.1).
+    fileprivate func isFieldName(_ range: Range<Int>) -> Bool {
+        guard !range.isEmpty else { return false }
+        for index in range {
+            let byte = self[index]
+            guard isTokenCharacter(byte), !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) else { return false }
+        }
+        return true
     }
 
     fileprivate func isSame(_ one: Range<Int>, _ other: Range<Int>) -> Bool {
         one.count == other.count && zip(one, other).allSatisfy { self[$0] == self[$1] }
-    }
-}
-
-extension ByteBuffer {
-    fileprivate mutating func write(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        bytes.extracting(range).withUnsafeBytes { _ = writeBytes($0) }
-    }
-
-    fileprivate mutating func writeLine(_ name: StaticString, _ bytes: Span<UInt8>, _ value: Range<Int>) {
-        writeStaticString(name)
-        writeStaticString(": ")
-        write(bytes, value)
-        writeStaticString("\r\n")
     }
 }

@@ -73,32 +73,40 @@ struct HuffmanCode: Sendable {
     /// Returns the place behind the last symbol that was written.
     private func decode(_ bytes: Span<UInt8>, to output: inout MutableSpan<UInt8>, from start: Int) -> Int? {
         let short = short.span
+        // The bits that come next are the highest ones; behind the last there are zeros.
         var window: UInt64 = 0
         var bits: UInt64 = 0
         var next = 0
         var end = start
         while true {
-            while bits <= 48, next < bytes.count {
-                window = window &<< 8 | UInt64(bytes[next])
+            while bits <= 56, next < bytes.count {
+                window |= UInt64(bytes[next]) &<< (56 &- bits)
                 next &+= 1
                 bits &+= 8
             }
-            let first = UInt32(truncatingIfNeeded: bits >= 32 ? window &>> (bits &- 32) : window &<< (32 &- bits))
-            let known = short[Int(first &>> 24)]
-            if known.length > 0, known.length <= bits {
-                output[end] = known.symbol
+            // Without a look at the bytes, as long as any code is there whole.
+            repeat {
+                var (length, symbol) = short[Int(window &>> 56)]
+                if length == 0 {
+                    guard bits > 8, let code = long(UInt32(truncatingIfNeeded: window &>> 32)),
+                        code.symbol != Self.endOfString
+                    else { return place(end, ifPadded: window, bits) }
+                    length = UInt8(truncatingIfNeeded: code.length)
+                    symbol = UInt8(truncatingIfNeeded: code.symbol)
+                }
+                guard length <= bits else { return place(end, ifPadded: window, bits) }
+                output[end] = symbol
                 end &+= 1
-                bits &-= UInt64(known.length)
-                continue
-            }
-            guard bits > 8, let (symbol, length) = long(first), length <= bits else { break }
-            guard symbol != Self.endOfString else { return nil }
-            output[end] = UInt8(truncatingIfNeeded: symbol)
-            end &+= 1
-            bits &-= length
+                window &<<= UInt64(length)
+                bits &-= UInt64(length)
+            } while bits >= UInt64(Self.longest)
         }
-        let padding: UInt64 = (1 &<< bits) - 1
-        return bits < 8 && window & padding == padding ? end : nil
+    }
+
+    /// `end`, if what is left is padding.
+    private func place(_ end: Int, ifPadded window: UInt64, _ bits: UInt64) -> Int? {
+        let padding: UInt64 = ~(UInt64.max &>> bits)
+        return bits < 8 && window == padding ? end : nil
     }
 
     /// The symbol of a code that is longer than 8 bits.

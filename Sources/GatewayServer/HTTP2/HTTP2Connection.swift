@@ -17,7 +17,7 @@ final class HTTP2Connection: ChannelInboundHandler {
     private let loop: ListenerLoop
     private var state: HTTP2ServerState
     private(set) var peer: Peer
-    var openStreams: Int { state.streams.count }
+    var openStreams: Int { state.openStreams }
     /// The client's certificate, if it presented one.
     private let certificate: ClientCertificate?
     private var context: ChannelHandlerContext?

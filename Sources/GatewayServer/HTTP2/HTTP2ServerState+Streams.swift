@@ -39,11 +39,11 @@ extension HTTP2ServerState {
         if case .final = draining { true } else { false }
     }
 
-    var isReceivingContent: Bool { streams.places.contains { streams[$0]?.request != nil } }
+    var isReceivingContent: Bool { streams.indices.contains { streams[$0]?.request != nil } }
 
     /// The place of a stream; nil for one that is over.
     private func place(of number: UInt32) throws(HTTP2Error) -> Int? {
-        if let place = streams.place(of: number) { return place }
+        if let place = numbers.place(of: number) { return place }
         guard number & 1 == 1, number <= lastStream || isFinal else {
             throw HTTP2Error(.protocolError, "a frame is for stream \(number), which was not opened")
         }
@@ -57,7 +57,7 @@ extension HTTP2ServerState {
         guard number & 1 == 1 else {
             throw HTTP2Error(.protocolError, "HEADERS are for stream \(number); streams of clients have odd numbers")
         }
-        guard number <= lastStream, streams.place(of: number) == nil else { return }
+        guard number <= lastStream, numbers.place(of: number) == nil else { return }
         switch closedStreams.reason(for: number) {
         case .resetHere, .resetByClient: break
         case .endedByClient: throw HTTP2Error(.streamClosed, "HEADERS are for stream \(number), which has ended")
@@ -66,7 +66,7 @@ extension HTTP2ServerState {
     }
 
     mutating func receiveFields(of block: HTTP2HeaderBlock, _ now: NIODeadline) throws(HTTP2Error) {
-        if let place = streams.place(of: block.stream) {
+        if let place = numbers.place(of: block.stream) {
             try receiveTrailers(of: block, at: place, now)
         } else if block.stream > lastStream {
             try open(block, now)
@@ -89,7 +89,7 @@ extension HTTP2ServerState {
         if isFinal { return }
         let number = block.stream
         lastStream = number
-        guard streams.count < limits.streams else {
+        guard numbers.count < limits.streams else {
             try spend(now)
             closedStreams.append(number, .resetHere)
             return output.writeReset(stream: number, .refusedStream)
@@ -106,8 +106,8 @@ extension HTTP2ServerState {
         } catch {
             flaw = error
         }
-        streams.insert(stream, number: number)
-        guard let place = streams.place(of: number) else { return }
+        let place = numbers.insert(number)
+        if place == streams.count { streams.append(stream) } else { streams[place] = stream }
         if let flaw {
             try refuse(place, flaw, now)
         } else if block.endsStream {
@@ -171,7 +171,7 @@ extension HTTP2ServerState {
     private mutating func finish(_ place: Int, _ now: NIODeadline) throws(HTTP2Error) {
         guard let request = takeRequest(place) else { return }
         do throws(HTTP2Request.Flaw) {
-            actions.append(.request(try request.complete(), stream: streams.number(at: place)))
+            actions.append(.request(try request.complete(), stream: numbers.number(at: place)))
             streams[place]?.isHandled = true
         } catch {
             try refuse(place, error, now)
@@ -180,8 +180,7 @@ extension HTTP2ServerState {
 
     /// So that its content is counted no longer, and can be extended in place.
     private mutating func takeRequest(_ place: Int) -> HTTP2Request? {
-        guard let request = streams[place]?.request else { return nil }
-        streams[place]?.request = nil
+        guard let request = streams[place]?.request.take() else { return nil }
         unfinished -= request.content.readableBytes
         return request
     }
@@ -192,19 +191,19 @@ extension HTTP2ServerState {
         switch flaw {
         case .malformed: try fail(place, .protocolError, now)
         case .refused(let error, let id):
-            actions.append(.refused(Refusal(error), id, stream: streams.number(at: place)))
+            actions.append(.refused(Refusal(error), id, stream: numbers.number(at: place)))
         }
     }
 
     /// What was read has no further whole frame: requests whose content has not come are looked at meanwhile.
     mutating func readEnded() {
         guard !isClosed else { return }
-        for place in streams.places {
+        for place in streams.indices {
             guard let request = streams[place]?.request, streams[place]?.isBegun == false else { continue }
             streams[place]?.isBegun = true
             actions.append(
                 .begun(
-                    request.withoutContent, stream: streams.number(at: place), expectsContinue: request.expectsContinue)
+                    request.withoutContent, stream: numbers.number(at: place), expectsContinue: request.expectsContinue)
             )
         }
     }
@@ -213,18 +212,18 @@ extension HTTP2ServerState {
 
     /// The client may send the content of its request.
     mutating func continues(stream number: UInt32) {
-        guard !isClosed, let place = streams.place(of: number), streams[place]?.request != nil else { return }
+        guard !isClosed, let place = numbers.place(of: number), streams[place]?.request != nil else { return }
         writer.writeContinue(stream: number, to: &output)
     }
 
     /// Whether the request of a stream was HEAD.
     func isHead(stream number: UInt32) -> Bool {
-        streams.place(of: number).flatMap { streams[$0]?.isHead } ?? false
+        numbers.place(of: number).flatMap { streams[$0]?.isHead } ?? false
     }
 
     /// - Parameter response: whole, as HTTP/1.1 has it.
     mutating func respond(_ response: ByteBuffer, stream number: UInt32, now: NIODeadline) {
-        guard !isClosed, let place = streams.place(of: number) else { return }
+        guard !isClosed, let place = numbers.place(of: number) else { return }
         _ = takeRequest(place)
         guard var stream = streams[place], !stream.isReset else { return remove(place, now) }
         var response = response
@@ -239,7 +238,7 @@ extension HTTP2ServerState {
     /// Writes as much of a response as the client takes.
     private mutating func writeUnsent(_ place: Int, _ now: NIODeadline) {
         guard var stream = streams[place], !stream.isHandled, stream.request == nil else { return }
-        output.writeData(&stream.unsent, stream: streams.number(at: place), within: &stream.window, and: &window)
+        output.writeData(&stream.unsent, stream: numbers.number(at: place), within: &stream.window, and: &window)
         streams[place] = stream
         guard stream.unsent == nil else {
             // Who has closed its side cannot say any more that it takes the rest.
@@ -254,7 +253,7 @@ extension HTTP2ServerState {
     }
 
     mutating func writeUnsent(now: NIODeadline) {
-        for place in streams.places {
+        for place in streams.indices {
             guard window.bytes > 0 else { return }
             if streams[place]?.unsent != nil { writeUnsent(place, now) }
         }
@@ -286,7 +285,7 @@ extension HTTP2ServerState {
 
     /// Ends a stream for what its client has done.
     private mutating func fail(_ place: Int, _ code: HTTP2Error.Code, _ now: NIODeadline) throws(HTTP2Error) {
-        output.writeReset(stream: streams.number(at: place), code)
+        output.writeReset(stream: numbers.number(at: place), code)
         drop(place, now, .resetHere)
         try spend(now)
     }
@@ -300,37 +299,39 @@ extension HTTP2ServerState {
         _ place: Int, _ now: NIODeadline, _ reason: HTTP2ClosedStreams.Reason = .endedByClient
     ) {
         _ = takeRequest(place)
-        closedStreams.append(streams.number(at: place), reason)
-        _ = streams.remove(at: place)
+        closedStreams.append(numbers.number(at: place), reason)
+        streams[place] = nil
+        numbers.remove(at: place)
         streamEnded(now: now)
     }
 
     /// Streams that wait for something that cannot come any more: the rest of a request, or room for the rest of a response.
     mutating func dropWaiting() {
-        for place in streams.places where streams[place]?.isHandled == false {
+        for place in streams.indices where streams[place]?.isHandled == false {
             _ = takeRequest(place)
-            _ = streams.remove(at: place)
+            streams[place] = nil
+            numbers.remove(at: place)
         }
     }
 
     mutating func contentsResume(now: NIODeadline) {
-        for place in streams.places where streams[place]?.request != nil {
+        for place in streams.indices where streams[place]?.request != nil {
             streams[place]?.contentDeadline = now + timeouts.content
         }
     }
 
     mutating func endOverdueStreams(_ now: NIODeadline, isReading: Bool) {
-        for place in streams.places {
+        for place in streams.indices {
             guard let stream = streams[place] else { continue }
             if (stream.unsent != nil || stream.isAnswered) && stream.writeDeadline <= now {
                 // RFC 9113 section 8.1.
-                output.writeReset(stream: streams.number(at: place), stream.isAnswered ? .noError : .cancel)
+                output.writeReset(stream: numbers.number(at: place), stream.isAnswered ? .noError : .cancel)
                 remove(place, now, .resetHere)
             } else if isReading && stream.request != nil && stream.contentDeadline <= now,
                 let request = takeRequest(place)
             {
                 let refusal = Refusal(.requestTimeout, "the content of the request did not arrive in time")
-                actions.append(.refused(refusal, request.id, stream: streams.number(at: place)))
+                actions.append(.refused(refusal, request.id, stream: numbers.number(at: place)))
             }
         }
     }

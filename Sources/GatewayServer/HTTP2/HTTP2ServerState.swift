@@ -52,7 +52,9 @@ struct HTTP2ServerState {
     var writer = HTTP2ResponseWriter()
     /// A header block whose end has not come.
     private var block: HTTP2HeaderBlock?
-    var streams = HTTP2Streams<Stream>()
+    var numbers = HTTP2StreamNumbers()
+    /// By place; nil where there is none.
+    var streams: [Stream?] = []
     /// Of contents that have not come whole, in bytes.
     var unfinished = 0
     /// The highest that the client has opened.
@@ -93,6 +95,9 @@ struct HTTP2ServerState {
         ])
         credit = HTTP2ReceiveWindow(bytes: Self.connectionWindow, telling: &output)
     }
+
+    /// Requests that are received, handled or answered now.
+    var openStreams: Int { numbers.count }
 
     // MARK: Frames
 
@@ -208,7 +213,7 @@ struct HTTP2ServerState {
         let change = bytes - initialWindow
         guard change != 0 else { return }
         initialWindow = bytes
-        for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
+        for place in streams.indices where streams[place] != nil { try streams[place]?.window.grow(by: change) }
     }
 
     private mutating func receivePing(_ frame: HTTP2Frame, _ now: NIODeadline) throws(HTTP2Error) {
@@ -245,7 +250,7 @@ struct HTTP2ServerState {
         case .no, .whenIdle: draining = .whenIdle(until: limit)
         case .announced, .final: return
         }
-        if streams.count == 0 { announceEnd(now: now) }
+        if numbers.count == 0 { announceEnd(now: now) }
     }
 
     /// Tells the client that the connection ends, in two steps (RFC 9113 section 6.8): requests that are on their way meanwhile are taken.
@@ -265,7 +270,7 @@ struct HTTP2ServerState {
     private mutating func stopTaking() {
         draining = .final
         output.writeGoAway(last: lastStream, .noError)
-        if streams.count == 0 { close() }
+        if numbers.count == 0 { close() }
     }
 
     /// The client closes its side, and may still wait for responses.
@@ -273,11 +278,11 @@ struct HTTP2ServerState {
         guard !isClosed else { return }
         inputIsClosed = true
         dropWaiting()
-        if streams.count == 0 { close() }
+        if numbers.count == 0 { close() }
     }
 
     mutating func streamEnded(now: NIODeadline) {
-        guard streams.count == 0, !isClosed else { return }
+        guard numbers.count == 0, !isClosed else { return }
         idleDeadline = now + timeouts.idle
         switch draining {
         case .final: close()
@@ -318,7 +323,7 @@ struct HTTP2ServerState {
         if isReading && headDeadline <= now {
             return end(HTTP2Error(.noError, "a frame or the head of a request did not arrive in time"))
         }
-        if streams.count == 0 && idleDeadline <= now { return end(HTTP2Error(.noError, "the connection was idle")) }
+        if numbers.count == 0 && idleDeadline <= now { return end(HTTP2Error(.noError, "the connection was idle")) }
         endOverdueStreams(now, isReading: isReading)
         switch draining {
         case .whenIdle(let until) where until <= now: announceEnd(now: now)

@@ -57,7 +57,9 @@ package struct HTTP2ClientState {
     private var fields = HTTP2Fields()
     /// A header block whose end has not come.
     private var block: HTTP2HeaderBlock?
-    private var streams = HTTP2Streams<Stream>()
+    private var numbers = HTTP2StreamNumbers()
+    /// By place; nil where there is none.
+    private var streams: [Stream?] = []
     private var nextStream: UInt32 = 1
     /// Bytes that the peer takes on all streams together, and on a new one.
     private var window = HTTP2SendWindow()
@@ -89,7 +91,7 @@ package struct HTTP2ClientState {
     /// Whether a message was written.
     var hasSent: Bool { nextStream > 1 }
     /// Messages that wait for the end of their streams.
-    var count: Int { streams.count }
+    var count: Int { numbers.count }
     private var room: Int { min(streamsAtOnce, peersStreams) }
 
     // MARK: Requests
@@ -99,10 +101,10 @@ package struct HTTP2ClientState {
         _ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver, now: NIODeadline
     ) -> Bool {
         // The peer may take fewer since the message was given this connection.
-        guard isEstablished, !isDraining, !isClosed, !isSuspended, streams.count < room,
+        guard isEstablished, !isDraining, !isClosed, !isSuspended, numbers.count < room,
             nextStream < UInt32(Int32.max)
         else { return false }
-        if streams.count == 0 { heard = now }
+        if numbers.count == 0 { heard = now }
         let number = nextStream
         nextStream += 2
         let start = output.startHeaders()
@@ -111,13 +113,14 @@ package struct HTTP2ClientState {
         var stream = Stream(
             receiver: receiver, limit: limit, window: HTTP2SendWindow(bytes: initialWindow), unsent: request.content)
         output.writeData(&stream.unsent, stream: number, within: &stream.window, and: &window)
-        streams.insert(stream, number: number)
+        let place = numbers.insert(number)
+        if place == streams.count { streams.append(stream) } else { streams[place] = stream }
         return true
     }
 
     /// The receiver has learned elsewhere what became of its message.
     mutating func stopAwaiting(_ receiver: any UpstreamReceiver) {
-        for place in streams.places where streams[place]?.receiver === receiver { streams[place]?.isLate = true }
+        for place in streams.indices where streams[place]?.receiver === receiver { streams[place]?.isLate = true }
     }
 
     // MARK: Responses
@@ -166,7 +169,7 @@ package struct HTTP2ClientState {
 
     /// The place of a stream; nil for one that has ended.
     private func place(of number: UInt32) throws(HTTP2Error) -> Int? {
-        if let place = streams.place(of: number) { return place }
+        if let place = numbers.place(of: number) { return place }
         guard number & 1 == 1, number < nextStream else {
             throw HTTP2Error(.protocolError, "a frame is for stream \(number), which was not opened")
         }
@@ -218,7 +221,7 @@ package struct HTTP2ClientState {
     /// The response is complete.
     private mutating func end(_ place: Int) throws(HTTP2Response.Problem) {
         guard streams[place]?.response.head != nil else { throw .malformed("the stream ends before the status") }
-        let number = streams.number(at: place)
+        let number = numbers.number(at: place)
         guard let stream = remove(place),
             let answer = stream.response.isOverlong ? stream.response.soFar : stream.response.complete
         else { return }
@@ -235,7 +238,7 @@ package struct HTTP2ClientState {
 
     /// Ends a stream whose peer has not ended it.
     private mutating func stop(_ place: Int, _ failure: UpstreamFailure) {
-        output.writeReset(stream: streams.number(at: place), .cancel)
+        output.writeReset(stream: numbers.number(at: place), .cancel)
         conclude(place, failure)
     }
 
@@ -250,8 +253,9 @@ package struct HTTP2ClientState {
     }
 
     private mutating func remove(_ place: Int) -> Stream? {
-        guard let stream = streams.remove(at: place) else { return nil }
-        if streams.count == 0 && isSuspended { close() }
+        guard let stream = streams[place].take() else { return nil }
+        numbers.remove(at: place)
+        if numbers.count == 0 && isSuspended { close() }
         return stream
     }
 
@@ -300,7 +304,7 @@ package struct HTTP2ClientState {
         let change = bytes - initialWindow
         guard change != 0 else { return }
         initialWindow = bytes
-        for place in streams.places where streams[place] != nil { try streams[place]?.window.grow(by: change) }
+        for place in streams.indices where streams[place] != nil { try streams[place]?.window.grow(by: change) }
     }
 
     private mutating func receiveWindowUpdate(_ frame: HTTP2Frame) throws(HTTP2Error) {
@@ -320,11 +324,11 @@ package struct HTTP2ClientState {
     }
 
     private mutating func writeUnsent() {
-        for place in streams.places {
+        for place in streams.indices {
             guard window.bytes > 0 else { return }
             guard var stream = streams[place], stream.unsent != nil else { continue }
             output.writeData(
-                &stream.unsent, stream: streams.number(at: place), within: &stream.window, and: &window)
+                &stream.unsent, stream: numbers.number(at: place), within: &stream.window, and: &window)
             streams[place] = stream
         }
     }
@@ -340,14 +344,14 @@ package struct HTTP2ClientState {
             isDraining = true
             if isEstablished { actions.append(.drains) } else { close() }
         }
-        for place in streams.places where streams.number(at: place) > last { conclude(place, .notProcessed) }
+        for place in streams.indices where numbers.number(at: place) > last { conclude(place, .notProcessed) }
     }
 
     // MARK: Time
 
     /// Called about ten times a second, and when a message's time is up.
     mutating func timePassed(now: NIODeadline) {
-        for place in streams.places {
+        for place in streams.indices {
             guard let stream = streams[place] else { continue }
             let deadline = stream.receiver.deadline
             if stream.limit <= now {
@@ -361,7 +365,7 @@ package struct HTTP2ClientState {
                 actions.append(.stillAwaited(stream.receiver))
             }
         }
-        guard streams.count > 0 else { return }
+        guard numbers.count > 0 else { return }
         if let pinged {
             guard !isSuspended, now - pinged >= Self.patience else { return }
             isSuspended = true
@@ -383,7 +387,7 @@ package struct HTTP2ClientState {
     /// The connection is gone, or is given up for what the peer has sent.
     package mutating func end(_ failure: UpstreamFailure) {
         close()
-        for place in streams.places where streams[place] != nil { conclude(place, failure) }
+        for place in streams.indices where streams[place] != nil { conclude(place, failure) }
     }
 
     /// Tells the peer why nothing more comes.

@@ -50,7 +50,7 @@ enum HTTP2RequestFuzzing {
                 case .close: told.append("close")
                 }
             }
-            promise(state.streams.count <= streams, "there are \(state.streams.count) streams")
+            promise(state.openStreams <= streams, "there are \(state.openStreams) streams")
             promise(state.unfinished >= 0 && state.unfinished <= streams * contentBytes, "contents are miscounted")
         }
         // The preface comes first, so that most of the bytes are about requests.

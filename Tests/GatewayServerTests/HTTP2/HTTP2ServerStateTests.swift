@@ -41,7 +41,7 @@ import Testing
         #expect(client.frames(.data).allSatisfy { $0.has(Flag.endStream) })
         #expect(client.content(3) == "0123456789")
         #expect(client.status(3) == 404)
-        #expect(client.state.streams.count == 0)
+        #expect(client.state.openStreams == 0)
     }
 
     @Test func `what breaks a rule of HTTP 1 is told so, and the connection goes on`() {
@@ -70,7 +70,7 @@ import Testing
         #expect(client.windowUpdate(1) == 1101)
         #expect(client.frames(.resetStream).isEmpty)
         client.send { $0.writeFrame(.data, flags: Flag.endStream, stream: 1) }
-        #expect(client.state.streams.count == 0)
+        #expect(client.state.openStreams == 0)
         #expect(client.frames(.resetStream).isEmpty)
     }
 
@@ -175,7 +175,7 @@ import Testing
         client.send { $0.writeWindowUpdate(stream: 1, by: 3) }
         #expect(client.content(1) == "0123456789")
         #expect(client.frames(.data).last?.has(Flag.endStream) == true)
-        #expect(client.state.streams.count == 0)
+        #expect(client.state.openStreams == 0)
     }
 
     @Test func `the window of the connection is shared`() {
@@ -203,7 +203,7 @@ import Testing
         client.pass(.seconds(1))
         #expect(client.streamError(1) == .cancel)
         #expect(client.streamError(3) == nil)
-        #expect(client.state.streams.count == 1)
+        #expect(client.state.openStreams == 1)
     }
 
     // MARK: Limits
