@@ -117,7 +117,7 @@ struct DamageTests {
         let others = ["records-2025-export.log", "records-x-y.log", "records-1-0000000000000001.log.damaged", "notes"]
         for name in others { disk.contents[name] = [1, 2, 3] }
         let bed = try FileBed(disk, origin: 9)
-        #expect(bed.files.maintain(now: bed.loop.now) == [])
+        #expect(bed.files.maintain(now: bed.now) == [])
         for name in others { #expect(disk.contents[name] == [1, 2, 3]) }
     }
 }

@@ -175,7 +175,7 @@ struct FileIdempotencyStoreTests {
         #expect(before > 8 * 4096 && before <= 200 * 200)
         bed.advance(by: .hours(24))
         bed.accept(201...201)
-        #expect(bed.files.maintain(now: bed.loop.now) == [])
+        #expect(bed.files.maintain(now: bed.now) == [])
         #expect(bed.disk.bytes < 2 * 4096)
         #expect(bed.files.bytes == bed.disk.bytes)
     }
@@ -192,7 +192,7 @@ struct FileIdempotencyStoreTests {
                 bed.settle(bed.request(key), .refused(status: 429))
             }
             bed.advance(by: .minutes(10))
-            #expect(bed.files.maintain(now: bed.loop.now) == [])
+            #expect(bed.files.maintain(now: bed.now) == [])
             most = max(most, bed.disk.bytes)
         }
         let aDay = 24 * 6 * 10
@@ -214,10 +214,10 @@ struct FileIdempotencyStoreTests {
             }
         }
         let before = bed.disk.bytes
-        #expect(bed.files.maintain(now: bed.loop.now) == [])
+        #expect(bed.files.maintain(now: bed.now) == [])
         #expect(bed.disk.bytes == before, "what was written a moment ago may still be released")
         bed.advance(by: .minutes(21))
-        for _ in 0..<400 { #expect(bed.files.maintain(now: bed.loop.now) == []) }
+        for _ in 0..<400 { #expect(bed.files.maintain(now: bed.now) == []) }
         #expect(bed.disk.bytes < 90_000 && before > 600_000, "\(before) \(bed.disk.bytes)")
         #expect(bed.files.bytes == bed.disk.bytes)
         let next = try bed.successor()
@@ -237,10 +237,10 @@ struct FileIdempotencyStoreTests {
         let first = try #require(bed.disk.contents.keys.min())
         bed.disk.contents[first]?[RecordSegment.headerBytes + 200] ^= 1
         let before = bed.disk.bytes
-        let problems = bed.files.maintain(now: bed.loop.now)
+        let problems = bed.files.maintain(now: bed.now)
         #expect(problems.count == 1 && problems.first?.file == first, "\(problems)")
         #expect(bed.disk.contents[first] != nil && bed.disk.bytes < before / 4)
-        #expect(bed.files.maintain(now: bed.loop.now) == [])
+        #expect(bed.files.maintain(now: bed.now) == [])
         #expect(throws: RecordFilesError.self) { try bed.successor() }
     }
 
@@ -266,6 +266,6 @@ struct FileIdempotencyStoreTests {
         let next = try FileBed(bed.disk, clock: bed.clock, origin: 2, memory: configuration)
         next.advance(by: .hours(2))
         for key in 100...400 as ClosedRange<UInt64> { _ = next.claim(next.request(key)) }
-        #expect(next.memory.statistics(now: next.loop.now).accepted == 1)
+        #expect(next.memory.statistics(now: next.now).accepted == 1)
     }
 }

@@ -46,6 +46,9 @@ final class FileBed {
         return try FileBed(disk, clock: clock, origin: origin + 1, longestSegment: longestSegment)
     }
 
+    /// The test's time. Where the loop's own module is not imported, `loop.now` is the machine's.
+    var now: NIODeadline { loop.now }
+
     /// Time goes on for the process and the wall clock.
     func advance(by duration: TimeAmount) {
         clock.value += duration.nanoseconds / 1_000_000
