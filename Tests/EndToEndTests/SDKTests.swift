@@ -183,7 +183,7 @@ import Testing
         }
     }
 
-    @Test func `a client that speaks HTTP/2 alone is refused by TLS itself`() async throws {
+    @Test func `TLS agrees on what both sides speak, and refuses a client with which that is nothing`() async throws {
         let python = try #require(ProcessInfo.processInfo.environment["TEST_PYTHON"])
         try await Self.run { bed, tls in
             let script = """
@@ -198,7 +198,8 @@ import Testing
                     print(error)
                 """
             for (offer, outcome) in [
-                (["h2"], "no application protocol"), (["h2", "http/1.1"], "http/1.1"), ([], "None"),
+                (["h3"], "no application protocol"), (["h2"], "h2"), (["http/1.1", "h2"], "h2"),
+                (["http/1.1"], "http/1.1"), ([], "None"),
             ] {
                 let client = try RunningProcess(
                     python, ["-c", script, "\(tls)", bed.folder.path + "/ca.pem"] + offer)
