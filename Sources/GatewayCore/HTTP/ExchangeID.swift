@@ -30,13 +30,17 @@ package enum ExchangeID: Equatable, Sendable {
     }
 
     func write(to buffer: inout ByteBuffer) {
+        buffer.writePieces(limit: Self.limitCharacters) { write(to: &$0) }
+    }
+
+    /// At most `limitCharacters`.
+    func write(to pieces: inout PieceWriter) {
         switch self {
-        case .given(let text): buffer.writeImmutableBuffer(text)
+        case .given(let text): pieces.write(text)
         case .made(let connection, let request):
-            buffer.writeMultipleIntegers(
-                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection >> 32)),
-                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection)),
-                HexadecimalDigits.digits(of: request))
+            pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection >> 32)))
+            pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection)))
+            pieces.write(HexadecimalDigits.digits(of: request))
         }
     }
 

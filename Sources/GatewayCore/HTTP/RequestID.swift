@@ -54,11 +54,18 @@ package enum RequestID: Equatable, Hashable, Sendable {
         case .uuid(let high, let low):
             let second = HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high))
             let third = HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low >> 32))
-            buffer.writeMultipleIntegers(
-                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high >> 32)), Self.hyphen,
-                UInt32(truncatingIfNeeded: second >> 32), Self.hyphen, UInt32(truncatingIfNeeded: second), Self.hyphen,
-                UInt32(truncatingIfNeeded: third >> 32), Self.hyphen, UInt32(truncatingIfNeeded: third),
-                HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low)))
+            buffer.writePieces(limit: Self.uuidCharacters) { pieces in
+                pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high >> 32)))
+                pieces.write(Self.hyphen)
+                pieces.write(UInt32(truncatingIfNeeded: second >> 32))
+                pieces.write(Self.hyphen)
+                pieces.write(UInt32(truncatingIfNeeded: second))
+                pieces.write(Self.hyphen)
+                pieces.write(UInt32(truncatingIfNeeded: third >> 32))
+                pieces.write(Self.hyphen)
+                pieces.write(UInt32(truncatingIfNeeded: third))
+                pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low)))
+            }
         }
     }
 }

@@ -47,11 +47,9 @@ struct HPACKDynamicTable {
         let entry = Entry(start: removed + bytes.count, name: name.count, value: value.count)
         evict(downTo: limit - entry.size)
         guard entry.size <= limit else { return }
-        if name.upperBound == value.lowerBound {
-            bytes.append(contentsOf: source[name.lowerBound..<value.upperBound])
-        } else {
-            bytes.append(contentsOf: source[name])
-            bytes.append(contentsOf: source[value])
+        // A name and its value stand one behind the other there.
+        source.span.extracting(name.lowerBound..<value.upperBound).withUnsafeBufferPointer {
+            bytes.append(contentsOf: $0)
         }
         entries.append(entry)
         size += entry.size

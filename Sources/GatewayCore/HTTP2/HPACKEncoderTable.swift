@@ -64,18 +64,7 @@ extension ByteBuffer {
     ///   - bits: of the first byte that belong to the number.
     ///   - pattern: the others.
     package mutating func writeHPACKInteger(_ value: Int, bits: Int, pattern: UInt8) {
-        let mask = 1 << bits - 1
-        guard value >= mask else {
-            writeInteger(pattern | UInt8(truncatingIfNeeded: value))
-            return
-        }
-        writeInteger(pattern | UInt8(truncatingIfNeeded: mask))
-        var rest = value - mask
-        while rest >= 0x80 {
-            writeInteger(UInt8(truncatingIfNeeded: rest & 0x7F | 0x80))
-            rest >>= 7
-        }
-        writeInteger(UInt8(truncatingIfNeeded: rest))
+        writePieces(limit: 11) { $0.writeHPACKInteger(value, bits: bits, pattern: pattern) }
     }
 
     /// A string as it is (RFC 7541 section 5.2): the code would save a fifth of its bytes, and cost more than sending them.

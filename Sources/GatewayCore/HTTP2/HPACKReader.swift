@@ -77,14 +77,19 @@ package struct HPACKReader {
         // In either table, a name and its value stand one behind the other.
         if index > 0 && index <= HPACKStaticTable.count {
             (name, value) = HPACKStaticTable.ranges[index - 1]
-            bytes.append(contentsOf: HPACKStaticTable.bytes[name.lowerBound..<(nameOnly ? name : value).upperBound])
+            Self.append(HPACKStaticTable.bytes, name.lowerBound..<(nameOnly ? name : value).upperBound, to: &bytes)
         } else if let entry = table[index - HPACKStaticTable.count - 1] {
             (name, value) = entry
-            bytes.append(contentsOf: table.bytes[name.lowerBound..<(nameOnly ? name : value).upperBound])
+            Self.append(table.bytes, name.lowerBound..<(nameOnly ? name : value).upperBound, to: &bytes)
         } else {
             throw Self.error("index \(index) is not in the tables")
         }
         return (start..<start + name.count, start + name.count..<bytes.count)
+    }
+
+    /// Without a slice, which would be counted as another owner of the array.
+    private static func append(_ source: [UInt8], _ range: Range<Int>, to bytes: inout [UInt8]) {
+        source.span.extracting(range).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
     }
 
     private func literal(

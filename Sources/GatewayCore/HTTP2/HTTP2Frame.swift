@@ -110,8 +110,11 @@ package struct HTTP2FrameReader {
 
 extension ByteBuffer {
     package mutating func writeFrameHead(_ kind: HTTP2Frame.Kind, flags: UInt8 = 0, stream: UInt32, length: Int) {
-        writeMultipleIntegers(
-            UInt32(truncatingIfNeeded: length) << 8 | UInt32(kind.rawValue), flags, stream)
+        writePieces(limit: HTTP2Frame.headBytes) { pieces in
+            pieces.write(UInt32(truncatingIfNeeded: length) << 8 | UInt32(kind.rawValue))
+            pieces.write(flags)
+            pieces.write(stream)
+        }
     }
 
     /// Where `HEADERS` start; their block is to be written behind it, and `endHeaders` to follow.

@@ -60,26 +60,23 @@ enum HTTP2RequestHead {
         of bytes: Span<UInt8>
     ) -> ByteBuffer {
         var head = ByteBuffer()
-        let limit = bytes.count + 4 * fields.count + 32
-        head.writeWithUnsafeMutableBytes(minimumWritableBytes: limit) { memory in
-            var lines = HeadLines(memory: memory)
-            lines.write(bytes, method)
-            lines.write(" ")
-            lines.write(bytes, path)
-            lines.write(" HTTP/1.1\r\n")
+        head.writePieces(limit: bytes.count + 4 * fields.count + 32) { pieces in
+            pieces.write(bytes, method)
+            pieces.write(" ")
+            pieces.write(bytes, path)
+            pieces.write(" HTTP/1.1\r\n")
             if let authority {
-                lines.write("host: ")
-                lines.write(bytes, authority)
-                lines.write("\r\n")
+                pieces.write("host: ")
+                pieces.write(bytes, authority)
+                pieces.write("\r\n")
             }
             for field in fields where authority == nil || !bytes.isEqual(field.name, to: "host") {
-                lines.write(bytes, field.name)
-                lines.write(": ")
-                lines.write(bytes, field.value)
-                lines.write("\r\n")
+                pieces.write(bytes, field.name)
+                pieces.write(": ")
+                pieces.write(bytes, field.value)
+                pieces.write("\r\n")
             }
-            lines.write("\r\n")
-            return lines.count
+            pieces.write("\r\n")
         }
         return head
     }
@@ -126,30 +123,6 @@ enum HTTP2RequestHead {
                 detail:
                     "the value of field `\(bytes.text(field.name))` holds a line end or a zero, or has space around it")
         }
-    }
-}
-
-/// Writes one piece behind the other into memory that has room for all of them.
-private struct HeadLines {
-    let memory: UnsafeMutableRawBufferPointer
-    private(set) var count = 0
-
-    init(memory: UnsafeMutableRawBufferPointer) {
-        self.memory = memory
-    }
-
-    mutating func write(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        bytes.extracting(range).withUnsafeBytes { write($0) }
-    }
-
-    mutating func write(_ text: StaticString) {
-        write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-
-    private mutating func write(_ source: UnsafeRawBufferPointer) {
-        guard source.count <= memory.count - count else { return }
-        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyMemory(from: source)
-        count += source.count
     }
 }
 

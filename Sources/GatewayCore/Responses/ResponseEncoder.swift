@@ -217,23 +217,27 @@ package final class ResponseEncoder: Sendable {
     }
 
     private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {
-        buffer.writeStaticString("X-Request-Id: ")
-        form.id.write(to: &buffer)
-        buffer.writeStaticString("\r\n")
-        buffer.writeImmutableBuffer(form.dateLine)
-        if isForBrowsers { buffer.writeStaticString("X-Content-Type-Options: nosniff\r\n") }
-        if !form.keepsAlive { buffer.writeStaticString("Connection: close\r\n") }
-        buffer.writeStaticString("Content-Length: ")
-        buffer.writeDecimal(content.readableBytes)
-        buffer.writeStaticString("\r\n\r\n")
+        buffer.writePieces(limit: ExchangeID.limitCharacters + form.dateLine.readableBytes + 128) { pieces in
+            pieces.write("X-Request-Id: ")
+            form.id.write(to: &pieces)
+            pieces.write("\r\n")
+            pieces.write(form.dateLine)
+            if isForBrowsers { pieces.write("X-Content-Type-Options: nosniff\r\n") }
+            if !form.keepsAlive { pieces.write("Connection: close\r\n") }
+            pieces.write("Content-Length: ")
+            pieces.write(decimal: content.readableBytes)
+            pieces.write("\r\n\r\n")
+        }
         if form.hasContent { buffer.writeImmutableBuffer(content) }
     }
 
     private static func writeField(_ name: StaticString, _ value: String, to buffer: inout ByteBuffer) {
-        buffer.writeStaticString(name)
-        buffer.writeStaticString(": ")
-        buffer.writeString(value)
-        buffer.writeStaticString("\r\n")
+        buffer.writePieces(limit: name.utf8CodeUnitCount + value.utf8.count + 4) { pieces in
+            pieces.write(name)
+            pieces.write(": ")
+            pieces.write(value)
+            pieces.write("\r\n")
+        }
     }
 
     private static func writeStatusLine(_ status: Int, to buffer: inout ByteBuffer) {

@@ -7,7 +7,7 @@ import NIOCore
 /// Nothing is to be remembered by the peer (RFC 7541 section 2.3.2): what is the same in all responses is short, and a table that depends
 /// on messages would tell about them.
 struct HTTP2ResponseWriter {
-    /// Names of the static table (RFC 7541 appendix A), in lower case; all of them have indices above 14.
+    /// Names of the static table (RFC 7541 appendix A), in lower case.
     private static let staticNames: [(name: StaticString, index: Int)] = [
         ("date", 33), ("allow", 22), ("link", 45), ("retry-after", 53), ("content-type", 31), ("cache-control", 24),
         ("content-length", 28), ("www-authenticate", 61),
@@ -68,37 +68,15 @@ struct HTTP2ResponseWriter {
         // Of HTTP/1.1 alone (RFC 9113 section 8.2.2).
         guard !bytes.isSame(name, "connection") else { return }
         let known = Self.staticNames.first { bytes.isSame(name, $0.name) }
-        // A byte for the pattern, and for each length what a number of the size of a response takes.
-        block.writeWithUnsafeMutableBytes(minimumWritableBytes: 11 + name.count + value.count) { memory in
-            var end = 0
-            func write(_ byte: UInt8) {
-                memory[end] = byte
-                end += 1
+        // Each of the numbers takes five bytes at most.
+        block.writePieces(limit: 15 + name.count + value.count) { pieces in
+            pieces.writeHPACKInteger(known?.index ?? 0, bits: 4, pattern: 0)
+            if known == nil {
+                pieces.writeHPACKInteger(name.count, bits: 7, pattern: 0)
+                for index in name { pieces.write(bytes.lowercased(index)) }
             }
-            func write(length: Int) {
-                guard length >= 0x7F else { return write(UInt8(length)) }
-                write(0x7F)
-                var rest = length - 0x7F
-                while rest >= 0x80 {
-                    write(UInt8(rest & 0x7F | 0x80))
-                    rest >>= 7
-                }
-                write(UInt8(rest))
-            }
-            if let known {
-                // Literals whose names have an index above 14 take a second byte for it (RFC 7541 section 6.2.2).
-                write(0x0F)
-                write(UInt8(known.index - 0x0F))
-            } else {
-                write(0)
-                write(length: name.count)
-                for index in name { write(bytes.lowercased(index)) }
-            }
-            write(length: value.count)
-            bytes.extracting(value).withUnsafeBytes { source in
-                UnsafeMutableRawBufferPointer(rebasing: memory[end...]).copyMemory(from: source)
-            }
-            return end + value.count
+            pieces.writeHPACKInteger(value.count, bits: 7, pattern: 0)
+            pieces.write(bytes, value)
         }
     }
 }

@@ -72,28 +72,44 @@ package struct HTTP2RequestWriter {
     /// - Parameter skill: whose token it is, by the skill's label.
     mutating func write(_ request: UpstreamRequest, skill: Int, to buffer: inout ByteBuffer) {
         table.writeResize(to: &buffer)
-        let known = indices(of: request.token, of: skill)
-        if let known {
-            buffer.writeMultipleIntegers(Self.postMethod, scheme, known.authority, Self.pathFollows)
-        } else {
-            buffer.writeMultipleIntegers(Self.postMethod, scheme)
-            write(constant: 0, to: &buffer)
-            buffer.writeInteger(Self.pathFollows)
+        let length = request.content.readableBytes
+        guard let known = indices(of: request.token, of: skill) else {
+            return writeUnknown(request, skill: skill, length, to: &buffer)
         }
+        let path = pathPrefix.readableBytes + request.user.canonical.readableBytes
+        buffer.writePieces(limit: path + 40) { pieces in
+            pieces.write(Self.postMethod)
+            pieces.write(scheme)
+            pieces.write(known.authority)
+            pieces.write(Self.pathFollows)
+            pieces.writeHPACKInteger(path, bits: 7, pattern: 0)
+            pieces.write(pathPrefix)
+            pieces.write(request.user.canonical)
+            pieces.write(known.userAgent)
+            pieces.write(known.accept)
+            pieces.write(known.contentType)
+            pieces.write(known.token)
+            pieces.write(Self.contentLengthFollows)
+            pieces.write(UInt8(truncatingIfNeeded: Self.digits(of: length)))
+            pieces.write(decimal: length)
+        }
+    }
+
+    /// A request of which the peer does not remember all that it could.
+    private mutating func writeUnknown(
+        _ request: UpstreamRequest, skill: Int, _ length: Int, to buffer: inout ByteBuffer
+    ) {
+        buffer.writeMultipleIntegers(Self.postMethod, scheme)
+        write(constant: 0, to: &buffer)
+        buffer.writeInteger(Self.pathFollows)
         buffer.writeHPACKInteger(
             pathPrefix.readableBytes + request.user.canonical.readableBytes, bits: 7, pattern: 0)
         buffer.writeImmutableBuffer(pathPrefix)
         buffer.writeImmutableBuffer(request.user.canonical)
-        let length = request.content.readableBytes
-        let digits = UInt8(truncatingIfNeeded: Self.digits(of: length))
-        if let known {
-            buffer.writeMultipleIntegers(
-                known.userAgent, known.accept, known.contentType, known.token, Self.contentLengthFollows, digits)
-        } else {
-            for place in 1..<constants.count { write(constant: place, to: &buffer) }
-            write(request.token, of: skill, to: &buffer)
-            buffer.writeMultipleIntegers(Self.contentLengthFollows, digits)
-        }
+        for place in 1..<constants.count { write(constant: place, to: &buffer) }
+        write(request.token, of: skill, to: &buffer)
+        buffer.writeInteger(Self.contentLengthFollows)
+        buffer.writeInteger(UInt8(truncatingIfNeeded: Self.digits(of: length)))
         buffer.writeDecimal(length)
     }
 

@@ -1,0 +1,98 @@
+package import NIOCore
+
+/// Writes pieces one behind the other into memory that has room for all of them.
+///
+/// A piece that is written to a `ByteBuffer` by itself asks whether there is room for it, and whether the memory is the buffer's own: for most
+/// pieces that is more work than the piece.
+package struct PieceWriter {
+    private let memory: UnsafeMutableRawBufferPointer
+    fileprivate private(set) var count = 0
+
+    fileprivate init(_ memory: UnsafeMutableRawBufferPointer) {
+        self.memory = memory
+    }
+
+    package mutating func write(_ byte: UInt8) {
+        memory[count] = byte
+        count += 1
+    }
+
+    /// The most significant byte first, as in all of these.
+    package mutating func write(_ word: UInt16) {
+        memory.storeBytes(of: word.bigEndian, toByteOffset: count, as: UInt16.self)
+        count += 2
+    }
+
+    package mutating func write(_ word: UInt32) {
+        memory.storeBytes(of: word.bigEndian, toByteOffset: count, as: UInt32.self)
+        count += 4
+    }
+
+    package mutating func write(_ word: UInt64) {
+        memory.storeBytes(of: word.bigEndian, toByteOffset: count, as: UInt64.self)
+        count += 8
+    }
+
+    package mutating func write(_ text: StaticString) {
+        write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    package mutating func write(_ text: String) {
+        let isContiguous: Void? = text.utf8.withContiguousStorageIfAvailable { write(UnsafeRawBufferPointer($0)) }
+        if isContiguous == nil { for byte in text.utf8 { write(byte) } }
+    }
+
+    package mutating func write(_ bytes: ByteBuffer) {
+        bytes.withUnsafeReadableBytes { write($0) }
+    }
+
+    package mutating func write(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        bytes.extracting(range).withUnsafeBytes { write($0) }
+    }
+
+    /// In decimal; 0 for a negative number, which should not come.
+    package mutating func write(decimal value: Int) {
+        var rest = max(0, value)
+        var divisor = 1
+        while rest / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            write(UInt8(truncatingIfNeeded: rest / divisor) + UInt8(ascii: "0"))
+            rest %= divisor
+            divisor /= 10
+        }
+    }
+
+    /// A number as HPACK has it (RFC 7541 section 5.1).
+    ///
+    /// - Parameters:
+    ///   - bits: of the first byte that belong to the number.
+    ///   - pattern: the others.
+    package mutating func writeHPACKInteger(_ value: Int, bits: Int, pattern: UInt8) {
+        let mask = 1 << bits - 1
+        guard value >= mask else { return write(pattern | UInt8(truncatingIfNeeded: value)) }
+        write(pattern | UInt8(truncatingIfNeeded: mask))
+        var rest = value - mask
+        while rest >= 0x80 {
+            write(UInt8(truncatingIfNeeded: rest & 0x7F | 0x80))
+            rest >>= 7
+        }
+        write(UInt8(truncatingIfNeeded: rest))
+    }
+
+    private mutating func write(_ source: UnsafeRawBufferPointer) {
+        guard source.count > 0 else { return }
+        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyMemory(from: source)
+        count += source.count
+    }
+}
+
+extension ByteBuffer {
+    /// - Parameter limit: no more bytes are written, whatever the pieces are.
+    package mutating func writePieces(limit: Int, _ write: (inout PieceWriter) -> Void) {
+        writeWithUnsafeMutableBytes(minimumWritableBytes: limit) { memory in
+            var pieces = PieceWriter(memory)
+            write(&pieces)
+            return pieces.count
+        }
+    }
+}
