@@ -11,7 +11,7 @@ protocol ClientConnection: AnyObject {
     /// From here on the client is to learn that its connection ends, in whichever way costs it least.
     func startDraining()
 
-    /// Ends as soon as the requests that it has are answered; now, or nearly, if there are none.
+    /// Ends as soon as the client waits for nothing, or soon all the same.
     func drain()
 
     /// Closes at once, answered or not.

@@ -101,11 +101,11 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The client speaks HTTP/2: another handler takes the connection.
     private func handOver(_ context: ChannelHandlerContext, _ start: ByteBuffer? = nil) {
         guard let limits = loop.http2 else { return close() }
-        state.closed()
         let connection = HTTP2Connection(loop: loop, limits: limits, peer: peer, certificate: certificate)
-        loop.replace(self, with: connection)
         let pipeline = context.pipeline.syncOperations
-        guard (try? pipeline.addHandler(connection, position: .after(self))) != nil else { return connection.close() }
+        guard (try? pipeline.addHandler(connection, position: .after(self))) != nil else { return close() }
+        state.closed()
+        loop.replace(self, with: connection)
         if let start { context.fireChannelRead(wrapInboundOut(start)) }
         pipeline.removeHandler(self, promise: nil)
     }

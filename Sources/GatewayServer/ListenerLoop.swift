@@ -81,9 +81,11 @@ final class ListenerLoop {
 
     /// The client has been told that the connection ends; it is closed when it has read that, or after a while.
     ///
-    /// One that still has something to be written is left to its write timeout.
+    /// One that is not writable is left to its write timeout.
     func lingers(_ channel: any Channel) {
         eventLoop.assumeIsolated().scheduleTask(in: Self.lingerTimeout) {
+            // A channel that was closed while it was not writable stays so.
+            guard channel.isActive else { return }
             if channel.isWritable { channel.close(promise: nil) } else { self.lingers(channel) }
         }
     }
@@ -104,7 +106,7 @@ final class ListenerLoop {
         return statistics
     }
 
-    /// Closes what is idle, and what is not as soon as it is answered.
+    /// Ends what is idle, and what is not as soon as it is answered; `HTTP2Connection` says when that is.
     func drain() {
         for connection in Array(connections.values) { connection.drain() }
     }

@@ -245,7 +245,8 @@ class Storm:
         ok = not (lost or doubled or wrong or unexpected or other_ids or forgotten)
         connections = sum((gateway.connections() for gateway in self.gateways), collections.Counter())
         print(f"connections to Amazon of the gateways that are left: {dict(connections)}")
-        ok = ok and not connections["http/1.1" if self.options.upstream_http2 else "h2"]
+        spoken, other = ("h2", "http/1.1") if self.options.upstream_http2 else ("http/1.1", "h2")
+        ok = ok and connections[spoken] > 0 and not connections[other]
         if self.outages:
             statuses = sum((outage.statuses for outage in self.outages), collections.Counter())
             slowest = max(outage.slowest for outage in self.outages)

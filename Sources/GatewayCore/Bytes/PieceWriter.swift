@@ -13,24 +13,20 @@ package struct PieceWriter {
     }
 
     package mutating func write(_ byte: UInt8) {
-        memory[count] = byte
-        count += 1
+        memory[place(for: 1)] = byte
     }
 
     /// The most significant byte first, as in all of these.
     package mutating func write(_ word: UInt16) {
-        memory.storeBytes(of: word.bigEndian, toByteOffset: count, as: UInt16.self)
-        count += 2
+        memory.storeBytes(of: word.bigEndian, toByteOffset: place(for: 2), as: UInt16.self)
     }
 
     package mutating func write(_ word: UInt32) {
-        memory.storeBytes(of: word.bigEndian, toByteOffset: count, as: UInt32.self)
-        count += 4
+        memory.storeBytes(of: word.bigEndian, toByteOffset: place(for: 4), as: UInt32.self)
     }
 
     package mutating func write(_ word: UInt64) {
-        memory.storeBytes(of: word.bigEndian, toByteOffset: count, as: UInt64.self)
-        count += 8
+        memory.storeBytes(of: word.bigEndian, toByteOffset: place(for: 8), as: UInt64.self)
     }
 
     package mutating func write(_ text: StaticString) {
@@ -81,16 +77,22 @@ package struct PieceWriter {
 
     private mutating func write(_ source: UnsafeRawBufferPointer) {
         guard source.count > 0 else { return }
-        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyMemory(from: source)
-        count += source.count
+        UnsafeMutableRawBufferPointer(rebasing: memory[place(for: source.count)...]).copyMemory(from: source)
+    }
+
+    /// A limit that is too small is a mistake of ours, and must not write over what is somebody else's.
+    private mutating func place(for bytes: Int) -> Int {
+        precondition(bytes <= memory.count - count, "more is written than was said")
+        defer { count += bytes }
+        return count
     }
 }
 
 extension ByteBuffer {
-    /// - Parameter limit: no more bytes are written, whatever the pieces are.
+    /// - Parameter limit: in bytes; what is written must not be more.
     package mutating func writePieces(limit: Int, _ write: (inout PieceWriter) -> Void) {
         writeWithUnsafeMutableBytes(minimumWritableBytes: limit) { memory in
-            var pieces = PieceWriter(memory)
+            var pieces = PieceWriter(UnsafeMutableRawBufferPointer(rebasing: memory.prefix(limit)))
             write(&pieces)
             return pieces.count
         }

@@ -69,6 +69,11 @@ package struct HTTP2FrameReader {
             buffer = bytes
             return
         }
+        // Frames that are not taken yet: what comes behind them is added in place.
+        guard buffer.readableBytes < HTTP2Frame.headBytes + Self.payloadLimit else {
+            buffer.writeImmutableBuffer(bytes)
+            return
+        }
         // Part of a frame. What has been read before it is let go.
         var joined = ByteBuffer()
         joined.reserveCapacity(buffer.readableBytes + bytes.readableBytes)
@@ -130,18 +135,21 @@ extension ByteBuffer {
         let flags = endsStream ? HTTP2Frame.Flag.endStream : 0
         let length = writerIndex - start - HTTP2Frame.headBytes
         let end = writerIndex
+        let block =
+            length > HTTP2FrameReader.payloadLimit
+            ? getBytes(at: start + HTTP2Frame.headBytes, length: length) ?? [] : []
         moveWriterIndex(to: start)
         guard length > HTTP2FrameReader.payloadLimit else {
             writeFrameHead(.headers, flags: flags | HTTP2Frame.Flag.endHeaders, stream: stream, length: length)
             moveWriterIndex(to: end)
             return
         }
-        var block = getBytes(at: start + HTTP2Frame.headBytes, length: length)?[...] ?? []
+        var rest = block[...]
         var kind = HTTP2Frame.Kind.headers
-        while !block.isEmpty {
-            let part = block.prefix(HTTP2FrameReader.payloadLimit)
-            block = block.dropFirst(part.count)
-            let end = block.isEmpty ? HTTP2Frame.Flag.endHeaders : 0
+        while !rest.isEmpty {
+            let part = rest.prefix(HTTP2FrameReader.payloadLimit)
+            rest = rest.dropFirst(part.count)
+            let end = rest.isEmpty ? HTTP2Frame.Flag.endHeaders : 0
             writeFrameHead(kind, flags: end | (kind == .headers ? flags : 0), stream: stream, length: part.count)
             writeBytes(part)
             kind = .continuation

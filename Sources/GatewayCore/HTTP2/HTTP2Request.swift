@@ -6,7 +6,7 @@ package struct HTTP2Request: Sendable {
         /// It is answered by the gateway.
         case refused(RequestError, ExchangeID)
         /// Its stream is reset.
-        case malformed(String)
+        case malformed
     }
 
     private let head: RequestHead
@@ -28,7 +28,7 @@ package struct HTTP2Request: Sendable {
         do {
             bytes = try HTTP2RequestHead.head(fields)
         } catch {
-            throw .malformed(error.detail)
+            throw .malformed
         }
         let head: RequestHead
         do {
@@ -58,7 +58,7 @@ package struct HTTP2Request: Sendable {
             content.writeImmutableBuffer(bytes)
         }
         if case .length(let length) = head.framing, content.readableBytes > length {
-            throw .malformed("there is more content than `content-length` says")
+            throw .malformed
         }
         guard content.readableBytes <= limitBytes else {
             throw .refused(.tooLarge("the content is larger than \(limitBytes) bytes"), id)
@@ -68,10 +68,13 @@ package struct HTTP2Request: Sendable {
     /// The stream has ended.
     package func complete() throws(Flaw) -> InboundRequest {
         if case .length(let length) = head.framing, content.readableBytes != length {
-            throw .malformed("there is less content than `content-length` says")
+            throw .malformed
         }
         return InboundRequest(head: head, headBytes: headBytes, content: content, id: id)
     }
+
+    /// What is kept of it, in bytes.
+    package var bytes: Int { headBytes.readableBytes + content.readableBytes }
 
     /// What is known before the content has come.
     package var withoutContent: InboundRequest {
@@ -106,7 +109,7 @@ package struct HTTP2RequestReader: Sendable {
             try HTTP2RequestHead.checkTrailers(fields)
             return nil
         } catch {
-            return .malformed(error.detail)
+            return .malformed
         }
     }
 }

@@ -4,9 +4,9 @@ import NIOCore
 /// whichever protocol it came by.
 enum HTTP2RequestHead {
     /// What a request must not be (RFC 9113 section 8.1.1): whoever sends it does not speak the protocol.
-    struct Malformed: Error, Equatable {
-        var detail: String
-    }
+    ///
+    /// Its stream is reset, and nothing can be said with that.
+    struct Malformed: Error {}
 
     /// Of a request (RFC 9113 section 8.3.1).
     private struct PseudoFields {
@@ -21,7 +21,7 @@ enum HTTP2RequestHead {
             case 7 where bytes.isEqual(field.name, to: ":method") && method == nil: method = field.value
             case 7 where bytes.isEqual(field.name, to: ":scheme") && scheme == nil: scheme = field.value
             case 10 where bytes.isEqual(field.name, to: ":authority") && authority == nil: authority = field.value
-            default: throw Malformed(detail: "field `\(bytes.text(field.name))` is repeated, or is none of a request")
+            default: throw Malformed()
             }
         }
     }
@@ -38,18 +38,18 @@ enum HTTP2RequestHead {
             count += 1
         }
         guard let method = pseudo.method, let path = pseudo.path, pseudo.scheme != nil else {
-            throw Malformed(detail: "`:method`, `:scheme` or `:path` is missing")
+            throw Malformed()
         }
         // Else the request line could say something that no field does.
-        guard bytes.isToken(method) else { throw Malformed(detail: "`:method` is no method") }
+        guard bytes.isToken(method) else { throw Malformed() }
         guard !path.isEmpty, bytes[path.lowerBound] == UInt8(ascii: "/") || bytes.isEqual(path, to: "*") else {
-            throw Malformed(detail: "`:path` does not start with `/`")
+            throw Malformed()
         }
         for field in fields.fields[count...] {
             try check(field, of: bytes, isClean: isClean)
             guard let authority = pseudo.authority, bytes.isEqual(field.name, to: "host") else { continue }
             guard bytes.isSame(authority, field.value) else {
-                throw Malformed(detail: "`host` is another than `:authority`")
+                throw Malformed()
             }
         }
         return head(method, path, pseudo.authority, fields.fields[count...], of: bytes)
@@ -91,7 +91,7 @@ enum HTTP2RequestHead {
         _ field: HTTP2Fields.Field, of bytes: Span<UInt8>, isClean: Bool
     ) throws(Malformed) {
         guard bytes.isFieldName(field.name) else {
-            throw Malformed(detail: "`\(bytes.text(field.name))` is no name of a field, in lower case")
+            throw Malformed()
         }
         try checkValue(field, of: bytes, isClean: isClean)
         let isOfConnection =
@@ -104,7 +104,7 @@ enum HTTP2RequestHead {
             default: false
             }
         guard !isOfConnection else {
-            throw Malformed(detail: "field `\(bytes.text(field.name))` is not allowed over HTTP/2")
+            throw Malformed()
         }
     }
 
@@ -119,9 +119,7 @@ enum HTTP2RequestHead {
             for index in value where bytes[index] == 0 || bytes[index] == 10 || bytes[index] == 13 { isGood = false }
         }
         guard isGood else {
-            throw Malformed(
-                detail:
-                    "the value of field `\(bytes.text(field.name))` holds a line end or a zero, or has space around it")
+            throw Malformed()
         }
     }
 }

@@ -8,10 +8,10 @@ final class HTTP2Connection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// So much is written before the end of the turn, and nothing is read while the client does not take it.
+    /// Output above this is written before the end of the turn.
     private static let outputBytes = 64 << 10
 
-    /// How long a connection whose client never waits for nothing is served while the gateway ends.
+    /// How long a connection that is never idle is served while the gateway ends.
     private static let drainTime = TimeAmount.seconds(3)
 
     private let loop: ListenerLoop
@@ -26,6 +26,7 @@ final class HTTP2Connection: ChannelInboundHandler {
     private var isAdvancing = false
     private var willFlush = false
     private var hasPendingRead = false
+    private var inputHasEnded = false
     /// When the client must have read what was written; set while the channel is not writable.
     private var writeDeadline = NIODeadline.distantFuture
 
@@ -44,6 +45,7 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         state.close()
+        state.output = ByteBuffer()
         self.context = nil
         loop.closed(self)
     }
@@ -60,8 +62,8 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? ChannelEvent, event == .inputClosed {
-            state.inputClosed()
-            perform()
+            inputHasEnded = true
+            advance()
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -85,7 +87,11 @@ final class HTTP2Connection: ChannelInboundHandler {
             performActions()
             if state.output.readableBytes > Self.outputBytes { flush() }
         }
-        if isWritable { state.readEnded() }
+        if isWritable {
+            state.readEnded()
+            // Not before all that came is taken.
+            if inputHasEnded { state.inputClosed() }
+        }
         perform()
     }
 
@@ -170,7 +176,7 @@ final class HTTP2Connection: ChannelInboundHandler {
 extension HTTP2Connection: ClientConnection {
     func checkDeadlines(now: NIODeadline) {
         if writeDeadline <= now { return close() }
-        if let certificate, !certificate.isValid(loop) { state.announceEnd(now: now) }
+        if let certificate, !certificate.isValid(loop) { state.drain(until: now + Self.drainTime, now: now) }
         state.timePassed(now: now, isReading: isWritable)
         perform()
     }

@@ -1,9 +1,9 @@
 import NIOCore
 
-/// How many frames a client may send that are part of no request: resets, settings, pings, and the like. Many of them are a flood (RFC
-/// 9113 section 10.5), which costs the client next to nothing.
+/// How many frames a client may send that are part of no request: resets, settings, pings, and the like. They cost the client next to
+/// nothing, and many of them are a flood (RFC 9113 section 10.5).
 struct HTTP2FrameBudget {
-    static let limit = 1000
+    private static let limit = 1000
     private static let perSecond = 100
     /// What clients do beside a request: more of these frames for each than any needs.
     private static let perAnswer = 10
@@ -23,7 +23,7 @@ struct HTTP2FrameBudget {
         guard gained > 0 else { return false }
         filled = now
         left = min(Self.limit, left + gained)
-        return left > 0
+        return true
     }
 
     /// A response was sent whole.

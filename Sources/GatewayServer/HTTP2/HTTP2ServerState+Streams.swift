@@ -20,14 +20,14 @@ extension HTTP2ServerState {
         var window: HTTP2SendWindow
         /// What the client does not take yet of the response.
         var unsent: ByteBuffer?
-        /// When it must have taken it, or ended its own side then.
+        /// When it must have taken that or, once that is done, ended its own side.
         var writeDeadline = NIODeadline.distantFuture
         /// The response is written whole. What the client still sends is not looked at.
         var isAnswered = false
     }
 
-    /// Of all contents that have not come whole, beside one of full size. A request beyond it is refused, so that a connection cannot make
-    /// the gateway keep much, and clients that send many large contents at once get to an end.
+    /// Of all requests that have not come whole, beside one content of full size. A request beyond it is refused, so that a connection
+    /// cannot make the gateway keep much, and clients that send many large contents at once get to an end.
     private static let unfinishedLimit = 256 << 10
     /// How long a client whose response is complete may take to end its side.
     private static let lingerTime = TimeAmount.seconds(2)
@@ -102,6 +102,7 @@ extension HTTP2ServerState {
         do throws(HTTP2Request.Flaw) {
             let request = try requests.request(fields)
             stream.request = request
+            unfinished += request.bytes
             stream.contentDeadline = now + timeouts.content
         } catch {
             flaw = error
@@ -112,7 +113,14 @@ extension HTTP2ServerState {
             try refuse(place, flaw, now)
         } else if block.endsStream {
             try finish(place, now)
+        } else {
+            try refuseIfTooMuch(place, now)
         }
+    }
+
+    private mutating func refuseIfTooMuch(_ place: Int, _ now: NIODeadline) throws(HTTP2Error) {
+        guard unfinished > Self.unfinishedLimit + limits.requests.contentBytes else { return }
+        try fail(place, .refusedStream, now)
     }
 
     private mutating func receiveTrailers(
@@ -120,7 +128,7 @@ extension HTTP2ServerState {
     ) throws(HTTP2Error) {
         guard streams[place]?.hasEnded == false else { return try fail(place, .streamClosed, now) }
         guard block.endsStream else { return try fail(place, .protocolError, now) }
-        if streams[place]?.isAnswered == true { return remove(place, now) }
+        if streams[place]?.isAnswered == true { return remove(place, now, .endedByClient) }
         streams[place]?.hasEnded = true
         if let flaw = requests.flaw(inTrailers: fields) {
             try refuse(place, flaw, now)
@@ -150,12 +158,8 @@ extension HTTP2ServerState {
             return try refuse(place, error, now)
         }
         streams[place]?.request = request
-        unfinished += request.content.readableBytes
-        if isLast {
-            try finish(place, now)
-        } else if unfinished > Self.unfinishedLimit + limits.requests.contentBytes {
-            try fail(place, .refusedStream, now)
-        }
+        unfinished += request.bytes
+        if isLast { try finish(place, now) } else { try refuseIfTooMuch(place, now) }
     }
 
     /// Content of a request that is refused, or answered without it: some clients look at the response only behind the last of it.
@@ -164,7 +168,7 @@ extension HTTP2ServerState {
             guard frame.payload.readableBytes > 0 else { return }
             return output.writeWindowUpdate(stream: frame.stream, by: frame.payload.readableBytes)
         }
-        if streams[place]?.isAnswered == true { remove(place, now) }
+        if streams[place]?.isAnswered == true { remove(place, now, .endedByClient) }
     }
 
     /// The request is complete.
@@ -181,7 +185,7 @@ extension HTTP2ServerState {
     /// So that its content is counted no longer, and can be extended in place.
     private mutating func takeRequest(_ place: Int) -> HTTP2Request? {
         guard let request = streams[place]?.request.take() else { return nil }
-        unfinished -= request.content.readableBytes
+        unfinished -= request.bytes
         return request
     }
 
@@ -225,7 +229,7 @@ extension HTTP2ServerState {
     mutating func respond(_ response: ByteBuffer, stream number: UInt32, now: NIODeadline) {
         guard !isClosed, let place = numbers.place(of: number) else { return }
         _ = takeRequest(place)
-        guard var stream = streams[place], !stream.isReset else { return remove(place, now) }
+        guard var stream = streams[place], !stream.isReset else { return remove(place, now, .resetByClient) }
         var response = response
         writer.writeHead(&response, stream: number, to: &output)
         stream.isHandled = false
@@ -242,11 +246,11 @@ extension HTTP2ServerState {
         streams[place] = stream
         guard stream.unsent == nil else {
             // Who has closed its side cannot say any more that it takes the rest.
-            if inputIsClosed { remove(place, now) }
+            if inputIsClosed { remove(place, now, .endedByClient) }
             return
         }
         answered()
-        if stream.hasEnded || inputIsClosed { return remove(place, now) }
+        if stream.hasEnded || inputIsClosed { return remove(place, now, .endedByClient) }
         // Some clients lose the response if the stream is reset with it.
         streams[place]?.isAnswered = true
         streams[place]?.writeDeadline = now + Self.lingerTime
@@ -268,7 +272,11 @@ extension HTTP2ServerState {
         }
         guard let place = try place(of: frame.stream) else { return }
         guard let increment else { return try fail(place, .protocolError, now) }
-        try streams[place]?.window.grow(by: increment)
+        do throws(HTTP2Error) {
+            try streams[place]?.window.grow(by: increment)
+        } catch {
+            return try fail(place, .flowControlError, now)
+        }
         if streams[place]?.unsent != nil { writeUnsent(place, now) }
     }
 
@@ -278,7 +286,7 @@ extension HTTP2ServerState {
         _ = try frame.resetCode()
         try spend(now)
         guard let place = try place(of: frame.stream) else { return }
-        resets += 1
+        if streams[place]?.isAnswered == false { resets += 1 }
         streams[place]?.hasEnded = true
         drop(place, now, .resetByClient)
     }
@@ -296,7 +304,7 @@ extension HTTP2ServerState {
     }
 
     private mutating func remove(
-        _ place: Int, _ now: NIODeadline, _ reason: HTTP2ClosedStreams.Reason = .endedByClient
+        _ place: Int, _ now: NIODeadline, _ reason: HTTP2ClosedStreams.Reason
     ) {
         _ = takeRequest(place)
         closedStreams.append(numbers.number(at: place), reason)
@@ -323,11 +331,13 @@ extension HTTP2ServerState {
     mutating func endOverdueStreams(_ now: NIODeadline, isReading: Bool) {
         for place in streams.indices {
             guard let stream = streams[place] else { continue }
+            // Whether it has taken it, or ended, is not known while it is not read.
+            guard isReading else { continue }
             if (stream.unsent != nil || stream.isAnswered) && stream.writeDeadline <= now {
                 // RFC 9113 section 8.1.
                 output.writeReset(stream: numbers.number(at: place), stream.isAnswered ? .noError : .cancel)
                 remove(place, now, .resetHere)
-            } else if isReading && stream.request != nil && stream.contentDeadline <= now,
+            } else if stream.request != nil && stream.contentDeadline <= now,
                 let request = takeRequest(place)
             {
                 let refusal = Refusal(.requestTimeout, "the content of the request did not arrive in time")

@@ -55,7 +55,7 @@ struct HTTP2ServerState {
     var numbers = HTTP2StreamNumbers()
     /// By place; nil where there is none.
     var streams: [Stream?] = []
-    /// Of contents that have not come whole, in bytes.
+    /// Of requests that have not come whole, in bytes.
     var unfinished = 0
     /// The highest that the client has opened.
     var lastStream: UInt32 = 0
@@ -75,7 +75,8 @@ struct HTTP2ServerState {
     private var idleDeadline = NIODeadline.distantFuture
     /// Streams that the client has reset.
     var resets = 0
-    /// The connection was ended since the client sent too much of what costs it little.
+    /// The connection was ended since the client sent too much of what costs it little: frames that are part of no request, or header blocks
+    /// that are too long.
     private(set) var isFlooded = false
 
     init(limits: Limits, _ timeouts: HTTPConnectionState.Timeouts, now: NIODeadline) {
@@ -247,10 +248,12 @@ struct HTTP2ServerState {
     mutating func drain(until limit: NIODeadline, now: NIODeadline) {
         guard !isClosed else { return }
         switch draining {
-        case .no, .whenIdle: draining = .whenIdle(until: limit)
+        case .no: draining = .whenIdle(until: limit)
+        case .whenIdle(let earlier): draining = .whenIdle(until: min(earlier, limit))
         case .announced, .final: return
         }
-        if numbers.count == 0 { announceEnd(now: now) }
+        // Where there is time, a new connection is good for its first request.
+        if numbers.count == 0 && (lastStream > 0 || limit < .distantFuture) { announceEnd(now: now) }
     }
 
     /// Tells the client that the connection ends, in two steps (RFC 9113 section 6.8): requests that are on their way meanwhile are taken.
@@ -306,6 +309,13 @@ struct HTTP2ServerState {
     mutating func close() {
         guard !isClosed else { return }
         isClosed = true
+        // Whoever still has a request is told nothing, and need not keep this.
+        for place in streams.indices {
+            streams[place] = nil
+            numbers.remove(at: place)
+        }
+        unfinished = 0
+        (block, reader) = (nil, HTTP2FrameReader())
         actions.append(.close)
     }
 

@@ -54,3 +54,28 @@ import Testing
         #expect(error?.code == .frameSizeError)
     }
 }
+
+@Suite struct HeaderFrameTests {
+    @Test(arguments: [0, 1, 16_384, 16_385, 40_000])
+    func `a header block that is too long for a frame goes on in others`(_ bytes: Int) throws {
+        var output = ByteBuffer(string: "before")
+        let start = output.startHeaders()
+        let block = (0..<bytes).map { UInt8(truncatingIfNeeded: $0) }
+        output.writeBytes(block)
+        output.endHeaders(at: start, stream: 7, endsStream: true)
+        output.moveReaderIndex(forwardBy: "before".utf8.count)
+        var reader = HTTP2FrameReader()
+        reader.receive(output)
+        var whole: [UInt8] = []
+        var frames: [HTTP2Frame] = []
+        while let frame = try reader.next() {
+            whole += frame.payload.readableBytesView
+            frames.append(frame)
+        }
+        #expect(whole == block)
+        #expect(frames.map(\.kind) == [.headers] + frames.dropFirst().map { _ in .continuation })
+        #expect(frames.allSatisfy { $0.stream == 7 })
+        #expect(frames.map { $0.has(HTTP2Frame.Flag.endHeaders) } == frames.indices.map { $0 == frames.count - 1 })
+        #expect(frames.first?.has(HTTP2Frame.Flag.endStream) == true)
+    }
+}

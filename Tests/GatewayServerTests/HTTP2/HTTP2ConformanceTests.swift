@@ -18,9 +18,15 @@ import Testing
     struct Case: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let expected: Expected
+        /// Responses that an error of a stream comes behind.
+        var answersBefore = 0
         let send: @Sendable (inout ByteBuffer) -> Void
 
-        init(_ description: String, _ expected: Expected, _ send: @escaping @Sendable (inout ByteBuffer) -> Void) {
+        init(
+            _ description: String, _ expected: Expected, answersBefore: Int = 0,
+            _ send: @escaping @Sendable (inout ByteBuffer) -> Void
+        ) {
+            self.answersBefore = answersBefore
             testDescription = description
             self.expected = expected
             self.send = send
@@ -53,6 +59,7 @@ import Testing
             case .stream(let code):
                 #expect(isAlive && client.connectionError == nil)
                 #expect(client.streamError(1) == code)
+                #expect(client.frames(.headers).count == example.answersBefore)
             }
         }
     }
@@ -118,7 +125,7 @@ import Testing
             $0.writeFrame(.priority, stream: 1, [0, 0, 0, 0, 1])
             $0.writeRequest(1)
         },
-        Case("5.1: DATA behind the end, once it is answered", .stream(.streamClosed)) {
+        Case("5.1: DATA behind the end, once it is answered", .stream(.streamClosed), answersBefore: 1) {
             $0.writeRequest(1)
             $0.writeFrame(.data, stream: 1, [1])
         },
@@ -285,7 +292,7 @@ import Testing
         Case("6.9.1: the window of the connection is too large", .connection(.flowControlError)) {
             for _ in 0..<2 { $0.writeWindowUpdate(stream: 0, by: 0x7FFF_FFFF) }
         },
-        Case("6.9.1: the window of a stream is too large", .connection(.flowControlError)) {
+        Case("6.9.1: the window of a stream is too large", .stream(.flowControlError)) {
             $0.writeRequest(1, TestClient.post, ends: false)
             for _ in 0..<2 { $0.writeWindowUpdate(stream: 1, by: 0x7FFF_FFFF) }
         },

@@ -84,9 +84,14 @@ import Testing
     ])
     func `a client that does not is known as soon as it differs`(_ start: String) {
         var preface = HTTP2Preface()
+        let common = zip(start.utf8, HTTP2ServerState.preface.readableBytesView).prefix { $0 == $1 }.count
         for (place, byte) in start.utf8.enumerated() {
-            guard preface.receive(ByteBuffer(bytes: [byte])) != .undecided else { continue }
-            #expect(place < start.utf8.count)
+            let decision = preface.receive(ByteBuffer(bytes: [byte]))
+            guard place == common else {
+                #expect(decision == .undecided)
+                continue
+            }
+            #expect(decision == .isOther(ByteBuffer(bytes: start.utf8.prefix(place + 1))))
             return
         }
         Issue.record("never decided")

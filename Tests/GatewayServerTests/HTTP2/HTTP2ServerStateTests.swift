@@ -264,6 +264,29 @@ import Testing
         #expect(client.state.unfinished == 0)
     }
 
+    @Test func `heads of requests that are not whole are bounded, too`() {
+        var client = TestClient()
+        let fields = TestClient.post + [("x", String(repeating: "y", count: 12_000))]
+        for stream in stride(from: 1 as UInt32, to: 200, by: 2) {
+            client.send { $0.writeRequest(stream, fields, ends: false) }
+        }
+        #expect(client.state.openStreams < 30)
+        #expect(client.streamError(199) == .refusedStream)
+    }
+
+    @Test func `whose connection has ended keeps nothing of it`() {
+        var client = TestClient()
+        client.send {
+            $0.writeRequest(1)
+            $0.writeRequest(3, TestClient.post, ends: false)
+            $0.writeFrame(.data, stream: 0, [1])
+        }
+        #expect(client.connectionError == .protocolError)
+        #expect(client.state.openStreams == 0 && client.state.unfinished == 0)
+        client.answerFirst()
+        #expect(client.frames(.headers).isEmpty)
+    }
+
     // MARK: Floods
 
     struct Flood: Sendable, CustomTestStringConvertible {
@@ -330,7 +353,7 @@ import Testing
             client.pass(.milliseconds(20))
             // Contents have a time limit.
             if client.requests.count > 0 { client.answerFirst() }
-            if number > 400 && (flood.testDescription.contains("DATA")) { return }
+            if number > 400 && (flood.testDescription.contains("DATA")) { break }
         }
         #expect(client.connectionError == nil)
     }
@@ -485,12 +508,33 @@ import Testing
 
     @Test func `a client that does not say that it knows is given a second`() {
         var client = TestClient()
-        client.state.drain(until: .distantFuture, now: client.now)
+        client.state.drain(until: client.now + .seconds(3), now: client.now)
         client.perform()
+        #expect((try? client.frames(.goAway).last?.lastStream()) == 0x7FFF_FFFF)
         client.pass(.milliseconds(900))
         #expect(!client.isClosed)
         client.pass(.milliseconds(100))
         #expect(client.isClosed)
+    }
+
+    @Test func `a new connection is good for a request while there is time`() {
+        var client = TestClient(answers: true)
+        client.state.drain(until: .distantFuture, now: client.now)
+        client.perform()
+        #expect(client.frames(.goAway).isEmpty)
+        client.send { $0.writeRequest(1) }
+        #expect(client.status(1) == 202)
+        #expect(client.frames(.goAway).count == 1)
+    }
+
+    @Test func `a later limit does not put off the end`() {
+        var client = TestClient()
+        client.send { $0.writeRequest(1) }
+        for _ in 0..<7 {
+            client.state.drain(until: client.now + .seconds(3), now: client.now)
+            client.pass(.milliseconds(500))
+        }
+        #expect(client.frames(.goAway).count == 1)
     }
 
     @Test func `a client that has closed its side cannot take the rest of a response`() {
