@@ -1,7 +1,7 @@
 /// Looking at bytes in place. Ranges come from our own parsers; every access is bounds-checked.
 extension Span where Element == UInt8 {
     /// Whether `range` holds `lowercase`, an ASCII literal in lower case, without regard to case.
-    func isEqualIgnoringCase(_ range: Range<Int>, to lowercase: StaticString) -> Bool {
+    package func isEqualIgnoringCase(_ range: Range<Int>, to lowercase: StaticString) -> Bool {
         guard range.count == lowercase.utf8CodeUnitCount else { return false }
         let literal = UnsafeRawPointer(lowercase.utf8Start)
         var offset = 0

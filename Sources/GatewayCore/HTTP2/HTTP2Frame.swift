@@ -3,6 +3,8 @@ package import NIOCore
 /// One frame, as it was read (RFC 9113 section 4.1).
 package struct HTTP2Frame {
     package static let headBytes = 9
+    /// What a client writes before its first frame (RFC 9113 section 3.4).
+    package static let preface = ByteBuffer(string: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
     package enum Kind: UInt8, Sendable {
         case data = 0x0

@@ -1,3 +1,4 @@
+import GatewayCore
 import NIOCore
 
 /// Finds out from the first bytes of a connection without TLS whether the client speaks HTTP/2, by prior knowledge (RFC 9113 section 3.3).
@@ -14,7 +15,7 @@ struct HTTP2Preface {
 
     mutating func receive(_ bytes: ByteBuffer) -> Decision {
         if seen.readableBytes == 0 { seen = bytes } else { seen.writeImmutableBuffer(bytes) }
-        let preface = HTTP2ServerState.preface.readableBytesView
+        let preface = HTTP2Frame.preface.readableBytesView
         guard seen.readableBytesView.starts(with: preface.prefix(seen.readableBytes)) else { return .isOther(seen) }
         return seen.readableBytes < preface.count ? .undecided : .isHTTP2(seen)
     }

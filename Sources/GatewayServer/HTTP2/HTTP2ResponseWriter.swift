@@ -66,8 +66,8 @@ struct HTTP2ResponseWriter {
         let name = line.lowerBound..<colon
         let value = min(colon + 2, line.upperBound)..<line.upperBound
         // Of HTTP/1.1 alone (RFC 9113 section 8.2.2).
-        guard !bytes.isSame(name, "connection") else { return }
-        let known = Self.staticNames.first { bytes.isSame(name, $0.name) }
+        guard !bytes.isEqualIgnoringCase(name, to: "connection") else { return }
+        let known = Self.staticNames.first { bytes.isEqualIgnoringCase(name, to: $0.name) }
         // Each of the numbers takes five bytes at most.
         block.writePieces(limit: 15 + name.count + value.count) { pieces in
             pieces.writeHPACKInteger(known?.index ?? 0, bits: 4, pattern: 0)
@@ -92,12 +92,5 @@ extension Span where Element == UInt8 {
     fileprivate func lowercased(_ index: Int) -> UInt8 {
         let byte = self[index]
         return (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
-    }
-
-    /// - Parameter name: in lower case.
-    fileprivate func isSame(_ range: Range<Int>, _ name: StaticString) -> Bool {
-        guard range.count == name.utf8CodeUnitCount else { return false }
-        let literal = name.utf8Start
-        return range.allSatisfy { lowercased($0) == literal[$0 - range.lowerBound] }
     }
 }

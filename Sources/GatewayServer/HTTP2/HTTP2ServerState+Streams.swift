@@ -308,8 +308,7 @@ extension HTTP2ServerState {
     ) {
         _ = takeRequest(place)
         closedStreams.append(numbers.number(at: place), reason)
-        streams[place] = nil
-        numbers.remove(at: place)
+        vacate(place)
         streamEnded(now: now)
     }
 
@@ -317,9 +316,14 @@ extension HTTP2ServerState {
     mutating func dropWaiting() {
         for place in streams.indices where streams[place]?.isHandled == false {
             _ = takeRequest(place)
-            streams[place] = nil
-            numbers.remove(at: place)
+            vacate(place)
         }
+    }
+
+    /// The place can be another stream's.
+    mutating func vacate(_ place: Int) {
+        streams[place] = nil
+        numbers.remove(at: place)
     }
 
     mutating func contentsResume(now: NIODeadline) {
@@ -328,11 +332,9 @@ extension HTTP2ServerState {
         }
     }
 
-    mutating func endOverdueStreams(_ now: NIODeadline, isReading: Bool) {
+    mutating func endOverdueStreams(_ now: NIODeadline) {
         for place in streams.indices {
             guard let stream = streams[place] else { continue }
-            // Whether it has taken it, or ended, is not known while it is not read.
-            guard isReading else { continue }
             if (stream.unsent != nil || stream.isAnswered) && stream.writeDeadline <= now {
                 // RFC 9113 section 8.1.
                 output.writeReset(stream: numbers.number(at: place), stream.isAnswered ? .noError : .cancel)

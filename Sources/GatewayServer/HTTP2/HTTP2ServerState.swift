@@ -32,7 +32,6 @@ struct HTTP2ServerState {
         case final
     }
 
-    static let preface = ByteBuffer(string: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     private static let connectionWindow = 1 << 20
     /// `:method`, `:scheme`, `:authority` and `:path`.
     private static let pseudoFields = 4
@@ -45,7 +44,7 @@ struct HTTP2ServerState {
     let limits: Limits
     let timeouts: HTTPConnectionState.Timeouts
     private var reader = HTTP2FrameReader()
-    private var unreadPreface = HTTP2ServerState.preface
+    private var unreadPreface = HTTP2Frame.preface
     var decoder: HPACKReader
     var fields = HTTP2Fields()
     var requests: HTTP2RequestReader
@@ -310,10 +309,7 @@ struct HTTP2ServerState {
         guard !isClosed else { return }
         isClosed = true
         // Whoever still has a request is told nothing, and need not keep this.
-        for place in streams.indices {
-            streams[place] = nil
-            numbers.remove(at: place)
-        }
+        for place in streams.indices { vacate(place) }
         unfinished = 0
         (block, reader) = (nil, HTTP2FrameReader())
         actions.append(.close)
@@ -334,7 +330,7 @@ struct HTTP2ServerState {
             return end(HTTP2Error(.noError, "a frame or the head of a request did not arrive in time"))
         }
         if numbers.count == 0 && idleDeadline <= now { return end(HTTP2Error(.noError, "the connection was idle")) }
-        endOverdueStreams(now, isReading: isReading)
+        if isReading { endOverdueStreams(now) }
         switch draining {
         case .whenIdle(let until) where until <= now: announceEnd(now: now)
         case .announced(let until) where until <= now: stopTaking()

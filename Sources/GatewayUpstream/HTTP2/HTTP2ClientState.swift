@@ -80,7 +80,7 @@ package struct HTTP2ClientState {
     package init(writer: HTTP2RequestWriter, streamsAtOnce: Int) {
         self.writer = writer
         self.streamsAtOnce = streamsAtOnce
-        output.writeStaticString("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        output.writeImmutableBuffer(HTTP2Frame.preface)
         output.writeSettings([
             (.enablePush, 0), (.initialWindowSize, UInt32(Self.streamWindow)),
             (.maximumHeaderListSize, UInt32(Self.fieldBytesLimit)),

@@ -56,7 +56,7 @@ enum HTTP2RequestFuzzing {
                 "what is not whole is miscounted")
         }
         // The preface comes first, so that most of the bytes are about requests.
-        var start = HTTP2ServerState.preface
+        var start = HTTP2Frame.preface
         start.writeSettings([])
         for part in [start] + parts.map({ ByteBuffer(bytes: $0) }) {
             state.receive(part)

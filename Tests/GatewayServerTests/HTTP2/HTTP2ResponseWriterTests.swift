@@ -63,7 +63,7 @@ import Testing
     @Test(arguments: 1...24)
     func `a client that speaks HTTP2 is known by its first bytes, however they come`(_ pieceBytes: Int) {
         var preface = HTTP2Preface()
-        var bytes = HTTP2ServerState.preface
+        var bytes = HTTP2Frame.preface
         bytes.writeString("more")
         let all = bytes
         while let piece = bytes.readSlice(length: min(pieceBytes, bytes.readableBytes)), piece.readableBytes > 0 {
@@ -84,7 +84,7 @@ import Testing
     ])
     func `a client that does not is known as soon as it differs`(_ start: String) {
         var preface = HTTP2Preface()
-        let common = zip(start.utf8, HTTP2ServerState.preface.readableBytesView).prefix { $0 == $1 }.count
+        let common = zip(start.utf8, HTTP2Frame.preface.readableBytesView).prefix { $0 == $1 }.count
         for (place, byte) in start.utf8.enumerated() {
             let decision = preface.receive(ByteBuffer(bytes: [byte]))
             guard place == common else {

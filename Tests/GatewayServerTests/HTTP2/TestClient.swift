@@ -39,7 +39,7 @@ struct TestClient {
             now: now)
         guard starts else { return }
         send {
-            $0.writeImmutableBuffer(HTTP2ServerState.preface)
+            $0.writeImmutableBuffer(HTTP2Frame.preface)
             $0.writeSettings(settings)
         }
         frames = []
