@@ -44,6 +44,13 @@ final class ConnectionGate: Sendable {
         }
     }
 
+    /// A connection that has no address yet turns out to come from this one: false if that has its share already.
+    func found(at place: Peer.Network) -> Bool {
+        guard opened(from: place) else { return false }
+        state.withLock { $0.open -= 1 }
+        return true
+    }
+
     func closed(from place: Peer.Network) {
         let hasRoomAgain = state.withLock { state in
             if let count = state.byAddress[place] { state.byAddress[place] = count > 1 ? count - 1 : nil }

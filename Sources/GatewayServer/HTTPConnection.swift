@@ -62,6 +62,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ProxyHeaderHandler.Client { foundOut(event.address) }
         if case .handshakeCompleted(let name) = event as? TLSUserEvent { handshakeCompleted(context, name) }
         if let event = event as? ChannelEvent, event == .inputClosed, state.inputClosed() { close() }
         context.fireUserInboundEventTriggered(event)
@@ -70,6 +71,13 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         state.closed()
         context.close(promise: nil)
+    }
+
+    /// The proxy at the other end has told whom it speaks for.
+    private func foundOut(_ address: SocketAddress) {
+        guard !state.isClosing else { return }
+        peer = Peer(address: address)
+        if !loop.isFoundOut(self) { close() }
     }
 
     private func handshakeCompleted(_ context: ChannelHandlerContext, _ applicationProtocol: String?) {

@@ -20,10 +20,12 @@ package struct HTTPListener: Sendable {
     ///   - handlers: one for each event loop of `group`, bound to it.
     ///   - inherited: where sockets are found that the service manager has opened.
     ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
+    ///   - onRefusedProxy: told each time that a connection was closed for what stood in front of it, or did not.
     package static func bind(
         _ configuration: ListenerConfiguration, handlers: [NIOLoopBound<any RequestHandler>],
         encoder: ResponseEncoder, group: any EventLoopGroup, inherited: InheritedSockets,
-        onExhausted: @escaping @Sendable (any Error) -> Void = { _ in }
+        onExhausted: @escaping @Sendable (any Error) -> Void = { _ in },
+        onRefusedProxy: @escaping @Sendable (ProxyRefusal, SocketAddress?) -> Void = { _, _ in }
     ) async throws -> HTTPListener {
         let tls = try configuration.tls.map { try ListenerTLS($0, http2: configuration.http2) }
         let gate = ConnectionGate(
@@ -38,7 +40,7 @@ package struct HTTPListener: Sendable {
                         eventLoop: eventLoop,
                         handler: PartialHandler.serving(Set(configuration.services), of: handler.value),
                         encoder: encoder,
-                        configuration: configuration, tls: tls, gate: gate),
+                        configuration: configuration, tls: tls, gate: gate, onRefusedProxy: onRefusedProxy),
                     eventLoop: eventLoop)
             }.get()
             loops.append(loop)
@@ -62,6 +64,7 @@ package struct HTTPListener: Sendable {
                         throw ChannelError.operationUnsupported
                     }
                     let pipeline = channel.pipeline.syncOperations
+                    if let header = loop.value.proxyHeader() { try pipeline.addHandler(header) }
                     if let tls {
                         try pipeline.addHandler(ProtocolCheck(spoken: tls.applicationProtocols))
                         try pipeline.addHandler(NIOSSLServerHandler(context: tls.context))

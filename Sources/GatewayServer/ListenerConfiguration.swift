@@ -28,6 +28,13 @@ package struct ListenerConfiguration: Equatable, Sendable {
         }
     }
 
+    /// Whether connections begin with the header of the PROXY protocol.
+    package enum ProxyProtocol: String, CaseIterable, Sendable {
+        case off
+        /// Each does, and comes from one of `trustedProxies`.
+        case required
+    }
+
     package var address: Address
     package var services = ListenerService.allCases
     /// Nil: plain text.
@@ -37,6 +44,9 @@ package struct ListenerConfiguration: Equatable, Sendable {
     package var http2 = true
     /// Requests that one connection over HTTP/2 may have at once.
     package var streamsPerConnection = 100
+    /// Whom to believe when they tell whom they speak for. Empty: nobody.
+    package var trustedProxies: [TrustedProxies.Member] = []
+    package var proxyProtocol = ProxyProtocol.off
     /// For a head to arrive, from its first byte on; for the first byte of a connection; and for a TLS handshake.
     var headTimeout = Duration.seconds(5)
     /// For the content to arrive, from the end of the head on.

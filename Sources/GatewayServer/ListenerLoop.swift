@@ -26,19 +26,35 @@ final class ListenerLoop {
     private(set) var dateLine = ByteBuffer()
     /// Of HTTP/2, since the start.
     var statistics = ListenerStatistics()
-    private var connections: [ObjectIdentifier: any ClientConnection] = [:]
+    /// Nil: none is believed.
+    private let proxies: TrustedProxies?
+    private let isBehindProxyProtocol: Bool
+    private let onRefusedProxy: @Sendable (ProxyRefusal, SocketAddress?) -> Void
+    private var connections: [ObjectIdentifier: Connection] = [:]
     private var dateSecond = 0
     private var sweep: RepeatedTask?
     private let gate: ConnectionGate
     private let tls: ListenerTLS?
     private var whenEmpty: EventLoopPromise<Void>?
 
+    private struct Connection {
+        let client: any ClientConnection
+        /// Where it is counted. What comes from a trusted proxy comes from many, and counts in all alone.
+        let place: Peer.Network
+    }
+
     init(
         eventLoop: any EventLoop, handler: any RequestHandler, encoder: ResponseEncoder,
-        configuration: ListenerConfiguration, tls: ListenerTLS?, gate: ConnectionGate
+        configuration: ListenerConfiguration, tls: ListenerTLS?, gate: ConnectionGate,
+        onRefusedProxy: @escaping @Sendable (ProxyRefusal, SocketAddress?) -> Void = { _, _ in }
     ) {
+        let proxies = configuration.trustedProxies.isEmpty ? nil : TrustedProxies(configuration.trustedProxies)
+        self.proxies = proxies
+        isBehindProxyProtocol = configuration.proxyProtocol == .required
+        self.onRefusedProxy = onRefusedProxy
         self.eventLoop = eventLoop
-        self.handler = handler
+        self.handler =
+            if let proxies, !isBehindProxyProtocol { ProxiedHandler(handler, behind: proxies) } else { handler }
         self.tls = tls
         self.encoder = encoder
         limits = configuration.limits
@@ -53,21 +69,39 @@ final class ListenerLoop {
 
     /// False if there is no room for one more from its address: it is to be closed, and does not count.
     func opened(_ connection: any ClientConnection) -> Bool {
-        guard gate.opened(from: connection.peer.place) else { return false }
-        connections[ObjectIdentifier(connection)] = connection
+        let isOfProxy = proxies?.contains(connection.peer.address) ?? false
+        let place = isOfProxy ? .local : connection.peer.place
+        guard gate.opened(from: place) else { return false }
+        connections[ObjectIdentifier(connection)] = Connection(client: connection, place: place)
         if sweep == nil { startSweep() }
         return true
     }
 
+    /// A proxy has told whom a connection comes from. False if there is no room for one more from there: it is to be closed.
+    func isFoundOut(_ connection: any ClientConnection) -> Bool {
+        guard gate.found(at: connection.peer.place) else { return false }
+        connections[ObjectIdentifier(connection)] = Connection(client: connection, place: connection.peer.place)
+        return true
+    }
+
+    /// What has to stand in front of everything else on a new connection; nil: nothing.
+    func proxyHeader() -> ProxyHeaderHandler? {
+        guard isBehindProxyProtocol, let proxies else { return nil }
+        return ProxyHeaderHandler(trusted: proxies) { [self] refusal, address in
+            statistics.refusedProxies[refusal, default: 0] += 1
+            onRefusedProxy(refusal, address)
+        }
+    }
+
     /// The same connection is handled by another from here on.
     func replace(_ connection: any ClientConnection, with other: any ClientConnection) {
-        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
-        connections[ObjectIdentifier(other)] = other
+        guard let known = connections.removeValue(forKey: ObjectIdentifier(connection)) else { return }
+        connections[ObjectIdentifier(other)] = Connection(client: other, place: known.place)
     }
 
     func closed(_ connection: any ClientConnection) {
-        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
-        gate.closed(from: connection.peer.place)
+        guard let known = connections.removeValue(forKey: ObjectIdentifier(connection)) else { return }
+        gate.closed(from: known.place)
         if connections.isEmpty {
             sweep?.cancel()
             sweep = nil
@@ -93,13 +127,13 @@ final class ListenerLoop {
     /// From here on every connection ends with an answer, or between two.
     func startDraining() {
         isDraining = true
-        for connection in Array(connections.values) { connection.startDraining() }
+        for connection in clients { connection.startDraining() }
     }
 
     /// What there is now, and what has been since the start.
     func currentStatistics() -> ListenerStatistics {
         var statistics = statistics
-        for connection in connections.values {
+        for connection in clients {
             statistics.connections[connection.peer.version, default: 0] += 1
             statistics.streams += (connection as? HTTP2Connection)?.openStreams ?? 0
         }
@@ -108,7 +142,7 @@ final class ListenerLoop {
 
     /// Ends what is idle, and what is not as soon as it is answered; `HTTP2Connection` says when that is.
     func drain() {
-        for connection in Array(connections.values) { connection.drain() }
+        for connection in clients { connection.drain() }
     }
 
     /// Completes when the last connection is gone.
@@ -121,8 +155,10 @@ final class ListenerLoop {
 
     /// Closes every connection, answered or not.
     func abort() {
-        for connection in Array(connections.values) { connection.close() }
+        for connection in clients { connection.close() }
     }
+
+    private var clients: [any ClientConnection] { connections.values.map(\.client) }
 
     private func startSweep() {
         swept(eventLoop.now)
@@ -143,6 +179,6 @@ final class ListenerLoop {
     private func closeOverdue() {
         let now = eventLoop.now
         swept(now)
-        for connection in Array(connections.values) { connection.checkDeadlines(now: now) }
+        for connection in clients { connection.checkDeadlines(now: now) }
     }
 }

@@ -259,6 +259,26 @@ import Testing
             "listeners: [{address: unix:/x, mode: 999}]",
             "f:3:38: `mode` is `999`; expected a file mode in octal digits, such as 0660"
         ),
+        (
+            "listeners: [{address: 127.0.0.1:1, trustedProxies: [10.0.0.1/8]}]",
+            "f:3:53: an element of `trustedProxies` is `10.0.0.1/8`; expected an address, a network such as 10.0.0.0/8 or 2001:db8::/32, or `unix:`"
+        ),
+        (
+            "listeners: [{address: 127.0.0.1:1, proxyProtocol: required}]",
+            "f:3:51: `proxyProtocol: required` without `trustedProxies`, so that anyone could claim any address; expected the addresses of the proxies there"
+        ),
+        (
+            "listeners: [{address: 127.0.0.1:1, trustedProxies: [\"unix:\"]}]",
+            "f:3:52: `unix:` means nothing for a TCP listener; expected networks"
+        ),
+        (
+            "listeners: [{address: unix:/tmp/x, trustedProxies: [10.0.0.1]}]",
+            "f:3:52: `10.0.0.1` means nothing for a Unix socket; expected `unix:`"
+        ),
+        (
+            "listeners: [{address: 127.0.0.1:1, trustedProxies: [127.0.0.1]}]\nanonymousCaller: {skills: [weather]}",
+            "f:4:18: `anonymousCaller` lets anyone send who reaches 127.0.0.1:1 through one of its `trustedProxies`; expected only listeners without them"
+        ),
         ("listeners: [{address: 127.0.0.1:1, mode: 600}]", "f:3:42: `mode` applies only to Unix sockets"),
         (
             "listeners: [{address: 127.0.0.1:1, tls: {certificateChainFile: /nowhere}}]",

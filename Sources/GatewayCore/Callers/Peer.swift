@@ -21,33 +21,40 @@ package final class Peer {
     package let certificateNames: [String]
     package let version: HTTPVersion
     /// With the API key that came last, which nearly always is the key of the next request, too.
-    var lastAuthentication: Authentication?
+    var lastAuthentication: Authentication? {
+        get { if let proxy { proxy.lastAuthentication } else { ownAuthentication } }
+        set { if let proxy { proxy.lastAuthentication = newValue } else { ownAuthentication = newValue } }
+    }
+    private var ownAuthentication: Authentication?
+    /// The other end of the connection, where it is a proxy that speaks for this one.
+    private let proxy: Peer?
+    /// Whom it spoke for last, which often is whom it speaks for next.
+    private var lastClient: Peer?
 
-    package init(address: SocketAddress? = nil, certificateNames: [String] = [], version: HTTPVersion = .http1) {
+    package init(
+        address: SocketAddress? = nil, certificateNames: [String] = [], version: HTTPVersion = .http1,
+        through proxy: Peer? = nil
+    ) {
         self.version = version
         self.address = address
         self.certificateNames = certificateNames
+        self.proxy = proxy
         place = Self.place(of: address)
     }
 
-    private static func place(of address: SocketAddress?) -> Network {
-        guard let address else { return .local }
-        return address.withSockAddr { pointer, size in
-            let bytes = UnsafeRawBufferPointer(start: pointer, count: size)
-            // Where Linux has the address: behind family and port, and with IPv6 behind the flow label, too.
-            switch address.protocol {
-            case .inet where size >= 8: return .ipv4(bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-            case .inet6 where size >= 24: return place(ofIPv6: .init(rebasing: bytes[8..<24]))
-            default: return .local
-            }
-        }
+    /// Whom this one speaks for.
+    func client(at address: SocketAddress) -> Peer {
+        if let lastClient, lastClient.address == address { return lastClient }
+        let client = Peer(address: address, certificateNames: certificateNames, version: version, through: self)
+        lastClient = client
+        return client
     }
 
-    private static func place(ofIPv6 bytes: UnsafeRawBufferPointer) -> Network {
-        let network = bytes.loadUnaligned(as: UInt64.self)
+    private static func place(of address: SocketAddress?) -> Network {
+        guard let bits = address?.ipBits else { return .local }
         // ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2).
-        let isMapped = network == 0 && bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self).bigEndian == 0xFFFF
-        return isMapped ? .ipv4(bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self)) : .ipv6(network)
+        return bits >> 32 == 0xFFFF
+            ? .ipv4(UInt32(truncatingIfNeeded: bits)) : .ipv6(UInt64(truncatingIfNeeded: bits >> 64))
     }
 }
 

@@ -44,6 +44,7 @@ package enum Instrument: String, CaseIterable, Sendable {
     case rejected = "skillgate_rejected_total"
     case connections = "skillgate_connections"
     case connectionsTurnedAway = "skillgate_connections_turned_away_total"
+    case connectionsProxyRefused = "skillgate_connections_proxy_refused_total"
     case http2Streams = "skillgate_http2_streams"
     case http2Resets = "skillgate_http2_resets_total"
     case http2Floods = "skillgate_http2_floods_total"
@@ -122,6 +123,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .rejected:                           Row(.counter,    ["reason"],                                        "Requests the gateway answered itself, by problem.")
         case .connections:                        Row(.gauge,      ["protocol"],                                      "Connections from clients, by protocol.")
         case .connectionsTurnedAway:              Row(.counter,    [],                                                "Connections closed because too many from the same address were open.")
+        case .connectionsProxyRefused:            Row(.counter,    ["reason"],                                        "Connections closed because they did not come from a trusted proxy, or did not begin with a header of the PROXY protocol.")
         case .http2Streams:                       Row(.gauge,      [],                                                "Requests over HTTP/2 that are being received or answered.")
         case .http2Resets:                        Row(.counter,    [],                                                "Streams of HTTP/2 that clients have reset.")
         case .http2Floods:                        Row(.counter,    [],                                                "Connections over HTTP/2 closed because of a flood of frames.")

@@ -1,3 +1,11 @@
+/// Why a connection of a listener behind the PROXY protocol is closed.
+package enum ProxyRefusal: String, CaseIterable, Sendable {
+    /// It does not come from a proxy that is trusted.
+    case untrusted
+    /// It does not begin with a header of the protocol.
+    case malformed
+}
+
 /// The connections from clients: those that there are now, and what has been since the start.
 package struct ListenerStatistics: Equatable, Sendable {
     /// Open now, by what they speak.
@@ -10,6 +18,8 @@ package struct ListenerStatistics: Equatable, Sendable {
     package var floods = 0
     /// Connections that were closed since too many of their address were open.
     package var turnedAway = 0
+    /// Connections that were closed since they had to begin with a header of the PROXY protocol.
+    package var refusedProxies: [ProxyRefusal: Int] = [:]
 
     package init() {}
 
@@ -19,6 +29,7 @@ package struct ListenerStatistics: Equatable, Sendable {
         resets += other.resets
         floods += other.floods
         turnedAway += other.turnedAway
+        refusedProxies.merge(other.refusedProxies) { $0 + $1 }
     }
 
     func render(to page: inout MetricsPage) {
@@ -28,6 +39,10 @@ package struct ListenerStatistics: Equatable, Sendable {
         }
         page.family(.connectionsTurnedAway)
         page.sample(.connectionsTurnedAway, [], turnedAway)
+        page.family(.connectionsProxyRefused)
+        for refusal in ProxyRefusal.allCases {
+            page.sample(.connectionsProxyRefused, [("reason", refusal.rawValue)], refusedProxies[refusal] ?? 0)
+        }
         page.family(.http2Streams)
         page.sample(.http2Streams, [], streams)
         page.family(.http2Resets)

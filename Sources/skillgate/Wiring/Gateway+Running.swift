@@ -27,7 +27,8 @@ extension Gateway {
                 encoder: ResponseEncoder(
                     endpoints: configuration.endpoints, documentation: configuration.problemDocumentation),
                 group: group, inherited: inheritedSockets,
-                onExhausted: { [acceptFailures] in acceptFailures.failed($0) })
+                onExhausted: { [listenerLog] in listenerLog.failedToAccept($0) },
+                onRefusedProxy: { [listenerLog] in listenerLog.refused($0, $1) })
             if case .inherited = listener.address, configuration.anonymousCaller != nil, !bound.isLocal,
                 listener.services.contains(.messages)
             {

@@ -49,7 +49,7 @@ final class Gateway: Service {
     let records: IdempotencyRecords
     let logs: LogFiles
     let problems: ProblemLog
-    let acceptFailures: AcceptFailureLog
+    let listenerLog: ListenerLog
     let users: UserRegions
     /// That of a file store.
     let folder: LockedFolder?
@@ -80,7 +80,7 @@ final class Gateway: Service {
         inheritedSockets = InheritedSockets(environment: environment)
         serviceManager = ServiceManager(environment: environment)
         problems = ProblemLog(logger)
-        acceptFailures = AcceptFailureLog(logger)
+        listenerLog = ListenerLog(logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap {
             try ClientTLS($0).certificateExpiry

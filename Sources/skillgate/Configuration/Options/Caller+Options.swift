@@ -26,6 +26,13 @@ extension GatewayConfiguration {
                     "`anonymousCaller` lets anyone who can reach \(listener.address) send; expected "
                         + "only listeners on loopback addresses or Unix sockets")
             }
+            if let listener = configuration.listeners.first(where: {
+                !$0.trustedProxies.isEmpty && $0.services.contains(.messages)
+            }) {
+                section.report(
+                    "`anonymousCaller` lets anyone send who reaches \(listener.address) through one of its `trustedProxies`; "
+                        + "expected only listeners without them")
+            }
             resolveSkills(of: &caller, section, configuration)
         }
     }

@@ -20,6 +20,14 @@ extension GatewayConfiguration {
                     "serves", \.services, .choice,
                     "what can be asked for here: `messages` is everything that callers do, `receipts` what skills do, who may have to reach the gateway from elsewhere"
                 ),
+                .values(
+                    "trustedProxies", \.trustedProxies, .trustedProxy,
+                    "proxies and balancers in front of the listener. Who calls through one is taken from `X-Forwarded-For`: the last address in it that is not one of these, in the logs, and where failed attempts and reports are limited by address. Connections from them have no share by address",
+                    example: "[10.0.0.0/8, 2001:db8::/32]"),
+                .value(
+                    "proxyProtocol", \.proxyProtocol, .choice,
+                    "`required`: each connection begins with a header of the PROXY protocol (version 1 or 2), which tells whom it comes from; `X-Forwarded-For` is not looked at. A connection from another address than `trustedProxies` or without the header is closed and counted in `skillgate_connections_proxy_refused_total`"
+                ),
                 .value(
                     "http2", \.http2, .boolean,
                     "HTTP/2 is accepted beside HTTP/1.1: over TLS where the client offers it (ALPN), without TLS by prior knowledge"
@@ -37,7 +45,7 @@ extension GatewayConfiguration {
                 ),
                 .optional(
                     "maximumConnectionsPerAddress", \.maximumConnectionsPerAddress, .integer(1...1_000_000),
-                    "concurrent connections from one IPv4 address or IPv6 /64 network; further ones are closed and counted in `skillgate_connections_turned_away_total`. Set it to `maximumConnections` where one balancer makes all connections",
+                    "concurrent connections from one IPv4 address or IPv6 /64 network; further ones are closed and counted in `skillgate_connections_turned_away_total`. Where a balancer makes the connections, name it in `trustedProxies`",
                     otherwise: "half of `maximumConnections`", example: "10000"),
                 .optionalSection(
                     "tls", \.tls, new: ListenerConfiguration.TLS(certificateChainFile: "", privateKeyFile: ""),
@@ -45,6 +53,7 @@ extension GatewayConfiguration {
             ],
             check: { section, listener, others in
                 check(section, listener)
+                checkProxies(section, listener)
                 if listener.services.isEmpty {
                     section.report("`serves` is empty; expected `messages`, `receipts` or both", at: "serves")
                 }
@@ -89,6 +98,24 @@ extension GatewayConfiguration {
         case .tcp, .inherited:
             for name in ["mode", "owner", "group"] where section.has(name) {
                 section.report("`\(name)` applies only to Unix sockets", at: name)
+            }
+        }
+    }
+
+    private static func checkProxies(_ section: ConfigurationSection, _ listener: ListenerConfiguration) {
+        if listener.proxyProtocol == .required && listener.trustedProxies.isEmpty {
+            section.report(
+                "`proxyProtocol: required` without `trustedProxies`, so that anyone could claim any address; expected the addresses of the proxies there",
+                at: "proxyProtocol")
+        }
+        for member in listener.trustedProxies {
+            switch (member, listener.address) {
+            case (.unixSockets, .tcp):
+                section.report("`unix:` means nothing for a TCP listener; expected networks", at: "trustedProxies")
+            case (.network(let network), .unix):
+                section.report(
+                    "`\(network)` means nothing for a Unix socket; expected `unix:`", at: "trustedProxies")
+            case (.unixSockets, _), (.network, _): break
             }
         }
     }

@@ -1,0 +1,49 @@
+import GatewayCore
+import Logging
+import NIOCore
+import Synchronization
+
+/// Logs connections that are not taken: of each kind at most one line every 10 s.
+final class ListenerLog: Sendable {
+    private static let pause = TimeAmount.seconds(10)
+
+    private enum Kind: Hashable {
+        case exhausted
+        case proxy(ProxyRefusal)
+    }
+
+    private let logger: Logger
+    private let quietUntil = Mutex<[Kind: NIODeadline]>([:])
+
+    init(_ logger: Logger) {
+        self.logger = logger
+    }
+
+    /// For lack of descriptors or memory.
+    func failedToAccept(_ error: any Error) {
+        guard isTime(for: .exhausted) else { return }
+        logger.error(
+            "cannot accept connections; raise the open-file limit", metadata: ["error": "\(error)"])
+    }
+
+    /// - Parameter address: of the other end.
+    func refused(_ refusal: ProxyRefusal, _ address: SocketAddress?) {
+        guard isTime(for: .proxy(refusal)) else { return }
+        let reason =
+            switch refusal {
+            case .untrusted: "it does not come from one of `trustedProxies`"
+            case .malformed: "it does not begin with a header of the PROXY protocol"
+            }
+        logger.warning(
+            "connection closed: \(reason)", metadata: ["client.address": "\(address?.ipAddress ?? "local")"])
+    }
+
+    private func isTime(for kind: Kind) -> Bool {
+        let now = NIODeadline.now()
+        return quietUntil.withLock { quietUntil in
+            guard now >= quietUntil[kind] ?? .distantPast else { return false }
+            quietUntil[kind] = now + Self.pause
+            return true
+        }
+    }
+}
