@@ -197,6 +197,40 @@ import TokenEndpointClient
             #expect(refused?.content.contains("urn:skillgate:problem:caller-rate") == true)
         }
     }
+
+    @Test func `a rule that is only reported is seen in metrics and logs, and enforced when it no longer is`()
+        async throws
+    {
+        let caller =
+            "  - {name: eager, apiKeys: [{file: eager-key}], skills: [weather], idempotencyKey: required, rate: {perSecond: 1, burst: 1}, reportOnly: [rate, idempotencyKey]}"
+        try await TestBed.run(
+            configuration: "eventLoops: 1\naccessLog: {file: access.log}\naudit: {file: audit.log}", callers: caller,
+            prepare: { try TestBed.write("eager-canary-0123456789", to: "eager-key", in: $0) }
+        ) { bed in
+            for _ in 0..<3 {
+                let answer = try await bed.send("NA-1", key: "eager-canary-0123456789")
+                #expect(answer.status == 202)
+            }
+            try await bed.untilMetric(
+                #"skillgate_requests_reported_total{caller="eager",rule="idempotencyKey"}"#, is: 3)
+            try await bed.untilMetric(#"skillgate_requests_reported_total{caller="eager",rule="rate"}"#, is: 2)
+            for log in ["access.log", "audit.log"] {
+                try await bed.until("it is in \(log)") {
+                    let text = try String(contentsOf: bed.folder.appendingPathComponent(log), encoding: .utf8)
+                    return text.matches(of: /"wouldRefuse":\["rate","idempotencyKey"\]/).count == 2
+                        && text.matches(of: /"wouldRefuse":\["idempotencyKey"\]/).count == 1
+                }
+            }
+            let file = bed.folder.appendingPathComponent("skillgate.yaml")
+            let text = try String(contentsOf: file, encoding: .utf8)
+            try bed.replace(
+                "skillgate.yaml", with: text.replacingOccurrences(of: ", reportOnly: [rate, idempotencyKey]", with: ""))
+            try await bed.until("it is enforced") {
+                let answer = try await bed.send("NA-1", key: "eager-canary-0123456789")
+                return answer.status == 400
+            }
+        }
+    }
 }
 
 extension TLSConfiguration {

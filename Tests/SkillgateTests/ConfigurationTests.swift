@@ -394,6 +394,14 @@ import Testing
                 "f:3:77: `idempotencyKeyFrom` names no source, so that no message has a key"
             ),
             (
+                "skills: [weather], apiKeys: [{env: KEY}], reportOnly: [rate]",
+                "f:3:69: `reportOnly` names `rate` without `rate`"
+            ),
+            (
+                "skills: [weather], apiKeys: [{env: KEY}], reportOnly: [idempotencyKey]",
+                "f:3:69: `reportOnly` names `idempotencyKey` without `idempotencyKey: required`"
+            ),
+            (
                 "skills: [weather], apiKeys: [{env: KEY}], idempotencyKeyFrom: [field, field]",
                 "f:3:77: `idempotencyKeyFrom` names a source twice"
             ),

@@ -23,6 +23,8 @@ package final class Caller: Sendable {
     package let discovery: RegionDiscovery?
     package let unknownOutcome: UnknownOutcome
     package let limits: CallerLimits
+    /// Whoever breaks one of these is let through, and it is counted and logged.
+    package let reportedRules: CallerRules
     /// Shared with the same caller of other event loops, and of the configurations before and after this one.
     let usage: CallerUsage
 
@@ -32,7 +34,8 @@ package final class Caller: Sendable {
         requiresIdempotencyKey: Bool = false, keySources: IdempotencyKeySources = IdempotencyKeySources(),
         discovery: RegionDiscovery? = nil,
         unknownOutcome: UnknownOutcome = .hold,
-        limits: CallerLimits = CallerLimits(), usage: CallerUsage = CallerUsage()
+        limits: CallerLimits = CallerLimits(), reportedRules: CallerRules = CallerRules(),
+        usage: CallerUsage = CallerUsage()
     ) {
         self.index = index
         self.label = label ?? index
@@ -45,6 +48,7 @@ package final class Caller: Sendable {
         self.discovery = discovery
         self.unknownOutcome = unknownOutcome
         self.limits = limits
+        self.reportedRules = reportedRules
         self.usage = usage
     }
 }

@@ -71,8 +71,15 @@ final class Exchange {
         do {
             try caller.usage.pass(caller.limits.rate, now: started)
         } catch {
-            throw Refusal(error)
+            try refuse(caller, for: .rate, Refusal(error))
         }
+    }
+
+    /// Refuses, unless the rule that the caller breaks is only reported.
+    func refuse(_ caller: Caller, for rule: CallerRule, _ refusal: @autoclosure () -> Refusal) throws(Refusal) {
+        guard caller.reportedRules.contains(rule) else { throw refusal() }
+        labels.brokenRules.insert(rule)
+        forwarder.instruments.reported(rule, of: caller.label)
     }
 
     /// Counts the message against the caller's in-flight limit until it is answered.
@@ -81,7 +88,7 @@ final class Exchange {
         do {
             try caller.usage.enter(maximum)
         } catch {
-            throw Refusal(error)
+            return try refuse(caller, for: .maximumInFlight, Refusal(error))
         }
         usage = caller.usage
     }
@@ -95,9 +102,16 @@ final class Exchange {
     /// The skill that the caller sends for.
     func skill(of caller: Caller) throws(Refusal) -> Skill {
         try fields.refuseRepeated()
-        let skill = try fields.skill(of: caller, in: configuration.skills)
+        let skill = try fields.skill(of: caller, in: self)
         labels.skill = skill.label
         return skill
+    }
+
+    func checkRegion(_ region: Region, of caller: Caller) throws(Refusal) {
+        guard !caller.regions.contains(region) else { return }
+        try refuse(
+            caller, for: .regions,
+            Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)"))
     }
 
     /// The user that the path names.

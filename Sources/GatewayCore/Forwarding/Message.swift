@@ -59,9 +59,10 @@ struct Message {
         }
         var key: IdempotencyKey?
         if caller.keySources.isFieldAlone {
-            guard field != nil || !caller.requiresIdempotencyKey else {
-                throw Refusal(
-                    .idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller must send one")
+            if field == nil && caller.requiresIdempotencyKey {
+                try exchange.refuse(
+                    caller, for: .idempotencyKey,
+                    Refusal(.idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller must send one"))
             }
             (key, isKeyedByContent) = (field, false)
             exchange.labels.keySource = field == nil ? nil : .field
@@ -89,9 +90,7 @@ struct Message {
                 try fields.assumedRegion(of: skill, for: caller, discovery)
             }
         exchange.labels.region = region
-        guard caller.regions.contains(region) else {
-            throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
-        }
+        try exchange.checkRegion(region, of: caller)
         search = RegionSearch(
             from: region, stated != nil ? .stated : learned != nil ? .learned : .guessed,
             among: discovery == .probe ? caller.regions : [])

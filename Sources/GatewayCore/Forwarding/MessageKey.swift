@@ -32,11 +32,13 @@ struct MessageKey {
                 return MessageKey(key: key, source: .content)
             }
         }
-        guard !caller.requiresIdempotencyKey else {
-            throw Refusal(
-                .idempotencyKeyRequired,
-                "the message has no key in any of the places where this caller's keys come "
-                    + "from (`idempotencyKeyFrom`); this caller must send one")
+        if caller.requiresIdempotencyKey {
+            try exchange.refuse(
+                caller, for: .idempotencyKey,
+                Refusal(
+                    .idempotencyKeyRequired,
+                    "the message has no key in any of the places where this caller's keys come "
+                        + "from (`idempotencyKeyFrom`); this caller must send one"))
         }
         return nil
     }

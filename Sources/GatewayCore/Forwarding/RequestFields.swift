@@ -24,7 +24,8 @@ struct RequestFields {
     }
 
     /// The skill that is named, or the only one the caller may send for. Must not reveal other skills.
-    func skill(of caller: Caller, in skills: [Skill]) throws(Refusal) -> Skill {
+    func skill(of caller: Caller, in exchange: Exchange) throws(Refusal) -> Skill {
+        let skills = exchange.configuration.skills
         guard let (name, place) = try statedSkill() else {
             guard caller.skills.count == 1, let index = caller.skills.first else {
                 throw Refusal(
@@ -34,10 +35,11 @@ struct RequestFields {
             }
             return skills[index]
         }
-        guard let index = caller.skills.first(where: { skills[$0].name == name }) else {
-            throw Refusal(.notAllowed, "the caller is not authorized to send for the skill in \(place)")
-        }
-        return skills[index]
+        if let index = caller.skills.first(where: { skills[$0].name == name }) { return skills[index] }
+        let refusal = Refusal(.notAllowed, "the caller is not authorized to send for the skill in \(place)")
+        guard let skill = skills.first(where: { $0.name == name }) else { throw refusal }
+        try exchange.refuse(caller, for: .skills, refusal)
+        return skill
     }
 
     /// The name of a skill, and where it stands.

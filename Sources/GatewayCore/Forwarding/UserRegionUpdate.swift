@@ -33,9 +33,7 @@ struct UserRegionUpdate {
             throw Refusal(
                 .fieldInvalid, "the path or a field says \(stated.name), and `apiEndpoint` is that of \(region.name)")
         }
-        guard caller.regions.contains(region) else {
-            throw Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)")
-        }
+        try exchange.checkRegion(region, of: caller)
         exchange.labels.region = region
         let known = skill.users.learn(region, of: user, from: .put)
         exchange.labels.region = known

@@ -8,6 +8,8 @@ package struct ForwardingInstruments: Sendable {
         package var region: Region?
         /// No label of a message's series, as what follows.
         package var keySource: IdempotencyKeySource.Label?
+        /// Rules that the caller broke and was let through all the same.
+        var brokenRules = CallerRules()
         /// For logs.
         package var id: ExchangeID?
         /// For logs and exemplars.
@@ -47,6 +49,13 @@ package struct ForwardingInstruments: Sendable {
     package struct UpstreamSeries: Hashable, Sendable {
         package var region: Region
         package var status: Int
+    }
+
+    /// One series of `skillgate_requests_reported_total`.
+    package struct ReportedSeries: Hashable, Sendable {
+        /// Its label.
+        package var caller: Int
+        package var rule: CallerRule
     }
 
     /// Why a message was written to a socket, or was not.
@@ -128,6 +137,7 @@ package struct ForwardingInstruments: Sendable {
     private var keySources = Array(repeating: 0, count: IdempotencyKeySource.Label.allCases.count + 1)
     package internal(set) var outcomeUnknown = ByRegion { _ in 0 }
     package internal(set) var rejected: [Problem: Int] = [:]
+    package internal(set) var reported: [ReportedSeries: Int] = [:]
     package internal(set) var deliveries = DeliveryInstruments()
     /// By region, with one more for messages without one, and by source.
     private var messageDurations = Array(
@@ -195,6 +205,11 @@ package struct ForwardingInstruments: Sendable {
         }
     }
 
+    /// A request that broke a rule of its caller was let through.
+    mutating func reported(_ rule: CallerRule, of caller: Int) {
+        reported[ReportedSeries(caller: caller, rule: rule), default: 0] += 1
+    }
+
     mutating func upstreamResponded(_ region: Region, status: Int, seconds: Double) {
         if BenchmarkOmissions.metrics { return }
         upstreamDurations[
@@ -217,6 +232,7 @@ package struct ForwardingInstruments: Sendable {
         idempotencyClaims.add(other.idempotencyClaims)
         for place in keySources.indices { keySources[place] += other.keySources[place] }
         rejected.merge(other.rejected, uniquingKeysWith: +)
+        reported.merge(other.reported, uniquingKeysWith: +)
         deliveries.add(other.deliveries)
         for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
         for (place, exemplars) in other.messageExemplars {

@@ -111,7 +111,21 @@ struct LogNames {
             text.writeStaticString("null")
         }
         if let id = labels.id { Self.write(id, to: &text) }
+        Self.write(labels.brokenRules, to: &text)
         labels.trace?.writeMembers(to: &text)
+    }
+
+    /// Member `wouldRefuse`, if there is anything to tell.
+    private static func write(_ rules: CallerRules, to text: inout ByteBuffer) {
+        guard !rules.isEmpty else { return }
+        text.writeStaticString(",\"wouldRefuse\":[")
+        var isFirst = true
+        for rule in CallerRule.allCases where rules.contains(rule) {
+            if !isFirst { text.writeStaticString(",") }
+            isFirst = false
+            JSONText.writeString(rule.rawValue, to: &text)
+        }
+        text.writeStaticString("]")
     }
 
     func write(skill: Int, to text: inout ByteBuffer) {

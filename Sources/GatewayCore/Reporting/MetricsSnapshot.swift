@@ -136,6 +136,12 @@ package struct MetricsSnapshot: Sendable {
         for problem in Problem.allCases {
             page.sample(.rejected, [("reason", problem.rawValue)], forwarding.rejected[problem] ?? 0)
         }
+        page.family(.requestsReported)
+        for (series, count) in forwarding.reported {
+            page.sample(
+                .requestsReported, [("caller", name(series.caller, in: callers)), ("rule", series.rule.rawValue)], count
+            )
+        }
         listeners.render(to: &page)
         page.family(.logLinesDropped)
         for (log, count) in droppedLogLines { page.sample(.logLinesDropped, [("log", log)], count) }

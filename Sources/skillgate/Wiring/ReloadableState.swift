@@ -76,7 +76,7 @@ struct ReloadableState: Sendable {
                 keySources: IdempotencyKeySources(caller.idempotencyKeyFrom, contentWindow: caller.contentWindow),
                 discovery: caller.discovery,
                 unknownOutcome: caller.unknownOutcome,
-                limits: caller.limits, usage: usages[label])
+                limits: caller.limits, reportedRules: CallerRules(caller.reportOnly), usage: usages[label])
             return CallerDirectory.Entry(
                 value, keys: caller.keys, client: caller.client,
                 certificateNames: caller.certificateName.map { [$0] } ?? [])

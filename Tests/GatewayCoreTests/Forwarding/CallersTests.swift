@@ -69,6 +69,75 @@ import Testing
         #expect(bed.pool.requests.count == 3)
     }
 
+    /// A caller that keeps none of its rules.
+    private func bed(reporting rules: [CallerRule]) throws -> FlowBed {
+        try bed { entries in
+            entries[0] = CallerDirectory.Entry(
+                Caller(
+                    index: 0, name: "orders", skills: [0], regions: [.europe], requiresIdempotencyKey: true,
+                    limits: CallerLimits(rate: RateLimit(perSecond: 1, burst: 1), maximumInFlight: 1),
+                    reportedRules: CallerRules(rules)),
+                keys: [APIKeyDigest(of: "key")])
+        }
+    }
+
+    private static let keyed = "Idempotency-Key: \"k\"\r\n"
+    private static let toEurope = "Gateway-Region: EU\r\n"
+
+    @Test(arguments: [
+        (CallerRule.rate, [keyed + toEurope, keyed + toEurope], Problem.callerRate),
+        (.idempotencyKey, [toEurope], .idempotencyKeyRequired),
+        (.regions, [keyed + "Gateway-Region: NA\r\n"], .notAllowed),
+        (.skills, [keyed + toEurope + "Gateway-Skill: news\r\n"], .notAllowed),
+    ])
+    func `a rule that is only reported lets through what breaks it, and counts it`(
+        rule: CallerRule, requests: [String], problem: Problem
+    ) throws {
+        let strict = try bed(reporting: CallerRule.allCases.filter { $0 != rule })
+        for fields in requests.dropLast() { _ = send(strict, "Bearer key", fields) }
+        #expect(send(strict, "Bearer key", requests[requests.count - 1]).problem == problem)
+
+        let lenient = try bed(reporting: [rule])
+        if rule == .rate {
+            // Nothing may be in flight, which is another rule.
+            #expect(lenient.inquire("k").problem == nil)
+            #expect(lenient.inquire("k").problem == nil)
+        } else {
+            for fields in requests { #expect(send(lenient, "Bearer key", fields).answers.isEmpty, "sent") }
+            #expect(lenient.pool.requests.count == 1)
+        }
+        let counted = lenient.forwarder.counted().reported
+        #expect(counted == [ForwardingInstruments.ReportedSeries(caller: 0, rule: rule): 1])
+        #expect(lenient.forwarder.counted().rejected.isEmpty)
+    }
+
+    @Test func `more messages in flight than a caller may have, where that is only reported`() throws {
+        let strict = try bed(reporting: [.rate])
+        #expect(send(strict, "Bearer key", Self.toEurope + "Idempotency-Key: \"1\"\r\n").answers.isEmpty)
+        let refused = send(strict, "Bearer key", Self.toEurope + "Idempotency-Key: \"2\"\r\n")
+        #expect(refused.problem == .callerInFlight)
+
+        let lenient = try bed(reporting: [.rate, .maximumInFlight])
+        let recipients = (1...3).map {
+            send(lenient, "Bearer key", Self.toEurope + "Idempotency-Key: \"\($0)\"\r\n")
+        }
+        #expect(lenient.pool.requests.count == 3)
+        let counted = lenient.forwarder.counted().reported
+        #expect(counted[ForwardingInstruments.ReportedSeries(caller: 0, rule: .maximumInFlight)] == 2)
+        // What took no place gives none back.
+        for _ in recipients { lenient.pool.answer(202) }
+        #expect(recipients.allSatisfy { $0.answers.first?.status == 202 })
+        let last = send(lenient, "Bearer key", Self.toEurope + "Idempotency-Key: \"4\"\r\n")
+        #expect(last.answers.isEmpty)
+        let after = lenient.forwarder.counted().reported
+        #expect(after[ForwardingInstruments.ReportedSeries(caller: 0, rule: .maximumInFlight)] == 2)
+    }
+
+    @Test func `a skill that does not exist is refused, whatever is only reported`() throws {
+        let bed = try bed(reporting: CallerRule.allCases)
+        #expect(send(bed, "Bearer key", Self.keyed + "Gateway-Skill: nothing\r\n").problem == .notAllowed)
+    }
+
     @Test func `whoever fails learns nothing from how`() throws {
         let bed = try bed()
         let good = try token(bed)

@@ -98,6 +98,10 @@ extension GatewayConfiguration {
             .value(
                 "unknownOutcome", \.unknownOutcome, .choice,
                 "`resend`: a retry of a message with unknown outcome is sent: rather twice than not at all"),
+            .values(
+                "reportOnly", \.reportOnly, .choice,
+                "rules of this caller that are not enforced yet: a request that breaks one is let through, counted in `skillgate_requests_reported_total` and marked `wouldRefuse` in the logs",
+                example: "[rate, idempotencyKey]"),
         ]
     }
 
@@ -168,7 +172,24 @@ extension GatewayConfiguration {
             section.report("`\(section.title)` has no credentials; expected `apiKeys`, `clientID` or `certificate`")
         }
         checkKeySources(section, caller, others)
+        checkReportOnly(section, caller)
         resolveSkills(of: &caller, section, others)
+    }
+
+    /// A rule that is not there can neither be enforced nor reported.
+    private static func checkReportOnly(_ section: ConfigurationSection, _ caller: CallerConfiguration) {
+        for rule in caller.reportOnly {
+            let isThere =
+                switch rule {
+                case .rate: caller.rate != nil
+                case .maximumInFlight: caller.maximumInFlight != nil
+                case .idempotencyKey: caller.idempotencyKey == .required
+                case .skills, .regions: true
+                }
+            guard !isThere else { continue }
+            let expected = rule == .idempotencyKey ? "`idempotencyKey: required`" : "`\(rule.rawValue)`"
+            section.report("`reportOnly` names `\(rule.rawValue)` without \(expected)", at: "reportOnly")
+        }
     }
 
     private static func checkKeySources(

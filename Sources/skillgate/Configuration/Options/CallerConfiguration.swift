@@ -36,6 +36,7 @@ extension GatewayConfiguration {
         /// Nil: the skill's.
         var discovery: RegionDiscovery?
         var unknownOutcome = Caller.UnknownOutcome.hold
+        var reportOnly: [CallerRule] = []
     }
 
     /// The gateway's own access tokens.
