@@ -32,23 +32,27 @@ final class ConnectionGate: Sendable {
     /// False, and nothing is counted, if the address has its share already. Those of this machine's Unix sockets have none.
     func opened(from place: Peer.Network) -> Bool {
         state.withLock { state in
-            if place != .local {
-                guard state.byAddress[place, default: 0] < limitPerAddress else {
-                    state.turnedAway += 1
-                    return false
-                }
-                state.byAddress[place, default: 0] += 1
-            }
+            guard takesShare(of: place, &state) else { return false }
             state.open += 1
             return true
         }
     }
 
-    /// A connection that has no address yet turns out to come from this one: false if that has its share already.
-    func found(at place: Peer.Network) -> Bool {
-        guard opened(from: place) else { return false }
-        state.withLock { $0.open -= 1 }
+    private func takesShare(of place: Peer.Network, _ state: inout State) -> Bool {
+        guard place != .local else { return true }
+        guard state.byAddress[place, default: 0] < limitPerAddress else {
+            state.turnedAway += 1
+            return false
+        }
+        state.byAddress[place, default: 0] += 1
         return true
+    }
+
+    /// A connection that has no address yet turns out to come from this one: false if that has its share already.
+    ///
+    /// The number of all stays as it is at every moment: accepting pauses and resumes by it.
+    func found(at place: Peer.Network) -> Bool {
+        state.withLock { takesShare(of: place, &$0) }
     }
 
     func closed(from place: Peer.Network) {

@@ -63,6 +63,7 @@ package struct HTTPListener: Sendable {
                     guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)] else {
                         throw ChannelError.operationUnsupported
                     }
+                    guard !channel.isGone else { return channel.close(promise: nil) }
                     let pipeline = channel.pipeline.syncOperations
                     if let header = loop.value.proxyHeader() { try pipeline.addHandler(header) }
                     if let tls {
@@ -159,5 +160,13 @@ package struct HTTPListener: Sendable {
         // All of them before any is waited for.
         for loop in loops { try await loop.eventLoop.submit { loop.value.drain() }.get() }
         for loop in loops { try await loop.eventLoop.flatSubmit { loop.value.whenAllAreGone() }.get() }
+    }
+}
+
+extension Channel {
+    /// The client has gone already: nobody can be told any more where it was, and what it sent would count as this machine's.
+    fileprivate var isGone: Bool {
+        if case .unixDomainSocket = localAddress { return false }
+        return remoteAddress == nil
     }
 }

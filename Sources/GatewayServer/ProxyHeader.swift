@@ -63,8 +63,8 @@ struct ProxyHeader {
         case "TCP6": family = .inet6
         default: throw .malformed
         }
-        guard let source = try? SocketAddress(ipAddress: String(words[2]), port: Int(words[4]) ?? 0),
-            let destination = try? SocketAddress(ipAddress: String(words[3]), port: 0),
+        guard let source = SocketAddress.numeric(String(words[2]), port: Int(words[4]) ?? 0),
+            let destination = SocketAddress.numeric(String(words[3])),
             source.protocol == family, destination.protocol == family
         else { throw .malformed }
         return source

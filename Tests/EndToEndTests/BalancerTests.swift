@@ -125,6 +125,40 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a client that has reset its connection by now is not taken for one of this machine`() async throws {
+        try await TestBed.run(configuration: Self.logs, skills: 1) { bed in
+            for number in 0..<50 {
+                try await sendAndReset(bed.request(user: "NA-\(number)"), port: bed.port)
+            }
+            // Accepted after all of those.
+            let last = try await bed.send("NA-last")
+            #expect(last.status == 202)
+            bed.gateway.signal(SIGTERM)
+            #expect(await bed.gateway.exitStatus() == 0)
+            let text = try String(contentsOf: bed.folder.appendingPathComponent("audit.log"), encoding: .utf8)
+            #expect(text.contains(#""address":"127.0.0.1""#) && !text.contains(#""address":"local""#))
+        }
+    }
+
+    private func sendAndReset(_ text: String, port: Int) async throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let connected = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        #expect(connected == 0)
+        let bytes = Array(text.utf8)
+        #expect(write(descriptor, bytes, bytes.count) == bytes.count)
+        var reset = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &reset, socklen_t(MemoryLayout<linger>.size))
+        close(descriptor)
+    }
+
     @Test func `failed attempts are limited by the client's address, so that one client does not lock out the others`()
         async throws
     {

@@ -14,7 +14,7 @@ package struct IPNetwork: Equatable, Sendable, CustomStringConvertible {
     /// Nil for what is neither an address nor a network, and for a network whose address has bits set behind its prefix.
     package init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let address = try? SocketAddress(ipAddress: String(parts[0]), port: 0),
+        guard parts.count <= 2, let address = SocketAddress.numeric(String(parts[0])),
             let bits = address.ipBits
         else { return nil }
         let width = address.protocol == .inet ? 32 : 128
@@ -41,6 +41,19 @@ package struct IPNetwork: Equatable, Sendable, CustomStringConvertible {
 }
 
 extension SocketAddress {
+    /// An IP address that is nothing else: neither a zone (`fe80::1%eth0`) nor anything that the system might look up.
+    package static func numeric(_ text: String, port: Int = 0) -> SocketAddress? {
+        let isPlain = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+                UInt8(ascii: "A")...UInt8(ascii: "F"), UInt8(ascii: ":"), UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+        return isPlain ? try? SocketAddress(ipAddress: text, port: port) : nil
+    }
+
     /// The IP address; of IPv4, what it is mapped to in IPv6. Nil for a Unix socket.
     var ipBits: UInt128? {
         withSockAddr { pointer, size in

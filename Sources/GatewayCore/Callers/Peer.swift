@@ -14,7 +14,13 @@ package final class Peer {
     package let address: SocketAddress?
     package let place: Network
     /// For logs: the IP address, or `local`.
-    var addressText: String { address?.ipAddress ?? "local" }
+    var addressText: String {
+        guard let text = address?.ipAddress else { return "local" }
+        // Else a search for an IPv4 address would not find it behind a listener for both families.
+        return isIPv4 && text.hasPrefix("::ffff:") ? String(text.dropFirst("::ffff:".count)) : text
+    }
+
+    private var isIPv4: Bool { if case .ipv4 = place { true } else { false } }
     /// False over a Unix socket.
     var isOverNetwork: Bool { place != .local }
     /// Of a certificate that was verified: `uri:spiffe://…` and `dns:…`.
@@ -22,30 +28,29 @@ package final class Peer {
     package let version: HTTPVersion
     /// With the API key that came last, which nearly always is the key of the next request, too.
     var lastAuthentication: Authentication? {
-        get { if let proxy { proxy.lastAuthentication } else { ownAuthentication } }
-        set { if let proxy { proxy.lastAuthentication = newValue } else { ownAuthentication = newValue } }
+        get { memory.last }
+        set { memory.last = newValue }
     }
-    private var ownAuthentication: Authentication?
-    /// The other end of the connection, where it is a proxy that speaks for this one.
-    private let proxy: Peer?
+    /// Of the connection: shared by all for whom a proxy speaks there.
+    private let memory: Memory
     /// Whom it spoke for last, which often is whom it speaks for next.
     private var lastClient: Peer?
 
     package init(
         address: SocketAddress? = nil, certificateNames: [String] = [], version: HTTPVersion = .http1,
-        through proxy: Peer? = nil
+        sharing memory: Memory = Memory()
     ) {
         self.version = version
         self.address = address
         self.certificateNames = certificateNames
-        self.proxy = proxy
+        self.memory = memory
         place = Self.place(of: address)
     }
 
     /// Whom this one speaks for.
     func client(at address: SocketAddress) -> Peer {
         if let lastClient, lastClient.address == address { return lastClient }
-        let client = Peer(address: address, certificateNames: certificateNames, version: version, through: self)
+        let client = Peer(address: address, certificateNames: certificateNames, version: version, sharing: memory)
         lastClient = client
         return client
     }
@@ -59,6 +64,13 @@ package final class Peer {
 }
 
 extension Peer {
+    /// What a connection remembers of the requests before.
+    package final class Memory {
+        fileprivate var last: Authentication?
+
+        package init() {}
+    }
+
     /// An `Authorization` field whose API key was found to be good, and whose it is.
     ///
     /// Spares the next request of the connection a hash. The field is compared as it is, in the same time wherever the first

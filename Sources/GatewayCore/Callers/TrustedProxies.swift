@@ -29,37 +29,29 @@ package struct TrustedProxies: Equatable, Sendable {
     ///
     /// - Returns: nil if no address of a client can be read.
     func client(of request: InboundRequest) -> SocketAddress? {
+        let head = request.headBytes
+        let bytes = head.readableBytesUInt8Span
         var client: SocketAddress?
         for line in request.head.forwardedFor.reversed() {
-            var rest = request.text(line)[...]
+            var end = line.upperBound
             while true {
-                let comma = rest.lastIndex(of: ",")
-                let element = comma.map { rest[rest.index(after: $0)...] } ?? rest
-                guard let address = Self.address(element) else { return client }
+                // By bytes: to text, a comma can be part of what a client has put in front of it.
+                var start = end
+                while start > line.lowerBound && bytes[start - 1] != UInt8(ascii: ",") { start -= 1 }
+                guard let address = Self.address(bytes.text(bytes.trimmed(start..<end))) else { return client }
                 client = address
                 if !contains(address) { return address }
-                guard let comma else { break }
-                rest = rest[..<comma]
+                guard start > line.lowerBound else { break }
+                end = start - 1
             }
         }
         return client
     }
 
     /// Some proxies write a port, too, and brackets around IPv6.
-    private static func address(_ element: Substring) -> SocketAddress? {
-        let text = String(element.trimmingBlanks)
-        if let address = try? SocketAddress(ipAddress: text, port: 0) { return address }
+    private static func address(_ text: String) -> SocketAddress? {
+        if let address = SocketAddress.numeric(text) { return address }
         guard let host = try? HostAndPort(parsing: text[...]).host else { return nil }
-        return try? SocketAddress(ipAddress: host, port: 0)
-    }
-}
-
-extension Substring {
-    /// Without spaces and tabs at either end.
-    fileprivate var trimmingBlanks: Substring {
-        var text = self[...]
-        while let first = text.utf8.first, isBlank(first) { text.removeFirst() }
-        while let last = text.utf8.last, isBlank(last) { text.removeLast() }
-        return text
+        return SocketAddress.numeric(host)
     }
 }

@@ -31,6 +31,8 @@ import Testing
             (["192.0.2.7,\t ::ffff:10.0.0.2 "], "192.0.2.7"),
             // What cannot be read hides what stands before it.
             (["203.0.113.9, unknown, 10.0.0.2"], "10.0.0.2"),
+            // To text, the proxy's comma would be part of the character before it.
+            (["\u{0600}, 192.0.2.7"], "192.0.2.7"), (["203.0.113.9,\u{0600}, 192.0.2.7"], "192.0.2.7"),
             (["unknown"], nil), ([""], nil), (["203.0.113.9, "], nil), (["localhost"], nil), (["0192.0.2.7"], nil),
             ([], nil),
         ] as [([String], String?)])
@@ -68,7 +70,29 @@ import Testing
         #expect(handler.peers.map(\.addressText) == ["203.0.113.9", "203.0.113.9", "192.0.2.1", "local", "10.0.0.2"])
         #expect(handler.peers[0] === handler.peers[1], "made once as long as it is the same")
         #expect(handler.peers[0].place == .ipv4(0xCB00_7109))
+        #expect(handler.peers[4] === proxy)
         #expect(handler.peers[0].certificateNames == ["dns:a"] && handler.peers[0].version == .http2)
+    }
+
+    @Test func `a connection that is gone leaves nothing behind of those it spoke for`() throws {
+        let handler = Handler()
+        let proxied = ProxiedHandler(handler, behind: try Self.proxies("10.0.0.0/8"))
+        weak var client: Peer?
+        weak var connection: Peer?
+        do {
+            let proxy = Peer(address: try SocketAddress(ipAddress: "10.0.0.2", port: 1))
+            proxied.handle(try Self.request(["203.0.113.9"]), from: proxy, to: Nobody())
+            (client, connection) = (handler.peers.first, proxy)
+            handler.peers = []
+            #expect(client != nil && connection != nil)
+        }
+        #expect(client == nil && connection == nil)
+    }
+
+    @Test func `an IPv4 address is logged as such, whichever family its listener is of`() throws {
+        let mapped = Peer(address: try SocketAddress(ipAddress: "::ffff:203.0.113.9", port: 1))
+        let other = Peer(address: try SocketAddress(ipAddress: "2001:db8::9", port: 1))
+        #expect(mapped.addressText == "203.0.113.9" && other.addressText == "2001:db8::9")
     }
 
     @Test func `a Unix socket is trusted only if it is said to be`() throws {
