@@ -8,78 +8,12 @@ import Testing
 
 /// One connection on a testing channel: time stands until the test moves it.
 @Suite struct HTTPConnectionTests {
-    /// Answers at once, or when the test says so.
-    private final class Handler: RequestHandler {
-        var paths: [String] = []
-        var refused: [Problem] = []
-        var refusesHeads = false
-        var answersLater = false
-        private var recipients: [any ResponseRecipient] = []
-
-        func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
-            paths.append(request.path)
-            recipients.append(recipient)
-            if !answersLater { answer() }
-        }
-
-        func answer() {
-            guard !recipients.isEmpty else { return }
-            recipients.removeFirst().answered(
-                Response(.page(Page(contentType: "text/plain", content: ByteBuffer(string: "ok"))), region: nil))
-        }
-
-        func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
-            refusesHeads ? Refusal(.notAuthenticated, "no") : nil
-        }
-
-        func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer) { refused.append(problem) }
-    }
-
-    private final class Bed {
-        let handler = Handler()
-        let channel = EmbeddedChannel()
-        let listener: ListenerLoop
-        private var text = ""
-
-        init(gate: ConnectionGate = ConnectionGate(limit: 100, perAddress: nil)) throws {
-            listener = ListenerLoop(
-                eventLoop: channel.embeddedEventLoop, handler: handler,
-                encoder: ResponseEncoder(endpoints: ByRegion { .official($0) }),
-                configuration: ListenerConfiguration(.tcp(host: "127.0.0.1", port: 0)), tls: nil, gate: gate)
-            try channel.pipeline.syncOperations.addHandler(HTTPConnection(loop: listener, isSecure: false))
-            try channel.connect(to: SocketAddress(ipAddress: "10.0.0.1", port: 1)).wait()
-        }
-
-        func receive(_ text: String) throws {
-            try channel.writeInbound(ByteBuffer(string: text))
-            channel.embeddedEventLoop.run()
-        }
-
-        /// All that was sent so far.
-        var sent: String {
-            get throws {
-                while let buffer = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: buffer) }
-                return text
-            }
-        }
-
-        var answers: Int { get throws { try sent.components(separatedBy: "HTTP/1.1 200 OK").count - 1 } }
-
-        func setWritable(_ isWritable: Bool) {
-            channel.isWritable = isWritable
-            channel.pipeline.fireChannelWritabilityChanged()
-            channel.embeddedEventLoop.run()
-        }
-
-        func pass(_ time: TimeAmount) { channel.embeddedEventLoop.advanceTime(by: time) }
-    }
-
     private static func request(_ path: String, _ fields: String = "", method: String = "GET") -> String {
         "\(method) \(path) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n"
     }
 
     @Test func `requests sent ahead are answered one by one and in order`() throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         bed.handler.answersLater = true
         try bed.receive(Self.request("/1") + Self.request("/2") + Self.request("/3"))
         #expect(bed.handler.paths == ["/1"])
@@ -93,7 +27,7 @@ import Testing
     }
 
     @Test func `while answers wait to be read, no request is taken`() throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         bed.setWritable(false)
         try bed.receive(Self.request("/1") + Self.request("/2"))
         #expect(bed.handler.paths == [])
@@ -103,7 +37,7 @@ import Testing
     }
 
     @Test func `answers that are not read for ten seconds end the connection`() throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         try bed.receive(Self.request("/1"))
         bed.setWritable(false)
         bed.pass(.seconds(9))
@@ -117,10 +51,10 @@ import Testing
     }
 
     @Test func `a connection on which nothing comes ends within seconds, and one that was used is kept`() throws {
-        let silent = try Bed()
+        let silent = try ConnectionBed()
         silent.pass(.milliseconds(5250))
         #expect(!silent.channel.isActive)
-        let used = try Bed()
+        let used = try ConnectionBed()
         try used.receive(Self.request("/1"))
         used.pass(.seconds(74))
         #expect(used.channel.isActive)
@@ -132,7 +66,7 @@ import Testing
         "P", "PRI * HTTP/2", "GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab",
     ])
     func `what does not arrive in time is 408`(text: String) throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         try bed.receive(text)
         bed.pass(.milliseconds(10_250))
         #expect(try bed.sent.hasPrefix("HTTP/1.1 408 Request Timeout\r\n"))
@@ -141,12 +75,12 @@ import Testing
 
     @Test func `a go-ahead is given unless the head alone is refused`() throws {
         let head = Self.request("/1", "Expect: 100-continue\r\nContent-Length: 2\r\n", method: "POST")
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         try bed.receive(head)
         #expect(try bed.sent == "HTTP/1.1 100 Continue\r\n\r\n")
         try bed.receive("ab")
         #expect(try bed.answers == 1)
-        let refusing = try Bed()
+        let refusing = try ConnectionBed()
         refusing.handler.refusesHeads = true
         try refusing.receive(head)
         #expect(try refusing.sent.hasPrefix("HTTP/1.1 401 Unauthorized\r\n"))
@@ -155,7 +89,7 @@ import Testing
     }
 
     @Test func `the answer to HEAD is a head`() throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         try bed.receive(Self.request("/1", method: "HEAD"))
         #expect(try bed.sent.hasSuffix("Content-Length: 2\r\n\r\n"))
         #expect(try bed.sent.contains("\r\nDate: "))
@@ -173,7 +107,7 @@ import Testing
     }
 
     @Test func `draining ends each connection with its answer`() throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         bed.handler.answersLater = true
         try bed.receive(Self.request("/1"))
         bed.listener.startDraining()
@@ -194,7 +128,7 @@ import Testing
     }
 
     @Test func `each answer has the id of its request, or one of its own`() throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         let longest = String(repeating: "x", count: 128)
         for field in ["X-Request-Id: order/1\r\n", "x-request-id: \(longest)\r\n", ""] {
             try bed.receive("GET /a HTTP/1.1\r\nHost: x\r\n\(field)\r\n")
@@ -213,7 +147,7 @@ import Testing
         "one\r\nX-Request-Id: two",
     ])
     func `an id that is none never comes back`(value: String) throws {
-        let bed = try Bed()
+        let bed = try ConnectionBed()
         try bed.receive("GET /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: \(value)\r\n\r\n")
         let ids = try ids(bed.sent)
         #expect(ids.count == 1 && ids[0].wholeMatch(of: /[0-9a-f]{24}/) != nil, "\(ids)")
@@ -224,7 +158,7 @@ import Testing
             ("POST /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nContent-Length: 99999999\r\n\r\n", "413"),
             ("POST /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nTransfer-Encoding: chunked\r\n\r\nzz", "400"),
         ] {
-            let bed = try Bed()
+            let bed = try ConnectionBed()
             try bed.receive(head + "\r\n")
             let sent = try bed.sent
             #expect(sent.hasPrefix("HTTP/1.1 \(status) "), "\(sent)")
