@@ -204,7 +204,9 @@ import TokenEndpointClient
         let caller =
             "  - {name: eager, apiKeys: [{file: eager-key}], skills: [weather], idempotencyKey: required, rate: {perSecond: 1, burst: 1}, reportOnly: [rate, idempotencyKey]}"
         try await TestBed.run(
-            configuration: "eventLoops: 1\naccessLog: {file: access.log}\naudit: {file: audit.log}", callers: caller,
+            configuration:
+                "eventLoops: 1\naccessLog: {file: access.log, acceptedPerLine: 100}\naudit: {file: audit.log}",
+            callers: caller,
             prepare: { try TestBed.write("eager-canary-0123456789", to: "eager-key", in: $0) }
         ) { bed in
             for _ in 0..<3 {

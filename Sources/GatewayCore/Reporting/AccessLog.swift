@@ -27,7 +27,9 @@ package final class AccessLog {
         {
             return
         }
-        if answer.status == 202 && acceptedPerLine > 1 {
+        // One that would have been refused has a line of its own.
+        let isOneOfMany = answer.status == 202 && acceptedPerLine > 1 && labels.brokenRules.isEmpty
+        if isOneOfMany {
             acceptedSinceLine += 1
             guard acceptedSinceLine >= acceptedPerLine else { return }
             acceptedSinceLine = 0
@@ -56,7 +58,7 @@ package final class AccessLog {
             case .refusal(let refusal): refusal.problem.writeMember(to: &text)
             case .report, .accessToken, .userRegion, .receipts, .validation, .page: break
             }
-            if answer.status == 202 { writeStandsFor(to: &text) }
+            if isOneOfMany { writeStandsFor(to: &text) }
         }
     }
 
@@ -82,12 +84,11 @@ package final class AccessLog {
             text.writeString(",\"record\":\"\(scope.hexadecimal)\"")
             text.writeStaticString(",\"address\":")
             JSONText.writeString(peer.addressText, to: &text)
-            if report == .first { writeStandsFor(to: &text) }
+            if report == .first && acceptedPerLine > 1 { writeStandsFor(to: &text) }
         }
     }
 
     private func writeStandsFor(to text: inout ByteBuffer) {
-        guard acceptedPerLine > 1 else { return }
         text.writeStaticString(",\"standsFor\":")
         text.writeDecimal(acceptedPerLine)
     }
