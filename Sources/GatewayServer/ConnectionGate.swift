@@ -32,13 +32,13 @@ final class ConnectionGate: Sendable {
     /// False, and nothing is counted, if the address has its share already. Those of this machine's Unix sockets have none.
     func opened(from place: Peer.Network) -> Bool {
         state.withLock { state in
-            guard takesShare(of: place, &state) else { return false }
+            guard takeShare(of: place, &state) else { return false }
             state.open += 1
             return true
         }
     }
 
-    private func takesShare(of place: Peer.Network, _ state: inout State) -> Bool {
+    private func takeShare(of place: Peer.Network, _ state: inout State) -> Bool {
         guard place != .local else { return true }
         guard state.byAddress[place, default: 0] < limitPerAddress else {
             state.turnedAway += 1
@@ -48,11 +48,11 @@ final class ConnectionGate: Sendable {
         return true
     }
 
-    /// A connection that has no address yet turns out to come from this one: false if that has its share already.
+    /// The address of a connection that is counted already has become known. False if that address has its share already.
     ///
     /// The number of all stays as it is at every moment: accepting pauses and resumes by it.
-    func found(at place: Peer.Network) -> Bool {
-        state.withLock { takesShare(of: place, &$0) }
+    func takeShare(of place: Peer.Network) -> Bool {
+        state.withLock { takeShare(of: place, &$0) }
     }
 
     func closed(from place: Peer.Network) {

@@ -62,7 +62,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let event = event as? ProxyHeaderHandler.Client { foundOut(event.address) }
+        if let event = event as? ProxyHeaderHandler.Client { clientIdentified(event.address) }
         if case .handshakeCompleted(let name) = event as? TLSUserEvent { handshakeCompleted(context, name) }
         if let event = event as? ChannelEvent, event == .inputClosed, state.inputClosed() { close() }
         context.fireUserInboundEventTriggered(event)
@@ -74,10 +74,10 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     /// The proxy at the other end has told whom it speaks for.
-    private func foundOut(_ address: SocketAddress) {
+    private func clientIdentified(_ address: SocketAddress) {
         guard !state.isClosing else { return }
         peer = Peer(address: address)
-        if !loop.isFoundOut(self) { close() }
+        if !loop.clientIdentified(self) { close() }
     }
 
     private func handshakeCompleted(_ context: ChannelHandlerContext, _ applicationProtocol: String?) {

@@ -20,7 +20,7 @@ package struct HTTPListener: Sendable {
     ///   - handlers: one for each event loop of `group`, bound to it.
     ///   - inherited: where sockets are found that the service manager has opened.
     ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
-    ///   - onRefusedProxy: told each time that a connection was closed for what stood in front of it, or did not.
+    ///   - onRefusedProxy: told of each connection that was closed because it did not come from a trusted proxy, or had no valid header.
     package static func bind(
         _ configuration: ListenerConfiguration, handlers: [NIOLoopBound<any RequestHandler>],
         encoder: ResponseEncoder, group: any EventLoopGroup, inherited: InheritedSockets,
@@ -116,6 +116,13 @@ package struct HTTPListener: Sendable {
         }
     }
 
+    /// What `trustedProxies` has to name instead, if it names proxies that cannot connect; nil: it is right.
+    package func expectedProxies(_ proxies: [TrustedProxies.Member]) -> String? {
+        let isUnixSocket = port == nil
+        guard proxies.contains(where: { ($0 == .unixSockets) != isUnixSocket }) else { return nil }
+        return isUnixSocket ? "`unix:`" : "networks"
+    }
+
     /// Nil for a Unix socket.
     package var port: Int? { channel.localAddress?.port }
 
@@ -164,7 +171,7 @@ package struct HTTPListener: Sendable {
 }
 
 extension Channel {
-    /// The client has gone already: nobody can be told any more where it was, and what it sent would count as this machine's.
+    /// The client has disconnected, so that its address is unknown; what it sent would count as coming from this machine.
     fileprivate var isGone: Bool {
         if case .unixDomainSocket = localAddress { return false }
         return remoteAddress == nil

@@ -78,8 +78,8 @@ final class ListenerLoop {
     }
 
     /// A proxy has told whom a connection comes from. False if there is no room for one more from there: it is to be closed.
-    func isFoundOut(_ connection: any ClientConnection) -> Bool {
-        guard gate.found(at: connection.peer.place) else { return false }
+    func clientIdentified(_ connection: any ClientConnection) -> Bool {
+        guard gate.takeShare(of: connection.peer.place) else { return false }
         connections[ObjectIdentifier(connection)] = Connection(client: connection, place: connection.peer.place)
         return true
     }

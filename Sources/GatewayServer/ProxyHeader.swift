@@ -23,7 +23,7 @@ struct ProxyHeader {
     private static let word = Array("PROXY ".utf8)
     /// Of version 1, with its CR LF (section 2.1).
     private static let lineBytes = 107
-    /// Behind the first 16 bytes of version 2: addresses, and what else a proxy may tell. Nobody sends as much as could be.
+    /// Behind the first 16 bytes of version 2: addresses, and what else a proxy may tell. Far below the 65,535 that the protocol allows.
     private static let payloadBytes = 4096
 
     private var seen = ByteBuffer()

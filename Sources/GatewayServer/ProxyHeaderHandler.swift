@@ -25,8 +25,8 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        if !trusted.contains(context.remoteAddress) { refuse(.untrusted, context) }
         context.fireChannelActive()
+        if !trusted.contains(context.remoteAddress) { refuse(.untrusted, context) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -74,20 +74,23 @@ import TokenEndpointClient
             let direct = try? await bed.send("NA-1")
             #expect(direct == nil)
             try await bed.untilMetric(#"skillgate_connections_proxy_refused_total{reason="malformed"}"#, is: 1)
-            _ = try await bed.gateway.line(with: "does not begin with a header of the PROXY protocol")
+            _ = try await bed.gateway.line(with: "does not begin with a valid header of the PROXY protocol")
         }
     }
 
-    @Test func `in front of TLS, too`() async throws {
+    @Test(arguments: ["h2", "http/1.1"]) func `in front of TLS, too`(version: String) async throws {
         let listeners =
             "[{address: 127.0.0.1:0, proxyProtocol: required, trustedProxies: [127.0.0.1], tls: {certificateChainFile: cert.pem, privateKeyFile: key.pem}}]"
         try await TestBed.run(
             configuration: Self.logs, skills: 1, listeners: listeners,
             prepare: { try await Certificate.make(in: $0) }
         ) { bed in
-            try await withBalancer("http", "send-proxy-v2 ssl verify none alpn h2,http/1.1", of: bed) { url in
+            try await withBalancer("http", "send-proxy-v2 ssl verify none alpn \(version)", of: bed) { url in
                 let accepted = try await send(url)
                 #expect(accepted.status == 202)
+                let refused = try await send(url, key: "wrong-key-0123456789")
+                let addresses = try await addresses(bed, 1)
+                #expect(refused.status == 401 && addresses == ["203.0.113.9"])
             }
         }
     }
@@ -104,7 +107,7 @@ import TokenEndpointClient
 
     @Test func `X-Forwarded-For counts from a trusted proxy, and what a client wrote into it does not`() async throws {
         let listeners =
-            "[{address: 127.0.0.1:0, trustedProxies: [127.0.0.1], maximumConnectionsPerAddress: 1}]"
+            "[{address: 127.0.0.1:0, trustedProxies: [127.0.0.1]}]"
         try await TestBed.run(configuration: Self.logs, skills: 1, listeners: listeners) { bed in
             try await withBalancer("http", "", of: bed) { url in
                 let accepted = try await send(url)

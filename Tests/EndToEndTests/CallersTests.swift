@@ -202,25 +202,29 @@ import TokenEndpointClient
         async throws
     {
         let caller =
-            "  - {name: eager, apiKeys: [{file: eager-key}], skills: [weather], idempotencyKey: required, rate: {perSecond: 1, burst: 1}, reportOnly: [rate, idempotencyKey]}"
+            "  - {name: eager, apiKeys: [{file: eager-key}], skills: [weather], idempotencyKey: required, rate: {perSecond: 1, burst: 2}, reportOnly: [rate, idempotencyKey]}"
         try await TestBed.run(
             configuration:
                 "eventLoops: 1\naccessLog: {file: access.log, acceptedPerLine: 100}\naudit: {file: audit.log}",
             callers: caller,
             prepare: { try TestBed.write("eager-canary-0123456789", to: "eager-key", in: $0) }
         ) { bed in
-            for _ in 0..<3 {
+            for _ in 0..<20 {
                 let answer = try await bed.send("NA-1", key: "eager-canary-0123456789")
                 #expect(answer.status == 202)
             }
             try await bed.untilMetric(
-                #"skillgate_requests_reported_total{caller="eager",rule="idempotencyKey"}"#, is: 3)
-            try await bed.untilMetric(#"skillgate_requests_reported_total{caller="eager",rule="rate"}"#, is: 2)
+                #"skillgate_requests_reported_total{caller="eager",rule="idempotencyKey"}"#, is: 20)
+            // As many as a busy machine leaves above the rate.
+            let page = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
+            let sample = page.firstMatch(of: /skillgate_requests_reported_total\{caller="eager",rule="rate"\} (\d+)/)
+            let early = try #require(sample.flatMap { Int($0.1) })
+            #expect(early > 0)
             for log in ["access.log", "audit.log"] {
                 try await bed.until("it is in \(log)") {
                     let text = try String(contentsOf: bed.folder.appendingPathComponent(log), encoding: .utf8)
-                    return text.matches(of: /"wouldRefuse":\["rate","idempotencyKey"\]/).count == 2
-                        && text.matches(of: /"wouldRefuse":\["idempotencyKey"\]/).count == 1
+                    return text.matches(of: /"wouldRefuse":\["rate","idempotencyKey"\]/).count == early
+                        && text.matches(of: /"wouldRefuse":\["idempotencyKey"\]/).count == 20 - early
                 }
             }
             let file = bed.folder.appendingPathComponent("skillgate.yaml")

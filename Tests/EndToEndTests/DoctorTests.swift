@@ -63,6 +63,10 @@ import Testing
                     "region EU for skill weather: the host name of no-such-host.invalid cannot be resolved"
                 ),
                 (
+                    { $0.regions["FE"] = $0.base + "/wrong" },
+                    "region FE for skill weather: a wrong token gets 404 as well, and not 403: does this host serve"
+                ),
+                (
                     { $0.tokenEndpoint = "http://127.0.0.1:1/auth/o2/token" },
                     "token endpoint: nothing is listening at 127.0.0.1:1"
                 ),

@@ -61,7 +61,10 @@ import TokenEndpointClient
                 listeners: """
                     [{address: 127.0.0.1:0}, {address: 127.0.0.1:0, tls: {certificateChainFile: cert.pem, privateKeyFile: key.pem}}]
                     """,
+                callers:
+                    "  - {name: new, apiKeys: [{file: new-key}], skills: [weather], rate: {perSecond: 1}, reportOnly: [rate]}",
                 prepare: {
+                    try TestBed.write("new-canary-0123456789abcdef", to: "new-key", in: $0)
                     try await Certificate.make(in: $0)
                     try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0)
                 }

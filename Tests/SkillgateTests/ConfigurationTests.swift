@@ -261,7 +261,7 @@ import Testing
         ),
         (
             "listeners: [{address: 127.0.0.1:1, trustedProxies: [10.0.0.1/8]}]",
-            "f:3:53: an element of `trustedProxies` is `10.0.0.1/8`; expected an address, a network such as 10.0.0.0/8 or 2001:db8::/32, or `unix:`"
+            "f:3:53: an element of `trustedProxies` is `10.0.0.1/8`; expected an address, a network such as 10.0.8.0/28 or 2001:db8::/64, or `unix:`"
         ),
         (
             "listeners: [{address: 127.0.0.1:1, proxyProtocol: required}]",
@@ -395,11 +395,11 @@ import Testing
             ),
             (
                 "skills: [weather], apiKeys: [{env: KEY}], reportOnly: [rate]",
-                "f:3:69: `reportOnly` names `rate` without `rate`"
+                "f:3:69: `reportOnly` names `rate`, and the caller has no such rule; expected `rate` beside it"
             ),
             (
                 "skills: [weather], apiKeys: [{env: KEY}], reportOnly: [idempotencyKey]",
-                "f:3:69: `reportOnly` names `idempotencyKey` without `idempotencyKey: required`"
+                "f:3:69: `reportOnly` names `idempotencyKey`, and the caller has no such rule; expected `idempotencyKey: required` beside it"
             ),
             (
                 "skills: [weather], apiKeys: [{env: KEY}], idempotencyKeyFrom: [field, field]",

@@ -25,6 +25,8 @@ package final class Caller: Sendable {
     package let limits: CallerLimits
     /// Whoever breaks one of these is let through, and it is counted and logged.
     package let reportedRules: CallerRules
+    /// Where its users are looked for.
+    let searchedRegions: Set<Region>
     /// Shared with the same caller of other event loops, and of the configurations before and after this one.
     let usage: CallerUsage
 
@@ -34,7 +36,7 @@ package final class Caller: Sendable {
         requiresIdempotencyKey: Bool = false, keySources: IdempotencyKeySources = IdempotencyKeySources(),
         discovery: RegionDiscovery? = nil,
         unknownOutcome: UnknownOutcome = .hold,
-        limits: CallerLimits = CallerLimits(), reportedRules: CallerRules = CallerRules(),
+        limits: CallerLimits = CallerLimits(), reportedRules: CallerRules = [],
         usage: CallerUsage = CallerUsage()
     ) {
         self.index = index
@@ -49,6 +51,7 @@ package final class Caller: Sendable {
         self.unknownOutcome = unknownOutcome
         self.limits = limits
         self.reportedRules = reportedRules
+        searchedRegions = reportedRules.contains(.regions) ? Set(Region.allCases) : regions
         self.usage = usage
     }
 }

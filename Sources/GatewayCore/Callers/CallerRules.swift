@@ -1,30 +1,31 @@
-/// What a caller is held to.
+/// What a caller is held to, by the names that the members of the configuration have.
 package enum CallerRule: String, CaseIterable, Sendable {
-    // As the members of the configuration.
     case rate, maximumInFlight, idempotencyKey, skills, regions
 
-    fileprivate var bit: UInt8 {
+    fileprivate var member: CallerRules {
         switch self {
-        case .rate: 1
-        case .maximumInFlight: 2
-        case .idempotencyKey: 4
-        case .skills: 8
-        case .regions: 16
+        case .rate: CallerRules(rawValue: 1)
+        case .maximumInFlight: CallerRules(rawValue: 2)
+        case .idempotencyKey: CallerRules(rawValue: 4)
+        case .skills: CallerRules(rawValue: 8)
+        case .regions: CallerRules(rawValue: 16)
         }
     }
 }
 
-/// Some of the rules. One byte, so that a request carries it along for nothing.
-package struct CallerRules: Equatable, Sendable {
-    private var bits: UInt8 = 0
+/// Some of the rules. One byte, which a request carries along at no cost.
+package struct CallerRules: OptionSet, Sendable {
+    package let rawValue: UInt8
 
-    package init(_ rules: [CallerRule] = []) {
-        for rule in rules { insert(rule) }
+    package init(rawValue: UInt8) {
+        self.rawValue = rawValue
     }
 
-    var isEmpty: Bool { bits == 0 }
+    package init(_ rules: [CallerRule]) {
+        self = rules.reduce(into: []) { $0.formUnion($1.member) }
+    }
 
-    func contains(_ rule: CallerRule) -> Bool { bits & rule.bit != 0 }
+    func contains(_ rule: CallerRule) -> Bool { contains(rule.member) }
 
-    mutating func insert(_ rule: CallerRule) { bits |= rule.bit }
+    mutating func insert(_ rule: CallerRule) { formUnion(rule.member) }
 }

@@ -14,7 +14,7 @@ package final class Peer {
     package let address: SocketAddress?
     package let place: Network
     /// For logs: the IP address, or `local`.
-    var addressText: String {
+    package var addressText: String {
         guard let text = address?.ipAddress else { return "local" }
         // Else a search for an IPv4 address would not find it behind a listener for both families.
         return isIPv4 && text.hasPrefix("::ffff:") ? String(text.dropFirst("::ffff:".count)) : text
@@ -28,17 +28,23 @@ package final class Peer {
     package let version: HTTPVersion
     /// With the API key that came last, which nearly always is the key of the next request, too.
     var lastAuthentication: Authentication? {
-        get { memory.last }
-        set { memory.last = newValue }
+        get { memory?.last }
+        set { sharedMemory.last = newValue }
     }
-    /// Of the connection: shared by all for whom a proxy speaks there.
-    private let memory: Memory
+    /// Of the connection: shared by all for whom a proxy speaks there. Made when something is to be remembered.
+    private var memory: Memory?
+    private var sharedMemory: Memory {
+        if let memory { return memory }
+        let new = Memory()
+        memory = new
+        return new
+    }
     /// Whom it spoke for last, which often is whom it speaks for next.
     private var lastClient: Peer?
 
     package init(
         address: SocketAddress? = nil, certificateNames: [String] = [], version: HTTPVersion = .http1,
-        sharing memory: Memory = Memory()
+        sharing memory: Memory? = nil
     ) {
         self.version = version
         self.address = address
@@ -50,7 +56,7 @@ package final class Peer {
     /// Whom this one speaks for.
     func client(at address: SocketAddress) -> Peer {
         if let lastClient, lastClient.address == address { return lastClient }
-        let client = Peer(address: address, certificateNames: certificateNames, version: version, sharing: memory)
+        let client = Peer(address: address, certificateNames: certificateNames, version: version, sharing: sharedMemory)
         lastClient = client
         return client
     }

@@ -8,6 +8,9 @@ package struct TrustedProxies: Equatable, Sendable {
         case unixSockets
     }
 
+    /// Proxies behind one another that are looked at. A client may write as many addresses as fit.
+    private static let longestChain = 16
+
     private let members: [Member]
 
     package init(_ members: [Member]) {
@@ -25,14 +28,16 @@ package struct TrustedProxies: Equatable, Sendable {
     }
 
     /// Whom `X-Forwarded-For` says that a request comes from: each proxy adds the address that it was called from, so the client is the
-    /// last address that is not one of these proxies. What stands before it is anybody's word.
+    /// last address that is not one of these proxies. Addresses before it can be forged.
     ///
-    /// - Returns: nil if no address of a client can be read.
+    /// - Returns: if all are proxies, or what stands before them cannot be read, the first of those proxies; nil if not even the last
+    ///   address can be read.
     func client(of request: InboundRequest) -> SocketAddress? {
         let head = request.headBytes
         let bytes = head.readableBytesUInt8Span
         var client: SocketAddress?
-        for line in request.head.forwardedFor.reversed() {
+        var proxies = 0
+        for line in request.forwardedFor.reversed() {
             var end = line.upperBound
             while true {
                 // By bytes: to text, a comma can be part of what a client has put in front of it.
@@ -40,7 +45,8 @@ package struct TrustedProxies: Equatable, Sendable {
                 while start > line.lowerBound && bytes[start - 1] != UInt8(ascii: ",") { start -= 1 }
                 guard let address = Self.address(bytes.text(bytes.trimmed(start..<end))) else { return client }
                 client = address
-                if !contains(address) { return address }
+                proxies += 1
+                if proxies > Self.longestChain || !contains(address) { return address }
                 guard start > line.lowerBound else { break }
                 end = start - 1
             }

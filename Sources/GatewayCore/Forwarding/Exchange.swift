@@ -71,13 +71,17 @@ final class Exchange {
         do {
             try caller.usage.pass(caller.limits.rate, now: started)
         } catch {
-            try refuse(caller, for: .rate, Refusal(error))
+            try enforce(.rate, on: caller, Refusal(error))
         }
     }
 
-    /// Refuses, unless the rule that the caller breaks is only reported.
-    func refuse(_ caller: Caller, for rule: CallerRule, _ refusal: @autoclosure () -> Refusal) throws(Refusal) {
+    /// The caller breaks a rule: the request is refused, unless the rule is only reported.
+    func enforce(_ rule: CallerRule, on caller: Caller, _ refusal: @autoclosure () -> Refusal) throws(Refusal) {
         guard caller.reportedRules.contains(rule) else { throw refusal() }
+        report(rule, brokenBy: caller)
+    }
+
+    private func report(_ rule: CallerRule, brokenBy caller: Caller) {
         labels.brokenRules.insert(rule)
         forwarder.instruments.reported(rule, of: caller.label)
     }
@@ -88,7 +92,7 @@ final class Exchange {
         do {
             try caller.usage.enter(maximum)
         } catch {
-            return try refuse(caller, for: .maximumInFlight, Refusal(error))
+            return try enforce(.maximumInFlight, on: caller, Refusal(error))
         }
         usage = caller.usage
     }
@@ -109,9 +113,14 @@ final class Exchange {
 
     func checkRegion(_ region: Region, of caller: Caller) throws(Refusal) {
         guard !caller.regions.contains(region) else { return }
-        try refuse(
-            caller, for: .regions,
+        try enforce(
+            .regions, on: caller,
             Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)"))
+    }
+
+    /// The message ends in a region that was looked in because its caller's regions are only reported.
+    func ended(in region: Region, of caller: Caller) {
+        if !caller.regions.contains(region) { report(.regions, brokenBy: caller) }
     }
 
     /// The user that the path names.

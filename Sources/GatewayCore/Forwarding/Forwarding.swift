@@ -139,6 +139,7 @@ final class Forwarding {
         answer.deduplication = state.deduplication
         answer.witness = ending.witness
         answer.toldKey = message.toldKey
+        if state.search.isElsewhere { exchange.ended(in: state.search.region, of: message.caller) }
         exchange.answer(answer, sends: state.sends)
     }
 

@@ -60,8 +60,8 @@ struct Message {
         var key: IdempotencyKey?
         if caller.keySources.isFieldAlone {
             if field == nil && caller.requiresIdempotencyKey {
-                try exchange.refuse(
-                    caller, for: .idempotencyKey,
+                try exchange.enforce(
+                    .idempotencyKey, on: caller,
                     Refusal(.idempotencyKeyRequired, "field `Idempotency-Key` is missing; this caller must send one"))
             }
             (key, isKeyedByContent) = (field, false)
@@ -93,7 +93,7 @@ struct Message {
         try exchange.checkRegion(region, of: caller)
         search = RegionSearch(
             from: region, stated != nil ? .stated : learned != nil ? .learned : .guessed,
-            among: discovery == .probe ? caller.regions : [])
+            among: discovery == .probe ? caller.searchedRegions : [])
     }
 
     private static func receipt(

@@ -33,8 +33,8 @@ struct MessageKey {
             }
         }
         if caller.requiresIdempotencyKey {
-            try exchange.refuse(
-                caller, for: .idempotencyKey,
+            try exchange.enforce(
+                .idempotencyKey, on: caller,
                 Refusal(
                     .idempotencyKeyRequired,
                     "the message has no key in any of the places where this caller's keys come "

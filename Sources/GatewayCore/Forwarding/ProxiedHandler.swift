@@ -21,7 +21,7 @@ package final class ProxiedHandler: RequestHandler {
     }
 
     private func client(of request: InboundRequest, from peer: Peer) -> Peer {
-        guard !request.head.forwardedFor.isEmpty, proxies.contains(peer.address),
+        guard request.head.hasForwardedFor, proxies.contains(peer.address),
             let address = proxies.client(of: request)
         else { return peer }
         return peer.client(at: address)

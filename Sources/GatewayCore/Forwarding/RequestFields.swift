@@ -38,7 +38,7 @@ struct RequestFields {
         if let index = caller.skills.first(where: { skills[$0].name == name }) { return skills[index] }
         let refusal = Refusal(.notAllowed, "the caller is not authorized to send for the skill in \(place)")
         guard let skill = skills.first(where: { $0.name == name }) else { throw refusal }
-        try exchange.refuse(caller, for: .skills, refusal)
+        try exchange.enforce(.skills, on: caller, refusal)
         return skill
     }
 

@@ -26,6 +26,22 @@ package final class InboundRequest: Sendable {
         return bytes.readableBytesUInt8Span.text(range)
     }
 
+    /// The values of `X-Forwarded-For`, in the order of its lines.
+    ///
+    /// Walks through the head again, so that only who believes the field pays for it.
+    var forwardedFor: [Range<Int>] {
+        guard head.hasForwardedFor else { return [] }
+        let head = headBytes
+        let bytes = head.readableBytesUInt8Span
+        var values: [Range<Int>] = []
+        guard var next = try? FieldLines.line(of: bytes, from: 0, limit: bytes.count).1 else { return [] }
+        while let field = try? FieldLines.field(of: bytes, from: next) {
+            if bytes.isEqualIgnoringCase(field.name, to: "x-forwarded-for") { values.append(field.value) }
+            next = field.next
+        }
+        return values
+    }
+
     /// Whether the host that the request is for is an IP address or this machine by its very name.
     package var isForAddressOrLoopback: Bool {
         guard let authority = head.authority else { return false }

@@ -154,7 +154,7 @@ extension RequestHead {
             Self.note(.idempotencyKey, at: value, in: &idempotencyKey, repeated: &repeatedField)
         case 15 where bytes.isEqualIgnoringCase(name, to: "gateway-timeout"):
             Self.note(.gatewayTimeout, at: value, in: &gatewayTimeout, repeated: &repeatedField)
-        case 15 where bytes.isEqualIgnoringCase(name, to: "x-forwarded-for"): forwardedFor.append(value)
+        case 15 where bytes.isEqualIgnoringCase(name, to: "x-forwarded-for"): hasForwardedFor = true
         case 16 where bytes.isEqualIgnoringCase(name, to: "content-encoding"):
             Self.note(.contentEncoding, at: value, in: &contentEncoding, repeated: &repeatedField)
         case 17 where bytes.isEqualIgnoringCase(name, to: "transfer-encoding"):

@@ -52,8 +52,8 @@ package struct RequestHead: Equatable, Sendable {
     package var origin: Range<Int>?
     var secFetchSite: Range<Int>?
     var traceParent: Range<Int>?
-    /// `X-Forwarded-For`, in the order of its lines.
-    package var forwardedFor: [Range<Int>] = []
+    /// There is at least one line of `X-Forwarded-For`; see `InboundRequest.forwardedFor`.
+    var hasForwardedFor = false
     /// `X-Request-Id`; of two, neither counts.
     var requestID: Range<Int>?
     /// A field of `SingleField` that came twice. Refused by the forwarding flow, since the framing is sound.

@@ -122,7 +122,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .idempotencyTornEnds:                Row(.gauge,      [],                                                "Ends of files that were not written whole when the process started, and were cut off.")
         case .outcomeUnknown:                     Row(.counter,    ["region"],                                        "Messages that were sent and whose outcome is unknown.")
         case .rejected:                           Row(.counter,    ["reason"],                                        "Requests the gateway answered itself, by problem.")
-        case .requestsReported:                   Row(.counter,    ["caller", "rule"],                                "Requests that broke a rule of their caller and were let through, since the rule is only reported.")
+        case .requestsReported:                   Row(.counter,    ["caller", "rule"],                                "Requests that broke a rule of their caller that is only reported, whatever their answer.")
         case .connections:                        Row(.gauge,      ["protocol"],                                      "Connections from clients, by protocol.")
         case .connectionsTurnedAway:              Row(.counter,    [],                                                "Connections closed because too many from the same address were open.")
         case .connectionsProxyRefused:            Row(.counter,    ["reason"],                                        "Connections closed because they did not come from a trusted proxy, or did not begin with a header of the PROXY protocol.")

@@ -5,7 +5,7 @@ import NIOCore
 /// Holds nothing that a caller can make up but the id of its request: no userId, no key, no content.
 package final class AccessLog {
     let lines: LogLines
-    /// Logs 1 in N accepted messages, and 1 in N first reports of such; every other message has a line.
+    /// Logs 1 in N accepted messages, but each that broke a rule that is only reported; and 1 in N first reports of such; every other message has a line.
     var acceptedPerLine = 1
     private var acceptedSinceLine = 0
     private var receivedSinceLine = 0

@@ -9,7 +9,7 @@ package struct ForwardingInstruments: Sendable {
         /// No label of a message's series, as what follows.
         package var keySource: IdempotencyKeySource.Label?
         /// Rules that the caller broke and was let through all the same.
-        var brokenRules = CallerRules()
+        var brokenRules: CallerRules = []
         /// For logs.
         package var id: ExchangeID?
         /// For logs and exemplars.
@@ -56,6 +56,11 @@ package struct ForwardingInstruments: Sendable {
         /// Its label.
         package var caller: Int
         package var rule: CallerRule
+
+        package init(caller: Int, rule: CallerRule) {
+            self.caller = caller
+            self.rule = rule
+        }
     }
 
     /// Why a message was written to a socket, or was not.

@@ -103,6 +103,8 @@ package struct MetricsSnapshot: Sendable {
     /// Names by their place in the configuration: what the series of messages are labelled with.
     package var callers: [String]
     package var skills: [String]
+    /// Rules of callers that are only reported.
+    package var reportedRules: [ForwardingInstruments.ReportedSeries] = []
     /// Labels of the skills that report messages, or did.
     package var reportingSkills: Set<Int> = []
     /// Unix times, by what the certificate is for; those that there are.
@@ -137,7 +139,9 @@ package struct MetricsSnapshot: Sendable {
             page.sample(.rejected, [("reason", problem.rawValue)], forwarding.rejected[problem] ?? 0)
         }
         page.family(.requestsReported)
-        for (series, count) in forwarding.reported {
+        // A series that only appears with its first request hides that one from `rate` and `increase`.
+        let unbroken = reportedRules.filter { forwarding.reported[$0] == nil }.map { ($0, 0) }
+        for (series, count) in forwarding.reported.map({ ($0, $1) }) + unbroken {
             page.sample(
                 .requestsReported, [("caller", name(series.caller, in: callers)), ("rule", series.rule.rawValue)], count
             )

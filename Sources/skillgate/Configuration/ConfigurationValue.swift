@@ -180,7 +180,7 @@ extension ConfigurationValue where Value == Region {
 extension ConfigurationValue where Value == TrustedProxies.Member {
     static var trustedProxy: Self {
         Self(
-            type: "network", expected: "an address, a network such as 10.0.0.0/8 or 2001:db8::/32, or `unix:`",
+            type: "network", expected: "an address, a network such as 10.0.8.0/28 or 2001:db8::/64, or `unix:`",
             isShown: true,
             parse: { $0 == "unix:" ? .unixSockets : IPNetwork($0).map { .network($0) } },
             text: { member in

@@ -13,6 +13,7 @@ import TokenEndpointClient
 struct Doctor {
     private static let user = "amzn1.ask.account.SKILLGATEDOCTOR"
     private static let scope = "alexa:skill_messaging"
+    private static let wrongToken = "skillgate-doctor"
     /// A clock further off than this confuses people and certificates; tokens are counted by their age and do not mind.
     private static let longestSkew = 60.0
 
@@ -164,7 +165,7 @@ struct Doctor {
         }
     }
 
-    /// A token that is fresh, and a user that does not exist: 404 says that all is well.
+    /// A token that is fresh, and a user that does not exist: 404 says that all is well, if a wrong token gets something else.
     private mutating func examineRegions(_ skill: String, _ token: String) async {
         var reached: [(Region, Reached)] = []
         for region in Region.allCases { reached.append((region, await reach(region, token))) }
@@ -176,13 +177,21 @@ struct Doctor {
             switch result {
             case .failed(let failure): add(failure, region, subject)
             case .response(let response):
-                diagnosis.add(
-                    subject,
-                    problem: problem(
-                        response.status, refusedEverywhere: refusing.count == Region.allCases.count, region),
-                    Self.text(response))
+                var problem = problem(
+                    response.status, refusedEverywhere: refusing.count == Region.allCases.count, region)
+                if response.status == 404 { problem = await problemOfPath(region) }
+                diagnosis.add(subject, problem: problem, Self.text(response))
             }
         }
+    }
+
+    /// A path that is not there answers 404 as well. Where the API is, a wrong token is refused before any user is looked for.
+    private func problemOfPath(_ region: Region) async -> String? {
+        guard case .response(let response) = await reach(region, Self.wrongToken), response.status == 404 else {
+            return nil
+        }
+        return "a wrong token gets 404 as well, and not 403: does this host serve the Skill Messaging API, at the path "
+            + "in `regions.\(region.name).apiEndpoint`?"
     }
 
     private static func text(_ response: HTTPTransfer.Response) -> String {

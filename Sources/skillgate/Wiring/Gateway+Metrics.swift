@@ -91,6 +91,7 @@ extension Gateway {
         snapshot.forwarding = try await instruments()
         snapshot.reportingSkills = snapshot.forwarding.deliveries.skills.union(
             reloadable.skills.filter { $0.receiptMember != nil }.map(\.label))
+        snapshot.reportedRules = reloadable.reportedRules
         snapshot.upstream = try await regionStatuses()
         snapshot.users = users.statistics(now: .now())
         let now = NIODeadline.now()

@@ -22,19 +22,25 @@ extension Gateway {
         var listeners: [HTTPListener] = []
         for var listener in configuration.listeners {
             limitConnections(of: &listener)
+            let address = listener.address.description
             let bound = try await HTTPListener.bind(
                 listener, handlers: loops.map(\.handler),
                 encoder: ResponseEncoder(
                     endpoints: configuration.endpoints, documentation: configuration.problemDocumentation),
                 group: group, inherited: inheritedSockets,
                 onExhausted: { [listenerLog] in listenerLog.failedToAccept($0) },
-                onRefusedProxy: { [listenerLog] in listenerLog.refused($0, $1) })
+                onRefusedProxy: { [listenerLog] in listenerLog.refused($0, $1, at: address) })
             if case .inherited = listener.address, configuration.anonymousCaller != nil, !bound.isLocal,
                 listener.services.contains(.messages)
             {
                 throw ListeningError(
                     "cannot listen on \(listener.address): it can be reached from other machines, and `anonymousCaller` lets "
                         + "anyone who reaches it send")
+            }
+            if case .inherited = listener.address, let expected = bound.expectedProxies(listener.trustedProxies) {
+                throw ListeningError(
+                    "cannot listen on \(listener.address): `trustedProxies` names what cannot connect to it; expected \(expected)"
+                )
             }
             logger.notice(
                 "listening", metadata: ["gateway.listener": "\(listener.address.bound(to: bound.port))"])

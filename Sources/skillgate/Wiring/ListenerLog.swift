@@ -26,16 +26,21 @@ final class ListenerLog: Sendable {
             "cannot accept connections; raise the open-file limit", metadata: ["error": "\(error)"])
     }
 
-    /// - Parameter address: of the other end.
-    func refused(_ refusal: ProxyRefusal, _ address: SocketAddress?) {
+    /// - Parameters:
+    ///   - address: of the other end.
+    ///   - listener: the listener's own.
+    func refused(_ refusal: ProxyRefusal, _ address: SocketAddress?, at listener: String) {
         guard isTime(for: .proxy(refusal)) else { return }
         let reason =
             switch refusal {
             case .untrusted: "it does not come from one of `trustedProxies`"
-            case .malformed: "it does not begin with a header of the PROXY protocol"
+            case .malformed: "it does not begin with a valid header of the PROXY protocol"
             }
         logger.warning(
-            "connection closed: \(reason)", metadata: ["client.address": "\(address?.ipAddress ?? "local")"])
+            "connection closed: \(reason)",
+            metadata: [
+                "gateway.listener": "\(listener)", "network.peer.address": "\(Peer(address: address).addressText)",
+            ])
     }
 
     private func isTime(for kind: Kind) -> Bool {

@@ -14,6 +14,8 @@ struct ReloadableState: Sendable {
     private var usages: [CallerUsage] = []
     /// By label, of the callers of the configuration in force.
     private var limits: [Int: CallerLimits] = [:]
+    /// Of the callers of the configuration in force.
+    private(set) var reportedRules: [ForwardingInstruments.ReportedSeries] = []
     /// Those of the configuration in force.
     private(set) var skills: [Skill] = []
     private var known: [String: KnownSkill] = [:]
@@ -64,10 +66,11 @@ struct ReloadableState: Sendable {
     mutating func entries(
         _ configurations: [GatewayConfiguration.CallerConfiguration]
     ) -> [CallerDirectory.Entry] {
-        limits = [:]
+        (limits, reportedRules) = ([:], [])
         return configurations.enumerated().map { index, caller in
             let label = Self.label(caller.name, in: &callerNames)
             limits[label] = caller.limits
+            reportedRules += caller.reportOnly.map { .init(caller: label, rule: $0) }
             while usages.count < callerNames.count { usages.append(CallerUsage()) }
             let value = Caller(
                 index: index, label: label, name: caller.name, recordID: caller.recordID, skills: caller.skills,

@@ -124,13 +124,40 @@ import Testing
         #expect(lenient.pool.requests.count == 3)
         let counted = lenient.forwarder.counted().reported
         #expect(counted[ForwardingInstruments.ReportedSeries(caller: 0, rule: .maximumInFlight)] == 2)
-        // What took no place gives none back.
         for _ in recipients { lenient.pool.answer(202) }
         #expect(recipients.allSatisfy { $0.answers.first?.status == 202 })
-        let last = send(lenient, "Bearer key", Self.toEurope + "Idempotency-Key: \"4\"\r\n")
-        #expect(last.answers.isEmpty)
+        // What took no place gives none back: one has it, and the next would be refused.
+        for number in 4...5 {
+            #expect(
+                send(lenient, "Bearer key", Self.toEurope + "Idempotency-Key: \"\(number)\"\r\n").answers.isEmpty)
+        }
         let after = lenient.forwarder.counted().reported
-        #expect(after[ForwardingInstruments.ReportedSeries(caller: 0, rule: .maximumInFlight)] == 2)
+        #expect(after[ForwardingInstruments.ReportedSeries(caller: 0, rule: .maximumInFlight)] == 3)
+    }
+
+    @Test func `where regions are only reported, users are looked for in all of them`() throws {
+        for reported in [[], [CallerRule.regions]] {
+            let bed = try bed { entries in
+                entries[0] = CallerDirectory.Entry(
+                    Caller(
+                        index: 0, name: "orders", skills: [0], regions: [.europe], discovery: .probe,
+                        reportedRules: CallerRules(reported)),
+                    keys: [APIKeyDigest(of: "key")])
+            }
+            let recipient = send(bed, "Bearer key")
+            bed.pool.answer(404)
+            bed.loop.run()
+            guard !reported.isEmpty else {
+                #expect(recipient.answers.first?.status == 404)
+                continue
+            }
+            bed.pool.answer(202)
+            bed.loop.run()
+            #expect(recipient.answers.first?.status == 202)
+            #expect(recipient.answers.first?.region != .europe)
+            let counted = bed.forwarder.counted().reported
+            #expect(counted == [ForwardingInstruments.ReportedSeries(caller: 0, rule: .regions): 1])
+        }
     }
 
     @Test func `a skill that does not exist is refused, whatever is only reported`() throws {

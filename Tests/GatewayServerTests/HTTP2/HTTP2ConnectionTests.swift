@@ -130,6 +130,18 @@ import Testing
         #expect(kinds.contains(.goAway))
     }
 
+    @Test func `connections of a trusted proxy have no share, and those of others have theirs`() throws {
+        let gate = ConnectionGate(limit: 10, perAddress: 1)
+        let network = try #require(IPNetwork("10.0.0.0/8"))
+        func connect(from address: String) throws -> ConnectionBed {
+            try ConnectionBed(gate: gate, from: address) { $0.trustedProxies = [.network(network)] }
+        }
+        let proxies = [try connect(from: "10.0.0.1"), try connect(from: "10.0.0.1")]
+        #expect(proxies.allSatisfy { $0.channel.isActive } && gate.turnedAway == 0)
+        let stranger = try connect(from: "192.0.2.1")
+        #expect(stranger.channel.isActive && !gate.opened(from: .ipv4(0xC000_0201)) && gate.turnedAway == 1)
+    }
+
     @Test func `behind the PROXY protocol, the share of the client's address counts, and is given back`() throws {
         let gate = ConnectionGate(limit: 10, perAddress: 1)
         let network = try #require(IPNetwork("10.0.0.0/8"))

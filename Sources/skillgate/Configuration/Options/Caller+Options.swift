@@ -100,7 +100,7 @@ extension GatewayConfiguration {
                 "`resend`: a retry of a message with unknown outcome is sent: rather twice than not at all"),
             .values(
                 "reportOnly", \.reportOnly, .choice,
-                "rules of this caller that are not enforced yet: a request that breaks one is let through, counted in `skillgate_requests_reported_total` and marked `wouldRefuse` in the logs",
+                "rules of this caller that are not enforced yet: a request that breaks one is handled as if it had not, counted in `skillgate_requests_reported_total` and marked `wouldRefuse` in the logs. With `skills` or `regions` the caller is not restricted by them",
                 example: "[rate, idempotencyKey]"),
         ]
     }
@@ -178,17 +178,22 @@ extension GatewayConfiguration {
 
     /// A rule that is not there can neither be enforced nor reported.
     private static func checkReportOnly(_ section: ConfigurationSection, _ caller: CallerConfiguration) {
+        if Set(caller.reportOnly).count < caller.reportOnly.count {
+            section.report("`reportOnly` names a rule twice", at: "reportOnly")
+        }
         for rule in caller.reportOnly {
-            let isThere =
+            let missing: String? =
                 switch rule {
-                case .rate: caller.rate != nil
-                case .maximumInFlight: caller.maximumInFlight != nil
-                case .idempotencyKey: caller.idempotencyKey == .required
-                case .skills, .regions: true
+                case .rate: caller.rate == nil ? "`rate`" : nil
+                case .maximumInFlight: caller.maximumInFlight == nil ? "`maximumInFlight`" : nil
+                case .idempotencyKey: caller.idempotencyKey == .required ? nil : "`idempotencyKey: required`"
+                case .regions: Set(caller.regions).count == Region.allCases.count ? "`regions` that leave one out" : nil
+                case .skills: nil
                 }
-            guard !isThere else { continue }
-            let expected = rule == .idempotencyKey ? "`idempotencyKey: required`" : "`\(rule.rawValue)`"
-            section.report("`reportOnly` names `\(rule.rawValue)` without \(expected)", at: "reportOnly")
+            guard let missing else { continue }
+            section.report(
+                "`reportOnly` names `\(rule.rawValue)`, and the caller has no such rule; expected \(missing) beside it",
+                at: "reportOnly")
         }
     }
 

@@ -45,7 +45,7 @@ extension GatewayConfiguration {
                         example: "/var/log/skillgate/access.log", check: reasonNotWritable),
                     .value(
                         "acceptedPerLine", \.acceptedPerLogLine, .integer(1...1_000_000),
-                        "logs 1 in this many accepted messages (`standsFor` in the line says how many it stands for); everything else gets its own line",
+                        "logs 1 in this many accepted messages (`standsFor` in the line says how many it stands for); everything else, and what broke a rule in `reportOnly`, gets its own line",
                         reloads: true),
                 ]),
             .section(

@@ -22,8 +22,8 @@ extension GatewayConfiguration {
                 ),
                 .values(
                     "trustedProxies", \.trustedProxies, .trustedProxy,
-                    "proxies and balancers in front of the listener. Who calls through one is taken from `X-Forwarded-For`: the last address in it that is not one of these, in the logs, and where failed attempts and reports are limited by address. Connections from them have no share by address",
-                    example: "[10.0.0.0/8, 2001:db8::/32]"),
+                    "addresses from which only proxies and balancers connect: whoever connects from one can claim to be any other client. Who calls through one is taken from `X-Forwarded-For`: the last address in it that is not one of these, in the logs, and where failed attempts and reports are limited by address. Their own addresses have no share of connections",
+                    example: "[10.0.8.4, 10.0.8.5]"),
                 .value(
                     "proxyProtocol", \.proxyProtocol, .choice,
                     "`required`: each connection begins with a header of the PROXY protocol (version 1 or 2), which tells whom it comes from; `X-Forwarded-For` is not looked at. A connection from another address than `trustedProxies` or without the header is closed and counted in `skillgate_connections_proxy_refused_total`"
