@@ -41,6 +41,12 @@ import Testing
         #expect(proxies.client(of: try Self.request(lines))?.ipAddress == client)
     }
 
+    @Test func `of a chain without end only so much is looked at`() throws {
+        let chain = (1...20).map { "10.0.0.\($0)" }.joined(separator: ", ")
+        let client = try Self.proxies("10.0.0.0/8").client(of: Self.request(["203.0.113.9, \(chain)"]))
+        #expect(client?.ipAddress == "10.0.0.4", "behind sixteen proxies")
+    }
+
     /// Remembers whom requests come from.
     private final class Handler: RequestHandler {
         var peers: [Peer] = []
