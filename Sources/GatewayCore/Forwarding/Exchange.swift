@@ -106,8 +106,27 @@ final class Exchange {
     /// The skill that the caller sends for.
     func skill(of caller: Caller) throws(Refusal) -> Skill {
         try fields.refuseRepeated()
-        let skill = try fields.skill(of: caller, in: self)
+        let skill = try permittedSkill(of: caller)
         labels.skill = skill.label
+        return skill
+    }
+
+    /// The skill that is named, or the only one the caller may send for. Must not reveal other skills.
+    private func permittedSkill(of caller: Caller) throws(Refusal) -> Skill {
+        let skills = configuration.skills
+        guard let (name, place) = try fields.statedSkill() else {
+            guard caller.skills.count == 1, let index = caller.skills.first else {
+                throw Refusal(
+                    .skillRequired,
+                    "field `Gateway-Skill` or a path that begins with `/skills/{name}` is missing; the caller may send for several skills: "
+                        + caller.skills.map { skills[$0].name }.joined(separator: ", "))
+            }
+            return skills[index]
+        }
+        if let index = caller.skills.first(where: { skills[$0].name == name }) { return skills[index] }
+        let refusal = Refusal(.notAllowed, "the caller is not authorized to send for the skill in \(place)")
+        guard let skill = skills.first(where: { $0.name == name }) else { throw refusal }
+        try enforce(.skills, on: caller, refusal)
         return skill
     }
 

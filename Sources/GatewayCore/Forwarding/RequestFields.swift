@@ -23,27 +23,8 @@ struct RequestFields {
         throw Refusal(problem, "field `\(field.rawValue)` is given twice; expected it once")
     }
 
-    /// The skill that is named, or the only one the caller may send for. Must not reveal other skills.
-    func skill(of caller: Caller, in exchange: Exchange) throws(Refusal) -> Skill {
-        let skills = exchange.configuration.skills
-        guard let (name, place) = try statedSkill() else {
-            guard caller.skills.count == 1, let index = caller.skills.first else {
-                throw Refusal(
-                    .skillRequired,
-                    "field `Gateway-Skill` or a path that begins with `/skills/{name}` is missing; the caller may send for several skills: "
-                        + caller.skills.map { skills[$0].name }.joined(separator: ", "))
-            }
-            return skills[index]
-        }
-        if let index = caller.skills.first(where: { skills[$0].name == name }) { return skills[index] }
-        let refusal = Refusal(.notAllowed, "the caller is not authorized to send for the skill in \(place)")
-        guard let skill = skills.first(where: { $0.name == name }) else { throw refusal }
-        try exchange.enforce(.skills, on: caller, refusal)
-        return skill
-    }
-
-    /// The name of a skill, and where it stands.
-    private func statedSkill() throws(Refusal) -> (name: String, place: String)? {
+    /// The name of the skill that is stated, and where it stands; nil: none is.
+    func statedSkill() throws(Refusal) -> (name: String, place: String)? {
         let bytes = headBytes.readableBytesUInt8Span
         let field = head.gatewaySkill.map { bytes.text($0) }
         guard let segment = base.skill else { return field.map { ($0, "field `Gateway-Skill`") } }
