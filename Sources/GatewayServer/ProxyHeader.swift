@@ -56,14 +56,14 @@ struct ProxyHeader {
         let words = line.dropLast().split(separator: " ", omittingEmptySubsequences: false)
         // Whatever stands behind it is to be ignored.
         if words.count >= 2 && words[1] == "UNKNOWN" { return nil }
-        guard words.count == 6, isPort(words[4]), isPort(words[5]) else { throw .malformed }
+        guard words.count == 6, let port = Self.port(words[4]), Self.port(words[5]) != nil else { throw .malformed }
         let family: NIOBSDSocket.ProtocolFamily
         switch words[1] {
         case "TCP4": family = .inet
         case "TCP6": family = .inet6
         default: throw .malformed
         }
-        guard let source = SocketAddress.numeric(String(words[2]), port: Int(words[4]) ?? 0),
+        guard let source = SocketAddress.numeric(String(words[2]), port: port),
             let destination = SocketAddress.numeric(String(words[3])),
             source.protocol == family, destination.protocol == family
         else { throw .malformed }
@@ -71,9 +71,8 @@ struct ProxyHeader {
     }
 
     /// 0 to 65535, without a leading zero.
-    private static func isPort(_ text: Substring) -> Bool {
-        text.utf8.allSatisfy { (0x30...0x39).contains($0) } && UInt16(text) != nil
-            && (text == "0" || text.utf8.first != UInt8(ascii: "0"))
+    private static func port(_ text: Substring) -> Int? {
+        Int(digits: text, leadingZeros: false).flatMap { $0 <= 65_535 ? $0 : nil }
     }
 
     /// Version 2 (section 2.2).

@@ -32,9 +32,7 @@ package struct HostAndPort: Equatable, Sendable {
             port = nil
             return
         }
-        // Only digits: `Int.init` also accepts a sign.
-        guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(portText), ports.contains(port)
-        else {
+        guard let port = Int(digits: portText), ports.contains(port) else {
             throw ParsingError(
                 detail: "has a port that is not a number from \(ports.lowerBound) to \(ports.upperBound)")
         }

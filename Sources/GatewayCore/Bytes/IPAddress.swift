@@ -7,8 +7,7 @@ package enum IPAddress {
 
     /// `dec-octet` of RFC 3986 section 3.2.2: only digits, no sign, and no leading zero, which some parsers read as octal.
     private static func isOctet(_ text: Substring) -> Bool {
-        (1...3).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
-            && (text.utf8.count == 1 || text.utf8.first != UInt8(ascii: "0")) && UInt8(text) != nil
+        Int(digits: text, leadingZeros: false).map { $0 <= 255 } ?? false
     }
 
     /// Whether the host is an IP address and no name.

@@ -20,9 +20,7 @@ package struct IPNetwork: Equatable, Sendable, CustomStringConvertible {
         let width = address.protocol == .inet ? 32 : 128
         var length = width
         if parts.count == 2 {
-            guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let written = Int(parts[1]),
-                written <= width
-            else { return nil }
+            guard let written = Int(digits: parts[1]), written <= width else { return nil }
             length = written
         }
         self.length = 128 - width + length

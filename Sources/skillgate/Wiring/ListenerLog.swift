@@ -5,15 +5,13 @@ import Synchronization
 
 /// Logs connections that are not taken: of each kind at most one line every 10 s.
 final class ListenerLog: Sendable {
-    private static let pause = TimeAmount.seconds(10)
-
     private enum Kind: Hashable {
         case exhausted
         case proxy(ProxyRefusal)
     }
 
     private let logger: Logger
-    private let quietUntil = Mutex<[Kind: NIODeadline]>([:])
+    private let pace = Mutex(LogPace<Kind>())
 
     init(_ logger: Logger) {
         self.logger = logger
@@ -21,7 +19,7 @@ final class ListenerLog: Sendable {
 
     /// For lack of descriptors or memory.
     func failedToAccept(_ error: any Error) {
-        guard isTime(for: .exhausted) else { return }
+        guard isDue(.exhausted) else { return }
         logger.error(
             "cannot accept connections; raise the open-file limit", metadata: ["error": "\(error)"])
     }
@@ -30,7 +28,7 @@ final class ListenerLog: Sendable {
     ///   - address: of the other end.
     ///   - listener: the listener's own.
     func refused(_ refusal: ProxyRefusal, _ address: SocketAddress?, at listener: String) {
-        guard isTime(for: .proxy(refusal)) else { return }
+        guard isDue(.proxy(refusal)) else { return }
         let reason =
             switch refusal {
             case .untrusted: "it does not come from one of `trustedProxies`"
@@ -43,12 +41,8 @@ final class ListenerLog: Sendable {
             ])
     }
 
-    private func isTime(for kind: Kind) -> Bool {
+    private func isDue(_ kind: Kind) -> Bool {
         let now = NIODeadline.now()
-        return quietUntil.withLock { quietUntil in
-            guard now >= quietUntil[kind] ?? .distantPast else { return false }
-            quietUntil[kind] = now + Self.pause
-            return true
-        }
+        return pace.withLock { $0.isDue(kind, now: now) }
     }
 }

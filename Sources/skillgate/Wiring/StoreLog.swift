@@ -9,11 +9,9 @@ import Synchronization
 final class StoreLog: Sendable {
     private struct State {
         var isDown = false
-        var quietUntil: [String: NIODeadline] = [:]
+        /// For lines that a lasting fault would repeat with every message.
+        var pace = LogPace<String>()
     }
-
-    /// For lines that a lasting fault would repeat with every message.
-    private static let pause = Duration.seconds(10)
 
     private let logger: Logger
     private let state = Mutex(State())
@@ -78,10 +76,6 @@ final class StoreLog: Sendable {
 
     private func isDue(_ series: String) -> Bool {
         let now = NIODeadline.now()
-        return state.withLock { state in
-            guard state.quietUntil[series] ?? now <= now else { return false }
-            state.quietUntil[series] = now + Self.pause
-            return true
-        }
+        return state.withLock { $0.pace.isDue(series, now: now) }
     }
 }
