@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 
 /// Tells the service manager how the process is, as sd_notify(3) describes it. Nothing is said where nobody listens.
 struct ServiceManager: Sendable {
@@ -19,9 +20,8 @@ struct ServiceManager: Sendable {
         }
 
         private static var monotonicMicroseconds: Int {
-            var time = timespec()
-            clock_gettime(CLOCK_MONOTONIC, &time)
-            return time.tv_sec * 1_000_000 + time.tv_nsec / 1000
+            // On Linux it counts by CLOCK_MONOTONIC, as the manager does.
+            Int(clamping: NIODeadline.now().uptimeNanoseconds / 1000)
         }
     }
 
