@@ -48,6 +48,7 @@ let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let jwtKit: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
 
 let package = Package(
     name: "skillgate",
@@ -64,6 +65,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/vapor/jwt-kit", exact: "5.7.1"),
     ],
     targets: [
         // The rules of forwarding: no sockets, no files, no clocks of its own.
@@ -119,6 +121,12 @@ let package = Package(
             dependencies: ["CCurl", "GatewayCore", nioCore],
             swiftSettings: settings
         ),
+        // Callers' JSON Web Tokens. Nothing else knows the library that verifies them.
+        .target(
+            name: "WebTokens",
+            dependencies: ["GatewayCore", crypto, jwtKit, nioCore],
+            swiftSettings: settings
+        ),
 
         // An independent opinion of Amazon's wire: it imports nothing of ours.
         .target(
@@ -157,6 +165,7 @@ let package = Package(
                 "GatewayUpstream",
                 "TransportSecurity",
                 "TokenEndpointClient",
+                "WebTokens",
                 argumentParser,
                 crypto,
                 hummingbird,
@@ -172,7 +181,7 @@ let package = Package(
         ),
 
         // Real servers for tests, each a process of its own.
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: settings),
+        .target(name: "TestSupport", dependencies: [crypto], path: "Tests/Support", swiftSettings: settings),
         // What every store does, for the tests of each.
         .target(
             name: "StoreContract",
@@ -221,6 +230,12 @@ let package = Package(
         .testTarget(
             name: "GatewayFilesTests",
             dependencies: ["GatewayCore", "GatewayFiles", "StoreContract", nioCore, nioEmbedded, nioPosix],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WebTokensTests",
+            dependencies: ["GatewayCore", "TestSupport", "WebTokens", jwtKit, nioCore, nioEmbedded],
+            exclude: ["Vectors"],
             swiftSettings: settings
         ),
         .testTarget(

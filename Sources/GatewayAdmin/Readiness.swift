@@ -65,10 +65,11 @@ package struct Readiness: Encodable, Sendable {
 
     /// - Parameters:
     ///   - trouble: regions to which most messages fail.
+    ///   - issuers: what is wrong with issuers of callers' tokens.
     ///   - isReloadRefused: whether the configuration on disk is not the one in force.
     package init(
         draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState, trouble: [RegionTrouble] = [],
-        isReloadRefused: Bool = false
+        issuers: [String] = [], isReloadRefused: Bool = false
     ) {
         self.draining = draining
         self.skills = skills
@@ -85,6 +86,7 @@ package struct Readiness: Encodable, Sendable {
             reasons.append("region \(region.region) is not responding (circuit \(region.circuit))")
         }
         reasons += trouble.map(\.text)
+        reasons += issuers
         if !store.up { reasons.append("the idempotency store cannot be reached") }
         reasons += store.problems.map { "the idempotency store: \($0)" }
         if isReloadRefused { reasons.append("the configuration on disk was refused; an older one is in force") }

@@ -17,7 +17,9 @@ import TokenEndpointClient
         "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting",
         "SkillgateAbsent", "SkillgateCallerLimited", "SkillgateCertificateExpiring",
     ]
-    private static let tokens = ["SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring"]
+    private static let tokens = [
+        "SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring", "SkillgateIssuerKeysMissing",
+    ]
     private static let stores = [
         "SkillgateStoreUnsafe", "SkillgateSettlementBacklog", "SkillgateStoreDown", "SkillgateStoreWiped",
         "SkillgateStoreHeld", "SkillgateStoreFull",
@@ -153,6 +155,11 @@ import TokenEndpointClient
         try await with("", faults: #"{"token": {"status": 500}}"#, window: "20s") { _, prometheus in
             try await prometheus.untilFiring("SkillgateTokenFetchesFailing")
         }
+        let issuer = """
+            issuers:
+              - {name: nowhere, issuer: 'https://issuer.example', jwks: 'http://127.0.0.1:1/keys', audiences: [skillgate]}
+            """
+        try await with(issuer) { _, prometheus in try await prometheus.untilFiring("SkillgateIssuerKeysMissing") }
         try await with("", faults: #"{"tokenLifetimeSeconds": 300}"#) { _, prometheus in
             try await prometheus.untilFiring("SkillgateTokenExpiring")
         }

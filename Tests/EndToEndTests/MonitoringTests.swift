@@ -48,10 +48,18 @@ import TokenEndpointClient
     private func withEverything(_ body: (TestBed, TestBed) async throws -> Void) async throws {
         let redis = try RedisProcess.plain()
         try await redis.start()
+        let keys = FileManager.default.temporaryDirectory.appendingPathComponent("keys-\(UUID().uuidString).json")
+        try TestIssuer.keySet(TestIssuer()).write(to: keys)
+        defer { try? FileManager.default.removeItem(at: keys) }
+        let issuer = try RunningProcess.python("issuer.py", ["0", keys.path])
+        defer { issuer.signal(SIGKILL) }
         do {
+            let issuerPort = try await issuer.port("issuer")
             try await TestBed.run(
                 configuration: """
                     accessLog: {file: access.log}
+                    issuers:
+                      - {name: cluster, issuer: 'https://issuer.example', jwks: 'http://127.0.0.1:\(issuerPort)/keys', audiences: [skillgate]}
                     receipts: {signingKeys: [{file: receipts}]}
                     idempotency:
                       store: redis

@@ -1,7 +1,7 @@
 import NIOCore
 
 /// Base64 (RFC 4648), as little of it as credentials need.
-enum Base64 {
+package enum Base64 {
     private static var urlAlphabet: StaticString {
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     }
@@ -40,6 +40,14 @@ enum Base64 {
     static func encode(_ bytes: [UInt8]) -> String {
         let unpadded = encodeForURL(bytes).map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 }
         return String(unpadded) + String(repeating: "=", count: (4 - unpadded.count % 4) % 4)
+    }
+
+    /// What `encodeForURL` has written; nil for anything else.
+    package static func decodeForURL(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+        let isForURL = text.allSatisfy { byte in
+            ![UInt8(ascii: "+"), UInt8(ascii: "/"), UInt8(ascii: "=")].contains(byte)
+        }
+        return isForURL ? decode(text.span, text.span.indices) : nil
     }
 
     /// Either alphabet, with padding or without; nil for anything that `encode` would not have written (section 3.5).

@@ -10,14 +10,18 @@ package final class CallerDirectory: Sendable {
         package var client: ClientEntry?
         /// `uri:…` or `dns:…`, as in `Peer.certificateNames`.
         package var certificateNames: [String]
+        /// Of the JSON Web Tokens that others issue to it.
+        package var webTokens: [WebTokenIdentity]
 
         package init(
-            _ caller: Caller, keys: [APIKeyDigest] = [], client: ClientEntry? = nil, certificateNames: [String] = []
+            _ caller: Caller, keys: [APIKeyDigest] = [], client: ClientEntry? = nil, certificateNames: [String] = [],
+            webTokens: [WebTokenIdentity] = []
         ) {
             self.caller = caller
             self.keys = keys
             self.client = client
             self.certificateNames = certificateNames
+            self.webTokens = webTokens
         }
     }
 
@@ -37,15 +41,19 @@ package final class CallerDirectory: Sendable {
         case apiKey = "api-key"
         case accessToken = "access-token"
         case clientSecret = "client-secret"
+        case webToken = "jwt"
         case certificate
         case anonymous
     }
 
     package let callers: [Caller]
     let tokens: CallerTokens
+    /// Nil: no JSON Web Token is valid.
+    let webTokens: (any WebTokenVerifier)?
     private let callersByKey: [APIKeyDigest: Int]
     private let callersByClient: [CallerTokens.Client: Int]
     private let callersByCertificate: [String: Int]
+    private let callersByWebToken: [WebTokenIdentity: Int]
     private let clients: [String: (caller: Int, secrets: [APIKeyDigest])]
     /// Stands for requests without any credentials; a sidecar's own back end.
     private let anonymousCaller: Int?
@@ -55,18 +63,22 @@ package final class CallerDirectory: Sendable {
     ///   - anonymousCaller: its place in `entries`.
     package init(
         _ entries: [Entry], anonymousCaller: Int? = nil,
-        tokens: CallerTokens = CallerTokens(signingSecrets: [], lifetimeSeconds: 3600)
+        tokens: CallerTokens = CallerTokens(signingSecrets: [], lifetimeSeconds: 3600),
+        webTokens: (any WebTokenVerifier)? = nil
     ) {
+        self.webTokens = webTokens
         callers = entries.map(\.caller)
         self.anonymousCaller = anonymousCaller
         self.tokens = tokens
         var callersByKey: [APIKeyDigest: Int] = [:]
         var callersByClient: [CallerTokens.Client: Int] = [:]
         var callersByCertificate: [String: Int] = [:]
+        var callersByWebToken: [WebTokenIdentity: Int] = [:]
         var clients: [String: (caller: Int, secrets: [APIKeyDigest])] = [:]
         for (index, entry) in entries.enumerated() {
             for key in entry.keys { callersByKey[key] = index }
             for name in entry.certificateNames { callersByCertificate[name] = index }
+            for identity in entry.webTokens { callersByWebToken[identity] = index }
             guard let client = entry.client else { continue }
             clients[client.clientID] = (index, client.secrets)
             for secret in client.secrets {
@@ -76,6 +88,7 @@ package final class CallerDirectory: Sendable {
         self.callersByKey = callersByKey
         self.callersByClient = callersByClient
         self.callersByCertificate = callersByCertificate
+        self.callersByWebToken = callersByWebToken
         self.clients = clients
     }
 
@@ -83,7 +96,7 @@ package final class CallerDirectory: Sendable {
     ///
     /// Every failure looks the same from outside.
     func authenticate(
-        _ request: InboundRequest, from peer: Peer, unixTime: () -> Int
+        _ request: InboundRequest, from peer: Peer, _ webTokens: WebTokenAuthentication, unixTime: () -> Int
     ) throws(CallerError) -> (caller: Caller, method: Method) {
         guard let authorization = request.head.authorization else {
             for name in peer.certificateNames {
@@ -94,7 +107,9 @@ package final class CallerDirectory: Sendable {
             return (callers[anonymousCaller], .anonymous)
         }
         let bytes = request.headBytes
-        if let caller = peer.lastAuthentication?.caller(of: bytes, authorization, in: self) { return (caller, .apiKey) }
+        if let known = peer.lastAuthentication?.caller(of: bytes, authorization, in: self, unixTime: unixTime) {
+            return known
+        }
         guard let token = Self.bearerToken(bytes.readableBytesUInt8Span, authorization) else {
             throw Self.notAuthenticated
         }
@@ -104,17 +119,55 @@ package final class CallerDirectory: Sendable {
             else { throw Self.notAuthenticated }
             return (callers[index], .accessToken)
         }
-        let digest = bytes.withUnsafeReadableBytes { bytes in APIKeyDigest(of: .init(rebasing: bytes[token])) }
-        guard let index = callersByKey[digest] else { throw Self.notAuthenticated }
-        peer.lastAuthentication = Peer.Authentication(bytes, authorization, callers[index], in: self)
-        return (callers[index], .apiKey)
+        let digest = Self.digest(bytes, token)
+        if let index = callersByKey[digest] {
+            peer.lastAuthentication = Peer.Authentication(bytes, authorization, callers[index], .apiKey, in: self)
+            return (callers[index], .apiKey)
+        }
+        guard let text = Self.webToken(bytes, token),
+            let (caller, until) = try webTokens.caller(of: text, digest, from: peer, in: self, now: unixTime())
+        else { throw Self.notAuthenticated }
+        peer.lastAuthentication = Peer.Authentication(
+            bytes, authorization, caller, .webToken, in: self, until: until)
+        return (caller, .webToken)
+    }
+
+    /// Succeeds when it is known whether there is a key for the request's JSON Web Token; nil if nothing is to be waited for.
+    func missingKey(
+        _ request: InboundRequest, from peer: Peer, _ webTokens: WebTokenAuthentication, on eventLoop: any EventLoop,
+        unixTime: () -> Int
+    ) -> EventLoopFuture<Void>? {
+        guard let verifier = self.webTokens, let authorization = request.head.authorization else { return nil }
+        let bytes = request.headBytes
+        if peer.lastAuthentication?.caller(of: bytes, authorization, in: self, unixTime: unixTime) != nil { return nil }
+        guard let token = Self.bearerToken(bytes.readableBytesUInt8Span, authorization),
+            let text = Self.webToken(bytes, token)
+        else { return nil }
+        let digest = Self.digest(bytes, token)
+        guard callersByKey[digest] == nil, !webTokens.isKnown(digest, in: self, now: unixTime()) else { return nil }
+        return verifier.missingKey(of: text, on: eventLoop)
+    }
+
+    func caller(of identity: WebTokenIdentity) -> Int? { callersByWebToken[identity] }
+
+    private static func digest(_ bytes: ByteBuffer, _ token: Range<Int>) -> APIKeyDigest {
+        bytes.withUnsafeReadableBytes { bytes in APIKeyDigest(of: .init(rebasing: bytes[token])) }
+    }
+
+    /// What looks like a JSON Web Token: three parts (RFC 7515 section 3.1).
+    private static func webToken(_ bytes: ByteBuffer, _ token: Range<Int>) -> [UInt8]? {
+        guard token.count <= WebTokenAuthentication.limitBytes,
+            let text = bytes.getBytes(at: bytes.readerIndex + token.lowerBound, length: token.count)
+        else { return nil }
+        let periods = text.reduce(into: 0) { if $1 == UInt8(ascii: ".") { $0 += 1 } }
+        return periods == 2 ? text : nil
     }
 
     private static var notAuthenticated: CallerError {
         CallerError(
             .notAuthenticated,
-            "expected field `Authorization` with `Bearer` and a valid API key or access token; it is missing, "
-                + "malformed, unknown or expired")
+            "expected field `Authorization` with `Bearer` and a valid API key or token; it is missing, malformed, unknown or "
+                + "expired")
     }
 
     /// The caller whose client identifier and secret are among these readings of a request.

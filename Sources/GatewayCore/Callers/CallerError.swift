@@ -5,6 +5,9 @@ package struct CallerError: Error, Equatable, Sendable {
         case notAllowed
         case rateLimitExceeded
         case inFlightLimitReached
+        // A JSON Web Token that was not verified.
+        case tooManyUnverifiedTokens
+        case issuerUnavailable
         // Of a request for an access token (RFC 6749 section 5.2).
         case clientNotAuthenticated
         case tokenRequestInvalid

@@ -25,6 +25,12 @@ package final class NetworkThrottle: Sendable {
         NetworkThrottle(limit: RateLimit(perSecond: 1, burst: 30))
     }
 
+    /// Of JSON Web Tokens that have not been verified yet. Each is verified once, so that even many back ends behind one address come
+    /// with few.
+    package static func ofUnverifiedTokens() -> NetworkThrottle {
+        NetworkThrottle(limit: RateLimit(perSecond: 200, burst: 2_000))
+    }
+
     /// Of skills' reports. Many functions may share an address.
     package static func ofReceipts() -> NetworkThrottle {
         NetworkThrottle(limit: RateLimit(perSecond: 1_000, burst: 2_000))

@@ -26,7 +26,7 @@ package final class Peer {
     /// Of a certificate that was verified: `uri:spiffe://…` and `dns:…`.
     package let certificateNames: [String]
     package let version: HTTPVersion
-    /// With the API key that came last, which nearly always is the key of the next request, too.
+    /// With the credentials that came last, which nearly always are those of the next request, too.
     var lastAuthentication: Authentication? {
         get { memory?.last }
         set { sharedMemory.last = newValue }
@@ -77,25 +77,39 @@ extension Peer {
         package init() {}
     }
 
-    /// An `Authorization` field whose API key was found to be good, and whose it is.
+    /// An `Authorization` field whose API key or JSON Web Token was found to be good, and whose it is.
     ///
     /// Spares the next request of the connection a hash. The field is compared as it is, in the same time wherever the first
     /// difference is: behind a balancer one connection carries the requests of many.
     struct Authentication {
         private let field: [UInt8]
         private let caller: Caller
+        private let method: CallerDirectory.Method
         /// Where the key was looked up; another configuration has another.
         private let directory: CallerDirectory
+        /// Unix time in seconds from which on a token is valid no longer; nil for a key.
+        private let until: Int?
+        /// Of the issuers' keys when the token was verified.
+        private let generation: Int
 
-        init(_ head: ByteBuffer, _ field: Range<Int>, _ caller: Caller, in directory: CallerDirectory) {
+        init(
+            _ head: ByteBuffer, _ field: Range<Int>, _ caller: Caller, _ method: CallerDirectory.Method,
+            in directory: CallerDirectory, until: Int? = nil
+        ) {
             self.field = head.getBytes(at: head.readerIndex + field.lowerBound, length: field.count) ?? []
             self.caller = caller
+            self.method = method
             self.directory = directory
+            self.until = until
+            generation = directory.webTokens?.generation ?? 0
         }
 
-        /// Nil unless it is the same field, and the key is looked up in the same place.
-        func caller(of head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory) -> Caller? {
+        /// Nil unless it is the same field, the key is looked up in the same place, and the token still is valid.
+        func caller(
+            of head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory, unixTime: () -> Int
+        ) -> (caller: Caller, method: CallerDirectory.Method)? {
             guard directory === self.directory, field.count == self.field.count else { return nil }
+            if let until, unixTime() >= until || directory.webTokens?.generation != generation { return nil }
             let isSame = head.withUnsafeReadableBytes { head in
                 self.field.withUnsafeBytes { known in
                     var difference: UInt8 = 0
@@ -103,7 +117,7 @@ extension Peer {
                     return difference == 0
                 }
             }
-            return isSame ? caller : nil
+            return isSame ? (caller, method) : nil
         }
     }
 }

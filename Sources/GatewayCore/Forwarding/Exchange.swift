@@ -24,7 +24,7 @@ final class Exchange {
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
         to recipient: any ResponseRecipient,
-        on forwarder: MessageForwarder
+        on forwarder: MessageForwarder, arrived: NIODeadline
     ) {
         self.action = action
         self.request = request
@@ -33,7 +33,7 @@ final class Exchange {
         self.recipient = recipient
         self.forwarder = forwarder
         snapshot = forwarder.snapshot
-        started = forwarder.eventLoop.now
+        started = arrived
         if action == .message { forwarder.instruments.messageBegan() }
         labels.trace = fields.trace
         labels.id = request.id

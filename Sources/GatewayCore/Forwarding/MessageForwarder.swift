@@ -20,6 +20,7 @@ package final class MessageForwarder: RequestHandler {
     private var provenGenerations: [UInt64?] = []
     private let failedAttempts: NetworkThrottle
     private let receiptRate: NetworkThrottle
+    private let webTokens: WebTokenAuthentication
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onTrouble: @Sendable (Trouble, Region?) -> Void
     private let origin: UInt64
@@ -41,14 +42,14 @@ package final class MessageForwarder: RequestHandler {
     /// - Parameters:
     ///   - fingerprintKeys: the same on every replica that shares the store.
     ///   - origin: identifies this event loop in attempt IDs; unique across event loops, replicas and restarts.
-    ///   - failedAttempts, receiptRate: shared by all event loops.
-    ///   - wallClock: decides when callers' access tokens expire.
+    ///   - failedAttempts, receiptRate, unverifiedTokens: shared by all event loops.
+    ///   - wallClock: decides when callers' tokens expire.
     ///   - onTrouble: called for each failed message whose cause may concern an operator.
     package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
         failedAttempts: NetworkThrottle = NetworkThrottle.ofFailedAttempts(),
-        receiptRate: NetworkThrottle = .ofReceipts(),
+        receiptRate: NetworkThrottle = .ofReceipts(), unverifiedTokens: NetworkThrottle = .ofUnverifiedTokens(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in }
     ) {
@@ -61,6 +62,7 @@ package final class MessageForwarder: RequestHandler {
         self.origin = origin
         self.failedAttempts = failedAttempts
         self.receiptRate = receiptRate
+        webTokens = WebTokenAuthentication(on: eventLoop, unverified: unverifiedTokens)
         self.wallClock = wallClock
         self.logs = logs
         self.onTrouble = onTrouble
@@ -80,9 +82,22 @@ package final class MessageForwarder: RequestHandler {
     }
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
+        let arrived = eventLoop.now
+        guard let key = missingKey(request, from: peer) else {
+            return answer(request, from: peer, to: recipient, arrived: arrived)
+        }
+        eventLoop.wait(for: key, atMost: snapshot.configuration.limits.tokenTimeout) { _ in
+            self.answer(request, from: peer, to: recipient, arrived: arrived)
+        }
+    }
+
+    private func answer(
+        _ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient, arrived: NIODeadline
+    ) {
         do {
             let (route, base) = try route(request)
-            let exchange = Exchange(route.action, request, base, from: peer, to: recipient, on: self)
+            let exchange = Exchange(
+                route.action, request, base, from: peer, to: recipient, on: self, arrived: arrived)
             switch route {
             case .message(let user): Forwarding.begin(exchange, user: user)
             case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
@@ -100,7 +115,9 @@ package final class MessageForwarder: RequestHandler {
     package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
         do throws(Refusal) {
             switch try route(request).0 {
-            case .message, .idempotencyKey, .settlement, .userRegion: _ = try authenticate(request, from: peer)
+            case .message, .idempotencyKey, .settlement, .userRegion:
+                // Where a key has to be waited for, that is done behind the content.
+                if missingKey(request, from: peer) == nil { _ = try authenticate(request, from: peer) }
             case .accessToken, .receipts: break  // what entitles to them stands in the content
             }
             return nil
@@ -122,15 +139,23 @@ package final class MessageForwarder: RequestHandler {
         _ request: InboundRequest, from peer: Peer
     ) throws(Refusal) -> (caller: Caller, method: CallerDirectory.Method) {
         do {
-            return try snapshot.configuration.callers.authenticate(request, from: peer, unixTime: unixTime)
+            return try snapshot.configuration.callers.authenticate(request, from: peer, webTokens, unixTime: unixTime)
         } catch {
             throw failedAttempt(error, from: peer)
         }
     }
 
+    private func missingKey(_ request: InboundRequest, from peer: Peer) -> EventLoopFuture<Void>? {
+        snapshot.configuration.callers.missingKey(request, from: peer, webTokens, on: eventLoop, unixTime: unixTime)
+    }
+
     /// The refusal of a failed authentication attempt: its cause, or that the client's network has had too many.
     func failedAttempt(_ error: CallerError, from peer: Peer) -> Refusal {
-        failedAttempt(from: peer, otherwise: Refusal(error))
+        switch error.reason {
+        // Nobody has looked whether it is one.
+        case .tooManyUnverifiedTokens, .issuerUnavailable: Refusal(error)
+        default: failedAttempt(from: peer, otherwise: Refusal(error))
+        }
     }
 
     private func failedAttempt(from peer: Peer, otherwise refusal: Refusal) -> Refusal {

@@ -19,6 +19,9 @@ package enum Instrument: String, CaseIterable, Sendable {
     case tokenFetchDuration = "skillgate_token_fetch_duration_seconds"
     case tokenExpiry = "skillgate_token_expiry_timestamp_seconds"
     case tokenForcedRenewals = "skillgate_token_forced_renewals_total"
+    case issuerKeys = "skillgate_issuer_keys"
+    case issuerKeyFetches = "skillgate_issuer_key_fetches_total"
+    case issuerKeysFetched = "skillgate_issuer_keys_fetched_timestamp_seconds"
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
     case receipts = "skillgate_receipts_total"
@@ -99,6 +102,9 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .tokenFetchDuration:                 Row(.histogram,  [],                                                "Duration of requests to the token endpoint.")
         case .tokenExpiry:                        Row(.gauge,      ["skill"],                                         "When the current token stops being used (Unix time).")
         case .tokenForcedRenewals:                Row(.counter,    ["skill"],                                         "Token fetches after Amazon refused a token that had not expired.")
+        case .issuerKeys:                         Row(.gauge,      ["issuer"],                                        "Keys by which an issuer's JSON Web Tokens can be verified.")
+        case .issuerKeyFetches:                   Row(.counter,    ["issuer", "result"],                              "Requests for an issuer's keys, by result.")
+        case .issuerKeysFetched:                  Row(.gauge,      ["issuer"],                                        "When the current keys of an issuer were fetched (Unix time).")
         case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
         case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
         case .receipts:                           Row(.counter,    ["skill", "result"],                               "Messages that skills have reported, by what the report was.")

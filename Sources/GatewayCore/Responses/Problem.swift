@@ -13,6 +13,7 @@ package enum Problem: String, CaseIterable, Sendable {
     case notAuthenticated = "not-authenticated"
     case notAllowed = "not-allowed"
     case tooManyFailedAttempts = "too-many-failed-attempts"
+    case issuerUnavailable = "issuer-unavailable"
     case callerRate = "caller-rate"
     case callerInFlight = "caller-in-flight"
     // A report of a message is refused.
@@ -109,6 +110,7 @@ package enum Problem: String, CaseIterable, Sendable {
         case .notAuthenticated:              Row(401, rawValue,               "Caller not authenticated",                          "http_request_denied",       .debug,   .afterCorrection)
         case .notAllowed:                    Row(403, rawValue,               "Caller not authorized",                             "http_request_denied",       .debug,   .afterCorrection)
         case .tooManyFailedAttempts:         Row(429, rawValue,               "Too many failed authentication attempts",           "http_request_denied",       .debug,   .safe, "invalid_client")
+        case .issuerUnavailable:             Row(503, rawValue,               "Issuer's keys unavailable",                         "destination_unavailable",   .warning, .safe)
         case .callerRate:                    Row(429, rawValue,               "Caller rate limit exceeded",                        "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
         case .callerInFlight:                Row(429, rawValue,               "Caller in-flight limit reached",                    "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
         case .receiptUnknown:                Row(404, rawValue,               "Unknown receipt id",                                "http_request_error",        .debug,   .afterCorrection)

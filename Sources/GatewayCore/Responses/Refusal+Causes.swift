@@ -21,6 +21,8 @@ extension Refusal {
             case .notAllowed: .notAllowed
             case .rateLimitExceeded: .callerRate
             case .inFlightLimitReached: .callerInFlight
+            case .tooManyUnverifiedTokens: .tooManyFailedAttempts
+            case .issuerUnavailable: .issuerUnavailable
             case .clientNotAuthenticated: .clientNotAuthenticated
             case .tokenRequestInvalid: .tokenRequestInvalid
             case .grantTypeUnsupported: .grantTypeUnsupported

@@ -89,5 +89,6 @@ extension GatewayConfiguration.CallerConfiguration {
         !Set(keys).isDisjoint(with: other.keys)
             || (client != nil && client?.clientID == other.client?.clientID)
             || (certificateName != nil && certificateName == other.certificateName)
+            || (token != nil && token == other.token)
     }
 }

@@ -130,6 +130,8 @@ struct GatewayConfiguration: Sendable {
     var upstream = Upstream()
     var discovery = RegionDiscovery.off
     var skills: [SkillConfiguration] = []
+    /// Whose JSON Web Tokens are accepted.
+    var issuers: [IssuerConfiguration] = []
     /// Those with credentials.
     var namedCallers: [CallerConfiguration] = []
     /// The one who needs no credentials.

@@ -50,11 +50,12 @@ extension Gateway {
     ) throws(RegionDirectory.Conflict) -> ForwardingConfiguration {
         let tokens = configuration.callerTokens
         let directory = CallerDirectory(
-            reloadable.entries(configuration.callers),
+            reloadable.entries(configuration),
             anonymousCaller: configuration.anonymousCaller.map { _ in configuration.namedCallers.count },
             tokens: CallerTokens(
                 signingSecrets: tokens?.signingSecrets ?? [],
-                lifetimeSeconds: Int(tokens?.lifetime.components.seconds ?? 0)))
+                lifetimeSeconds: Int(tokens?.lifetime.components.seconds ?? 0)),
+            webTokens: reloadable.issuers.verifier)
         var forwarding = ForwardingConfiguration(
             callers: directory, skills: reloadable.skills, regions: try configuration.regionDirectory(),
             endpoints: configuration.endpoints)

@@ -31,7 +31,16 @@ extension Gateway {
             store: Readiness.StoreState(
                 kind: records.kind.rawValue, up: store?.isUp ?? true,
                 problems: store?.problems ?? []),
-            trouble: RegionTrouble.all(in: history), isReloadRefused: reloads.snapshot.isLastRefused)
+            trouble: RegionTrouble.all(in: history), issuers: issuerTroubles,
+            isReloadRefused: reloads.snapshot.isLastRefused)
+    }
+
+    /// A sentence for each issuer whose keys cannot be fetched.
+    private var issuerTroubles: [String] {
+        current.withLock { $0.reloadable.issuers }.statistics.filter(\.statistics.isFailing).map { name, statistics in
+            "the keys of issuer \(name) cannot be fetched"
+                + (statistics.keys == 0 ? ": its tokens are not accepted" : "; those from before are used")
+        }
     }
 
     private func regionStatuses() async throws -> ByRegion<UpstreamStatus> {
@@ -102,6 +111,10 @@ extension Gateway {
             return MetricsSnapshot.Token(
                 skill: skill.name, statistics: statistics, expiresAt: statistics.expires.map(wallClock),
                 fetchedAt: statistics.fetched.map(wallClock))
+        }
+        snapshot.issuers = reloadable.issuers.statistics.map { name, statistics in
+            let age = statistics.fetched.map { Duration(from: $0, to: now).inSeconds }
+            return MetricsSnapshot.Issuer(name: name, statistics: statistics, fetchedAt: age.map { unixTime - $0 })
         }
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention

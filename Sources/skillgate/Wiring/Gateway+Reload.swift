@@ -3,6 +3,7 @@ import GatewayServer
 import NIOCore
 import Synchronization
 import TransportSecurity
+import WebTokens
 
 extension TokenUnavailable {
     /// What the operator is told.
@@ -33,7 +34,9 @@ extension Gateway {
         var reloadable = oldReloadable
         let changes = reloadable.take(new.skills, users) { tokenCache($0) }
         let forwarding: ForwardingConfiguration
+        let issuers: KnownIssuers.Changes
         do {
+            issuers = try await reloadable.issuers.take(new, controlLoop: controlLoop, logger)
             forwarding = try Self.forwarding(new, &reloadable)
             try await fetchFirstTokens(changes.added, new)
         } catch let error as ReloadRefused {
@@ -44,6 +47,7 @@ extension Gateway {
 
         for (tls, renewal) in renewals { tls.use(renewal) }
         for (tokens, credentials) in changes.replaced { tokens.replaceCredentials(credentials) }
+        for keys in issuers.added { keys.start() }
         await use(forwarding, reloadable)
         await shareRecords(among: new.callers.count, callerNames: reloadable.callerNames, new)
         LogSettings.shared.use(new.log)
@@ -52,6 +56,7 @@ extension Gateway {
             current.reloadable = reloadable
         }
         retire(changes.removed)
+        for keys in issuers.removed { keys.stop() }
         reloads.succeeded(now: UnixTime.now())
     }
 

@@ -10,6 +10,7 @@ extension Gateway {
     /// Serves until told to shut down; then drains, and returns when the last message has been answered.
     func run() async throws {
         for skill in skills { skill.tokens.start() }
+        current.withLock { $0.reloadable.issuers }.start()
         let listeners = try await bind()
         current.withLock { $0.listeners = listeners }
         serviceManager.tell(.ready)

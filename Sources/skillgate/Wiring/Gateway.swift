@@ -94,6 +94,7 @@ final class Gateway: Service {
         _ = reloadable.take(configuration.skills, users) {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
+        _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)
         let forwarding = try Self.forwarding(configuration, &reloadable)
         records = try await IdempotencyRecords(
             configuration, in: folder, callers: configuration.recordIDs(of: reloadable.callerNames),
@@ -105,6 +106,7 @@ final class Gateway: Service {
             caFile: configuration.upstream.caFile,
             applicationProtocols: configuration.upstream.region.http2.applicationProtocols)
         let (failedAttempts, receiptRate) = (NetworkThrottle.ofFailedAttempts(), NetworkThrottle.ofReceipts())
+        let unverifiedTokens = NetworkThrottle.ofUnverifiedTokens()
         let (records, logs, problems) = (records, logs, problems)
         let names = (callers: reloadable.callerNames, skills: reloadable.skillNames)
         var loops: [Loop] = []
@@ -123,7 +125,7 @@ final class Gateway: Service {
                 let forwarder = MessageForwarder(
                     forwarding, store: store?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
-                    receiptRate: receiptRate,
+                    receiptRate: receiptRate, unverifiedTokens: unverifiedTokens,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onTrouble: { problems.report($0, $1) })

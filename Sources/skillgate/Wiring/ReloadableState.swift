@@ -19,6 +19,7 @@ struct ReloadableState: Sendable {
     /// Those of the configuration in force.
     private(set) var skills: [Skill] = []
     private var known: [String: KnownSkill] = [:]
+    var issuers = KnownIssuers()
 
     /// What has to be done, besides, when this reloadable takes the place of the one before.
     struct Changes {
@@ -63,11 +64,9 @@ struct ReloadableState: Sendable {
     }
 
     /// The callers of a configuration, with what they have used so far.
-    mutating func entries(
-        _ configurations: [GatewayConfiguration.CallerConfiguration]
-    ) -> [CallerDirectory.Entry] {
+    mutating func entries(_ configuration: GatewayConfiguration) -> [CallerDirectory.Entry] {
         (limits, reportedRules) = ([:], [])
-        return configurations.enumerated().map { index, caller in
+        return configuration.callers.enumerated().map { index, caller in
             let label = Self.label(caller.name, in: &callerNames)
             limits[label] = caller.limits
             reportedRules += caller.reportOnly.map { .init(caller: label, rule: $0) }
@@ -82,7 +81,8 @@ struct ReloadableState: Sendable {
                 limits: caller.limits, reportedRules: CallerRules(caller.reportOnly), usage: usages[label])
             return CallerDirectory.Entry(
                 value, keys: caller.keys, client: caller.client,
-                certificateNames: caller.certificateName.map { [$0] } ?? [])
+                certificateNames: caller.certificateName.map { [$0] } ?? [],
+                webTokens: configuration.webTokenIdentity(of: caller).map { [$0] } ?? [])
         }
     }
 

@@ -82,6 +82,7 @@ extension GatewayConfiguration {
                         "dns", \.dns, .visibleASCII("a DNS name", type: "DNS name"), "or this",
                         example: "orders.example.org"),
                 ]),
+            callerWebTokenOption,
             skillsOfCaller("for which it may send"),
             .values("regions", \.regions, .region, "to which it may send"),
             .optional(
@@ -167,9 +168,11 @@ extension GatewayConfiguration {
         section.reportSharedID(caller.recordID, others.namedCallers.map(\.recordID) + ["anonymous"])
         checkClient(section, caller, others)
         checkCertificate(section, caller, others)
+        checkWebToken(section, caller, others)
         reportShared(caller, in: section, others.namedCallers)
-        if !["apiKeys", "clientID", "certificate"].contains(where: section.has) {
-            section.report("`\(section.title)` has no credentials; expected `apiKeys`, `clientID` or `certificate`")
+        if !["apiKeys", "clientID", "certificate", "token"].contains(where: section.has) {
+            section.report(
+                "`\(section.title)` has no credentials; expected `apiKeys`, `clientID`, `certificate` or `token`")
         }
         checkKeySources(section, caller, others)
         checkReportOnly(section, caller)
@@ -280,6 +283,9 @@ extension GatewayConfiguration {
             }
             if let name = caller.certificateName, other.certificateName == name {
                 section.report("the certificate also belongs to `\(other.name)`", at: "certificate")
+            }
+            if let token = caller.token, other.token == token {
+                section.report("the tokens of this subject also belong to `\(other.name)`", at: "token")
             }
         }
     }

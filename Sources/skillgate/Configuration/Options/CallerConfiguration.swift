@@ -24,6 +24,7 @@ extension GatewayConfiguration {
         var clientSecret: String?
         var nextClientSecret: String?
         var certificate: CertificateName?
+        var token: CallerWebToken?
         var skillNames: [String] = []
         /// The same, by their place in the list of skills.
         var skills: [Int] = []

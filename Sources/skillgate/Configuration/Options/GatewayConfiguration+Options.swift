@@ -33,6 +33,7 @@ extension GatewayConfiguration {
             receiptsOption,
             skillsOption,
             callerTokensOption,
+            issuersOption,
             callersOption,
             anonymousCallerOption,
             idempotencyOption,

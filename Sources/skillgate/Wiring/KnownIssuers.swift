@@ -1,0 +1,122 @@
+import GatewayCore
+import Logging
+import NIOCore
+import TokenEndpointClient
+import WebTokens
+
+/// The issuers of callers' JSON Web Tokens. Their keys are kept when another configuration is loaded.
+struct KnownIssuers: Sendable {
+    typealias Configuration = GatewayConfiguration.IssuerConfiguration
+
+    private struct Known: Sendable {
+        var configuration: Configuration
+        var keys: IssuerKeys
+    }
+
+    /// What has to be done, besides, when these take the place of those before.
+    struct Changes {
+        var added: [IssuerKeys] = []
+        var removed: [IssuerKeys] = []
+    }
+
+    /// Of all issuers there ever were: whoever compares two of them compares their keys.
+    private let generation = KeyGeneration()
+    private var known: [Known] = []
+
+    /// Nil where there are no issuers.
+    var verifier: IssuedTokens? {
+        guard !known.isEmpty else { return nil }
+        return IssuedTokens(
+            known.map {
+                IssuedTokens.Issuer(
+                    issuer: $0.configuration.issuer, audiences: Set($0.configuration.audiences), keys: $0.keys)
+            }, generation: generation)
+    }
+
+    /// From here on, keys are fetched.
+    func start() {
+        for issuer in known { issuer.keys.start() }
+    }
+
+    var statistics: [(issuer: String, statistics: IssuerStatistics)] {
+        known.map { ($0.configuration.name, $0.keys.statistics()) }
+    }
+
+    /// Takes the issuers of a configuration.
+    mutating func take(
+        _ configuration: GatewayConfiguration, controlLoop: any EventLoop, _ logger: Logger
+    ) async throws(KeySet.ReadingError) -> Changes {
+        var changes = Changes()
+        var left = known
+        known = []
+        for issuer in configuration.issuers {
+            if let index = left.firstIndex(where: { $0.configuration.hasSameKeys(as: issuer) }) {
+                known.append(Known(configuration: issuer, keys: left.remove(at: index).keys))
+                continue
+            }
+            let keys = try await keys(of: issuer, configuration.upstream.proxy, controlLoop, logger)
+            known.append(Known(configuration: issuer, keys: keys))
+            changes.added.append(keys)
+        }
+        changes.removed = left.map(\.keys)
+        return changes
+    }
+
+    private func keys(
+        of issuer: Configuration, _ proxy: GatewayConfiguration.Proxy, _ controlLoop: any EventLoop, _ logger: Logger
+    ) async throws(KeySet.ReadingError) -> IssuerKeys {
+        switch issuer.jwks {
+        case .file:
+            let set = try await KeySet(Array((issuer.keyFileContent ?? "").utf8), algorithms: issuer.algorithms)
+            return IssuerKeys(set, fetch: nil, eventLoop: controlLoop, generation: generation)
+        case .url(let url):
+            let fetch = KeyFetch(url: url, issuer: issuer, proxy: proxy.url(for: url))
+            return IssuerKeys(
+                fetch: { $0.makeFutureWithTask { try await fetch.perform() } }, eventLoop: controlLoop,
+                generation: generation,
+                onFailure: { detail in
+                    logger.warning(
+                        "fetching an issuer's keys failed",
+                        metadata: ["gateway.issuer": "\(issuer.name)", "gateway.issuer.detail": "\(detail)"])
+                })
+        }
+    }
+}
+
+extension GatewayConfiguration.IssuerConfiguration {
+    /// Whether the keys of the one do for the other.
+    fileprivate func hasSameKeys(as other: Self) -> Bool {
+        var other = other
+        (other.name, other.issuer, other.audiences) = (name, issuer, audiences)
+        return self == other
+    }
+}
+
+/// Gets the keys of an issuer.
+struct KeyFetch: Sendable {
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    let url: String
+    let issuer: GatewayConfiguration.IssuerConfiguration
+    let proxy: String?
+
+    func perform() async throws -> KeySet {
+        var transfer = HTTPTransfer(
+            "GET", url, fields: [("Accept", "application/json"), ("User-Agent", Build.userAgent)])
+        transfer.contentLimitBytes = KeySet.limitBytes
+        transfer.caFile = issuer.caFile
+        transfer.proxy = proxy
+        if let file = issuer.bearerTokenFile {
+            let token = try TextFile.readSecret(file)
+            guard !token.isEmpty, token.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+                throw Failure(description: "\(file) holds no token; expected one line of visible ASCII characters")
+            }
+            transfer.fields.append(("Authorization", "Bearer \(token)"))
+        }
+        let response = try await transfer.perform()
+        guard response.status == 200 else { throw Failure(description: "status \(response.status)") }
+        return try await KeySet(response.content, algorithms: issuer.algorithms)
+    }
+}
