@@ -274,6 +274,7 @@ let fuzzedTargets: [Target.Dependency] = [
     "GatewayServer",
     "GatewayUpstream",
     "TokenEndpointClient",
+    "WebTokens",
     crypto,
     nioCore,
 ]
@@ -282,7 +283,8 @@ if isFuzzed {
         .target(
             name: "FuzzTargets", dependencies: fuzzedTargets, path: "Tests/FuzzTests/Targets", swiftSettings: settings))
     let fuzzed = [
-        "GatewayCore", "GatewayRedis", "GatewayServer", "GatewayUpstream", "TokenEndpointClient", "FuzzTargets",
+        "GatewayCore", "GatewayRedis", "GatewayServer", "GatewayUpstream", "TokenEndpointClient",
+        "WebTokens", "FuzzTargets",
     ]
     for target in package.targets where fuzzed.contains(target.name) {
         // Coverage without the fuzzer's own main, which `fuzz` alone has.

@@ -55,6 +55,9 @@ import Testing
     }
 
     @Test func `each cause is named in the first line`() async throws {
+        func issuer(_ url: String) -> String {
+            "issuers: [{name: cluster, issuer: 'https://issuer.example', jwks: '\(url)', audiences: [skillgate]}]"
+        }
         try await TestBed.run { bed in
             for (change, expected) in [
                 ({ $0.secret = "wrong-canary-secret" }, "skill weather: its client id or secret is wrong"),
@@ -73,6 +76,14 @@ import Testing
                 (
                     { $0.more = "idempotency: {store: redis, redis: {url: 'redis://127.0.0.1:1'}}" },
                     "store: Redis at 127.0.0.1:1 cannot be used"
+                ),
+                (
+                    { $0.more = issuer("http://127.0.0.1:1/keys") },
+                    "issuer cluster: nothing is listening at 127.0.0.1:1"
+                ),
+                (
+                    { $0.more = issuer($0.base + "/keys") },
+                    "issuer cluster: its keys cannot be fetched: status 404"
                 ),
             ] as [((inout Parts) -> Void, String)] {
                 let report = try await examine(bed, change)

@@ -20,7 +20,7 @@ struct Doctor {
     let configuration: GatewayConfiguration
     /// The URL of the admin listener of a gateway that runs; nil: none is asked.
     private let admin: String?
-    private var diagnosis = Diagnosis()
+    var diagnosis = Diagnosis()
 
     init(_ configuration: GatewayConfiguration, admin: String? = nil) {
         self.configuration = configuration
@@ -34,6 +34,7 @@ struct Doctor {
         }
         for (skill, token) in tokens { await examineRegions(skill, token) }
         if tokens.isEmpty { await reachRegions() }
+        for issuer in configuration.issuers { await examineKeys(of: issuer) }
         await examineStore()
         // Last: what it complains of has its cause in one of the others, as a rule.
         if let admin { await examineGateway(admin) }

@@ -13,6 +13,8 @@ package enum FuzzTarget: String, CaseIterable {
     case message
     /// The reply of a token endpoint.
     case token
+    /// A caller's JSON Web Token, and the keys of an issuer.
+    case webtoken
     case resp
     /// What a store holds under the key of a record.
     case record
@@ -28,6 +30,7 @@ package enum FuzzTarget: String, CaseIterable {
         case .key: MessageFuzzing.key(bytes)
         case .message: MessageFuzzing.message(bytes)
         case .token: MessageFuzzing.token(bytes)
+        case .webtoken: WebTokenFuzzing.tokenAndKeys(bytes)
         case .resp: StoreFuzzing.resp(bytes)
         case .record: StoreFuzzing.record(bytes)
         case .hello: TLSFuzzing.hello(bytes)
