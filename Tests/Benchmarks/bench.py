@@ -28,7 +28,7 @@ function setup(t) t:set("id", thread) thread = thread + 1 end
 function init(args)
   round = args[1] repeats = tonumber(args[2]) count = 0
   content = '{"data":{"order":"12345678","state":"shipped","text":"' .. string.rep("x", tonumber(args[3])) .. '"},"expiresAfterSeconds":3600}'
-  fields = {["Authorization"] = "Bearer KEY", ["Content-Type"] = "application/json", ["Gateway-Region"] = "NA"}
+  fields = {["Authorization"] = "Bearer " .. args[4], ["Content-Type"] = "application/json", ["Gateway-Region"] = "NA"}
 end
 function request()
   count = count + 1
@@ -110,7 +110,7 @@ class Bench:
         self.upstream = free_port()
         (folder / "secret").write_text("simulator-secret")
         (folder / "key").write_text(KEY)
-        (folder / "request.lua").write_text(LUA.replace("KEY", KEY))
+        (folder / "request.lua").write_text(LUA)
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
              "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/CN=localhost", "-addext",
@@ -204,7 +204,7 @@ class Bench:
                 threading.Event().wait(0.02)
         raise SystemExit(f"the gateway for {name} did not become ready: see {self.folder}/log")
 
-    def load(self, target, seconds, connections=64, repeats=0, text_bytes=60):
+    def load(self, target, seconds, connections=64, repeats=0, text_bytes=60, credential=KEY):
         """Puts load on a target and returns what it was like.
 
         repeats: 0 for a fresh idempotency key with each message, N to use N keys again and again, -1 for no key.
@@ -215,7 +215,7 @@ class Bench:
         output = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s",
              str(self.folder / "request.lua"), f"http://127.0.0.1:{target.port}", "--", str(run), str(repeats),
-             str(text_bytes)],
+             str(text_bytes), credential],
             check=True, capture_output=True, text=True).stdout
         cpu = target.cpu() - before
         if "Non-2xx" in output or "Socket errors" in output:

@@ -92,12 +92,20 @@ package final class CallerDirectory: Sendable {
         self.clients = clients
     }
 
+    typealias Authenticated = (caller: Caller, method: Method)
+
+    /// Whose the credentials are, if the connection had the same before; nil if that has to be found out.
+    func known(_ request: InboundRequest, from peer: Peer, unixTime: () -> Int) -> Authenticated? {
+        guard let authorization = request.head.authorization else { return nil }
+        return peer.lastAuthentication?.caller(of: request.headBytes, authorization, in: self, unixTime: unixTime)
+    }
+
     /// Whoever the request's credentials belong to. A certificate stands for whoever sends no field.
     ///
     /// Every failure looks the same from outside.
     func authenticate(
         _ request: InboundRequest, from peer: Peer, _ webTokens: WebTokenAuthentication, unixTime: () -> Int
-    ) throws(CallerError) -> (caller: Caller, method: Method) {
+    ) throws(CallerError) -> Authenticated {
         guard let authorization = request.head.authorization else {
             for name in peer.certificateNames {
                 if let index = callersByCertificate[name] { return (callers[index], .certificate) }
@@ -107,9 +115,6 @@ package final class CallerDirectory: Sendable {
             return (callers[anonymousCaller], .anonymous)
         }
         let bytes = request.headBytes
-        if let known = peer.lastAuthentication?.caller(of: bytes, authorization, in: self, unixTime: unixTime) {
-            return known
-        }
         guard let token = Self.bearerToken(bytes.readableBytesUInt8Span, authorization) else {
             throw Self.notAuthenticated
         }
@@ -134,12 +139,11 @@ package final class CallerDirectory: Sendable {
 
     /// Succeeds when it is known whether there is a key for the request's JSON Web Token; nil if nothing is to be waited for.
     func missingKey(
-        _ request: InboundRequest, from peer: Peer, _ webTokens: WebTokenAuthentication, on eventLoop: any EventLoop,
+        _ request: InboundRequest, _ webTokens: WebTokenAuthentication, on eventLoop: any EventLoop,
         unixTime: () -> Int
     ) -> EventLoopFuture<Void>? {
         guard let verifier = self.webTokens, let authorization = request.head.authorization else { return nil }
         let bytes = request.headBytes
-        if peer.lastAuthentication?.caller(of: bytes, authorization, in: self, unixTime: unixTime) != nil { return nil }
         guard let token = Self.bearerToken(bytes.readableBytesUInt8Span, authorization),
             let text = Self.webToken(bytes, token)
         else { return nil }

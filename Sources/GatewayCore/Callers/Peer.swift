@@ -107,17 +107,30 @@ extension Peer {
         /// Nil unless it is the same field, the key is looked up in the same place, and the token still is valid.
         func caller(
             of head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory, unixTime: () -> Int
-        ) -> (caller: Caller, method: CallerDirectory.Method)? {
+        ) -> CallerDirectory.Authenticated? {
             guard directory === self.directory, field.count == self.field.count else { return nil }
             if let until, unixTime() >= until || directory.webTokens?.generation != generation { return nil }
             let isSame = head.withUnsafeReadableBytes { head in
-                self.field.withUnsafeBytes { known in
-                    var difference: UInt8 = 0
-                    for index in 0..<field.count { difference |= head[field.lowerBound + index] ^ known[index] }
-                    return difference == 0
-                }
+                self.field.withUnsafeBytes { Self.areEqual($0, .init(rebasing: head[field])) }
             }
             return isSame ? (caller, method) : nil
+        }
+
+        /// Of one length. In words: a token has a thousand bytes.
+        private static func areEqual(_ one: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer) -> Bool {
+            var difference: UInt64 = 0
+            var index = 0
+            while index + 8 <= one.count {
+                difference |=
+                    one.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                    ^ other.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                index += 8
+            }
+            while index < one.count {
+                difference |= UInt64(one[index] ^ other[index])
+                index += 1
+            }
+            return difference == 0
         }
     }
 }

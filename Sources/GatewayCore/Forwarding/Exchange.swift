@@ -13,6 +13,8 @@ final class Exchange {
     /// The message is only to be validated.
     var isValidation = false
     private let peer: Peer
+    /// Whose the request is, if the connection has shown that before.
+    private let known: CallerDirectory.Authenticated?
     private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
     private var method: CallerDirectory.Method?
@@ -23,13 +25,14 @@ final class Exchange {
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
-        to recipient: any ResponseRecipient,
+        _ known: CallerDirectory.Authenticated?, to recipient: any ResponseRecipient,
         on forwarder: MessageForwarder, arrived: NIODeadline
     ) {
         self.action = action
         self.request = request
         self.base = base
         self.peer = peer
+        self.known = known
         self.recipient = recipient
         self.forwarder = forwarder
         snapshot = forwarder.snapshot
@@ -47,7 +50,7 @@ final class Exchange {
 
     /// The caller, by whatever credentials the request carries.
     func authenticate() throws(Refusal) -> Caller {
-        let (caller, method) = try forwarder.authenticate(request, from: peer)
+        let (caller, method) = if let known { known } else { try forwarder.authenticate(request, from: peer) }
         try authenticated(caller, by: method)
         return caller
     }

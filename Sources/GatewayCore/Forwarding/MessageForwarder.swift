@@ -83,21 +83,23 @@ package final class MessageForwarder: RequestHandler {
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
         let arrived = eventLoop.now
-        guard let key = missingKey(request, from: peer) else {
-            return answer(request, from: peer, to: recipient, arrived: arrived)
+        let known = known(request, from: peer)
+        guard known == nil, let key = missingKey(request) else {
+            return answer(request, from: peer, known, to: recipient, arrived: arrived)
         }
         eventLoop.wait(for: key, atMost: snapshot.configuration.limits.tokenTimeout) { _ in
-            self.answer(request, from: peer, to: recipient, arrived: arrived)
+            self.answer(request, from: peer, nil, to: recipient, arrived: arrived)
         }
     }
 
     private func answer(
-        _ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient, arrived: NIODeadline
+        _ request: InboundRequest, from peer: Peer, _ known: CallerDirectory.Authenticated?,
+        to recipient: any ResponseRecipient, arrived: NIODeadline
     ) {
         do {
             let (route, base) = try route(request)
             let exchange = Exchange(
-                route.action, request, base, from: peer, to: recipient, on: self, arrived: arrived)
+                route.action, request, base, from: peer, known, to: recipient, on: self, arrived: arrived)
             switch route {
             case .message(let user): Forwarding.begin(exchange, user: user)
             case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
@@ -117,7 +119,8 @@ package final class MessageForwarder: RequestHandler {
             switch try route(request).0 {
             case .message, .idempotencyKey, .settlement, .userRegion:
                 // Where a key has to be waited for, that is done behind the content.
-                if missingKey(request, from: peer) == nil { _ = try authenticate(request, from: peer) }
+                guard known(request, from: peer) == nil, missingKey(request) == nil else { return nil }
+                _ = try authenticate(request, from: peer)
             case .accessToken, .receipts: break  // what entitles to them stands in the content
             }
             return nil
@@ -137,7 +140,7 @@ package final class MessageForwarder: RequestHandler {
     /// The caller that the request's credentials identify.
     func authenticate(
         _ request: InboundRequest, from peer: Peer
-    ) throws(Refusal) -> (caller: Caller, method: CallerDirectory.Method) {
+    ) throws(Refusal) -> CallerDirectory.Authenticated {
         do {
             return try snapshot.configuration.callers.authenticate(request, from: peer, webTokens, unixTime: unixTime)
         } catch {
@@ -145,8 +148,12 @@ package final class MessageForwarder: RequestHandler {
         }
     }
 
-    private func missingKey(_ request: InboundRequest, from peer: Peer) -> EventLoopFuture<Void>? {
-        snapshot.configuration.callers.missingKey(request, from: peer, webTokens, on: eventLoop, unixTime: unixTime)
+    private func known(_ request: InboundRequest, from peer: Peer) -> CallerDirectory.Authenticated? {
+        snapshot.configuration.callers.known(request, from: peer, unixTime: unixTime)
+    }
+
+    private func missingKey(_ request: InboundRequest) -> EventLoopFuture<Void>? {
+        snapshot.configuration.callers.missingKey(request, webTokens, on: eventLoop, unixTime: unixTime)
     }
 
     /// The refusal of a failed authentication attempt: its cause, or that the client's network has had too many.
