@@ -277,6 +277,7 @@ let fuzzedTargets: [Target.Dependency] = [
     "WebTokens",
     crypto,
     nioCore,
+    nioEmbedded,
 ]
 if isFuzzed {
     package.targets.append(

@@ -31,14 +31,26 @@ package final class IssuedTokens: WebTokenVerifier {
 
     package var generation: Int { keyGeneration.current }
 
-    package func verify(_ text: [UInt8], now: Int) -> WebTokenVerdict {
-        guard let token = WebToken(text), let issuer = issuers[token.claims.issuer] else { return Self.invalid(text) }
-        switch issuer.keys.key(token.signature.keyName) {
+    package func verify(_ text: [UInt8], now: Int, on eventLoop: any EventLoop) -> Eventual<WebTokenVerdict> {
+        guard let token = WebToken(text), let issuer = issuers[token.claims.issuer] else {
+            return .now(Self.invalid(text))
+        }
+        switch issuer.keys.key(token.signature.keyName, on: eventLoop) {
+        case .now(let lookup): return .now(Self.verdict(lookup, text, token, issuer, now: now))
+        case .later(let lookup):
+            return .later(lookup.map { Self.verdict($0, text, token, issuer, now: now) })
+        }
+    }
+
+    private static func verdict(
+        _ lookup: IssuerKeys.Lookup, _ text: [UInt8], _ token: WebToken, _ issuer: Issuer, now: Int
+    ) -> WebTokenVerdict {
+        switch lookup {
         case .found(let key):
             // First: whether the claims would do is not told to whoever made them up.
-            guard let isSigned = token.signature.isMade(with: key) else { return Self.invalid(text) }
-            return Self.verdict(isSigned, token.claims, issuer, now: now)
-        case .none: return Self.invalid(text)
+            guard let isSigned = token.signature.isMade(with: key) else { return invalid(text) }
+            return verdict(isSigned, token.claims, issuer, now: now)
+        case .none: return invalid(text)
         case .unavailable(let retryAfter): return .keyUnavailable(retryAfter: retryAfter)
         }
     }
@@ -54,14 +66,9 @@ package final class IssuedTokens: WebTokenVerifier {
         return .valid(WebTokenIdentity(issuer: claims.issuer, subject: claims.subject), until: expires + leeway)
     }
 
-    /// Takes as long as a signature that was looked at.
+    /// Takes about as long as a signature that was looked at.
     private static func invalid(_ text: [UInt8]) -> WebTokenVerdict {
         Decoy.verify(text)
         return .invalid
-    }
-
-    package func missingKey(of text: [UInt8], on eventLoop: any EventLoop) -> EventLoopFuture<Void>? {
-        guard let token = WebToken(text), let issuer = issuers[token.claims.issuer] else { return nil }
-        return issuer.keys.missing(token.signature.keyName, on: eventLoop)
     }
 }

@@ -13,10 +13,16 @@ package final class IssuerKeys: Sendable {
     /// Beyond so many, nobody waits: they are told that the key is not to be had.
     static let maximumWaiters = 10_000
 
+    private struct Waiter {
+        var name: KeySet.Name
+        var since: NIODeadline
+        var promise: EventLoopPromise<Lookup>
+    }
+
     private struct State {
         var machine: IssuerKeysStateMachine
         var keys: KeySet
-        var waiters: [EventLoopPromise<Void>] = []
+        var waiters: [Waiter] = []
         var timer: Scheduled<Void>?
         var isStopped = false
         var statistics = IssuerStatistics()
@@ -24,6 +30,7 @@ package final class IssuerKeys: Sendable {
 
     /// Nil: the keys are there and stay as they are.
     private let fetch: Fetch?
+    private let algorithms: Set<String>
     /// Runs timers and fetches; any loop will do.
     private let eventLoop: any EventLoop
     private let generation: KeyGeneration
@@ -33,15 +40,18 @@ package final class IssuerKeys: Sendable {
 
     /// - Parameters:
     ///   - keys: that are there already.
+    ///   - algorithms: no other is used.
     ///   - fetch: gets others; nil if there never are others.
     ///   - generation: told when a key goes.
     ///   - random: from 0 up to 1, for jitter.
     package init(
-        _ keys: KeySet = KeySet(), fetch: Fetch?, eventLoop: any EventLoop, generation: KeyGeneration,
+        _ keys: KeySet = KeySet(), algorithms: [SigningAlgorithm], fetch: Fetch?, eventLoop: any EventLoop,
+        generation: KeyGeneration,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
         onFailure: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.fetch = fetch
+        self.algorithms = Set(algorithms.map(\.rawValue))
         self.eventLoop = eventLoop
         self.generation = generation
         self.random = random
@@ -60,20 +70,13 @@ package final class IssuerKeys: Sendable {
             return (state.waiters, state.timer)
         }
         timer?.cancel()
-        for waiter in waiters { waiter.succeed() }
-    }
-
-    /// The key that a token names, or what is known without it.
-    func key(_ name: KeySet.Name) -> Lookup {
-        let now = eventLoop.now
-        return state.withLock { state in
-            if let key = state.keys.key(name) { return .found(key) }
-            guard fetch != nil, let retryAfter = state.machine.retryAfter(now: now) else { return .none }
-            return .unavailable(retryAfter: retryAfter)
+        for waiter in waiters {
+            waiter.promise.succeed(.unavailable(retryAfter: IssuerKeysStateMachine.shortestPause))
         }
     }
 
-    enum Lookup {
+    /// What is known of a key that a token names.
+    enum Lookup: Sendable {
         case found(any JWTAlgorithm)
         /// The issuer has no such key.
         case none
@@ -81,20 +84,46 @@ package final class IssuerKeys: Sendable {
         case unavailable(retryAfter: Duration)
     }
 
-    /// Succeeds behind the fetch that will tell of the key; nil if it is there, or nothing is to be waited for.
-    func missing(_ name: KeySet.Name, on eventLoop: any EventLoop) -> EventLoopFuture<Void>? {
-        guard fetch != nil else { return nil }
+    /// The key that a token names; later if it has to be fetched. That it is not there is said after a fetch alone that began when it was
+    /// asked for, or later.
+    func key(_ name: KeySet.Name, on eventLoop: any EventLoop) -> Eventual<Lookup> {
         let now = self.eventLoop.now
-        let future: EventLoopFuture<Void>? = state.withLock { state in
-            guard state.keys.key(name) == nil, !state.isStopped, state.waiters.count < Self.maximumWaiters,
-                state.machine.hurry(now: now)
-            else { return nil }
-            let promise = eventLoop.makePromise(of: Void.self)
-            state.waiters.append(promise)
-            return promise.futureResult
+        let (lookup, waits): (Eventual<Lookup>, Bool) = state.withLock { state in
+            if let key = state.keys.key(name) { return (.now(.found(key)), false) }
+            // No set that is fetched will have it.
+            guard fetch != nil, algorithms.contains(name.algorithm), !state.keys.has(keyID: name.keyID) else {
+                return (.now(.none), false)
+            }
+            guard !state.isStopped, state.waiters.count < Self.maximumWaiters else {
+                return (.now(.unavailable(retryAfter: IssuerKeysStateMachine.shortestPause)), false)
+            }
+            if let retryAfter = state.machine.hurry(now: now) {
+                return (.now(.unavailable(retryAfter: retryAfter)), false)
+            }
+            let promise = eventLoop.makePromise(of: Lookup.self)
+            state.waiters.append(Waiter(name: name, since: now, promise: promise))
+            return (.later(promise.futureResult), true)
         }
-        if future != nil { timeTriggered() }
-        return future
+        if waits { timeTriggered() }
+        return lookup
+    }
+
+    /// Fetches the keys for the first time, and goes on if that succeeds.
+    ///
+    /// - Returns: why there are none; nil if there are.
+    package func startWithKeys() async -> String? {
+        guard let fetch else { return nil }
+        let now = eventLoop.now
+        guard state.withLock({ $0.machine.timeTriggered(now: now) == .fetch }) else { return nil }
+        let result: Result<KeySet, any Error>
+        do {
+            result = .success(try await fetch(eventLoop).get())
+        } catch {
+            result = .failure(error)
+        }
+        fetched(result, since: now)
+        if case .failure(let error) = result { return "\(error)" }
+        return nil
     }
 
     package func statistics() -> IssuerStatistics {
@@ -125,28 +154,51 @@ package final class IssuerKeys: Sendable {
             }
         }
         guard isDue else { return }
-        fetch(eventLoop).whenComplete { self.fetched($0) }
+        fetch(eventLoop).whenComplete { self.fetched($0, since: now) }
     }
 
-    private func fetched(_ result: Result<KeySet, any Error>) {
+    private func fetched(_ result: Result<KeySet, any Error>, since: NIODeadline) {
         let (now, random) = (eventLoop.now, random())
-        let waiters = state.withLock { state in
+        let answers: [(EventLoopPromise<Lookup>, Lookup)] = state.withLock { state in
+            guard !state.isStopped else { return [] }
             switch result {
             case .success(let keys):
+                let old = state.keys
                 state.statistics.succeeded += 1
-                if !keys.includes(state.keys) { generation.advance() }
                 state.keys = keys
                 state.machine.succeeded(random: random, now: now)
+                if !keys.includes(old) { generation.advance() }
             case .failure:
                 state.statistics.failed += 1
                 state.machine.failed(random: random, now: now)
             }
-            defer { state.waiters = [] }
-            return state.waiters
+            return Self.answers(&state, to: result, since: since, now: now)
         }
         if case .failure(let error) = result { onFailure("\(error)") }
-        for waiter in waiters { waiter.succeed() }
+        for (promise, lookup) in answers { promise.succeed(lookup) }
         timeTriggered()
+    }
+
+    /// What those who waited for a fetch learn from it. Who came after it had begun, and whose key it has not brought, waits for another.
+    private static func answers(
+        _ state: inout State, to result: Result<KeySet, any Error>, since: NIODeadline, now: NIODeadline
+    ) -> [(EventLoopPromise<Lookup>, Lookup)] {
+        var answers: [(EventLoopPromise<Lookup>, Lookup)] = []
+        var left: [Waiter] = []
+        for waiter in state.waiters {
+            if let key = state.keys.key(waiter.name) {
+                answers.append((waiter.promise, .found(key)))
+            } else if case .failure = result {
+                answers.append((waiter.promise, .unavailable(retryAfter: IssuerKeysStateMachine.shortestPause)))
+            } else if waiter.since <= since || state.keys.has(keyID: waiter.name.keyID) {
+                answers.append((waiter.promise, .none))
+            } else {
+                left.append(waiter)
+            }
+        }
+        state.waiters = left
+        if !left.isEmpty { _ = state.machine.hurry(now: now) }
+        return answers
     }
 }
 
@@ -158,6 +210,6 @@ package final class KeyGeneration: Sendable {
 
     var current: Int { count.load(ordering: .acquiring) }
 
-    /// Behind the change, for whoever looks between the two only verifies once more.
+    /// To be called behind the change, so that nobody verifies with old keys under the new number.
     func advance() { count.add(1, ordering: .releasing) }
 }

@@ -19,11 +19,13 @@ struct IssuerKeysStateMachine {
 
     /// Between two fetches that nobody hurries.
     static let refreshPause = Duration.seconds(300)
-    /// Between two fetches: whoever makes up tokens does not make us ask more often.
+    /// Between the beginnings of two fetches: whoever makes up tokens does not make us ask more often.
     static let shortestPause = Duration.seconds(1)
     static let longestPause = Duration.seconds(60)
-    /// So long ago may the issuer have been asked for its answer to count as its latest.
-    static let freshness = Duration.seconds(3)
+    /// Between two fetches while they fail, however many tokens ask for one.
+    static let longestPauseWithTokens = Duration.seconds(5)
+    /// A fetch that has taken so long is not waited for: it may never end.
+    static let longestWait = Duration.seconds(3)
 
     private var fetch: Fetch
     private var failuresInARow = 0
@@ -52,37 +54,30 @@ struct IssuerKeysStateMachine {
         fetched = since
         failuresInARow = 0
         fetch = .due(now + Self.refreshPause * (0.9 + 0.2 * random))
-        hurriesAgain = now + Self.shortestPause
+        hurriesAgain = since + Self.shortestPause
     }
 
     mutating func failed(random: Double, now: NIODeadline) {
         failuresInARow += 1
         let backoff = min(Self.shortestPause * (1 << min(failuresInARow - 1, 16)), Self.longestPause)
-        fetch = .due(now + max(Self.shortestPause / 2, backoff * (0.5 + 0.5 * random)))
-        hurriesAgain = now + Self.shortestPause
+        let pause = max(Self.shortestPause, backoff * (0.5 + 0.5 * random))
+        fetch = .due(now + pause)
+        hurriesAgain = now + min(pause, Self.longestPauseWithTokens)
     }
 
-    /// A token names a key that is not there. A fetch that is due later is due sooner.
+    /// A token names a key that is not here. A fetch that is due later is due sooner.
     ///
-    /// - Returns: whether it makes sense to wait for the next fetch to end; `timeTriggered` is to be called then.
-    mutating func hurry(now: NIODeadline) -> Bool {
+    /// - Returns: nil if it makes sense to wait for the end of the next fetch, and `timeTriggered` is to be called then; else how long
+    ///   until it makes sense to ask again.
+    mutating func hurry(now: NIODeadline) -> Duration? {
         switch fetch {
-        // One that has just begun will tell of a key that is new. What takes long may never end.
-        case .underWay(let since): return Duration(from: since, to: now) < Self.freshness
+        case .underWay(let since): return Duration(from: since, to: now) < Self.longestWait ? nil : Self.shortestPause
         case .due(let due):
-            guard due > hurriesAgain else { return true }
+            let hurried = max(now, hurriesAgain)
             // While fetches fail, no message is kept waiting for one that is not due yet.
-            guard !isFailing || hurriesAgain <= now else { return false }
-            fetch = .due(max(now, hurriesAgain))
-            return true
+            guard !isFailing || min(due, hurried) <= now else { return Duration(from: now, to: min(due, hurried)) }
+            if due > hurried { fetch = .due(hurried) }
+            return nil
         }
-    }
-
-    /// A key is not there: how long until it makes sense to ask for it again; nil if the issuer has just been asked, and has no
-    /// such key.
-    func retryAfter(now: NIODeadline) -> Duration? {
-        if !isFailing, let fetched, Duration(from: fetched, to: now) < Self.freshness { return nil }
-        guard case .due(let due) = fetch, due > now else { return Self.shortestPause }
-        return Duration(from: now, to: due)
     }
 }

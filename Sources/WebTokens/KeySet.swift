@@ -115,6 +115,8 @@ package struct KeySet: Sendable {
     /// Never another than the one named.
     func key(_ name: Name) -> (any JWTAlgorithm)? { keys[name] }
 
+    func has(keyID: String) -> Bool { keys.keys.contains { $0.keyID == keyID } }
+
     /// Whether every token that is valid with `other` is so with this one, too.
     func includes(_ other: KeySet) -> Bool {
         other.sources.allSatisfy { name, key in sources[name] == key }

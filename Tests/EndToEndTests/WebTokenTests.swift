@@ -137,6 +137,13 @@ import TokenEndpointClient
                 let unknown = try await bed.send("NA-1", key: token(next))
                 #expect(known.status == 202 && unknown.status == 503)
             }
+            // Its keys are elsewhere from now on, and cannot be had there: what is in force stays.
+            let file = bed.folder.appendingPathComponent("skillgate.yaml")
+            let yaml = try String(contentsOf: file, encoding: .utf8)
+            try bed.replace("skillgate.yaml", with: yaml.replacing("/keys'", with: "/others'"))
+            _ = try await bed.gateway.line(with: "no keys of issuer `cluster`")
+            #expect(try await bed.send("NA-1", key: token(issuer)).status == 202)
+            try bed.replace("skillgate.yaml", with: yaml)
             let again = try await serve()
             defer { again.signal(SIGKILL) }
             try publish(issuer, next, by: bed)

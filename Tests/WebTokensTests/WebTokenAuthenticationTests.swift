@@ -24,7 +24,8 @@ import Testing
             [
                 .init(
                     issuer: "https://issuer.example", audiences: ["skillgate"],
-                    keys: IssuerKeys(keys, fetch: source, eventLoop: loop, generation: generation))
+                    keys: IssuerKeys(keys, algorithms: [.es256], fetch: source, eventLoop: loop, generation: generation)
+                )
             ], generation: generation)
         let entries = subjects.enumerated().map { index, subject in
             CallerDirectory.Entry(
@@ -49,29 +50,38 @@ import Testing
         _ token: [UInt8], _ authentication: WebTokenAuthentication, _ directory: CallerDirectory, now: Int = Self.now
     ) throws -> String? {
         let digest = token.withUnsafeBytes { APIKeyDigest(of: $0) }
-        return try authentication.caller(of: token, digest, from: peer, in: directory, now: now)?.caller.name
+        var result: Result<WebTokenAuthentication.Outcome, CallerError>?
+        authentication.authenticate(token, digest, from: peer, in: directory, atMost: .seconds(2), now: now) {
+            result = $0
+        }
+        return try #require(result).get().caller?.name
     }
 
-    @Test func `a token is verified once, and only so many from one place`() async throws {
-        try once(try await keys(issuer))
+    @Test func `so many bad tokens are looked at, and what is known is known on every loop`() async throws {
+        try bounded(try await keys(issuer))
     }
 
-    private func once(_ keys: KeySet) throws {
+    private func bounded(_ keys: KeySet) throws {
         let loop = EmbeddedEventLoop()
         let directory = directory(keys, on: loop)
-        let authentication = WebTokenAuthentication(
-            on: loop, unverified: NetworkThrottle(limit: RateLimit(perSecond: 1, burst: 3)))
-        let token = try token()
-        for _ in 0..<100 { #expect(try caller(token, authentication, directory) == Self.subject) }
-        // Two more, whatever they are.
-        #expect(try caller(self.token(1, subject: "somebody"), authentication, directory) == nil)
-        #expect(try caller(Array("a.b.c".utf8), authentication, directory) == nil)
-        let error = #expect(throws: CallerError.self) { try caller(self.token(2), authentication, directory) }
-        #expect(error?.reason == .tooManyUnverifiedTokens && error?.retryAfter == .seconds(1))
-        #expect(try caller(token, authentication, directory) == Self.subject)
+        let shared = SharedWebTokens(bad: NetworkThrottle(limit: RateLimit(perSecond: 1, burst: 3)))
+        let authentication = WebTokenAuthentication(on: loop, shared)
+        let known = try token()
+        // Good ones do not count.
+        #expect(try caller(known, authentication, directory) == Self.subject)
+        for number in 0..<100 { #expect(try caller(token(number), authentication, directory) == Self.subject) }
+        for text in ["a.b.c", "d.e.f"] { #expect(try caller(Array(text.utf8), authentication, directory) == nil) }
+        #expect(try caller(token(1, subject: "somebody"), authentication, directory) == nil)
+        let error = #expect(throws: CallerError.self) { try caller(token(100), authentication, directory) }
+        #expect(error?.reason == .tooManyBadTokens && error?.retryAfter == .seconds(1))
+        let other = WebTokenAuthentication(on: loop, shared)
+        #expect(try caller(known, authentication, directory) == Self.subject)
+        #expect(try caller(known, other, directory) == Self.subject)
+        loop.advanceTime(by: .seconds(1))
+        #expect(try caller(token(100), other, directory) == Self.subject)
         // Its time is over.
         loop.advanceTime(by: .seconds(3700))
-        #expect(try caller(token, authentication, directory, now: Self.now + 3700) == nil)
+        #expect(try caller(known, authentication, directory, now: Self.now + 3700) == nil)
     }
 
     @Test func `a key that is gone takes its tokens along`() async throws {
@@ -81,28 +91,39 @@ import Testing
     private func gone(_ keys: KeySet, then later: KeySet) throws {
         let loop = EmbeddedEventLoop()
         let directory = directory(keys, then: later, on: loop)
-        let authentication = WebTokenAuthentication(on: loop, unverified: .ofUnverifiedTokens())
+        let authentication = WebTokenAuthentication(on: loop, SharedWebTokens())
         let token = try token()
         #expect(try caller(token, authentication, directory) == Self.subject)
         let other = try TestIssuer(keyID: "key-2").token(TestIssuer.claims(now: Self.now))
-        #expect(directory.webTokens?.missingKey(of: Array(other.utf8), on: loop) != nil)
-        loop.run()
+        // The set is fetched for it, and its key is another's of the same name.
+        #expect(try caller(Array(other.utf8), authentication, directory) == nil)
+        // A second later the set can be fetched again, which still lacks the key.
+        loop.advanceTime(by: .seconds(1))
         #expect(try caller(token, authentication, directory) == nil)
     }
 
-    @Test func `a caller with ever new tokens pushes out its own`() {
+    @Test func `a caller with ever new tokens pushes out its own`() async throws {
+        try pushedOut(try await keys(issuer))
+    }
+
+    private func pushedOut(_ keys: KeySet) throws {
+        let directory = directory(keys, on: EmbeddedEventLoop())
+        let origin = VerifiedWebTokens.Origin(try #require(directory.webTokens))
         var verified = VerifiedWebTokens()
         func digest(_ text: String) -> APIKeyDigest { APIKeyDigest(of: text) }
-        verified.insert(digest("other"), of: 1, until: 100)
-        for number in 0..<1000 {
-            verified.insert(digest("\(number)"), of: 0, until: 100)
-            // Once more is not another one.
-            verified.insert(digest("\(number)"), of: 0, until: 100)
+        func entry(_ subject: String) -> VerifiedWebTokens.Entry {
+            .init(identity: WebTokenIdentity(issuer: "issuer", subject: subject), until: 100)
         }
-        #expect(verified.count == VerifiedWebTokens.maximumPerCaller + 1)
-        #expect(verified.caller(of: digest("other"), now: 99)?.index == 1)
-        #expect(verified.caller(of: digest("other"), now: 100) == nil)
-        let kept = (0..<1000).filter { verified.caller(of: digest("\($0)"), now: 0)?.index == 0 }
-        #expect(kept == Array(1000 - VerifiedWebTokens.maximumPerCaller..<1000))
+        verified.insert(digest("other"), entry("other"), origin)
+        for number in 0..<1000 {
+            verified.insert(digest("\(number)"), entry("noisy"), origin)
+            // Once more is not another one.
+            verified.insert(digest("\(number)"), entry("noisy"), origin)
+        }
+        #expect(verified.count == VerifiedWebTokens.maximumPerIdentity + 1)
+        #expect(verified.entry(digest("other"), origin, now: 99)?.identity.subject == "other")
+        #expect(verified.entry(digest("other"), origin, now: 100) == nil)
+        let kept = (0..<1000).filter { verified.entry(digest("\($0)"), origin, now: 0) != nil }
+        #expect(kept == Array(1000 - VerifiedWebTokens.maximumPerIdentity..<1000))
     }
 }

@@ -102,9 +102,9 @@ package final class CallerDirectory: Sendable {
 
     /// Whoever the request's credentials belong to. A certificate stands for whoever sends no field.
     ///
-    /// Every failure looks the same from outside.
+    /// Every failure looks the same from outside. JSON Web Tokens are not looked at here.
     func authenticate(
-        _ request: InboundRequest, from peer: Peer, _ webTokens: WebTokenAuthentication, unixTime: () -> Int
+        _ request: InboundRequest, from peer: Peer, unixTime: () -> Int
     ) throws(CallerError) -> Authenticated {
         guard let authorization = request.head.authorization else {
             for name in peer.certificateNames {
@@ -125,46 +125,46 @@ package final class CallerDirectory: Sendable {
             return (callers[index], .accessToken)
         }
         let digest = Self.digest(bytes, token)
-        if let index = callersByKey[digest] {
-            peer.lastAuthentication = Peer.Authentication(bytes, authorization, callers[index], .apiKey, in: self)
-            return (callers[index], .apiKey)
+        guard let index = callersByKey[digest] else { throw Self.notAuthenticated }
+        peer.lastAuthentication = Peer.Authentication(bytes, authorization, callers[index], .apiKey, in: self)
+        return (callers[index], .apiKey)
+    }
+
+    /// The request's JSON Web Token, if it has what looks like one: three parts (RFC 7515 section 3.1).
+    func webToken(_ request: InboundRequest) -> (text: [UInt8], digest: APIKeyDigest)? {
+        guard webTokens != nil, let authorization = request.head.authorization else { return nil }
+        let head = request.headBytes
+        let bytes = head.readableBytesUInt8Span
+        guard let token = Self.bearerToken(bytes, authorization), token.count <= WebTokenAuthentication.limitBytes,
+            !CallerTokens.isToken(bytes, token)
+        else { return nil }
+        var periods = 0
+        for index in token where bytes[index] == UInt8(ascii: ".") { periods += 1 }
+        guard periods == 2 else { return nil }
+        let digest = Self.digest(head, token)
+        guard callersByKey[digest] == nil,
+            let text = head.getBytes(at: head.readerIndex + token.lowerBound, length: token.count)
+        else { return nil }
+        return (text, digest)
+    }
+
+    /// Remembers for the next request of the connection what a JSON Web Token was found to be.
+    func authenticated(
+        _ outcome: WebTokenAuthentication.Outcome, by request: InboundRequest, from peer: Peer
+    ) throws(CallerError) -> Authenticated {
+        guard let caller = outcome.caller, let authorization = request.head.authorization else {
+            throw Self.notAuthenticated
         }
-        guard let text = Self.webToken(bytes, token),
-            let (caller, until) = try webTokens.caller(of: text, digest, from: peer, in: self, now: unixTime())
-        else { throw Self.notAuthenticated }
         peer.lastAuthentication = Peer.Authentication(
-            bytes, authorization, caller, .webToken, in: self, until: until)
+            request.headBytes, authorization, caller, .webToken, in: self,
+            until: (outcome.until, outcome.generation))
         return (caller, .webToken)
     }
 
-    /// Succeeds when it is known whether there is a key for the request's JSON Web Token; nil if nothing is to be waited for.
-    func missingKey(
-        _ request: InboundRequest, _ webTokens: WebTokenAuthentication, on eventLoop: any EventLoop,
-        unixTime: () -> Int
-    ) -> EventLoopFuture<Void>? {
-        guard let verifier = self.webTokens, let authorization = request.head.authorization else { return nil }
-        let bytes = request.headBytes
-        guard let token = Self.bearerToken(bytes.readableBytesUInt8Span, authorization),
-            let text = Self.webToken(bytes, token)
-        else { return nil }
-        let digest = Self.digest(bytes, token)
-        guard callersByKey[digest] == nil, !webTokens.isKnown(digest, in: self, now: unixTime()) else { return nil }
-        return verifier.missingKey(of: text, on: eventLoop)
-    }
-
-    func caller(of identity: WebTokenIdentity) -> Int? { callersByWebToken[identity] }
+    func caller(of identity: WebTokenIdentity) -> Caller? { callersByWebToken[identity].map { callers[$0] } }
 
     private static func digest(_ bytes: ByteBuffer, _ token: Range<Int>) -> APIKeyDigest {
         bytes.withUnsafeReadableBytes { bytes in APIKeyDigest(of: .init(rebasing: bytes[token])) }
-    }
-
-    /// What looks like a JSON Web Token: three parts (RFC 7515 section 3.1).
-    private static func webToken(_ bytes: ByteBuffer, _ token: Range<Int>) -> [UInt8]? {
-        guard token.count <= WebTokenAuthentication.limitBytes,
-            let text = bytes.getBytes(at: bytes.readerIndex + token.lowerBound, length: token.count)
-        else { return nil }
-        let periods = text.reduce(into: 0) { if $1 == UInt8(ascii: ".") { $0 += 1 } }
-        return periods == 2 ? text : nil
     }
 
     private static var notAuthenticated: CallerError {

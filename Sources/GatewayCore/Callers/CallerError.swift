@@ -6,7 +6,7 @@ package struct CallerError: Error, Equatable, Sendable {
         case rateLimitExceeded
         case inFlightLimitReached
         // A JSON Web Token that was not verified.
-        case tooManyUnverifiedTokens
+        case tooManyBadTokens
         case issuerUnavailable
         // Of a request for an access token (RFC 6749 section 5.2).
         case clientNotAuthenticated

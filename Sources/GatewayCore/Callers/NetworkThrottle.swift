@@ -25,15 +25,25 @@ package final class NetworkThrottle: Sendable {
         NetworkThrottle(limit: RateLimit(perSecond: 1, burst: 30))
     }
 
-    /// Of JSON Web Tokens that have not been verified yet. Each is verified once, so that even many back ends behind one address come
-    /// with few.
-    package static func ofUnverifiedTokens() -> NetworkThrottle {
-        NetworkThrottle(limit: RateLimit(perSecond: 200, burst: 2_000))
+    /// Of JSON Web Tokens that are not valid. Beyond it none from there is looked at that is not known yet: it bounds what
+    /// strangers can make us verify, and shuts out what is new behind the same address meanwhile.
+    package static func ofBadTokens() -> NetworkThrottle {
+        NetworkThrottle(limit: RateLimit(perSecond: 1_000, burst: 4_000))
     }
 
     /// Of skills' reports. Many functions may share an address.
     package static func ofReceipts() -> NetworkThrottle {
         NetworkThrottle(limit: RateLimit(perSecond: 1_000, burst: 2_000))
+    }
+
+    /// Seconds until another may come from a place, if there were too many; counts nothing.
+    func retryAfterIfFull(of place: Peer.Network, now: NIODeadline) -> Int? {
+        let now = Int64(clamping: now.uptimeNanoseconds)
+        let earlier = state.withLock { $0.theoreticalArrivalTimes[place] ?? 0 }
+        guard case .refused(let nanoseconds) = limit.decide(theoreticalArrivalTime: earlier, now: now) else {
+            return nil
+        }
+        return Duration.nanoseconds(nanoseconds).asRetryAfterSeconds
     }
 
     /// Seconds until another may come from a place, if there were too many; counts these otherwise.

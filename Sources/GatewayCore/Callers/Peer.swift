@@ -87,21 +87,18 @@ extension Peer {
         private let method: CallerDirectory.Method
         /// Where the key was looked up; another configuration has another.
         private let directory: CallerDirectory
-        /// Unix time in seconds from which on a token is valid no longer; nil for a key.
-        private let until: Int?
-        /// Of the issuers' keys when the token was verified.
-        private let generation: Int
+        /// Of a token: Unix time in seconds from which on it is valid no longer, and the issuers' keys it was verified with.
+        private let until: (time: Int, generation: Int)?
 
         init(
             _ head: ByteBuffer, _ field: Range<Int>, _ caller: Caller, _ method: CallerDirectory.Method,
-            in directory: CallerDirectory, until: Int? = nil
+            in directory: CallerDirectory, until: (time: Int, generation: Int)? = nil
         ) {
             self.field = head.getBytes(at: head.readerIndex + field.lowerBound, length: field.count) ?? []
             self.caller = caller
             self.method = method
             self.directory = directory
             self.until = until
-            generation = directory.webTokens?.generation ?? 0
         }
 
         /// Nil unless it is the same field, the key is looked up in the same place, and the token still is valid.
@@ -109,7 +106,7 @@ extension Peer {
             of head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory, unixTime: () -> Int
         ) -> CallerDirectory.Authenticated? {
             guard directory === self.directory, field.count == self.field.count else { return nil }
-            if let until, unixTime() >= until || directory.webTokens?.generation != generation { return nil }
+            if let until, unixTime() >= until.time || directory.webTokens?.generation != until.generation { return nil }
             let isSame = head.withUnsafeReadableBytes { head in
                 self.field.withUnsafeBytes { Self.areEqual($0, .init(rebasing: head[field])) }
             }

@@ -1,44 +1,62 @@
-/// The JSON Web Tokens that were found valid, so that each is verified once. Bounded for each caller by itself: one that comes with
-/// ever new tokens pushes out its own.
-struct VerifiedWebTokens {
-    static let maximumPerCaller = 256
+/// The JSON Web Tokens that were found valid, so that each is verified once. Bounded for each identity by itself: a caller that comes
+/// with ever new tokens pushes out its own.
+struct VerifiedWebTokens: Sendable {
+    static let maximumPerIdentity = 256
 
-    private struct Entry {
-        var caller: Int
+    struct Entry: Sendable {
+        var identity: WebTokenIdentity
+        /// Unix time in seconds from which on it is valid no longer.
         var until: Int
     }
 
-    /// The newest of a caller, in the order in which they came; from `oldest` on, round.
-    private struct Ring {
+    /// By whom they were found valid, with which keys. Others may find otherwise.
+    struct Origin: Equatable, Sendable {
+        private let verifier: ObjectIdentifier
+        let generation: Int
+
+        init(_ verifier: any WebTokenVerifier) {
+            self.verifier = ObjectIdentifier(verifier)
+            generation = verifier.generation
+        }
+    }
+
+    /// The newest of an identity, in the order in which they came; from `oldest` on, round.
+    private struct Ring: Sendable {
         var digests: [APIKeyDigest] = []
         var oldest = 0
 
         /// The digest that is pushed out.
         mutating func append(_ digest: APIKeyDigest) -> APIKeyDigest? {
-            guard digests.count == maximumPerCaller else {
+            guard digests.count == maximumPerIdentity else {
                 digests.append(digest)
                 return nil
             }
-            defer { oldest = (oldest + 1) % maximumPerCaller }
+            defer { oldest = (oldest + 1) % maximumPerIdentity }
             let old = digests[oldest]
             digests[oldest] = digest
             return old
         }
     }
 
+    private var origin: Origin?
     private var entries: [APIKeyDigest: Entry] = [:]
-    private var rings: [Int: Ring] = [:]
+    private var rings: [WebTokenIdentity: Ring] = [:]
 
     var count: Int { entries.count }
 
-    /// Whose a token is: a caller's place in the configuration; nil if it was not found valid yet, or its time is over.
-    func caller(of token: APIKeyDigest, now: Int) -> (index: Int, until: Int)? {
-        guard let entry = entries[token], now < entry.until else { return nil }
-        return (entry.caller, entry.until)
+    /// What a token says; nil if it was not found valid yet, or its time is over.
+    func entry(_ token: APIKeyDigest, _ origin: Origin, now: Int) -> Entry? {
+        guard origin == self.origin, let entry = entries[token], now < entry.until else { return nil }
+        return entry
     }
 
-    mutating func insert(_ token: APIKeyDigest, of caller: Int, until: Int) {
-        guard entries.updateValue(Entry(caller: caller, until: until), forKey: token) == nil else { return }
-        if let old = rings[caller, default: Ring()].append(token) { entries[old] = nil }
+    /// - Parameter origin: as it was before the token was looked at.
+    mutating func insert(_ token: APIKeyDigest, _ entry: Entry, _ origin: Origin) {
+        if origin != self.origin {
+            self = VerifiedWebTokens()
+            self.origin = origin
+        }
+        guard entries.updateValue(entry, forKey: token) == nil else { return }
+        if let old = rings[entry.identity, default: Ring()].append(token) { entries[old] = nil }
     }
 }

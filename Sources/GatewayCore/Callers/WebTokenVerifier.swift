@@ -18,7 +18,7 @@ package enum WebTokenVerdict: Equatable, Sendable {
     case valid(WebTokenIdentity, until: Int)
     /// Why is told to nobody: whoever made it up would learn from it.
     case invalid
-    /// Its issuer cannot be asked for a key that is not here.
+    /// It names a key that is not here, and its issuer cannot be asked for it.
     case keyUnavailable(retryAfter: Duration)
 }
 
@@ -27,12 +27,10 @@ package protocol WebTokenVerifier: AnyObject, Sendable {
     /// Another number than before: a token that was valid may be so no longer, since its key is gone.
     var generation: Int { get }
 
+    /// Verifies a token; later if its key has to be fetched, which may take as long as the issuer takes.
+    ///
     /// - Parameters:
     ///   - token: the whole token, of any length and content.
     ///   - now: Unix time in seconds.
-    func verify(_ token: [UInt8], now: Int) -> WebTokenVerdict
-
-    /// Succeeds when it is known whether the issuer has the key that the token names; nil if that is known now, or will not be
-    /// soon.
-    func missingKey(of token: [UInt8], on eventLoop: any EventLoop) -> EventLoopFuture<Void>?
+    func verify(_ token: [UInt8], now: Int, on eventLoop: any EventLoop) -> Eventual<WebTokenVerdict>
 }

@@ -13,8 +13,8 @@ final class Exchange {
     /// The message is only to be validated.
     var isValidation = false
     private let peer: Peer
-    /// Whose the request is, if the connection has shown that before.
-    private let known: CallerDirectory.Authenticated?
+    /// Whose the request is, or why it is nobody's; nil: that has to be found out.
+    private let shown: Result<CallerDirectory.Authenticated, CallerError>?
     private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
     private var method: CallerDirectory.Method?
@@ -25,14 +25,14 @@ final class Exchange {
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
-        _ known: CallerDirectory.Authenticated?, to recipient: any ResponseRecipient,
+        _ shown: Result<CallerDirectory.Authenticated, CallerError>?, to recipient: any ResponseRecipient,
         on forwarder: MessageForwarder, arrived: NIODeadline
     ) {
         self.action = action
         self.request = request
         self.base = base
         self.peer = peer
-        self.known = known
+        self.shown = shown
         self.recipient = recipient
         self.forwarder = forwarder
         snapshot = forwarder.snapshot
@@ -50,7 +50,7 @@ final class Exchange {
 
     /// The caller, by whatever credentials the request carries.
     func authenticate() throws(Refusal) -> Caller {
-        let (caller, method) = if let known { known } else { try forwarder.authenticate(request, from: peer) }
+        let (caller, method) = try forwarder.authenticate(request, from: peer, shown)
         try authenticated(caller, by: method)
         return caller
     }

@@ -42,14 +42,14 @@ package final class MessageForwarder: RequestHandler {
     /// - Parameters:
     ///   - fingerprintKeys: the same on every replica that shares the store.
     ///   - origin: identifies this event loop in attempt IDs; unique across event loops, replicas and restarts.
-    ///   - failedAttempts, receiptRate, unverifiedTokens: shared by all event loops.
+    ///   - failedAttempts, receiptRate, webTokens: shared by all event loops.
     ///   - wallClock: decides when callers' tokens expire.
     ///   - onTrouble: called for each failed message whose cause may concern an operator.
     package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
         failedAttempts: NetworkThrottle = NetworkThrottle.ofFailedAttempts(),
-        receiptRate: NetworkThrottle = .ofReceipts(), unverifiedTokens: NetworkThrottle = .ofUnverifiedTokens(),
+        receiptRate: NetworkThrottle = .ofReceipts(), webTokens: SharedWebTokens = SharedWebTokens(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in }
     ) {
@@ -62,7 +62,7 @@ package final class MessageForwarder: RequestHandler {
         self.origin = origin
         self.failedAttempts = failedAttempts
         self.receiptRate = receiptRate
-        webTokens = WebTokenAuthentication(on: eventLoop, unverified: unverifiedTokens)
+        self.webTokens = WebTokenAuthentication(on: eventLoop, webTokens)
         self.wallClock = wallClock
         self.logs = logs
         self.onTrouble = onTrouble
@@ -82,24 +82,33 @@ package final class MessageForwarder: RequestHandler {
     }
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
-        let arrived = eventLoop.now
-        let known = known(request, from: peer)
-        guard known == nil, let key = missingKey(request) else {
-            return answer(request, from: peer, known, to: recipient, arrived: arrived)
+        let (arrived, configuration) = (eventLoop.now, snapshot.configuration)
+        let callers = configuration.callers
+        if let known = callers.known(request, from: peer, unixTime: unixTime) {
+            return answer(request, from: peer, .success(known), to: recipient, arrived: arrived)
         }
-        eventLoop.wait(for: key, atMost: snapshot.configuration.limits.tokenTimeout) { _ in
-            self.answer(request, from: peer, nil, to: recipient, arrived: arrived)
+        guard let (token, digest) = callers.webToken(request) else {
+            return answer(request, from: peer, nil, to: recipient, arrived: arrived)
+        }
+        webTokens.authenticate(
+            token, digest, from: peer, in: callers, atMost: configuration.limits.tokenTimeout, now: unixTime()
+        ) { outcome in
+            let shown = outcome.flatMap { outcome in
+                Result { () throws(CallerError) in try callers.authenticated(outcome, by: request, from: peer) }
+            }
+            self.answer(request, from: peer, shown, to: recipient, arrived: arrived)
         }
     }
 
+    /// - Parameter shown: whose the request is; nil: that has to be found out.
     private func answer(
-        _ request: InboundRequest, from peer: Peer, _ known: CallerDirectory.Authenticated?,
+        _ request: InboundRequest, from peer: Peer, _ shown: Result<CallerDirectory.Authenticated, CallerError>?,
         to recipient: any ResponseRecipient, arrived: NIODeadline
     ) {
         do {
             let (route, base) = try route(request)
             let exchange = Exchange(
-                route.action, request, base, from: peer, known, to: recipient, on: self, arrived: arrived)
+                route.action, request, base, from: peer, shown, to: recipient, on: self, arrived: arrived)
             switch route {
             case .message(let user): Forwarding.begin(exchange, user: user)
             case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
@@ -118,8 +127,10 @@ package final class MessageForwarder: RequestHandler {
         do throws(Refusal) {
             switch try route(request).0 {
             case .message, .idempotencyKey, .settlement, .userRegion:
-                // Where a key has to be waited for, that is done behind the content.
-                guard known(request, from: peer) == nil, missingKey(request) == nil else { return nil }
+                let callers = snapshot.configuration.callers
+                // A JSON Web Token is looked at once, behind the content.
+                guard callers.known(request, from: peer, unixTime: unixTime) == nil, callers.webToken(request) == nil
+                else { return nil }
                 _ = try authenticate(request, from: peer)
             case .accessToken, .receipts: break  // what entitles to them stands in the content
             }
@@ -139,28 +150,21 @@ package final class MessageForwarder: RequestHandler {
 
     /// The caller that the request's credentials identify.
     func authenticate(
-        _ request: InboundRequest, from peer: Peer
+        _ request: InboundRequest, from peer: Peer, _ shown: Result<CallerDirectory.Authenticated, CallerError>? = nil
     ) throws(Refusal) -> CallerDirectory.Authenticated {
         do {
-            return try snapshot.configuration.callers.authenticate(request, from: peer, webTokens, unixTime: unixTime)
+            if let shown { return try shown.get() }
+            return try snapshot.configuration.callers.authenticate(request, from: peer, unixTime: unixTime)
         } catch {
             throw failedAttempt(error, from: peer)
         }
     }
 
-    private func known(_ request: InboundRequest, from peer: Peer) -> CallerDirectory.Authenticated? {
-        snapshot.configuration.callers.known(request, from: peer, unixTime: unixTime)
-    }
-
-    private func missingKey(_ request: InboundRequest) -> EventLoopFuture<Void>? {
-        snapshot.configuration.callers.missingKey(request, webTokens, on: eventLoop, unixTime: unixTime)
-    }
-
     /// The refusal of a failed authentication attempt: its cause, or that the client's network has had too many.
     func failedAttempt(_ error: CallerError, from peer: Peer) -> Refusal {
         switch error.reason {
-        // Nobody has looked whether it is one.
-        case .tooManyUnverifiedTokens, .issuerUnavailable: Refusal(error)
+        // Neither proves that the credentials are wrong.
+        case .tooManyBadTokens, .issuerUnavailable: Refusal(error)
         default: failedAttempt(from: peer, otherwise: Refusal(error))
         }
     }

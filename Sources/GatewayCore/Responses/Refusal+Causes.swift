@@ -21,7 +21,7 @@ extension Refusal {
             case .notAllowed: .notAllowed
             case .rateLimitExceeded: .callerRate
             case .inFlightLimitReached: .callerInFlight
-            case .tooManyUnverifiedTokens: .tooManyFailedAttempts
+            case .tooManyBadTokens: .tooManyFailedAttempts
             case .issuerUnavailable: .issuerUnavailable
             case .clientNotAuthenticated: .clientNotAuthenticated
             case .tokenRequestInvalid: .tokenRequestInvalid

@@ -19,6 +19,7 @@ extension Gateway {
             logger.error("drain timeout exceeded: messages in flight abandoned")
         }
         for skill in skills { skill.tokens.stop() }
+        current.withLock { $0.reloadable.issuers }.stop()
         try await closeUpstream()
         await closeStore()
         try await onEachLoop { $0.forwarder.value.closeLogs() }

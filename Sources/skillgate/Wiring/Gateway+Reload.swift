@@ -34,20 +34,19 @@ extension Gateway {
         var reloadable = oldReloadable
         let changes = reloadable.take(new.skills, users) { tokenCache($0) }
         let forwarding: ForwardingConfiguration
-        let issuers: KnownIssuers.Changes
+        var issuers = KnownIssuers.Changes()
         do {
             issuers = try await reloadable.issuers.take(new, controlLoop: controlLoop, logger)
             forwarding = try Self.forwarding(new, &reloadable)
+            try await fetchFirstKeys(issuers)
             try await fetchFirstTokens(changes.added, new)
-        } catch let error as ReloadRefused {
-            throw error
         } catch {
-            throw ReloadRefused(reasons: ["\(error)"])
+            for (_, keys) in issuers.added { keys.stop() }
+            throw error as? ReloadRefused ?? ReloadRefused(reasons: ["\(error)"])
         }
 
         for (tls, renewal) in renewals { tls.use(renewal) }
         for (tokens, credentials) in changes.replaced { tokens.replaceCredentials(credentials) }
-        for keys in issuers.added { keys.start() }
         await use(forwarding, reloadable)
         await shareRecords(among: new.callers.count, callerNames: reloadable.callerNames, new)
         LogSettings.shared.use(new.log)
@@ -90,6 +89,16 @@ extension Gateway {
             for cache in caches { cache.stop() }
             throw ReloadRefused(reasons: reasons)
         }
+    }
+
+    /// An issuer that is added, or whose keys are elsewhere now, has them before a token names one: the keys from before are used until
+    /// then.
+    private func fetchFirstKeys(_ issuers: KnownIssuers.Changes) async throws(ReloadRefused) {
+        var reasons: [String] = []
+        for (name, keys) in issuers.added {
+            if let reason = await keys.startWithKeys() { reasons.append("no keys of issuer `\(name)`: \(reason)") }
+        }
+        guard reasons.isEmpty else { throw ReloadRefused(reasons: reasons) }
     }
 
     private func use(_ forwarding: ForwardingConfiguration, _ reloadable: ReloadableState) async {

@@ -106,7 +106,7 @@ final class Gateway: Service {
             caFile: configuration.upstream.caFile,
             applicationProtocols: configuration.upstream.region.http2.applicationProtocols)
         let (failedAttempts, receiptRate) = (NetworkThrottle.ofFailedAttempts(), NetworkThrottle.ofReceipts())
-        let unverifiedTokens = NetworkThrottle.ofUnverifiedTokens()
+        let webTokens = SharedWebTokens()
         let (records, logs, problems) = (records, logs, problems)
         let names = (callers: reloadable.callerNames, skills: reloadable.skillNames)
         var loops: [Loop] = []
@@ -125,7 +125,7 @@ final class Gateway: Service {
                 let forwarder = MessageForwarder(
                     forwarding, store: store?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
-                    receiptRate: receiptRate, unverifiedTokens: unverifiedTokens,
+                    receiptRate: receiptRate, webTokens: webTokens,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onTrouble: { problems.report($0, $1) })

@@ -15,27 +15,24 @@ struct KnownIssuers: Sendable {
 
     /// What has to be done, besides, when these take the place of those before.
     struct Changes {
-        var added: [IssuerKeys] = []
+        var added: [(name: String, keys: IssuerKeys)] = []
         var removed: [IssuerKeys] = []
     }
 
     /// Of all issuers there ever were: whoever compares two of them compares their keys.
     private let generation = KeyGeneration()
     private var known: [Known] = []
-
-    /// Nil where there are no issuers.
-    var verifier: IssuedTokens? {
-        guard !known.isEmpty else { return nil }
-        return IssuedTokens(
-            known.map {
-                IssuedTokens.Issuer(
-                    issuer: $0.configuration.issuer, audiences: Set($0.configuration.audiences), keys: $0.keys)
-            }, generation: generation)
-    }
+    /// Nil where there are no issuers. The same for as long as they are: what it found valid is remembered.
+    private(set) var verifier: IssuedTokens?
 
     /// From here on, keys are fetched.
     func start() {
         for issuer in known { issuer.keys.start() }
+    }
+
+    /// From here on, none is.
+    func stop() {
+        for issuer in known { issuer.keys.stop() }
     }
 
     var statistics: [(issuer: String, statistics: IssuerStatistics)] {
@@ -48,6 +45,7 @@ struct KnownIssuers: Sendable {
     ) async throws(KeySet.ReadingError) -> Changes {
         var changes = Changes()
         var left = known
+        let configurations = known.map(\.configuration)
         known = []
         for issuer in configuration.issuers {
             if let index = left.firstIndex(where: { $0.configuration.hasSameKeys(as: issuer) }) {
@@ -56,10 +54,20 @@ struct KnownIssuers: Sendable {
             }
             let keys = try await keys(of: issuer, configuration.upstream.proxy, controlLoop, logger)
             known.append(Known(configuration: issuer, keys: keys))
-            changes.added.append(keys)
+            changes.added.append((issuer.name, keys))
         }
         changes.removed = left.map(\.keys)
+        if configurations != configuration.issuers { verifier = newVerifier }
         return changes
+    }
+
+    private var newVerifier: IssuedTokens? {
+        guard !known.isEmpty else { return nil }
+        return IssuedTokens(
+            known.map {
+                IssuedTokens.Issuer(
+                    issuer: $0.configuration.issuer, audiences: Set($0.configuration.audiences), keys: $0.keys)
+            }, generation: generation)
     }
 
     private func keys(
@@ -68,11 +76,13 @@ struct KnownIssuers: Sendable {
         switch issuer.jwks {
         case .file:
             let set = try await KeySet(Array((issuer.keyFileContent ?? "").utf8), algorithms: issuer.algorithms)
-            return IssuerKeys(set, fetch: nil, eventLoop: controlLoop, generation: generation)
+            return IssuerKeys(
+                set, algorithms: issuer.algorithms, fetch: nil, eventLoop: controlLoop, generation: generation)
         case .url(let url):
             let fetch = KeyFetch(url: url, issuer: issuer, proxy: proxy.url(for: url))
             return IssuerKeys(
-                fetch: { $0.makeFutureWithTask { try await fetch.perform() } }, eventLoop: controlLoop,
+                algorithms: issuer.algorithms, fetch: { $0.makeFutureWithTask { try await fetch.perform() } },
+                eventLoop: controlLoop,
                 generation: generation,
                 onFailure: { detail in
                     logger.warning(
@@ -87,7 +97,7 @@ extension GatewayConfiguration.IssuerConfiguration {
     /// Whether the keys of the one do for the other.
     fileprivate func hasSameKeys(as other: Self) -> Bool {
         var other = other
-        (other.name, other.issuer, other.audiences) = (name, issuer, audiences)
+        (other.issuer, other.audiences) = (issuer, audiences)
         return self == other
     }
 }
@@ -104,7 +114,9 @@ struct KeyFetch: Sendable {
 
     func perform() async throws -> KeySet {
         var transfer = HTTPTransfer(
-            "GET", url, fields: [("Accept", "application/json"), ("User-Agent", Build.userAgent)])
+            "GET", url,
+            // Kubernetes answers 406 to whoever takes `application/json` alone.
+            fields: [("Accept", "application/jwk-set+json, application/json"), ("User-Agent", Build.userAgent)])
         transfer.contentLimitBytes = KeySet.limitBytes
         transfer.caFile = issuer.caFile
         transfer.proxy = proxy

@@ -10,6 +10,9 @@ import sys
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        # As Kubernetes does.
+        if "application/jwk-set+json" not in self.headers["Accept"]:
+            return self.send_error(406)
         content = pathlib.Path(sys.argv[2]).read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", "application/jwk-set+json")

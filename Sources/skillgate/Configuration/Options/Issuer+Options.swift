@@ -70,7 +70,7 @@ extension GatewayConfiguration {
             section.report("`algorithms` is empty, so that no token would be accepted", at: "algorithms")
         }
         switch issuer.jwks {
-        case .file("") where !section.has("jwks"): break
+        case .file(""): break  // missing or wrong, which has been said
         case .file(let file):
             for name in ["caFile", "bearerTokenFile"] where section.has(name) {
                 section.report("`\(name)` is for keys that are fetched, and `jwks` is a file", at: name)
