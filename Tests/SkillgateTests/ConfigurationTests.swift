@@ -379,7 +379,7 @@ import Testing
         arguments: [
             (
                 "skills: [weather]",
-                "f:3:5: `callers[0]` has no credentials; expected `apiKeys`, `clientID` or `certificate`"
+                "f:3:5: `callers[0]` has no credentials; expected `apiKeys`, `clientID`, `certificate` or `token`"
             ),
             (
                 "skills: [weather], clientID: x, clientSecret: {env: KEY}",
@@ -433,6 +433,10 @@ import Testing
                 "skills: [weather], apiKeys: [{env: KEY}], maximumInFlight: 0",
                 "f:3:74: `maximumInFlight` is `0`; expected an integer from 1 to 1000000"
             ),
+            (
+                "skills: [weather], token: {issuer: cluster, subject: s}",
+                "f:3:41: there is no issuer `cluster`; expected the `name` of one in `issuers`"
+            ),
         ])
     func `a caller's mistake is named`(members: String, problem: String) {
         let yaml = """
@@ -441,6 +445,49 @@ import Testing
               - {name: a, \(members)}
             """
         #expect(problems(yaml) == [problem])
+    }
+
+    @Test(
+        arguments: [
+            ("issuer: i, audiences: [a]", "`jwks` is missing in `issuers[0]`"),
+            ("issuer: i, jwks: 'http://example.org/keys', audiences: [a]", "`jwks` is not valid"),
+            ("issuer: i, jwks: no-such-file, audiences: [a]", "`jwks`: cannot read no-such-file"),
+            ("issuer: i, jwks: 'https://example.org/keys'", "`audiences` is missing in `issuers[0]`"),
+            ("issuer: i, jwks: 'https://example.org/keys', audiences: []", "`audiences` is empty"),
+            ("issuer: é, jwks: 'https://example.org/keys', audiences: [a]", "`issuer` is not valid"),
+            (
+                "issuer: i, jwks: 'https://example.org/keys', audiences: [a], algorithms: [RS256, HS256]",
+                "an element of `algorithms` is `HS256`; expected `RS256` or"
+            ),
+            ("issuer: j, jwks: 'https://example.org/keys', audiences: [a], key: k", "unknown member `key`"),
+        ])
+    func `an issuer's mistake is named`(members: String, problem: String) {
+        let yaml = """
+            skills: [{name: weather, clientID: c, clientSecret: {env: SECRET}}]
+            issuers:
+              - {name: cluster, \(members)}
+            callers: [{name: a, skills: [weather], apiKeys: [{env: KEY}]}]
+            """
+        let found = problems(yaml)
+        #expect(found.count == 1 && found.first?.contains(problem) == true, "\(found)")
+    }
+
+    @Test func `two issuers share neither name nor claim, two callers no subject`() {
+        let yaml = """
+            skills: [{name: weather, clientID: c, clientSecret: {env: SECRET}}]
+            issuers:
+              - {name: cluster, issuer: i, jwks: 'https://example.org/keys', audiences: [a]}
+              - {name: cluster, issuer: i, jwks: 'https://example.org/keys', audiences: [b]}
+            callers:
+              - {name: a, skills: [weather], token: {issuer: cluster, subject: s}}
+              - {name: b, skills: [weather], token: {issuer: cluster, subject: s}}
+            """
+        #expect(
+            problems(yaml) == [
+                "f:4:12: there are two issuers named `cluster`",
+                "f:4:29: the issuer is that of `cluster`, too; expected another",
+                "f:7:41: the tokens of this subject also belong to `a`",
+            ])
     }
 
     @Test func `whatever can change while the gateway runs needs no restart, and the rest is named`() throws {
