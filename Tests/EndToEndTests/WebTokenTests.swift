@@ -152,6 +152,37 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a request that waits for a key across a reload is one of the new configuration`() async throws {
+        let (issuer, next) = (TestIssuer(keyID: "key-1"), TestIssuer(keyID: "key-2"))
+        try await run(keys: issuer) { bed, _, server in
+            #expect(try await bed.send("NA-1", key: token(issuer)).status == 202)
+            try publish(issuer, next, by: bed)
+            server?.signal(SIGSTOP)
+            async let waiting = bed.send("NA-1", ["Gateway-Region": "NA", "Idempotency-Key": "k"], key: token(next))
+            // Callers and skills have other places now.
+            let file = bed.folder.appendingPathComponent("skillgate.yaml")
+            let yaml = try String(contentsOf: file, encoding: .utf8)
+            let skill =
+                "  - {name: first, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}}"
+            let caller = "  - {name: first, apiKeys: [{sha256: \(String(repeating: "a", count: 64))}], skills: [first]}"
+            try bed.replace(
+                "skillgate.yaml",
+                with: yaml.replacing("skills:\n", with: "skills:\n\(skill)\n", maxReplacements: 1)
+                    .replacing("callers:\n", with: "callers:\n\(caller)\n", maxReplacements: 1))
+            bed.gateway.signal(SIGHUP)
+            _ = try await bed.gateway.line(with: "configuration reloaded")
+            server?.signal(SIGCONT)
+            // The reload may have taken longer than a key is waited for.
+            let answer = try await waiting
+            #expect([202, 503].contains(answer.status), "\(answer.text)")
+            let fields = ["Gateway-Region": "NA", "Idempotency-Key": "k"]
+            try await bed.until("its key is known") {
+                try await bed.send("NA-1", fields, key: token(next)).status == 202
+            }
+            #expect(try await bed.counters().accepted == 2)
+        }
+    }
+
     @Test func `keys in a file are taken over when it changes`() async throws {
         let (issuer, next) = (TestIssuer(keyID: "key-1"), TestIssuer(keyID: "key-2"))
         let configuration = """

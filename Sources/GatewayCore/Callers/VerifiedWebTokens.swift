@@ -11,12 +11,17 @@ struct VerifiedWebTokens: Sendable {
 
     /// By whom they were found valid, with which keys. Others may find otherwise.
     struct Origin: Equatable, Sendable {
-        private let verifier: ObjectIdentifier
+        /// Kept, so that no other can be in its place in memory.
+        private let verifier: any WebTokenVerifier
         let generation: Int
 
         init(_ verifier: any WebTokenVerifier) {
-            self.verifier = ObjectIdentifier(verifier)
+            self.verifier = verifier
             generation = verifier.generation
+        }
+
+        static func == (one: Origin, other: Origin) -> Bool {
+            one.verifier === other.verifier && one.generation == other.generation
         }
     }
 

@@ -82,8 +82,7 @@ package final class MessageForwarder: RequestHandler {
     }
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
-        let (arrived, configuration) = (eventLoop.now, snapshot.configuration)
-        let callers = configuration.callers
+        let (arrived, callers) = (eventLoop.now, snapshot.configuration.callers)
         if let known = callers.known(request, from: peer, unixTime: unixTime) {
             return answer(request, from: peer, .success(known), to: recipient, arrived: arrived)
         }
@@ -91,8 +90,12 @@ package final class MessageForwarder: RequestHandler {
             return answer(request, from: peer, nil, to: recipient, arrived: arrived)
         }
         webTokens.authenticate(
-            token, digest, from: peer, in: callers, atMost: configuration.limits.tokenTimeout, now: unixTime()
+            token, digest, from: peer, in: callers, atMost: snapshot.configuration.limits.tokenTimeout, now: unixTime()
         ) { outcome in
+            // Callers and skills of one configuration do not go with another's.
+            guard callers === self.snapshot.configuration.callers else {
+                return self.handle(request, from: peer, to: recipient)
+            }
             let shown = outcome.flatMap { outcome in
                 Result { () throws(CallerError) in try callers.authenticated(outcome, by: request, from: peer) }
             }
