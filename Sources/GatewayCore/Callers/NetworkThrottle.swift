@@ -12,6 +12,16 @@ package final class NetworkThrottle: Sendable {
         var theoreticalArrivalTimes: [Peer.Network: Int64] = [:]
         /// Shared by all places that do not fit.
         var others: Int64 = 0
+
+        func hasRoom(for place: Peer.Network) -> Bool {
+            theoreticalArrivalTimes[place] != nil || theoreticalArrivalTimes.count < maximumPlaces
+        }
+
+        /// The theoretical arrival time of a place.
+        subscript(place: Peer.Network) -> Int64 {
+            get { hasRoom(for: place) ? theoreticalArrivalTimes[place] ?? 0 : others }
+            set { if hasRoom(for: place) { theoreticalArrivalTimes[place] = newValue } else { others = newValue } }
+        }
     }
 
     private let state = Mutex(State())
@@ -39,7 +49,7 @@ package final class NetworkThrottle: Sendable {
     /// Seconds until another may come from a place, if there were too many; counts nothing.
     func retryAfterIfFull(of place: Peer.Network, now: NIODeadline) -> Int? {
         let now = Int64(clamping: now.uptimeNanoseconds)
-        let earlier = state.withLock { $0.theoreticalArrivalTimes[place] ?? 0 }
+        let earlier = state.withLock { $0[place] }
         guard case .refused(let nanoseconds) = limit.decide(theoreticalArrivalTime: earlier, now: now) else {
             return nil
         }
@@ -50,22 +60,12 @@ package final class NetworkThrottle: Sendable {
     func retryAfter(of place: Peer.Network, count: Int = 1, now: NIODeadline) -> Int? {
         let now = Int64(clamping: now.uptimeNanoseconds)
         return state.withLock { state in
-            if state.theoreticalArrivalTimes[place] == nil && state.theoreticalArrivalTimes.count >= Self.maximumPlaces
-            {
+            if !state.hasRoom(for: place) {
                 state.theoreticalArrivalTimes = state.theoreticalArrivalTimes.filter { $0.value > now }
             }
-            let fits =
-                state.theoreticalArrivalTimes[place] != nil || state.theoreticalArrivalTimes.count < Self.maximumPlaces
-            switch limit.decide(
-                theoreticalArrivalTime: fits ? state.theoreticalArrivalTimes[place] ?? 0 : state.others, now: now,
-                count: count)
-            {
+            switch limit.decide(theoreticalArrivalTime: state[place], now: now, count: count) {
             case .allowed(let theoreticalArrivalTime):
-                if fits {
-                    state.theoreticalArrivalTimes[place] = theoreticalArrivalTime
-                } else {
-                    state.others = theoreticalArrivalTime
-                }
+                state[place] = theoreticalArrivalTime
                 return nil
             case .refused(let nanoseconds):
                 return Duration.nanoseconds(nanoseconds).asRetryAfterSeconds

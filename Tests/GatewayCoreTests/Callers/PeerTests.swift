@@ -35,6 +35,8 @@ import Testing
         for number in 0..<10_000 { _ = attempts.retryAfter(of: .ipv4(UInt32(number)), now: now) }
         let late = (0..<100).compactMap { attempts.retryAfter(of: .ipv4(1_000_000 + UInt32($0)), now: now) }
         #expect(late.count == 100, "those that do not fit share one limit, which is used up")
+        #expect(attempts.retryAfterIfFull(of: .ipv4(2_000_000), now: now) == 1, "whoever only asks is told so, too")
+        #expect(attempts.retryAfterIfFull(of: .ipv4(7), now: now) == nil)
         // Later on there is room again.
         #expect(attempts.retryAfter(of: .ipv4(7), now: now + .seconds(120)) == nil)
     }
