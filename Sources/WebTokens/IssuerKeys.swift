@@ -112,18 +112,12 @@ package final class IssuerKeys: Sendable {
     ///
     /// - Returns: why there are none; nil if there are.
     package func startWithKeys() async -> String? {
-        guard let fetch else { return nil }
-        let now = eventLoop.now
-        guard state.withLock({ $0.machine.timeTriggered(now: now) == .fetch }) else { return nil }
-        let result: Result<KeySet, any Error>
         do {
-            result = .success(try await fetch(eventLoop).get())
+            _ = try await timeTriggered()?.get()
+            return nil
         } catch {
-            result = .failure(error)
+            return "\(error)"
         }
-        fetched(result, since: now)
-        if case .failure(let error) = result { return "\(error)" }
-        return nil
     }
 
     package func statistics() -> IssuerStatistics {
@@ -136,8 +130,12 @@ package final class IssuerKeys: Sendable {
         }
     }
 
-    private func timeTriggered() {
-        guard let fetch else { return }
+    /// Begins a fetch if one is due, and sets the timer for the next one otherwise.
+    ///
+    /// - Returns: the fetch, whose keys have been taken over when it ends; nil if none was due.
+    @discardableResult
+    private func timeTriggered() -> EventLoopFuture<KeySet>? {
+        guard let fetch else { return nil }
         let now = eventLoop.now
         let isDue = state.withLock { state in
             guard !state.isStopped else { return false }
@@ -153,8 +151,8 @@ package final class IssuerKeys: Sendable {
             case nil: return false
             }
         }
-        guard isDue else { return }
-        fetch(eventLoop).whenComplete { self.fetched($0, since: now) }
+        guard isDue else { return nil }
+        return fetch(eventLoop).always { self.fetched($0, since: now) }
     }
 
     private func fetched(_ result: Result<KeySet, any Error>, since: NIODeadline) {
