@@ -72,7 +72,7 @@ package struct LoginWithAmazon: TokenEndpoint {
             throw TokenFetchFailure(.unusableAnswer, "status 200 without an `access_token`")
         }
         guard (1...tokenLimitBytes).contains(reply.accessToken.utf8.count),
-            reply.accessToken.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+            reply.accessToken.isVisibleASCII
         else {
             throw TokenFetchFailure(.unusableAnswer, "the `access_token` is too long or not visible ASCII")
         }

@@ -129,7 +129,7 @@ private struct Members: Decodable {
         var key: Key?
 
         init(from decoder: any Decoder) {
-            key = (try? Key(from: decoder)).flatMap { $0.keyID.isVisibleASCII ? $0 : nil }
+            key = (try? Key(from: decoder)).flatMap { $0.keyID.isComparable ? $0 : nil }
         }
     }
 

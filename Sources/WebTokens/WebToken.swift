@@ -1,4 +1,5 @@
 import FoundationEssentials
+import GatewayCore
 
 /// A JSON Web Token (RFC 7519), not verified.
 struct WebToken {
@@ -43,11 +44,11 @@ struct WebToken {
     /// canonical equivalence: U+212A would do for `K`. What is configured is ASCII, so that nothing else can be meant.
     init?(_ text: [UInt8]) {
         guard let signature = WebSignature(text), Self.isKnown(signature.header.type),
-            signature.header.keyID.isVisibleASCII,
+            signature.header.keyID.isComparable,
             var claims = try? JSONDecoder().decode(Claims.self, from: Data(signature.payload)),
-            claims.issuer.isVisibleASCII, claims.subject.isVisibleASCII
+            claims.issuer.isComparable, claims.subject.isComparable
         else { return nil }
-        claims.audiences.removeAll { !$0.isVisibleASCII }
+        claims.audiences.removeAll { !$0.isComparable }
         self.signature = signature
         self.claims = claims
     }
@@ -60,5 +61,6 @@ struct WebToken {
 }
 
 extension String {
-    var isVisibleASCII: Bool { !isEmpty && utf8.allSatisfy { (0x21...0x7E).contains($0) } }
+    /// Whether it is one that can be compared with what is configured.
+    var isComparable: Bool { !isEmpty && isVisibleASCII }
 }

@@ -21,7 +21,7 @@ package struct APIEndpoint: Hashable, Sendable, CustomStringConvertible {
         } else {
             throw ParsingError(detail: "expected a URL that starts with https:// (or http:// on a loopback address)")
         }
-        guard rest.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        guard rest.isVisibleASCII else {
             throw ParsingError(detail: "contains a character that is not visible ASCII")
         }
         guard !rest.contains(where: { "?#@\\\"<>".contains($0) }) else {

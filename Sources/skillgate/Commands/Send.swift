@@ -119,7 +119,7 @@ struct Send: AsyncParsableCommand {
                 ?? (Environment.variables()[Self.apiKeyVariable], Self.apiKeyVariable)
             // It becomes a line of the head.
             guard let key else { return nil }
-            if !key.isEmpty && key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) { return key }
+            if !key.isEmpty && key.isVisibleASCII { return key }
             throw TextFile.ReadingError(
                 description:
                     "the API key in \(source) is empty or contains spaces or control characters; expected a key as "

@@ -31,9 +31,7 @@ extension ConfigurationValue where Value == String {
     static func visibleASCII(_ expected: String, type: String) -> Self {
         Self(
             type: type, expected: expected + ", in visible ASCII characters",
-            parse: { text in
-                !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? text : nil
-            }, text: { $0 })
+            parse: { !$0.isEmpty && $0.isVisibleASCII ? $0 : nil }, text: { $0 })
     }
 
     /// Names become labels of metrics and parts of fields.

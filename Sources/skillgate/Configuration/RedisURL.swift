@@ -54,9 +54,6 @@ extension ConfigurationValue where Value == String {
     static var keyPrefix: Self {
         Self(
             type: "text", expected: "1 to 64 visible ASCII characters",
-            parse: { text in
-                let isPrefix = text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-                return isPrefix && (1...64).contains(text.utf8.count) ? text : nil
-            }, text: { $0 })
+            parse: { $0.isVisibleASCII && (1...64).contains($0.utf8.count) ? $0 : nil }, text: { $0 })
     }
 }

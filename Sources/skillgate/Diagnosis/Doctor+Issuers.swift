@@ -6,13 +6,13 @@ extension Doctor {
     /// configuration.
     mutating func examineKeys(of issuer: GatewayConfiguration.IssuerConfiguration) async {
         guard case .url(let url) = issuer.jwks else { return }
-        let proxy = configuration.upstream.proxy.url(for: url)
+        let fetch = KeyFetch(url, of: issuer, configuration.upstream.proxy)
         let subject = "issuer \(issuer.name)"
         do {
-            let keys = try await KeyFetch(url: url, issuer: issuer, proxy: proxy).perform()
+            let keys = try await fetch.perform()
             diagnosis.add(subject, "\(keys.count) keys from \(url)")
         } catch let failure as HTTPTransfer.Failure {
-            diagnosis.add(subject, problem: failure.problem(reaching: url, through: proxy), failure.description)
+            diagnosis.add(subject, problem: failure.problem(reaching: url, through: fetch.proxy), failure.description)
         } catch {
             diagnosis.add(subject, problem: "its keys cannot be fetched: \(error)", "asked at \(url)")
         }

@@ -1,3 +1,5 @@
+import GatewayCore
+
 /// What `--gateway` may be.
 enum GatewayURL {
     /// `http://` or `https://`, a host, and nothing behind it.
@@ -5,7 +7,6 @@ enum GatewayURL {
         guard let scheme = ["http://", "https://"].first(where: url.hasPrefix) else { return false }
         let rest = url.dropFirst(scheme.count)
         let authority = rest.hasSuffix("/") ? rest.dropLast() : rest
-        return !authority.isEmpty && !authority.contains("/")
-            && authority.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        return !authority.isEmpty && !authority.contains("/") && authority.isVisibleASCII
     }
 }

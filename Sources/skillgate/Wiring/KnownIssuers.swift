@@ -79,7 +79,7 @@ struct KnownIssuers: Sendable {
             return IssuerKeys(
                 set, algorithms: issuer.algorithms, fetch: nil, eventLoop: controlLoop, generation: generation)
         case .url(let url):
-            let fetch = KeyFetch(url: url, issuer: issuer, proxy: proxy.url(for: url))
+            let fetch = KeyFetch(url, of: issuer, proxy)
             return IssuerKeys(
                 algorithms: issuer.algorithms, fetch: { $0.makeFutureWithTask { try await fetch.perform() } },
                 eventLoop: controlLoop,
@@ -110,7 +110,14 @@ struct KeyFetch: Sendable {
 
     let url: String
     let issuer: GatewayConfiguration.IssuerConfiguration
+    /// The URL of the proxy that it goes through; nil: none.
     let proxy: String?
+
+    init(_ url: String, of issuer: GatewayConfiguration.IssuerConfiguration, _ proxy: GatewayConfiguration.Proxy) {
+        self.url = url
+        self.issuer = issuer
+        self.proxy = proxy.url(for: url)
+    }
 
     func perform() async throws -> KeySet {
         var transfer = HTTPTransfer(
@@ -122,7 +129,7 @@ struct KeyFetch: Sendable {
         transfer.proxy = proxy
         if let file = issuer.bearerTokenFile {
             let token = try TextFile.readSecret(file)
-            guard !token.isEmpty, token.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            guard !token.isEmpty, token.isVisibleASCII else {
                 throw Failure(description: "\(file) holds no token; expected one line of visible ASCII characters")
             }
             transfer.fields.append(("Authorization", "Bearer \(token)"))

@@ -317,7 +317,7 @@ extension GatewayConfiguration {
         let hash = key.value("sha256", .keyDigest)
         if key.has("sha256") { return hash }
         guard let text = key.referencedSecret() else { return nil }
-        guard (16...1024).contains(text.utf8.count), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        guard (16...1024).contains(text.utf8.count), text.isVisibleASCII else {
             key.report("the API key is not 16 to 1024 visible ASCII characters")
             return nil
         }
