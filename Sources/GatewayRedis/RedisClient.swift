@@ -88,6 +88,10 @@ package final class RedisClient: IdempotencyRecordClient {
         }
     }
 
+    func startIfNeeded() {
+        if ticks == nil { start() }
+    }
+
     package func shutDown() {
         ticks?.cancel()
         ticks = nil

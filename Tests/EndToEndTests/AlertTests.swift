@@ -22,7 +22,7 @@ import TokenEndpointClient
     ]
     private static let stores = [
         "SkillgateStoreUnsafe", "SkillgateSettlementBacklog", "SkillgateStoreDown", "SkillgateStoreWiped",
-        "SkillgateStoreHeld", "SkillgateStoreFull",
+        "SkillgateStoreHeld", "SkillgateStoreFull", "SkillgateRatesNotShared",
     ]
     /// A test does not set a machine's clock: what the gateway makes of one that jumps is in `ServerClocksTests`.
     /// And no message is overdue before two minutes: what is counted then is in `ReceiptTests`.
@@ -169,7 +169,10 @@ import TokenEndpointClient
         let redis = try RedisProcess.plain()
         try await redis.start()
         do {
-            let configuration = "idempotency: {store: redis, redis: {url: \"redis://127.0.0.1:\(redis.port)\"}}"
+            let configuration = """
+                anonymousCaller: {skills: [weather], rate: {perSecond: 100, scope: deployment}}
+                idempotency: {store: redis, redis: {url: "redis://127.0.0.1:\(redis.port)"}}
+                """
             try await with(configuration) { bed, prometheus in
                 try await bed.untilStore(isUp: true)
                 try await prometheus.untilFiring("SkillgateStoreUnsafe")
@@ -189,6 +192,10 @@ import TokenEndpointClient
                 _ = try await message
                 await redis.kill()
                 try await prometheus.untilFiring("SkillgateStoreDown")
+                try await prometheus.untilFiring("SkillgateRatesNotShared") {
+                    let answer = try await bed.send("NA-1", key: "")
+                    #expect(answer.status == 202)
+                }
                 try await redis.start()
                 try await prometheus.untilFiring("SkillgateStoreWiped")
                 try redis.command("CONFIG", "SET", "maxmemory", "1")

@@ -430,6 +430,10 @@ import Testing
                 "f:3:63: `perSecond` is missing in `callers[0].rate`; expected an integer from 1 to 1000000"
             ),
             (
+                "skills: [weather], apiKeys: [{env: KEY}], rate: {perSecond: 5, scope: deployment}",
+                "f:3:3: `rate.scope: deployment` of the caller `a` requires a store that all replicas share; expected `idempotency.store: redis`"
+            ),
+            (
                 "skills: [weather], apiKeys: [{env: KEY}], maximumInFlight: 0",
                 "f:3:74: `maximumInFlight` is `0`; expected an integer from 1 to 1000000"
             ),
@@ -512,7 +516,7 @@ import Testing
                 apiKeys: [{env: KEY}]
                 clientID: orders-client
                 clientSecret: {env: SECRET_THREE}
-                rate: {perSecond: 5, burst: 9}
+                rate: {perSecond: 5, burst: 9, scope: deployment}
                 regions: [FE]
                 skills: [weather]
             callerTokens: {signingKeys: [{env: SECRET_FOUR}], lifetime: 90m}

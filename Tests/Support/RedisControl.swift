@@ -2,9 +2,9 @@ import Foundation
 import Glibc
 
 /// What `redis-cli` does, for tests that ask too often for a process each: commands on a connection of their own.
-enum RedisControl {
+package enum RedisControl {
     /// The reply to the last of them as text: elements of arrays on a line each.
-    static func commands(_ commands: [[String]], port: Int) throws -> String {
+    package static func commands(_ commands: [[String]], port: Int) throws -> String {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var limit = timeval(tv_sec: 10, tv_usec: 0)

@@ -29,6 +29,8 @@ package final class Caller: Sendable {
     let searchedRegions: Set<Region>
     /// Shared with the same caller of other event loops, and of the configurations before and after this one.
     let usage: CallerUsage
+    /// Nil: its rate counts in this process alone, if it has one.
+    let sharedRate: SharedRate?
 
     package init(
         index: Int, label: Int? = nil, name: String, recordID: String? = nil, skills: [Int],
@@ -37,7 +39,7 @@ package final class Caller: Sendable {
         discovery: RegionDiscovery? = nil,
         unknownOutcome: UnknownOutcome = .hold,
         limits: CallerLimits = CallerLimits(), reportedRules: CallerRules = [],
-        usage: CallerUsage = CallerUsage()
+        usage: CallerUsage = CallerUsage(), sharedRate: SharedRate? = nil
     ) {
         self.index = index
         self.label = label ?? index
@@ -53,6 +55,7 @@ package final class Caller: Sendable {
         self.reportedRules = reportedRules
         searchedRegions = reportedRules.contains(.regions) ? Set(Region.allCases) : regions
         self.usage = usage
+        self.sharedRate = sharedRate
     }
 }
 

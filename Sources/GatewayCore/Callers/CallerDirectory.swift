@@ -50,6 +50,8 @@ package final class CallerDirectory: Sendable {
     let tokens: CallerTokens
     /// Nil: no JSON Web Token is valid.
     let webTokens: (any WebTokenVerifier)?
+    /// Whether a caller's rate counts over all replicas.
+    let sharesRates: Bool
     private let callersByKey: [APIKeyDigest: Int]
     private let callersByClient: [CallerTokens.Client: Int]
     private let callersByCertificate: [String: Int]
@@ -68,6 +70,7 @@ package final class CallerDirectory: Sendable {
     ) {
         self.webTokens = webTokens
         callers = entries.map(\.caller)
+        sharesRates = callers.contains { $0.sharedRate != nil }
         self.anonymousCaller = anonymousCaller
         self.tokens = tokens
         var callersByKey: [APIKeyDigest: Int] = [:]

@@ -26,4 +26,10 @@ package struct CallerError: Error, Equatable, Sendable {
         self.detail = detail
         self.retryAfter = retryAfter
     }
+
+    init(rateExceededFor nanoseconds: Int64) {
+        self.init(
+            .rateLimitExceeded, "the caller has exceeded its rate limit; nothing was sent",
+            retryAfter: .nanoseconds(nanoseconds))
+    }
 }

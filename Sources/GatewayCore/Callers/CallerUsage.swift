@@ -22,22 +22,10 @@ package final class CallerUsage: Sendable {
 
     /// Counts one request, if it is not too soon.
     func pass(_ rate: RateLimit?, now: NIODeadline) throws(CallerError) {
-        guard let rate else { return }
-        let now = Int64(clamping: now.uptimeNanoseconds)
-        var seen = theoreticalArrivalTime.load(ordering: .relaxed)
-        while true {
-            switch rate.decide(theoreticalArrivalTime: seen, now: now) {
-            case .refused(let nanoseconds):
-                throw CallerError(
-                    .rateLimitExceeded, "the caller has exceeded its rate limit; nothing was sent",
-                    retryAfter: .nanoseconds(nanoseconds))
-            case .allowed(let next):
-                let (exchanged, current) = theoreticalArrivalTime.compareExchange(
-                    expected: seen, desired: next, ordering: .relaxed)
-                if exchanged { return }
-                seen = current
-            }
-        }
+        guard let rate,
+            let wait = rate.pass(theoreticalArrivalTime, now: Int64(clamping: now.uptimeNanoseconds))
+        else { return }
+        throw CallerError(rateExceededFor: wait)
     }
 
     /// What is left of its rate.

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A rate and a burst, by the generic cell rate algorithm (GCRA); the state is one theoretical arrival time. Pure: times
 /// are passed in, in nanoseconds.
 package struct RateLimit: Equatable, Sendable {
@@ -11,7 +13,7 @@ package struct RateLimit: Equatable, Sendable {
     package let perSecond: Int
     package let burst: Int
     /// Between two that keep the pace.
-    private let interval: Int64
+    let interval: Int64
     /// So much ahead of the pace may one come.
     private let tolerance: Int64
 
@@ -23,6 +25,19 @@ package struct RateLimit: Equatable, Sendable {
         self.burst = min(max(burst, 1), 1_000_000)
         interval = 1_000_000_000 / Int64(self.perSecond)
         tolerance = interval * Int64(self.burst - 1)
+    }
+
+    private init(perSecond: Int, burst: Int, interval: Int64) {
+        self.perSecond = perSecond
+        self.burst = burst
+        self.interval = interval
+        tolerance = interval * Int64(burst - 1)
+    }
+
+    /// One of so many equal parts: the same pace so many times slower, and at least one at once.
+    func share(among parts: Int) -> RateLimit {
+        let parts = min(max(parts, 1), 1_000)
+        return RateLimit(perSecond: perSecond, burst: max(1, burst / parts), interval: interval * Int64(parts))
     }
 
     /// What a caller is told of its limit.
@@ -40,10 +55,31 @@ package struct RateLimit: Equatable, Sendable {
     func quota(theoreticalArrivalTime: Int64, now: Int64) -> Quota {
         let early = max(0, theoreticalArrivalTime - now)
         return Quota(
-            burst: burst, window: (burst + perSecond - 1) / perSecond,
+            burst: burst, window: Int((interval * Int64(burst) + 999_999_999) / 1_000_000_000),
             remaining: early > tolerance ? 0 : Int((tolerance - early) / interval) + 1,
             secondsUntilFull: Int((early + 999_999_999) / 1_000_000_000))
     }
+
+    /// Counts one that comes now, if it is not too soon. For all event loops.
+    ///
+    /// - Parameter remembered: the theoretical arrival time.
+    /// - Returns: nil if it may come; else the nanoseconds until one may.
+    func pass(_ remembered: borrowing Atomic<Int64>, now: Int64) -> Int64? {
+        var seen = remembered.load(ordering: .relaxed)
+        while true {
+            switch decide(theoreticalArrivalTime: seen, now: now) {
+            case .refused(let nanoseconds): return nanoseconds
+            case .allowed(let next):
+                let (exchanged, current) = remembered.compareExchange(
+                    expected: seen, desired: next, ordering: .relaxed)
+                if exchanged { return nil }
+                seen = current
+            }
+        }
+    }
+
+    /// The moment to remember of which none may come before the pace allows it: all of `burst` are used up.
+    func exhausted(now: Int64) -> Int64 { now + tolerance + interval }
 
     /// - Parameters:
     ///   - theoreticalArrivalTime: as it was remembered; 0 at first.

@@ -14,7 +14,9 @@ final class Exchange {
     var isValidation = false
     private let peer: Peer
     /// Whose the request is, or why it is nobody's; nil: that has to be found out.
-    private let shown: Result<CallerDirectory.Authenticated, CallerError>?
+    private var shown: Result<CallerDirectory.Authenticated, CallerError>?
+    /// Whether the rate that counts over all replicas lets it come; nil: that has to be found out, if there is one.
+    private var permit: SharedRate.Decision?
     private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
     private var method: CallerDirectory.Method?
@@ -48,6 +50,29 @@ final class Exchange {
 
     // MARK: Authentication
 
+    /// Calls `then` once it is known whether the caller's rate lets the request come, where that may have to be asked for: at once for nearly
+    /// all requests.
+    func awaitPermit(then: @escaping () -> Void) {
+        let shown =
+            self.shown
+            ?? Result { () throws(CallerError) in
+                try configuration.callers.authenticate(request, from: peer, unixTime: forwarder.unixTime)
+            }
+        self.shown = shown
+        guard case .success((let caller, _)) = shown, let sharedRate = caller.sharedRate, let rate = caller.limits.rate
+        else { return then() }
+        switch sharedRate.pass(rate, now: started, on: eventLoop) {
+        case .now(let decision):
+            permit = decision
+            then()
+        case .later(let decision):
+            eventLoop.wait(for: decision, atMost: configuration.limits.tokenTimeout) { decision in
+                self.permit = decision
+                then()
+            }
+        }
+    }
+
     /// The caller, by whatever credentials the request carries.
     func authenticate() throws(Refusal) -> Caller {
         let (caller, method) = try forwarder.authenticate(request, from: peer, shown)
@@ -72,10 +97,18 @@ final class Exchange {
         self.method = method
         if caller.limits.rate != nil { limited = caller }
         do {
-            try caller.usage.pass(caller.limits.rate, now: started)
+            try pass(caller)
         } catch {
             try enforce(.rate, on: caller, Refusal(error))
         }
+    }
+
+    private func pass(_ caller: Caller) throws(CallerError) {
+        if let permit { return try permit.get() }
+        guard let sharedRate = caller.sharedRate, let rate = caller.limits.rate else {
+            return try caller.usage.pass(caller.limits.rate, now: started)
+        }
+        try sharedRate.passAtOnce(rate, now: eventLoop.now)
     }
 
     /// The caller breaks a rule: the request is refused, unless the rule is only reported.
@@ -198,7 +231,8 @@ final class Exchange {
         }
         guard let limited, let rate = limited.limits.rate else { return recipient.answered(answer) }
         var answer = answer
-        answer.quota = limited.usage.quota(rate, now: eventLoop.now)
+        answer.quota =
+            limited.sharedRate?.quota(rate, now: eventLoop.now) ?? limited.usage.quota(rate, now: eventLoop.now)
         recipient.answered(answer)
     }
 }

@@ -112,13 +112,10 @@ package final class MessageForwarder: RequestHandler {
             let (route, base) = try route(request)
             let exchange = Exchange(
                 route.action, request, base, from: peer, shown, to: recipient, on: self, arrived: arrived)
-            switch route {
-            case .message(let user): Forwarding.begin(exchange, user: user)
-            case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
-            case .settlement(let key): IdempotencyKeySettlement(exchange: exchange).begin(key)
-            case .userRegion(let user): UserRegionUpdate(exchange: exchange).answer(user)
-            case .receipts: ReceiptReport(exchange).answer()
-            case .accessToken: CallerTokenEndpoint(exchange: exchange).answer()
+            if snapshot.configuration.callers.sharesRates && route.isOfCaller {
+                exchange.awaitPermit { Self.begin(exchange, on: route) }
+            } else {
+                Self.begin(exchange, on: route)
             }
         } catch {
             refused(error.problem, request.id, from: peer)
@@ -126,17 +123,25 @@ package final class MessageForwarder: RequestHandler {
         }
     }
 
+    private static func begin(_ exchange: Exchange, on route: Route) {
+        switch route {
+        case .message(let user): Forwarding.begin(exchange, user: user)
+        case .idempotencyKey(let key): IdempotencyKeyLookup(exchange: exchange).begin(key)
+        case .settlement(let key): IdempotencyKeySettlement(exchange: exchange).begin(key)
+        case .userRegion(let user): UserRegionUpdate(exchange: exchange).answer(user)
+        case .receipts: ReceiptReport(exchange).answer()
+        case .accessToken: CallerTokenEndpoint(exchange: exchange).answer()
+        }
+    }
+
     package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
         do throws(Refusal) {
-            switch try route(request).0 {
-            case .message, .idempotencyKey, .settlement, .userRegion:
-                let callers = snapshot.configuration.callers
-                // A JSON Web Token is looked at once, behind the content.
-                guard callers.known(request, from: peer, unixTime: unixTime) == nil, callers.webToken(request) == nil
-                else { return nil }
-                _ = try authenticate(request, from: peer)
-            case .accessToken, .receipts: break  // what entitles to them stands in the content
-            }
+            guard try route(request).0.isOfCaller else { return nil }
+            let callers = snapshot.configuration.callers
+            // A JSON Web Token is looked at once, behind the content.
+            guard callers.known(request, from: peer, unixTime: unixTime) == nil, callers.webToken(request) == nil
+            else { return nil }
+            _ = try authenticate(request, from: peer)
             return nil
         } catch {
             refused(error.problem, request.id, from: peer)
@@ -230,6 +235,14 @@ package final class MessageForwarder: RequestHandler {
         case userRegion(user: Range<Int>)
         case accessToken
         case receipts
+
+        /// Whether the head of the request shows whose it is; what entitles to the others stands in the content.
+        var isOfCaller: Bool {
+            switch self {
+            case .message, .idempotencyKey, .settlement, .userRegion: true
+            case .accessToken, .receipts: false
+            }
+        }
 
         var action: AuditLog.Action {
             switch self {

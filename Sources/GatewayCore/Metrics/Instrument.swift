@@ -22,6 +22,9 @@ package enum Instrument: String, CaseIterable, Sendable {
     case issuerKeys = "skillgate_issuer_keys"
     case issuerKeyFetches = "skillgate_issuer_key_fetches_total"
     case issuerKeysFetched = "skillgate_issuer_keys_fetched_timestamp_seconds"
+    case rateLeases = "skillgate_rate_leases_total"
+    case rateShareRequests = "skillgate_rate_share_requests_total"
+    case rateReplicas = "skillgate_rate_replicas"
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
     case receipts = "skillgate_receipts_total"
@@ -105,6 +108,9 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .issuerKeys:                         Row(.gauge,      ["issuer"],                                        "Keys by which an issuer's JSON Web Tokens can be verified.")
         case .issuerKeyFetches:                   Row(.counter,    ["issuer", "result"],                              "Requests for an issuer's keys, by result.")
         case .issuerKeysFetched:                  Row(.gauge,      ["issuer"],                                        "When the current keys of an issuer were fetched (Unix time).")
+        case .rateLeases:                         Row(.counter,    ["result"],                                        "Requests for permits of rates that count over all replicas, by result.")
+        case .rateShareRequests:                  Row(.counter,    [],                                                "Requests that were held to this replica's own share of such a rate, because the shared store was away.")
+        case .rateReplicas:                       Row(.gauge,      [],                                                "Replicas that share the rates which count over all of them, as far as is known.")
         case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
         case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
         case .receipts:                           Row(.counter,    ["skill", "result"],                               "Messages that skills have reported, by what the report was.")

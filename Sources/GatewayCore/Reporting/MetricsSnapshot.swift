@@ -94,6 +94,8 @@ package struct MetricsSnapshot: Sendable {
     package var retentionKept: Duration { max(.zero, retention - (records?.evictedEarlyBy ?? .zero)) }
     package var tokens: [Token] = []
     package var issuers: [Issuer] = []
+    /// Nil: no caller has a rate that counts over all replicas.
+    package var sharedRates: SharedRates.Statistics?
     package var users = UserRegions.Statistics()
     /// By log; those that are kept.
     package var droppedLogLines: [(log: String, count: Int)] = []
@@ -128,6 +130,7 @@ package struct MetricsSnapshot: Sendable {
         renderUpstream(to: &page)
         renderTokens(to: &page)
         renderIssuers(to: &page)
+        if let sharedRates { Self.render(sharedRates, to: &page) }
         page.family(.regionsLearned)
         for source in UserRegions.Source.allCases {
             page.sample(.regionsLearned, [("how", source.rawValue)], users.learned[source] ?? 0)

@@ -11,6 +11,12 @@ struct RecordKeys {
     /// The key that tells whether the records of all were lost. It cannot be taken for a record: it is shorter.
     var epoch: String { prefix + ":epoch" }
 
+    /// The key of a caller's rate. It cannot be taken for a record either, whose name has no colon.
+    func rate(of caller: String) -> String { "\(prefix):rate:\(caller)" }
+
+    /// The key of the replicas that count.
+    var replicas: String { prefix + ":replicas" }
+
     /// For a node of a cluster: one of a series, each in a slot of its own.
     func epoch(_ number: Int) -> String { "\(prefix):{\(number)}:epoch" }
 

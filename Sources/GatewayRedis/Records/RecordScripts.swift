@@ -1,25 +1,8 @@
-import Crypto
-
-/// A Lua script and the name servers know it by once they have seen it.
-struct RecordScript {
-    let source: String
-    /// Of the source, as `EVALSHA` wants it.
-    let sha1: String
-
-    init(_ source: String) {
-        self.source = source
-        sha1 = Insecure.SHA1.hash(data: Array(source.utf8)).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
-    }
-}
-
 /// The rules of `IdempotencyRecord`, each applied by the server in one step. The format is that of `RecordValue`.
 enum RecordScripts {
     /// KEYS: record. ARGV: what to set, retention in ms, fingerprint, `1` for consent.
     /// Nil: there was nothing, and it is set. 1: it has replaced what was doubtful. Else what is there and the milliseconds that remain of it.
-    static let claim = RecordScript(
+    static let claim = RedisScript(
         """
         local v = redis.call('GET', KEYS[1])
         local new = ARGV[1]
@@ -59,7 +42,7 @@ enum RecordScripts {
     /// A late acceptance does not shorten the record of a later attempt, and says what a receipt alone has not said. A resend that is
     /// released leaves the doubt that was there before it.
     /// Returns the record if the message was accepted and this attempt does not know it, else a number.
-    static let settle = RecordScript(
+    static let settle = RedisScript(
         """
         local v = redis.call('GET', KEYS[1])
         local state = v and string.sub(v, 1, 1)
@@ -97,7 +80,7 @@ enum RecordScripts {
     /// The command may have been long on its way, so the server's own clock is asked, too, where an ACL allows it.
     /// Nil: there is no record of it. For the first report: 1, or 2 if it is the proof that the message was accepted, and the milliseconds that
     /// remain of the record. Else when it was first.
-    static let receive = RecordScript(
+    static let receive = RedisScript(
         """
         local v = redis.call('GET', KEYS[1])
         if not v then return false end
@@ -122,7 +105,7 @@ enum RecordScripts {
         """)
 
     /// KEYS: record. Nil: there is none. Else what is there and the milliseconds that remain of it.
-    static let report = RecordScript(
+    static let report = RedisScript(
         """
         local v = redis.call('GET', KEYS[1])
         if not v then return false end

@@ -12,6 +12,8 @@ enum RedisCommand {
     case settle(IdempotencyClaim, Settlement)
     case report(IdempotencyScope)
     case receive(Receipt)
+    /// A script that touches no record, with its key.
+    case script(RedisScript, key: String, arguments: [String])
     /// - Parameter key: what decides which node of a cluster is asked; nil: any.
     case plain([String], key: String? = nil)
 
@@ -19,14 +21,14 @@ enum RedisCommand {
     var isWrite: Bool {
         switch self {
         case .claim, .claimByScript, .settle, .receive: true
-        case .report, .plain: false
+        case .report, .script, .plain: false
         }
     }
 
     var isClaim: Bool {
         switch self {
         case .claim, .claimByScript: true
-        case .settle, .report, .receive, .plain: false
+        case .settle, .report, .receive, .script, .plain: false
         }
     }
 
@@ -36,6 +38,7 @@ enum RedisCommand {
         case .claim(let claim), .claimByScript(let claim, _), .settle(let claim, _): keys.recordKey(claim.scope)
         case .report(let scope): keys.recordKey(scope)
         case .receive(let receipt): keys.recordKey(receipt.scope)
+        case .script(_, let key, _): ByteBuffer(string: key)
         case .plain(_, let key): key.map(ByteBuffer.init(string:))
         }
     }
@@ -76,6 +79,9 @@ enum RedisCommand {
             buffer.writeStaticString(receipt.fingerprint == nil ? "$0\r\n" : "$4\r\n")
             if let fingerprint = receipt.fingerprint { buffer.writeInteger(fingerprint) }
             buffer.writeStaticString("\r\n")
+        case .script(let script, let key, let arguments):
+            Self.writeScript(script, arguments: arguments.count, withSource: withSource, to: &buffer)
+            for word in [key] + arguments { buffer.writeRESPString(word) }
         case .plain(let words, _):
             buffer.writeRESPCommand(words)
         }
@@ -105,7 +111,7 @@ enum RedisCommand {
     }
 
     private static func writeScript(
-        _ script: RecordScript, arguments: Int, withSource: Bool, to buffer: inout ByteBuffer
+        _ script: RedisScript, arguments: Int, withSource: Bool, to buffer: inout ByteBuffer
     ) {
         buffer.writeRESPArrayHead(4 + arguments)
         buffer.writeRESPString(withSource ? "EVAL" : "EVALSHA")

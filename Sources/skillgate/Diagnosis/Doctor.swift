@@ -274,6 +274,24 @@ struct Doctor {
         }
     }
 
+    /// Whether Redis counts rates over all replicas.
+    private mutating func examineRates(
+        _ server: NIOLoopBound<RedisClient>, on eventLoop: any EventLoop, refusal: () -> String?
+    ) async {
+        guard configuration.sharesRates else { return }
+        let promise = eventLoop.makePromise(of: Bool.self)
+        eventLoop.execute {
+            RedisPermitServer.tryOut(server.value, unixMilliseconds: UnixTime.milliseconds()) { promise.succeed($0) }
+        }
+        let isAllowed = (try? await promise.futureResult.get()) ?? false
+        diagnosis.add(
+            "rates of the deployment",
+            problem: isAllowed
+                ? nil
+                : "Redis does not count them: \(refusal() ?? "it did not respond in time") (Docs/Configuration.md, Redis)",
+            "counted by Redis")
+    }
+
     private mutating func examineStore() async {
         if configuration.idempotency.kind == .file, let folder = configuration.idempotency.file.directory {
             return examineFiles(in: folder)
@@ -323,6 +341,7 @@ struct Doctor {
                         + " (Docs/Configuration.md, Redis)",
                 reasons.unsafe.isEmpty ? "all readable settings keep records safe" : "checked once")
         }
+        if problem == nil, let server { await examineRates(server, on: eventLoop, refusal: { reasons.last }) }
         if let server { try? await eventLoop.submit { server.value.shutDown() }.get() }
         try? await group.shutdownGracefully()
     }

@@ -20,6 +20,7 @@ extension Gateway {
         }
         for skill in skills { skill.tokens.stop() }
         current.withLock { $0.reloadable.issuers }.stop()
+        sharedRates?.stop()
         try await closeUpstream()
         await closeStore()
         try await onEachLoop { $0.forwarder.value.closeLogs() }

@@ -116,6 +116,7 @@ extension Gateway {
             let age = statistics.fetched.map { Duration(from: $0, to: now).inSeconds }
             return MetricsSnapshot.Issuer(name: name, statistics: statistics, fetchedAt: age.map { unixTime - $0 })
         }
+        snapshot.sharedRates = sharedRates?.statistics
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention
         if records.keepsLocalRecords {

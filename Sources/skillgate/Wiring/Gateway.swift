@@ -47,6 +47,8 @@ final class Gateway: Service {
     let controlLoop: any EventLoop
     let group: MultiThreadedEventLoopGroup
     let records: IdempotencyRecords
+    /// Nil without a store that all replicas share.
+    let sharedRates: SharedRates?
     let logs: LogFiles
     let problems: ProblemLog
     let listenerLog: ListenerLog
@@ -95,6 +97,9 @@ final class Gateway: Service {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
         _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)
+        let permits = try await IdempotencyRecords.permitServer(configuration.idempotency, on: controlLoop, logger)
+        sharedRates = permits.map { SharedRates(server: $0, timers: controlLoop) }
+        reloadable.sharedRates = sharedRates
         let forwarding = try Self.forwarding(configuration, &reloadable)
         records = try await IdempotencyRecords(
             configuration, in: folder, callers: configuration.recordIDs(of: reloadable.callerNames),

@@ -20,6 +20,8 @@ struct ReloadableState: Sendable {
     private(set) var skills: [Skill] = []
     private var known: [String: KnownSkill] = [:]
     var issuers = KnownIssuers()
+    /// Nil without a store that all replicas share.
+    var sharedRates: SharedRates?
 
     /// What has to be done, besides, when this reloadable takes the place of the one before.
     struct Changes {
@@ -78,12 +80,18 @@ struct ReloadableState: Sendable {
                 keySources: IdempotencyKeySources(caller.idempotencyKeyFrom, contentWindow: caller.contentWindow),
                 discovery: caller.discovery,
                 unknownOutcome: caller.unknownOutcome,
-                limits: caller.limits, reportedRules: CallerRules(caller.reportOnly), usage: usages[label])
+                limits: caller.limits, reportedRules: CallerRules(caller.reportOnly), usage: usages[label],
+                sharedRate: sharedRate(of: caller))
             return CallerDirectory.Entry(
                 value, keys: caller.keys, client: caller.client,
                 certificateNames: caller.certificateName.map { [$0] } ?? [],
                 webTokens: configuration.webTokenIdentity(of: caller).map { [$0] } ?? [])
         }
+    }
+
+    private func sharedRate(of caller: GatewayConfiguration.CallerConfiguration) -> SharedRate? {
+        guard caller.sharesRate, let limit = caller.limits.rate else { return nil }
+        return sharedRates?.rate(of: caller.recordID, limit)
     }
 
     /// By label, of the callers of the configuration in force: their messages in flight, and as many as they may have; nil where that is

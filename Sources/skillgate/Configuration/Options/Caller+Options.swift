@@ -145,10 +145,14 @@ extension GatewayConfiguration {
                 [
                     .required(
                         "perSecond", \.perSecond, .integer(1...1_000_000),
-                        "limit on its requests, in each process; beyond that, 429 `caller-rate`", example: "50"),
+                        "limit on its requests; beyond that, 429 `caller-rate`", example: "50"),
                     .optional(
                         "burst", \.burst, .integer(1...1_000_000), "so many at once", otherwise: "`perSecond`",
                         example: "100"),
+                    .value(
+                        "scope", \.scope, .choice,
+                        "`process`: each replica counts for itself. `deployment`: the limit is that of all replicas together; requires `idempotency.store: redis`"
+                    ),
                 ]
             ) { _, rate, _ in rate.burst = rate.burst ?? rate.perSecond },
             .optional(

@@ -8,6 +8,15 @@ extension GatewayConfiguration {
         struct Rate: Equatable, Sendable {
             var perSecond = 0
             var burst: Int?
+            var scope = RateScope.process
+        }
+
+        /// Where a rate is counted.
+        enum RateScope: String, CaseIterable {
+            /// By each replica for itself.
+            case process
+            /// Over all replicas that share a store.
+            case deployment
         }
 
         struct CertificateName: Equatable, Sendable {
@@ -51,6 +60,9 @@ extension GatewayConfiguration {
 extension GatewayConfiguration.CallerConfiguration {
     var recordID: String { id ?? name }
 
+    /// Whether its rate counts over all replicas.
+    var sharesRate: Bool { rate?.scope == .deployment }
+
     var limits: CallerLimits {
         CallerLimits(
             rate: rate.map { RateLimit(perSecond: $0.perSecond, burst: $0.burst ?? $0.perSecond) },
@@ -73,6 +85,9 @@ extension GatewayConfiguration.CallerConfiguration {
 }
 
 extension GatewayConfiguration {
+    /// Whether a caller's rate counts over all replicas.
+    var sharesRates: Bool { callers.contains(where: \.sharesRate) }
+
     /// What idempotency records know callers by.
     func recordIDs(of callerNames: [String]) -> [String] {
         callerNames.map { name in callers.first { $0.name == name }?.recordID ?? name }

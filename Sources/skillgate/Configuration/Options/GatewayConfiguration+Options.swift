@@ -108,6 +108,13 @@ extension GatewayConfiguration {
         if configuration.receipts == nil && configuration.listeners.contains(where: { $0.services == [.receipts] }) {
             root.report("a listener with `serves: [receipts]` requires `receipts.signingKeys`", at: "listeners")
         }
+        if configuration.idempotency.kind != .redis,
+            let caller = configuration.callers.first(where: \.sharesRate)
+        {
+            root.report(
+                "`rate.scope: deployment` of the caller `\(caller.name)` requires a store that all replicas share; expected "
+                    + "`idempotency.store: redis`", at: "callers")
+        }
         configuration.warnOfSharedPort(root)
     }
 

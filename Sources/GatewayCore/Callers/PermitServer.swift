@@ -1,0 +1,49 @@
+/// What a replica asks of the server that counts a rate over the whole deployment.
+package struct PermitRequest: Equatable, Sendable {
+    package var limit: RateLimit
+    /// So many permits are wanted.
+    package var wanted: Int
+    /// It has let requests through meanwhile that the server does not know of.
+    package var wasAway: Bool
+    /// Replicas that may have permits of the same rate, as far as is known.
+    package var replicas: Int
+
+    /// So many are granted at once, however few may come at this moment.
+    package var permitsOfLease: Int { PermitLeases.maximum(limit) }
+
+    package init(limit: RateLimit, wanted: Int, wasAway: Bool = false, replicas: Int = 1) {
+        self.limit = limit
+        self.wanted = wanted
+        self.wasAway = wasAway
+        self.replicas = replicas
+    }
+}
+
+/// Permits that a replica may use up by itself.
+package struct PermitLease: Equatable, Sendable {
+    package var permits: Int
+    /// From so many nanoseconds on: until then, others use up the rate.
+    package var wait: Int64
+    /// The theoretical arrival time of the deployment's next request, in nanoseconds from now; negative if it is past.
+    package var ahead: Int64
+
+    package init(permits: Int, wait: Int64 = 0, ahead: Int64 = 0) {
+        self.permits = permits
+        self.wait = wait
+        self.ahead = ahead
+    }
+}
+
+/// Counts rates over all replicas: Redis.
+package protocol PermitServer: Sendable {
+    /// Calls `then` once, on any thread; with nil if the server cannot be asked, or has said nothing in time.
+    ///
+    /// - Parameter caller: the `Caller.recordID` of whoever is held to the rate.
+    func lease(_ request: PermitRequest, of caller: String, _ then: @escaping @Sendable (PermitLease?) -> Void)
+
+    /// Says that this replica is there. Calls `then` once, on any thread, with the number of those that have said so lately.
+    func countReplicas(_ then: @escaping @Sendable (Int?) -> Void)
+
+    /// Nothing will be asked any more.
+    func shutDown()
+}
