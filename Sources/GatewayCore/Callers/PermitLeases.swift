@@ -36,7 +36,7 @@ struct PermitLeases {
     ///   - waiting: requests that wait for a permit.
     ///   - demand: requests that wanted one, since the start.
     mutating func ask(
-        _ limit: RateLimit, waiting: Int, atHand: Int, demand: Int, replicas: Int, now: NIODeadline
+        _ limit: RateLimit, waiting: Int, atHand: Int, demand: Int, now: NIODeadline
     ) -> PermitRequest? {
         guard !isAsking, reserved == nil else { return nil }
         isAsking = true
@@ -44,7 +44,7 @@ struct PermitLeases {
         let room = max(1, Self.maximum(limit) - max(0, atHand))
         let wanted = max(waiting, min(expected(demand, now), room)) + max(0, -atHand)
         lastAsk = (now, demand)
-        return PermitRequest(limit: limit, wanted: wanted, wasAway: isAway, replicas: replicas)
+        return PermitRequest(limit: limit, wanted: wanted, wasAway: isAway)
     }
 
     /// How many are needed for a while, as many as were since the last question.

@@ -5,17 +5,14 @@ package struct PermitRequest: Equatable, Sendable {
     package var wanted: Int
     /// It has let requests through meanwhile that the server does not know of.
     package var wasAway: Bool
-    /// Replicas that may have permits of the same rate, as far as is known.
-    package var replicas: Int
 
     /// So many are granted at once, however few may come at this moment.
     package var permitsOfLease: Int { PermitLeases.maximum(limit) }
 
-    package init(limit: RateLimit, wanted: Int, wasAway: Bool = false, replicas: Int = 1) {
+    package init(limit: RateLimit, wanted: Int, wasAway: Bool = false) {
         self.limit = limit
         self.wanted = wanted
         self.wasAway = wasAway
-        self.replicas = replicas
     }
 }
 

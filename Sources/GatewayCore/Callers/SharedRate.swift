@@ -162,7 +162,7 @@ package final class SharedRate: Sendable {
         let request = state.withLock { state in
             state.leases.ask(
                 limit ?? state.leases.limit, waiting: state.waiting.count, atHand: pool.atHand, demand: pool.demand,
-                replicas: replicas.assumed, now: now)
+                now: now)
         }
         guard let request else { return }
         server.lease(request, of: caller) { [self] lease in

@@ -12,31 +12,32 @@ enum RateScripts {
     /// The generic cell rate algorithm, for many at once. What is granted is all of a lease as soon as one may come; those who ask later wait
     /// for all of it. Where none may come yet, the lease is reserved: each replica has its turn, and none has to ask again and again.
     ///
-    /// KEYS: the theoretical arrival time of the next request. ARGV: Unix time, requests a second, burst, permits wanted, permits of a
-    /// lease, replicas, `1` if requests may have come that are not counted here.
+    /// KEYS: the theoretical arrival time of the next request, and when it was set. ARGV: Unix time, requests a second, burst, permits wanted,
+    /// permits of a lease, `1` if requests may have come that are not counted here.
     /// Returns permits, the time until they may be used, and the theoretical arrival time from now on.
     static let lease = RedisScript(
         """
         \(now)
         local interval, wanted, lease = 1000000 / ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
         local tolerance = interval * (ARGV[3] - 1)
-        -- Further ahead no turns of all replicas can reach: the clock has been put back.
-        local farthest = now + tolerance + interval * lease * (ARGV[6] + 1)
-        local at = math.min(tonumber(redis.call('GET', KEYS[1]) or now) or now, farthest)
-        if ARGV[7] == '1' then at = math.max(at, now + tolerance + interval) end
+        local at, set = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+%.?%d*) (%d+)$')
+        at, set = tonumber(at or now), tonumber(set or now)
+        -- The clock has been put back, or is that of another master.
+        if now < set then at = at - (set - now) end
+        if ARGV[6] == '1' then at = math.max(at, now + tolerance + interval) end
         local wait = math.max(0, at - tolerance - now)
         local permits = math.min(wanted, lease)
         if wait == 0 then permits = math.min(wanted, math.max(lease, math.floor((tolerance + now - at) / interval) + 1)) end
         at = math.max(at, now) + permits * interval
         local ahead = at - now
-        redis.call('SET', KEYS[1], string.format('%.3f', at), 'PX', math.ceil(ahead / 1000) + 1000)
+        redis.call('SET', KEYS[1], string.format('%.3f %.0f', at, now), 'PX', math.ceil(ahead / 1000) + 1000)
         return {permits, math.ceil(wait), math.ceil(ahead)}
         """)
 
     static func arguments(_ request: PermitRequest, unixMicroseconds: Int) -> [String] {
         [
             unixMicroseconds, request.limit.perSecond, request.limit.burst, request.wanted, request.permitsOfLease,
-            request.replicas, request.wasAway ? 1 : 0,
+            request.wasAway ? 1 : 0,
         ].map(String.init)
     }
 

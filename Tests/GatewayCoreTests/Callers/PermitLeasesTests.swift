@@ -9,22 +9,22 @@ import Testing
 
     @Test func `the first question is for those that wait, and the next for what will be needed`() throws {
         var leases = PermitLeases(limit)
-        let first = leases.ask(limit, waiting: 3, atHand: 0, demand: 3, replicas: 2, now: start)
-        #expect(first == PermitRequest(limit: limit, wanted: 3, wasAway: false, replicas: 2))
+        let first = leases.ask(limit, waiting: 3, atHand: 0, demand: 3, now: start)
+        #expect(first == PermitRequest(limit: limit, wanted: 3, wasAway: false))
         #expect(leases.replied(PermitLease(permits: 3)) == .now(3))
         // Three more within three seconds: ten in ten.
-        let second = leases.ask(limit, waiting: 1, atHand: 0, demand: 6, replicas: 2, now: start + .seconds(3))
+        let second = leases.ask(limit, waiting: 1, atHand: 0, demand: 6, now: start + .seconds(3))
         #expect(second?.wanted == 10)
         _ = leases.replied(PermitLease(permits: 10))
         // However many come, no more than a fifth of a second of the rate is at hand.
-        let third = leases.ask(limit, waiting: 0, atHand: 5, demand: 2000, replicas: 2, now: start + .seconds(4))
+        let third = leases.ask(limit, waiting: 0, atHand: 5, demand: 2000, now: start + .seconds(4))
         #expect(third?.wanted == 15)
     }
 
     @Test func `one question at a time, and none while permits are to come`() {
         var leases = PermitLeases(limit)
         func ask() -> PermitRequest? {
-            leases.ask(limit, waiting: 1, atHand: 0, demand: 1, replicas: 1, now: start)
+            leases.ask(limit, waiting: 1, atHand: 0, demand: 1, now: start)
         }
         #expect(ask() != nil)
         #expect(ask() == nil)
@@ -38,7 +38,7 @@ import Testing
     @Test func `the server is told of requests that it does not know of`() {
         var leases = PermitLeases(limit)
         func ask() -> PermitRequest? {
-            leases.ask(limit, waiting: 0, atHand: 0, demand: 0, replicas: 1, now: start)
+            leases.ask(limit, waiting: 0, atHand: 0, demand: 0, now: start)
         }
         #expect(ask()?.wasAway == false)
         leases.failed()
@@ -49,7 +49,7 @@ import Testing
 
     @Test func `what was taken on credit is asked for besides`() {
         var leases = PermitLeases(limit)
-        let request = leases.ask(limit, waiting: 0, atHand: -4, demand: 4, replicas: 1, now: start)
+        let request = leases.ask(limit, waiting: 0, atHand: -4, demand: 4, now: start)
         #expect(request?.wanted == 5)
     }
 

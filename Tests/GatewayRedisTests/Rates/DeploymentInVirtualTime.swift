@@ -10,7 +10,7 @@ import TestSupport
 final class DeploymentInVirtualTime {
     /// The same time for all of them, in milliseconds.
     final class Clock: Sendable {
-        private let milliseconds = Atomic<Int>(1_000_000)
+        private let milliseconds = Atomic<Int>(1_000_000_000)
 
         var now: Int { milliseconds.load(ordering: .relaxed) }
         var deadline: NIODeadline { .uptimeNanoseconds(UInt64(now) * 1_000_000) }
@@ -61,12 +61,14 @@ final class DeploymentInVirtualTime {
 
     let clock = Clock()
     let server: Server
+    private let redis: RedisProcess
     private let limit: RateLimit
     private(set) var replicas: [Replica] = []
     private var accepted = 0
     private var refusals: [Duration] = []
 
     init(_ redis: RedisProcess, perSecond: Int, burst: Int) throws {
+        self.redis = redis
         limit = RateLimit(perSecond: perSecond, burst: burst)
         server = Server(port: redis.port, clock: clock)
         try redis.command("FLUSHALL")
@@ -81,6 +83,12 @@ final class DeploymentInVirtualTime {
             replicas.append(Replica(loop: loop, rates: rates, rate: rates.rate(of: "orders", limit)))
         }
         recount()
+    }
+
+    /// Empties Redis. The replicas are counted again from the first.
+    func forget() {
+        _ = try? redis.command("FLUSHALL")
+        server.replicas.store(1, ordering: .relaxed)
     }
 
     func kill(_ index: Int) {
