@@ -89,7 +89,7 @@ import TokenEndpointClient
                 #expect(statuses.isSubset(of: [202, 429]))
                 byShare = try await value("skillgate_rate_share_requests_total", of: bed) ?? 0
             }
-            #expect(bed.gateway.log.contains("each replica goes by its share"))
+            #expect(bed.gateway.log.contains("this one goes by its share"))
             try await redis.start()
             let leases = #"skillgate_rate_leases_total{result="success"}"#
             let before = try await value(leases, of: bed) ?? 0

@@ -17,6 +17,8 @@ final class Exchange {
     private var shown: Result<CallerDirectory.Authenticated, CallerError>?
     /// Whether the rate that counts over all replicas lets it come; nil: that has to be found out, if there is one.
     private var permit: SharedRate.Decision?
+    /// Some time has gone by since `started`.
+    private(set) var hasWaited = false
     private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
     private var method: CallerDirectory.Method?
@@ -24,6 +26,7 @@ final class Exchange {
     private var usage: CallerUsage?
     /// The caller, if its rate is limited.
     private var limited: Caller?
+    private var isAboveRate = false
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
@@ -66,11 +69,17 @@ final class Exchange {
             permit = decision
             then()
         case .later(let decision):
-            eventLoop.wait(for: decision, atMost: configuration.limits.tokenTimeout) { decision in
+            wait(for: decision) { decision in
                 self.permit = decision
                 then()
             }
         }
+    }
+
+    /// Calls `then` once with what other replicas have to do with: with nil if that takes too long.
+    func wait<Value: Sendable>(for future: EventLoopFuture<Value>, then: @escaping (Value?) -> Void) {
+        hasWaited = true
+        eventLoop.wait(for: future, atMost: configuration.limits.tokenTimeout, then: then)
     }
 
     /// The caller, by whatever credentials the request carries.
@@ -99,6 +108,7 @@ final class Exchange {
         do {
             try pass(caller)
         } catch {
+            isAboveRate = true
             try enforce(.rate, on: caller, Refusal(error))
         }
     }
@@ -233,6 +243,8 @@ final class Exchange {
         var answer = answer
         answer.quota =
             limited.sharedRate?.quota(rate, now: eventLoop.now) ?? limited.usage.quota(rate, now: eventLoop.now)
+        // What other replicas have used up is known here only later.
+        if isAboveRate { answer.quota?.remaining = 0 }
         recipient.answered(answer)
     }
 }

@@ -4,7 +4,7 @@ import NIOCore
 ///
 ///     authenticate → validate → region → token → connection → claim → send → settle → answer
 ///
-/// `Message.init` does the first three. The rest are the steps in `perform`: each does one thing, waits for it if necessary,
+/// `Message` does the first three. The rest are the steps in `perform`: each does one thing, waits for it if necessary,
 /// and passes the result to `ForwardingState`, which returns the next step. A duplicate of a message that this process knows
 /// to be accepted is answered before the token is obtained.
 ///
@@ -37,23 +37,33 @@ final class Forwarding {
     static func begin(_ exchange: Exchange, user: Range<Int>) {
         do {
             let message = try Message(exchange, user: user)
+            guard let known = try message.askReplicas(in: exchange) else { return begin(message, exchange) }
+            exchange.wait(for: known) { _ in begin(message, exchange) }
+        } catch {
+            exchange.refuse(error)
+        }
+    }
+
+    private static func begin(_ message: consuming Message, _ exchange: Exchange) {
+        do {
+            let search = try message.search(in: exchange)
             exchange.allowed()
-            if message.isOnlyToBeValidated { return MessageInquiry(exchange, message).answer() }
-            let forwarding = Forwarding(consume message, exchange)
+            if message.isOnlyToBeValidated { return MessageInquiry(exchange, message, search).answer() }
+            let forwarding = Forwarding(consume message, search, exchange)
             forwarding.run(from: forwarding.firstStep())
         } catch {
             exchange.refuse(error)
         }
     }
 
-    private init(_ message: consuming Message, _ exchange: Exchange) {
+    private init(_ message: consuming Message, _ search: RegionSearch, _ exchange: Exchange) {
         self.exchange = exchange
         claim = message.claim(in: exchange)
         deadline = exchange.started + message.timeLimit
         limit = exchange.started + exchange.snapshot.times.deadline
-        state = ForwardingState(message.search, isKeyed: message.key != nil)
-        now = exchange.started
-        waitingSince = exchange.started
+        state = ForwardingState(search, isKeyed: message.key != nil)
+        now = exchange.hasWaited ? exchange.eventLoop.now : exchange.started
+        waitingSince = now
         self.message = message
     }
 
@@ -64,7 +74,7 @@ final class Forwarding {
             return state.replay(answer)
         }
         // A region that the request states overrides an earlier finding that the user is gone.
-        let isGone = message.search.certainty != .stated && message.skill.users.isGone(message.user, now: now)
+        let isGone = state.search.certainty != .stated && message.skill.users.isGone(message.user, now: now)
         return isGone ? state.unsent(.userGone) : .obtainToken
     }
 

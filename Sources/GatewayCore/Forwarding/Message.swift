@@ -24,10 +24,8 @@ struct Message {
     /// Waits leave something behind for as long as what they waited for takes. With shorter waits, a caller within its limit of
     /// messages in flight could leave behind any number.
     private static let shortestTimeLimit = TimeAmount.milliseconds(100)
-    /// As it begins; `ForwardingState` goes on with it.
-    let search: RegionSearch
 
-    /// Authenticates, validates and determines the region.
+    /// Authenticates and validates.
     ///
     /// - Parameter userSegment: where the userId stands in the request's head.
     init(_ exchange: Exchange, user userSegment: Range<Int>) throws(Refusal) {
@@ -82,18 +80,32 @@ struct Message {
         self.key = key
         toldKey = isKeyedByContent || isMade ? key : nil
         exchange.forwarder.instruments.keyed(from: exchange.labels.keySource)
+    }
+
+    // MARK: Region
+
+    /// Where the message is sent, and where else its user is looked for.
+    func search(in exchange: Exchange) throws(Refusal) -> RegionSearch {
         let discovery = caller.discovery ?? skill.discovery ?? exchange.configuration.discovery
-        let stated = try fields.statedRegion(in: exchange.configuration.regions)
+        let stated = try exchange.fields.statedRegion(in: exchange.configuration.regions)
         let learned = stated == nil ? skill.users.region(of: user) : nil
         let region =
             if let known = stated ?? learned { known } else {
-                try fields.assumedRegion(of: skill, for: caller, discovery)
+                try exchange.fields.assumedRegion(of: skill, for: caller, discovery)
             }
         exchange.labels.region = region
         try exchange.checkRegion(region, of: caller)
-        search = RegionSearch(
+        return RegionSearch(
             from: region, stated != nil ? .stated : learned != nil ? .learned : .guessed,
             among: discovery == .probe ? caller.searchedRegions : [])
+    }
+
+    /// Completes once what other replicas know of the user is known here; nil: there is nothing to ask for.
+    func askReplicas(in exchange: Exchange) throws(Refusal) -> EventLoopFuture<Void>? {
+        guard skill.users.areShared, try exchange.fields.statedRegion(in: exchange.configuration.regions) == nil else {
+            return nil
+        }
+        return skill.users.askReplicas(of: user, on: exchange.eventLoop)
     }
 
     private static func receipt(

@@ -4,10 +4,12 @@ import NIOCore
 final class MessageInquiry {
     private let exchange: Exchange
     private let message: Message
+    private let search: RegionSearch
     private let claim: IdempotencyClaim?
 
-    init(_ exchange: Exchange, _ message: consuming Message) {
+    init(_ exchange: Exchange, _ message: consuming Message, _ search: RegionSearch) {
         self.exchange = exchange
+        self.search = search
         claim = message.claim(in: exchange)
         self.message = message
     }
@@ -32,7 +34,7 @@ final class MessageInquiry {
                 key: key, source: exchange.labels.keySource ?? .field, state: report?.state)
         }
         let validation = MessageValidation(
-            skill: message.skill.name, region: message.search.region, certainty: message.search.certainty,
+            skill: message.skill.name, region: search.region, certainty: search.certainty,
             dataBytes: message.dataBytes, key: key)
         exchange.answer(Response(.validation(validation), region: nil))
     }
@@ -49,7 +51,7 @@ final class MessageInquiry {
     /// A duplicate of an accepted message is answered all the same.
     private func isGone(_ report: KeyReport?) -> Bool {
         if case .accepted = report?.state { return false }
-        return message.search.certainty != .stated
+        return search.certainty != .stated
             && message.skill.users.isGone(message.user, now: exchange.eventLoop.now)
     }
 }

@@ -8,20 +8,35 @@ struct UserRegionUpdate {
     /// - Parameter userSegment: where the userId stands in the request's head.
     func answer(_ userSegment: Range<Int>) {
         do {
-            let region = try learn(userSegment)
-            exchange.allowed()
-            exchange.answer(Response(.userRegion(region), region: nil))
+            let statement = try statement(userSegment)
+            guard let known = statement.skill.users.askReplicas(of: statement.user, on: exchange.eventLoop) else {
+                return learn(statement)
+            }
+            exchange.wait(for: known) { _ in learn(statement) }
         } catch {
             exchange.refuse(error)
         }
     }
 
-    private func learn(_ userSegment: Range<Int>) throws(Refusal) -> Region {
+    private func learn(_ statement: Statement) {
+        let known = statement.skill.users.learn(statement.region, of: statement.user, from: .put)
+        exchange.labels.region = known
+        exchange.allowed()
+        exchange.answer(Response(.userRegion(known), region: nil))
+    }
+
+    private struct Statement {
+        var skill: Skill
+        var user: UserID
+        var region: Region
+    }
+
+    private func statement(_ userSegment: Range<Int>) throws(Refusal) -> Statement {
         let caller = try exchange.authenticate()
         let skill = try exchange.skill(of: caller)
         let user = try exchange.user(userSegment)
         try exchange.fields.refuseValidationOnly()
-        let (endpoint, userID) = try statement()
+        let (endpoint, userID) = try content()
         if let userID, !Self.isSame(userID, user) {
             throw Refusal(.messageInvalid, "`context.System.user.userId` does not match the user in the path")
         }
@@ -35,15 +50,13 @@ struct UserRegionUpdate {
         }
         try exchange.checkRegion(region, of: caller)
         exchange.labels.region = region
-        let known = skill.users.learn(region, of: user, from: .put)
-        exchange.labels.region = known
-        return known
+        return Statement(skill: skill, user: user, region: region)
     }
 
     private static let expected = "expected `apiEndpoint`, or an Alexa request with `context.System.apiEndpoint`"
 
     /// The endpoint and, if the content is an Alexa request, its userId.
-    private func statement() throws(Refusal) -> (endpoint: String, userID: String?) {
+    private func content() throws(Refusal) -> (endpoint: String, userID: String?) {
         let content = exchange.request.content
         let bytes = content.readableBytesUInt8Span
         do {

@@ -73,6 +73,8 @@ package final class SkillUsers: Sendable {
     private let maximumGoneUsers: Atomic<Int>
     private let goneFor: TimeAmount
     private let keyed: SipHash
+    /// Nil: what this process learns it keeps to itself.
+    private let shared: SharedUsers?
     private let gone = Mutex<[UInt64: Gone]>([:])
     /// Nearly always zero, so that nobody has to ask.
     private let goneCount = Atomic<Int>(0)
@@ -83,7 +85,8 @@ package final class SkillUsers: Sendable {
     /// - Parameters:
     ///   - goneFor: how long a user counts as gone: Amazon may have been mistaken.
     ///   - hash: of users.
-    init(_ share: Share, goneFor: TimeAmount, hash: SipHash) {
+    init(_ share: Share, goneFor: TimeAmount, hash: SipHash, shared: SharedUsers? = nil) {
+        self.shared = shared
         keyed = hash
         usersPerGeneration = Atomic(Self.perGeneration(share))
         maximumGoneUsers = Atomic(share.goneUsers)
@@ -112,13 +115,20 @@ package final class SkillUsers: Sendable {
     /// - Returns: where the user is taken to live from now on.
     @discardableResult
     func learn(_ region: Region, of user: UserID, from source: UserRegions.Source) -> Region {
-        let hash = self.hash(user)
-        let outcome = shards[Self.place(hash)].shard.withLock { shard in
-            Self.learn(region, hash, from: source, in: &shard, limit: limit)
+        let lesson = learn(region, self.hash(user), from: source, isCertain: source != .put)
+        if lesson.isChanged { shared?.tell(source == .put ? .said(region) : .accepted(region), of: user) }
+        return lesson.region
+    }
+
+    private func learn(
+        _ region: Region, _ hash: UInt64, from source: UserRegions.Source, isCertain: Bool
+    ) -> Lesson {
+        let lesson = shards[Self.place(hash)].shard.withLock { shard in
+            Self.learn(region, hash, from: source, isCertain: isCertain, in: &shard, limit: limit)
         }
-        if outcome.isChanged { changed() }
-        if outcome.isNew && goneCount.load(ordering: .relaxed) > 0 { returned(hash) }
-        return outcome.region
+        if lesson.isChanged { changed() }
+        if lesson.isNew && goneCount.load(ordering: .relaxed) > 0 { returned(hash) }
+        return lesson
     }
 
     private struct Lesson {
@@ -129,9 +139,9 @@ package final class SkillUsers: Sendable {
     }
 
     private static func learn(
-        _ region: Region, _ hash: UInt64, from source: UserRegions.Source, in shard: inout Shard, limit: Int
+        _ region: Region, _ hash: UInt64, from source: UserRegions.Source, isCertain: Bool, in shard: inout Shard,
+        limit: Int
     ) -> Lesson {
-        let isCertain = source != .put
         if isCertain && shard.accepted.young[hash] == region { return Lesson(region: region) }
         let accepted = shard.accepted[hash]
         if !isCertain, let accepted { return Lesson(region: accepted) }
@@ -155,6 +165,7 @@ package final class SkillUsers: Sendable {
             if shard.said[hash] == region { shard.said.remove(hash) }
         }
         changed()
+        shared?.tell(.notIn(region), of: user)
     }
 
     /// Whether no region knew this user a while ago.
@@ -165,6 +176,11 @@ package final class SkillUsers: Sendable {
     }
 
     func leave(_ user: UserID, now: NIODeadline) {
+        leave(user, until: now + goneFor, now: now)
+        shared?.tell(.gone(for: Duration(goneFor)), of: user)
+    }
+
+    private func leave(_ user: UserID, until end: NIODeadline, now: NIODeadline) {
         let hash = self.hash(user)
         let id = PercentEncoding.decode(user.canonical.readableBytesUInt8Span, 0..<user.canonical.readableBytes)
         let userID = String(decoding: id ?? [], as: UTF8.self)
@@ -172,7 +188,7 @@ package final class SkillUsers: Sendable {
         gone.withLock { gone in
             if gone.count >= maximum { gone = gone.filter { $0.value.until > now } }
             guard gone.count < maximum else { return }
-            gone[hash] = Gone(until: now + goneFor, userID: userID)
+            gone[hash] = Gone(until: end, userID: userID)
             goneCount.store(gone.count, ordering: .relaxed)
         }
         changed()
@@ -182,6 +198,31 @@ package final class SkillUsers: Sendable {
         gone.withLock { gone in
             gone[hash] = nil
             goneCount.store(gone.count, ordering: .relaxed)
+        }
+    }
+
+    // MARK: Other replicas
+
+    /// Whether replicas tell each other what they learn.
+    var areShared: Bool { shared != nil }
+
+    /// Takes in what another replica has told of a user of whom this process knows nothing. Nil: there is nothing to ask for.
+    func askReplicas(of user: UserID, on eventLoop: any EventLoop) -> EventLoopFuture<Void>? {
+        guard let shared, region(of: user) == nil, !isGone(user, now: eventLoop.now) else { return nil }
+        let promise = eventLoop.makePromise(of: Void.self)
+        shared.server.find(shared.id(user)) { [self] fact in
+            take(fact, of: user, now: .now())
+            promise.succeed()
+        }
+        return promise.futureResult
+    }
+
+    private func take(_ fact: UserFact?, of user: UserID, now: NIODeadline) {
+        switch fact {
+        case .accepted(let region): _ = learn(region, hash(user), from: .replica, isCertain: true)
+        case .said(let region): _ = learn(region, hash(user), from: .replica, isCertain: false)
+        case .gone(let duration): leave(user, until: now + min(TimeAmount(duration), goneFor), now: now)
+        case .notIn, .unknown, nil: break
         }
     }
 

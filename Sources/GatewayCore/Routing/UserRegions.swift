@@ -1,3 +1,4 @@
+package import Crypto
 package import NIOCore
 import Synchronization
 
@@ -13,6 +14,8 @@ package final class UserRegions: Sendable {
         case probe
         /// Somebody said so: `PUT /v1/users/{userId}/region`.
         case put
+        /// Another replica knew it.
+        case replica
     }
 
     /// Somebody whom no region knows.
@@ -41,14 +44,20 @@ package final class UserRegions: Sendable {
     /// What an earlier process knew of skills that nobody has asked for yet, by name.
     private let earlier: Mutex<[String: UserRegionsSnapshot.OneSkill]>
     private let started: NIODeadline
+    /// What keeps what replicas tell each other, and under which key; nil: each learns for itself.
+    private let shared: (server: any UserServer, key: SymmetricKey)?
     /// By name. A skill that is gone keeps its users, for as long as it may come back.
     private let skills = Mutex<[String: SkillUsers]>([:])
 
-    /// - Parameter earlier: what an earlier process knew.
+    /// - Parameters:
+    ///   - earlier: what an earlier process knew.
+    ///   - server: keeps what replicas tell each other, and the key by which they do; nil: each learns for itself.
     package init(
-        _ configuration: Configuration = Configuration(), earlier: UserRegionsSnapshot? = nil, now: NIODeadline = .now()
+        _ configuration: Configuration = Configuration(), earlier: UserRegionsSnapshot? = nil,
+        sharedBy server: (any UserServer, SymmetricKey)? = nil, now: NIODeadline = .now()
     ) {
         self.configuration = configuration
+        shared = server
         hash = earlier?.hash ?? SipHash()
         started = now
         self.earlier = Mutex(
@@ -61,7 +70,9 @@ package final class UserRegions: Sendable {
             if let known = skills[skill] { return known }
             let share = share(among: skills.count + 1)
             for users in skills.values { users.use(share) }
-            let users = SkillUsers(share, goneFor: configuration.goneFor, hash: hash)
+            let users = SkillUsers(
+                share, goneFor: configuration.goneFor, hash: hash,
+                shared: shared.map { SharedUsers(server: $0.server, key: $0.key, skill: skill) })
             if let known = earlier.withLock({ $0.removeValue(forKey: skill) }) { users.restore(known, now: started) }
             skills[skill] = users
             return users

@@ -129,6 +129,8 @@ struct GatewayConfiguration: Sendable {
     var tokenEndpoint = "https://api.amazon.com/auth/o2/token"
     var upstream = Upstream()
     var discovery = RegionDiscovery.off
+    /// Replicas tell each other where users live.
+    var sharesUsers = false
     var skills: [SkillConfiguration] = []
     /// Whose JSON Web Tokens are accepted.
     var issuers: [IssuerConfiguration] = []

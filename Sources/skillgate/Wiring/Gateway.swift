@@ -90,15 +90,17 @@ final class Gateway: Service {
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
         folder = try await LockedFolder.take(for: configuration.idempotency, logger)
         userMemory = folder.map { UserMemory(in: $0, logger) }
-        users = UserRegions(earlier: await userMemory?.read())
+        let shared = try await SharedKnowledge.on(controlLoop, configuration.idempotency, logger)
+        users = UserRegions(
+            earlier: await userMemory?.read(),
+            sharedBy: configuration.sharesUsers ? shared.map { ($0.users, $0.userKey) } : nil)
         var reloadable = ReloadableState()
         let endpoint = Self.tokenEndpoint(configuration)
         _ = reloadable.take(configuration.skills, users) {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
         _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)
-        let permits = try await IdempotencyRecords.permitServer(configuration.idempotency, on: controlLoop, logger)
-        sharedRates = permits.map { SharedRates(server: $0, timers: controlLoop) }
+        sharedRates = shared.map { SharedRates(server: $0.permits, timers: controlLoop) }
         reloadable.sharedRates = sharedRates
         let forwarding = try Self.forwarding(configuration, &reloadable)
         records = try await IdempotencyRecords(

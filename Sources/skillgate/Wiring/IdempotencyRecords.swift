@@ -61,22 +61,6 @@ struct IdempotencyRecords: Sendable {
     /// Whether records are kept in this process's memory, always or while the shared store cannot be reached.
     var keepsLocalRecords: Bool { kind != .redis || configuration.onStoreUnavailable == .forward }
 
-    /// What counts rates over all replicas; nil without a store that they share.
-    static func permitServer(
-        _ configuration: GatewayConfiguration.Idempotency, on controlLoop: any EventLoop, _ logger: Logger
-    ) async throws -> RedisPermitServer? {
-        guard let redis = configuration.redis else { return nil }
-        let log = RateLog(logger)
-        return try await controlLoop.submit {
-            let client = try RedisClient(
-                redis, clientName: "skillgate-rates", eventLoop: controlLoop, vouches: false,
-                unixMilliseconds: UnixTime.milliseconds, onEvent: { log.report($0) })
-            return RedisPermitServer(
-                client, replica: String(UInt64.random(in: .min ... .max), radix: 36),
-                unixMilliseconds: UnixTime.milliseconds)
-        }.get()
-    }
-
     /// Nil where records are in memory.
     ///
     /// - Parameter number: that of the event loop, counted from 0. The first looks at a server's settings for all.

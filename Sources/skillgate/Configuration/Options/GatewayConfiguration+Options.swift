@@ -30,6 +30,14 @@ extension GatewayConfiguration {
                 "discovery", \.discovery, .choice,
                 "`probe`: a message whose region is neither stated nor learned is tried in the other regions if the first does not know the user",
                 reloads: true),
+            .section(
+                "users",
+                [
+                    .value(
+                        "shared", \.sharesUsers, .boolean,
+                        "replicas tell each other where users live and who is gone, through the store; requires `idempotency.store: redis`"
+                    )
+                ]),
             receiptsOption,
             skillsOption,
             callerTokensOption,
@@ -114,6 +122,11 @@ extension GatewayConfiguration {
             root.report(
                 "`rate.scope: deployment` of the caller `\(caller.name)` requires a store that all replicas share; expected "
                     + "`idempotency.store: redis`", at: "callers")
+        }
+        if configuration.sharesUsers && configuration.idempotency.kind != .redis {
+            root.report(
+                "`users.shared` requires a store that all replicas share; expected `idempotency.store: redis`",
+                at: "users")
         }
         configuration.warnOfSharedPort(root)
     }

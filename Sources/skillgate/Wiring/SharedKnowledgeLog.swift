@@ -3,8 +3,8 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Logs why rates cannot be counted over all replicas, and that they can be again.
-final class RateLog: Sendable {
+/// Logs why replicas cannot share rates and users, and that they can again.
+final class SharedKnowledgeLog: Sendable {
     private struct State {
         var isAway = false
         var pace = LogPace<String>()
@@ -24,7 +24,7 @@ final class RateLog: Sendable {
                 defer { state.isAway = false }
                 return state.isAway
             }
-            if wasAway { logger.notice("rates are counted over all replicas again") }
+            if wasAway { logger.notice("rates and users can be shared with other replicas again") }
         case .lost(let reason):
             state.withLock { $0.isAway = true }
             warn("lost", reason)
@@ -37,7 +37,7 @@ final class RateLog: Sendable {
         let now = NIODeadline.now()
         guard state.withLock({ $0.pace.isDue(series, now: now) }) else { return }
         logger.warning(
-            "rates cannot be counted over all replicas: each replica goes by its share",
+            "rates and users cannot be shared with other replicas: this one goes by its share, and by what it knows itself",
             metadata: ["gateway.store.detail": "\(reason)"])
     }
 }
