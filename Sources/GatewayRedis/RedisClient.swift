@@ -2,9 +2,9 @@ package import GatewayCore
 package import NIOCore
 import TransportSecurity
 
-/// The records on Redis or Valkey, as one event loop reaches them. Bound to that loop.
+/// Records, and what else replicas share, on Redis or Valkey, as one event loop reaches them. Bound to that loop.
 ///
-/// Finds the server that keeps a record, follows redirections, and says of every command what became of it.
+/// Finds the server that keeps a key, follows redirections, and says of every command what became of it.
 package final class RedisClient: IdempotencyRecordClient {
     package enum Event: Sendable {
         case available
@@ -39,6 +39,7 @@ package final class RedisClient: IdempotencyRecordClient {
     /// Shared by the event loops of a process.
     let health: RedisHealth
     private var ticks: RepeatedTask?
+    private var isShutDown = false
 
     /// What is known of servers is looked at this often.
     private static let lookInterval = TimeAmount.seconds(1)
@@ -88,11 +89,12 @@ package final class RedisClient: IdempotencyRecordClient {
         }
     }
 
-    func startIfNeeded() {
-        if ticks == nil { start() }
+    package func startIfNeeded() {
+        if ticks == nil && !isShutDown { start() }
     }
 
     package func shutDown() {
+        isShutDown = true
         ticks?.cancel()
         ticks = nil
         topology?.shutDown()

@@ -39,12 +39,13 @@ import TokenEndpointClient
             ["Authorization": "Bearer \(TestBed.apiKey)"])
     }
 
-    /// Returns once Redis has been told.
+    /// Returns once Redis has been told: a region, `a` in front of it if Amazon has accepted a message there, or `g`.
     private func untilTold(_ redis: RedisProcess, _ value: String) async throws {
         while true {
             let keys = try redis.command("KEYS", "skillgate:*").split(separator: "\n").map(String.init)
             for key in keys where key.contains(":user:") || key.contains(":said:") {
-                if try redis.command("GET", key).contains(value) { return }
+                let told = try redis.command("GET", key)
+                if value == "g" ? told.hasPrefix(value) : told.hasSuffix(value) { return }
             }
             await Task.yield()
         }
@@ -96,7 +97,20 @@ import TokenEndpointClient
             try await untilTold(redis, "FE")
             #expect(try await beds[1].send("EU-1", [:]).status == 404)
             while try redis.command("KEYS", "skillgate:said:*") != "" { await Task.yield() }
-            #expect(try await beds[2].send("EU-1", [:]).text.contains("region"))
+            let answer = try await beds[2].send("EU-1", [:])
+            #expect(answer.status == 400 && answer.text.contains("urn:skillgate:problem:region-unknown"))
+        }
+    }
+
+    @Test func `who was gone and is said to live somewhere is looked for again`() async throws {
+        try await withThree { redis, beds in
+            #expect(try await beds[0].send("gone-1", [:]).status == 404)
+            try await untilTold(redis, "g")
+            #expect(try await put("gone-1", "EU", at: beds[1]).status == 200)
+            while try redis.command("KEYS", "skillgate:user:*") != "" { await Task.yield() }
+            let received = try await beds[0].counters().received
+            #expect(try await beds[2].send("gone-1", [:]).status == 404)
+            #expect(try await beds[0].counters().received == received + 3)
         }
     }
 

@@ -451,6 +451,18 @@ import Testing
         #expect(problems(yaml) == [problem])
     }
 
+    @Test func `users can be shared only where replicas share a store`() {
+        let yaml = """
+            skills: [{name: weather, clientID: c, clientSecret: {env: SECRET}}]
+            users: {shared: true}
+            callers: [{name: a, skills: [weather], apiKeys: [{env: KEY}]}]
+            """
+        #expect(
+            problems(yaml) == [
+                "f:2:8: `users.shared` requires a store that all replicas share; expected `idempotency.store: redis`"
+            ])
+    }
+
     @Test(
         arguments: [
             ("issuer: i, audiences: [a]", "`jwks` is missing in `issuers[0]`"),

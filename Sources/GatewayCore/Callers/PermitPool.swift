@@ -5,21 +5,21 @@ import Synchronization
 /// together may be of slightly different moments.
 final class PermitPool: Sendable {
     enum Taking: Equatable {
-        /// - Parameter isLow: more are to be asked for, once.
+        /// - Parameter isLow: more are to be asked for.
         case taken(isLow: Bool)
         /// - Parameter wait: nanoseconds until some come; nil: they have to be asked for.
         case none(wait: Int64?)
     }
 
-    /// Permits that are older are given up: the rate they were taken from has been there again since then.
+    /// For so long after the last lease permits may be used: by then, the rate that they were taken from has been there again.
     private static let lifetime = TimeAmount.seconds(30)
 
     /// Permits since the start …
     private let granted = Atomic<Int>(0)
     /// … and those of them that are used up. More on credit.
-    private let taken = Atomic<Int>(0)
-    /// More are asked for when so many are used up.
-    private let low = Atomic<Int>(-1)
+    private let used = Atomic<Int>(0)
+    /// More are asked for when so many are used up; the largest number: they have been asked for.
+    private let low = Atomic<Int>(.max)
     private let refusals = Atomic<Int>(0)
     private let discarded = Atomic<Int>(0)
     private let expires = Atomic<Int64>(0)
@@ -29,65 +29,72 @@ final class PermitPool: Sendable {
     private let theoreticalArrivalTime = Atomic<Int64>(0)
 
     func take(now: Int64) -> Taking {
-        var seen = taken.load(ordering: .relaxed)
+        var seen = used.load(ordering: .relaxed)
         while true {
             let all = granted.load(ordering: .acquiring)
-            let isExpired = now >= expires.load(ordering: .relaxed)
-            guard seen < all, !isExpired else {
-                if seen < all { discard() }
-                let arrival = arrival.load(ordering: .relaxed)
-                guard arrival > now else { return .none(wait: nil) }
-                refusals.add(1, ordering: .relaxed)
-                return .none(wait: arrival - now)
+            guard seen < all, now < expires.load(ordering: .relaxed) else {
+                if seen < all { discard(upTo: all) }
+                return .none(wait: waitForArrival(now))
             }
-            let (exchanged, current) = taken.compareExchange(expected: seen, desired: seen + 1, ordering: .relaxed)
-            if exchanged { return .taken(isLow: seen + 1 == low.load(ordering: .relaxed)) }
+            let (exchanged, current) = used.compareExchange(expected: seen, desired: seen + 1, ordering: .relaxed)
+            if exchanged { return .taken(isLow: isLow(seen + 1)) }
             seen = current
         }
     }
 
-    /// Uses up one that has yet to come.
-    func takeOnCredit() { taken.add(1, ordering: .relaxed) }
+    /// True once a lease.
+    private func isLow(_ used: Int) -> Bool {
+        used >= low.load(ordering: .relaxed) && low.exchange(.max, ordering: .relaxed) != .max
+    }
 
-    /// - Parameter takenByNow: so many of them.
-    func add(_ permits: Int, takenByNow: Int, now: Int64) {
+    private func waitForArrival(_ now: Int64) -> Int64? {
+        let arrival = arrival.load(ordering: .relaxed)
+        guard arrival > now else { return nil }
+        refusals.add(1, ordering: .relaxed)
+        return arrival - now
+    }
+
+    /// Uses up one that has yet to come.
+    func takeOnCredit() { used.add(1, ordering: .relaxed) }
+
+    /// - Parameter usedByNow: so many of them.
+    func add(_ permits: Int, usedByNow: Int, now: Int64) {
         arrival.store(0, ordering: .relaxed)
-        taken.add(takenByNow, ordering: .relaxed)
+        used.add(usedByNow, ordering: .relaxed)
         expires.store(now + Self.lifetime.nanoseconds, ordering: .relaxed)
         let all = granted.add(permits, ordering: .releasing).newValue
-        low.store(all - max(0, all - taken.load(ordering: .relaxed)) / 4, ordering: .relaxed)
+        low.store(all - max(0, all - used.load(ordering: .relaxed)) / 4, ordering: .relaxed)
     }
 
     /// Granted permits come at this moment.
-    func expect(at moment: Int64) { arrival.store(moment, ordering: .relaxed) }
+    func expectArrival(at moment: Int64) { arrival.store(moment, ordering: .relaxed) }
 
     /// Gives up what is at hand.
-    func discard() {
-        var seen = taken.load(ordering: .relaxed)
-        while true {
-            let all = granted.load(ordering: .relaxed)
-            guard seen < all else { return }
-            let (exchanged, current) = taken.compareExchange(expected: seen, desired: all, ordering: .relaxed)
+    func discard() { discard(upTo: granted.load(ordering: .relaxed)) }
+
+    private func discard(upTo end: Int) {
+        var seen = used.load(ordering: .relaxed)
+        while seen < end {
+            let (exchanged, current) = used.compareExchange(expected: seen, desired: end, ordering: .relaxed)
             if exchanged {
-                discarded.add(all - seen, ordering: .relaxed)
+                discarded.add(end - seen, ordering: .relaxed)
                 return
             }
             seen = current
         }
     }
 
-    var atHand: Int { granted.load(ordering: .relaxed) - taken.load(ordering: .relaxed) }
+    /// Negative: so many are used up on credit.
+    var atHand: Int { granted.load(ordering: .relaxed) - used.load(ordering: .relaxed) }
 
     /// Requests that wanted a permit, since the start.
     var demand: Int {
-        taken.load(ordering: .relaxed) - discarded.load(ordering: .relaxed) + refusals.load(ordering: .relaxed)
+        used.load(ordering: .relaxed) - discarded.load(ordering: .relaxed) + refusals.load(ordering: .relaxed)
     }
 
     // MARK: Quota
 
-    func told(_ theoreticalArrivalTime: Int64) {
-        self.theoreticalArrivalTime.store(theoreticalArrivalTime, ordering: .relaxed)
-    }
+    func setTheoreticalArrivalTime(_ time: Int64) { theoreticalArrivalTime.store(time, ordering: .relaxed) }
 
     /// What may come as far as this process knows: its own permits, and what the deployment had left when it asked last.
     func quota(_ limit: RateLimit, now: Int64) -> RateLimit.Quota {

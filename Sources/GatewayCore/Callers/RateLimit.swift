@@ -27,6 +27,9 @@ package struct RateLimit: Equatable, Sendable {
         tolerance = interval * Int64(self.burst - 1)
     }
 
+    /// Tells it from every other.
+    var identifier: Int { perSecond << 32 | burst }
+
     private init(perSecond: Int, burst: Int, interval: Int64) {
         self.perSecond = perSecond
         self.burst = burst

@@ -3,16 +3,19 @@ import Synchronization
 
 /// One caller's rate that counts over all replicas, as this process has it. For all event loops.
 ///
-/// Requests use up permits that a server has leased to the process: no round trip a message, and no lock while there are any. A request
-/// that finds none waits for the server's reply, unless it is known when the next ones come. While the server cannot be asked, the process
-/// goes by its own share of the rate.
+/// Requests use up permits that the shared store has leased to the process: no round trip a message, and no lock while there are any. A
+/// request that finds none waits for the store's reply, unless it is known when the next ones come. While the store cannot be asked, the
+/// process goes by its own share of the rate.
 package final class SharedRate: Sendable {
     typealias Decision = Result<Void, CallerError>
 
     private struct State {
         var leases: PermitLeases
+        /// Each is told whether it has a permit. Without one, it decides again.
         var waiting: [EventLoopPromise<Bool>] = []
         var isStopped = false
+        /// The last question was not answered.
+        var hasFailed = false
     }
 
     /// Since the start.
@@ -30,109 +33,114 @@ package final class SharedRate: Sendable {
         }
     }
 
-    /// While the server is away, it is asked this often.
+    /// While the store is away, it is asked this often.
     private static let retryPause = TimeAmount.seconds(1)
+    /// More are refused at once: each holds its request.
+    private static let waitingLimit = 4_096
 
     private let caller: String
-    private let server: any PermitServer
+    private let client: any PermitClient
     private let timers: any EventLoop
     private let replicas: ReplicaCount
     private let clock: @Sendable () -> NIODeadline
     private let pool = PermitPool()
     private let state: Mutex<State>
-    /// More than 0: the server is away, and each of so many replicas has its share.
+    /// Its identifier. Requests from before and behind a reload may come in turns for a moment.
+    private let limitInForce: Atomic<Int>
+    /// More than 0: the store is away, and each of so many replicas has its share.
     private let shares = Atomic<Int>(0)
     private let theoreticalArrivalTimeOfShare = Atomic<Int64>(0)
-    private let leases = Atomic<Int>(0)
-    private let failures = Atomic<Int>(0)
-    private let byShare = Atomic<Int>(0)
+    /// Requests by share since the last question, and those of them that were let through.
+    private let wantedByShare = Atomic<Int>(0)
+    private let passedByShare = Atomic<Int>(0)
+    private let leaseCount = Atomic<Int>(0)
+    private let failureCount = Atomic<Int>(0)
+    private let shareCount = Atomic<Int>(0)
 
     /// - Parameters:
     ///   - caller: its `Caller.recordID`.
     ///   - timers: where timers run.
     init(
-        _ limit: RateLimit, of caller: String, server: any PermitServer, timers: any EventLoop,
+        _ limit: RateLimit, of caller: String, client: any PermitClient, timers: any EventLoop,
         replicas: ReplicaCount, clock: @escaping @Sendable () -> NIODeadline
     ) {
         self.caller = caller
-        self.server = server
+        self.client = client
         self.timers = timers
         self.replicas = replicas
         self.clock = clock
         state = Mutex(State(leases: PermitLeases(limit)))
+        limitInForce = Atomic(limit.identifier)
+    }
+
+    /// Another limit than before leaves nothing of what was leased, or is to come, of the old one.
+    private func use(_ limit: RateLimit) {
+        let isChanged = state.withLock { state in
+            limitInForce.store(limit.identifier, ordering: .relaxed)
+            return state.leases.use(limit)
+        }
+        guard isChanged else { return }
+        pool.discard()
+        pool.expectArrival(at: 0)
+        theoreticalArrivalTimeOfShare.store(0, ordering: .relaxed)
     }
 
     var statistics: Statistics {
         var statistics = Statistics()
-        statistics.leases = leases.load(ordering: .relaxed)
-        statistics.failures = failures.load(ordering: .relaxed)
-        statistics.byShare = byShare.load(ordering: .relaxed)
+        statistics.leases = leaseCount.load(ordering: .relaxed)
+        statistics.failures = failureCount.load(ordering: .relaxed)
+        statistics.byShare = shareCount.load(ordering: .relaxed)
         return statistics
     }
 
     // MARK: Requests
 
-    /// Counts one request: at once, or when the server has said whether it may come.
+    /// Counts one request: at once, or when the store has said whether it may come.
     ///
     /// - Parameter limit: of the caller as the request's configuration has it.
     func pass(_ limit: RateLimit, now: NIODeadline, on eventLoop: any EventLoop) -> Eventual<Decision> {
-        switch taken(limit, now) {
-        case .granted: return .now(.success(()))
-        case .refused(let wait): return .now(.failure(CallerError(rateExceededFor: wait)))
-        case .unknown:
-            let decision = wait(on: eventLoop, limit, now: now).map { [self] isGranted in
-                isGranted ? Decision.success(()) : afterwards(limit)
-            }
-            return .later(decision)
-        }
+        if let decision = decide(limit, now) { return .now(decision) }
+        guard let wait = wait(on: eventLoop) else { return .now(decideAgain(limit)) }
+        ask(now)
+        return .later(wait.map { [self] hasPermit in hasPermit ? .success(()) : decideAgain(limit) })
     }
 
     /// Counts one request that cannot wait: where nothing is known, it may come, and uses up a permit of the next lease.
     func passAtOnce(_ limit: RateLimit, now: NIODeadline) throws(CallerError) {
-        switch taken(limit, now) {
-        case .granted: return
-        case .refused(let wait): throw CallerError(rateExceededFor: wait)
-        case .unknown:
-            pool.takeOnCredit()
-            ask(now, limit)
-        }
+        if let decision = decide(limit, now) { return try decision.get() }
+        guard pool.atHand > -PermitLeases.maximum(limit) else { throw CallerError(rateExceededFor: limit.interval) }
+        pool.takeOnCredit()
+        ask(now)
     }
 
-    private enum Taken {
-        case granted
-        /// - Parameter wait: in nanoseconds.
-        case refused(wait: Int64)
-        case unknown
-    }
-
-    private func taken(_ limit: RateLimit, _ deadline: NIODeadline) -> Taken {
+    /// Nil: the store has to be asked.
+    private func decide(_ limit: RateLimit, _ deadline: NIODeadline) -> Decision? {
         let now = Int64(clamping: deadline.uptimeNanoseconds)
+        if limit.identifier != limitInForce.load(ordering: .relaxed) { use(limit) }
         let shares = shares.load(ordering: .relaxed)
-        guard shares == 0 else { return takenOfShare(limit.share(among: shares), now) }
+        guard shares == 0 else { return decideByShare(limit.share(among: shares), now) }
         switch pool.take(now: now) {
         case .taken(let isLow):
-            if isLow { ask(deadline, limit) }
-            return .granted
-        case .none(let wait?): return .refused(wait: wait)
-        case .none(nil): return .unknown
+            if isLow { ask(deadline) }
+            return .success(())
+        case .none(let wait): return wait.map { .failure(CallerError(rateExceededFor: $0)) }
         }
     }
 
-    private func takenOfShare(_ share: RateLimit, _ now: Int64) -> Taken {
-        byShare.add(1, ordering: .relaxed)
-        let wait = share.pass(theoreticalArrivalTimeOfShare, now: now)
-        return wait.map { .refused(wait: $0) } ?? .granted
+    private func decideByShare(_ share: RateLimit, _ now: Int64) -> Decision {
+        shareCount.add(1, ordering: .relaxed)
+        wantedByShare.add(1, ordering: .relaxed)
+        if let wait = share.pass(theoreticalArrivalTimeOfShare, now: now) {
+            return .failure(CallerError(rateExceededFor: wait))
+        }
+        passedByShare.add(1, ordering: .relaxed)
+        return .success(())
     }
 
-    /// What is said to one that has waited for nothing.
-    private func afterwards(_ limit: RateLimit) -> Decision {
-        let now = clock()
-        switch taken(limit, now) {
-        case .granted: return .success(())
-        case .refused(let wait): return .failure(CallerError(rateExceededFor: wait))
-        // There were more than can come at once.
-        case .unknown: return .failure(CallerError(rateExceededFor: limit.interval))
-        }
+    /// For a request whose wait has brought no permit, or that need not wait.
+    private func decideAgain(_ limit: RateLimit) -> Decision {
+        // Nothing is known yet where more wait than can come at once.
+        decide(limit, clock()) ?? .failure(CallerError(rateExceededFor: limit.interval))
     }
 
     func quota(_ limit: RateLimit, now: NIODeadline) -> RateLimit.Quota {
@@ -145,43 +153,58 @@ package final class SharedRate: Sendable {
 
     // MARK: Leases
 
-    private func wait(on eventLoop: any EventLoop, _ limit: RateLimit, now: NIODeadline) -> EventLoopFuture<Bool> {
-        let promise = eventLoop.makePromise(of: Bool.self)
-        let mayWait = state.withLock { state in
-            // More than that are not there at once in any case.
-            guard state.waiting.count < limit.burst, !state.isStopped else { return false }
+    /// Nil: there is nothing to wait for.
+    private func wait(on eventLoop: any EventLoop) -> EventLoopFuture<Bool>? {
+        state.withLock { state in
+            let limit = min(state.leases.limit.burst, Self.waitingLimit)
+            guard state.leases.mayWait, state.waiting.count < limit, !state.isStopped else { return nil }
+            let promise = eventLoop.makePromise(of: Bool.self)
             state.waiting.append(promise)
-            return true
+            return promise.futureResult
         }
-        if mayWait { ask(now, limit) } else { promise.succeed(false) }
-        return promise.futureResult
     }
 
-    /// - Parameter limit: nil: as at the last question.
-    private func ask(_ now: NIODeadline, _ limit: RateLimit? = nil) {
+    private func ask(_ now: NIODeadline) {
         let request = state.withLock { state in
-            state.leases.ask(
-                limit ?? state.leases.limit, waiting: state.waiting.count, atHand: pool.atHand, demand: pool.demand,
-                now: now)
+            state.isStopped
+                ? nil
+                : state.leases.ask(
+                    waiting: state.waiting.count, atHand: pool.atHand, demand: pool.demand, now: now)
         }
-        guard let request else { return }
-        server.lease(request, of: caller) { [self] lease in
+        if let request { send(request) }
+    }
+
+    private func askAgain() {
+        let (request, isAway) = state.withLock { state in
+            guard !state.isStopped else { return (PermitRequest?.none, true) }
+            let passed = passedByShare.exchange(0, ordering: .relaxed)
+            let request = state.leases.askAgain(wanted: wantedByShare.exchange(0, ordering: .relaxed), passed: passed)
+            return (request, state.leases.isAway)
+        }
+        if let request { send(request) } else if !isAway { shares.store(0, ordering: .relaxed) }
+    }
+
+    private func send(_ request: PermitRequest) {
+        client.lease(request, of: caller) { [self] lease in
             if let lease { leased(lease) } else { failed() }
         }
     }
 
     private func leased(_ lease: PermitLease) {
         let now = clock()
-        leases.add(1, ordering: .relaxed)
-        pool.told(Int64(clamping: now.uptimeNanoseconds) + lease.ahead)
-        switch state.withLock({ $0.leases.replied(lease) }) {
+        leaseCount.add(1, ordering: .relaxed)
+        pool.setTheoreticalArrivalTime(Int64(clamping: now.uptimeNanoseconds) + lease.ahead)
+        let arrival = state.withLock { state in
+            state.hasFailed = false
+            return state.leases.replied(lease)
+        }
+        switch arrival {
         case .now(let permits): arrived(permits, now)
-        case .later(_, let wait):
-            pool.expect(at: Int64(clamping: now.uptimeNanoseconds) + wait)
+        case .later(let reservation, let wait):
+            pool.expectArrival(at: Int64(clamping: now.uptimeNanoseconds) + wait)
             timers.scheduleTask(in: .nanoseconds(wait)) { [self] in
-                if let permits = state.withLock({ $0.leases.arrived() }) { arrived(permits, clock()) }
+                if let permits = state.withLock({ $0.leases.arrived(reservation) }) { arrived(permits, clock()) }
             }
-            // They are told when.
             shares.store(0, ordering: .relaxed)
             release()
         }
@@ -194,7 +217,7 @@ package final class SharedRate: Sendable {
             state.waiting.removeFirst(served.count)
             return served
         }
-        pool.add(permits, takenByNow: served.count, now: Int64(clamping: now.uptimeNanoseconds))
+        pool.add(permits, usedByNow: served.count, now: Int64(clamping: now.uptimeNanoseconds))
         shares.store(0, ordering: .relaxed)
         for promise in served { promise.succeed(true) }
         if state.withLock({ !$0.waiting.isEmpty }) { ask(now) }
@@ -202,23 +225,23 @@ package final class SharedRate: Sendable {
 
     private func failed() {
         let now = clock()
-        failures.add(1, ordering: .relaxed)
-        state.withLock { $0.leases.failed() }
-        if shares.load(ordering: .relaxed) == 0 {
+        failureCount.add(1, ordering: .relaxed)
+        let (limit, isNews) = state.withLock { state in
+            defer { state.hasFailed = true }
+            state.leases.failed()
+            return (state.leases.limit, !state.hasFailed)
+        }
+        if isNews, let known = replicas.known {
             // What is at hand is part of what others may count on.
             pool.discard()
-            let time = state.withLock { $0.leases.limit }.share(among: replicas.assumed)
-                .exhausted(now: Int64(clamping: now.uptimeNanoseconds))
+            let time = limit.share(among: known).exhausted(now: Int64(clamping: now.uptimeNanoseconds))
             theoreticalArrivalTimeOfShare.store(time, ordering: .relaxed)
         }
         shares.store(replicas.assumed, ordering: .relaxed)
         release()
-        timers.scheduleTask(in: Self.retryPause) { [self] in
-            if !state.withLock({ $0.isStopped }) { ask(clock()) }
-        }
+        timers.scheduleTask(in: Self.retryPause) { [self] in askAgain() }
     }
 
-    /// Those that wait find out by themselves.
     private func release() {
         let waiting = state.withLock { state in
             defer { state.waiting = [] }

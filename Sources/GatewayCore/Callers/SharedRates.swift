@@ -6,39 +6,41 @@ package final class SharedRates: Sendable {
     /// What became of all of them, since the start.
     package struct Statistics: Equatable, Sendable {
         package var rates = SharedRate.Statistics()
-        /// As far as is known; nil: the server has not said it yet.
+        /// As far as is known; nil: the store has not said it yet.
         package var replicas: Int?
 
         package init() {}
     }
 
-    /// Says this often that this replica is there.
+    /// Says this often that this replica is there; until it has been heard, with every tick.
     private static let pause = TimeAmount.seconds(10)
+    private static let tick = TimeAmount.seconds(1)
 
-    private let server: any PermitServer
+    private let client: any PermitClient
     private let timers: any EventLoop
     private let clock: @Sendable () -> NIODeadline
     /// By `Caller.recordID`. A caller that is gone keeps its rate, for as long as it may come back.
     private let rates = Mutex<[String: SharedRate]>([:])
     private let timer = Mutex<RepeatedTask?>(nil)
     private let replicas = ReplicaCount()
+    private let nextCount = Atomic<UInt64>(0)
 
     /// - Parameter timers: where timers run.
     package init(
-        server: any PermitServer, timers: any EventLoop, clock: @escaping @Sendable () -> NIODeadline = { .now() }
+        client: any PermitClient, timers: any EventLoop, clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
-        self.server = server
+        self.client = client
         self.timers = timers
         self.clock = clock
     }
 
-    /// That of one caller; the same one whenever it is asked for.
+    /// That of one caller; the same one whenever it is asked for. Which limit counts each request says.
     package func rate(of caller: String, _ limit: RateLimit) -> SharedRate {
         startCounting()
         return rates.withLock { rates in
             if let known = rates[caller] { return known }
             let rate = SharedRate(
-                limit, of: caller, server: server, timers: timers, replicas: replicas, clock: clock)
+                limit, of: caller, client: client, timers: timers, replicas: replicas, clock: clock)
             rates[caller] = rate
             return rate
         }
@@ -47,14 +49,17 @@ package final class SharedRates: Sendable {
     private func startCounting() {
         timer.withLock { timer in
             guard timer == nil else { return }
-            timer = timers.scheduleRepeatedTask(initialDelay: .zero, delay: Self.pause) { [weak self] _ in
-                self?.count()
+            timer = timers.scheduleRepeatedTask(initialDelay: .zero, delay: Self.tick) { [weak self] _ in
+                self?.countWhenDue()
             }
         }
     }
 
-    private func count() {
-        server.countReplicas { [replicas] count in
+    private func countWhenDue() {
+        let now = clock()
+        guard replicas.known == nil || now.uptimeNanoseconds >= nextCount.load(ordering: .relaxed) else { return }
+        nextCount.store((now + Self.pause).uptimeNanoseconds, ordering: .relaxed)
+        client.countReplicas { [replicas] count in
             if let count { replicas.counted(count) }
         }
     }
@@ -62,7 +67,6 @@ package final class SharedRates: Sendable {
     package func stop() {
         timer.withLock { $0 }?.cancel()
         for rate in rates.withLock({ Array($0.values) }) { rate.stop() }
-        server.shutDown()
     }
 
     /// Nil as long as no caller has such a rate.
@@ -82,7 +86,7 @@ final class ReplicaCount: Sendable {
 
     func counted(_ count: Int) { self.count.store(count, ordering: .relaxed) }
 
-    /// As far as the server has said it.
+    /// As far as the store has said it.
     var known: Int? {
         let count = count.load(ordering: .relaxed)
         return count > 0 ? count : nil

@@ -17,7 +17,8 @@ final class Exchange {
     private var shown: Result<CallerDirectory.Authenticated, CallerError>?
     /// Whether the rate that counts over all replicas lets it come; nil: that has to be found out, if there is one.
     private var permit: SharedRate.Decision?
-    /// Some time has gone by since `started`.
+    private static let sharedStoreTimeout = Duration.seconds(2)
+    /// The shared store was waited for, so that `started` is past.
     private(set) var hasWaited = false
     private let recipient: any ResponseRecipient
     var labels = ForwardingInstruments.Labels()
@@ -53,33 +54,43 @@ final class Exchange {
 
     // MARK: Authentication
 
-    /// Calls `then` once it is known whether the caller's rate lets the request come, where that may have to be asked for: at once for nearly
-    /// all requests.
-    func awaitPermit(then: @escaping () -> Void) {
+    /// Finds out whether the caller's rate lets the request come, where replicas share that rate.
+    ///
+    /// - Returns: nil if it is known, as it nearly always is; else what comes when the shared store has been asked.
+    func permitToAwait() -> EventLoopFuture<SharedRate.Decision>? {
         let shown =
             self.shown
             ?? Result { () throws(CallerError) in
                 try configuration.callers.authenticate(request, from: peer, unixTime: forwarder.unixTime)
             }
         self.shown = shown
-        guard case .success((let caller, _)) = shown, let sharedRate = caller.sharedRate, let rate = caller.limits.rate
-        else { return then() }
-        switch sharedRate.pass(rate, now: started, on: eventLoop) {
+        guard case .success((let caller, _)) = shown, let sharedRate = caller.sharedRate, let rate = caller.limits.rate,
+            // What is let through in any case does not wait.
+            !caller.reportedRules.contains(.rate)
+        else { return nil }
+        switch sharedRate.pass(rate, now: eventLoop.now, on: eventLoop) {
         case .now(let decision):
             permit = decision
-            then()
-        case .later(let decision):
-            wait(for: decision) { decision in
-                self.permit = decision
-                then()
-            }
+            return nil
+        case .later(let decision): return decision
         }
     }
 
-    /// Calls `then` once with what other replicas have to do with: with nil if that takes too long.
-    func wait<Value: Sendable>(for future: EventLoopFuture<Value>, then: @escaping (Value?) -> Void) {
+    func await(_ decision: EventLoopFuture<SharedRate.Decision>, then: @escaping () -> Void) {
+        let limit = (try? fields.timeout()) ?? TimeAmount(configuration.limits.deadline)
+        waitForSharedStore(decision, atMost: Duration(limit)) { decision in
+            // One that is not waited for any longer still uses up its permit when that comes.
+            self.permit = decision ?? .success(())
+            then()
+        }
+    }
+
+    /// Calls `then` once: with nil if the shared store takes too long, or half of what the request may take.
+    func waitForSharedStore<Value: Sendable>(
+        _ future: EventLoopFuture<Value>, atMost left: Duration, then: @escaping (Value?) -> Void
+    ) {
         hasWaited = true
-        eventLoop.wait(for: future, atMost: configuration.limits.tokenTimeout, then: then)
+        eventLoop.wait(for: future, atMost: min(Self.sharedStoreTimeout, left / 2), then: then)
     }
 
     /// The caller, by whatever credentials the request carries.

@@ -38,7 +38,8 @@ final class Forwarding {
         do {
             let message = try Message(exchange, user: user)
             guard let known = try message.askReplicas(in: exchange) else { return begin(message, exchange) }
-            exchange.wait(for: known) { _ in begin(message, exchange) }
+            let left = Duration(from: exchange.eventLoop.now, to: exchange.started + message.timeLimit)
+            exchange.waitForSharedStore(known, atMost: left) { _ in begin(message, exchange) }
         } catch {
             exchange.refuse(error)
         }

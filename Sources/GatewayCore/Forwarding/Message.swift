@@ -1,6 +1,6 @@
 import NIOCore
 
-/// A message whose caller, content and region have been validated.
+/// A message whose caller and content have been validated.
 struct Message {
     let caller: Caller
     let skill: Skill
@@ -88,7 +88,7 @@ struct Message {
     func search(in exchange: Exchange) throws(Refusal) -> RegionSearch {
         let discovery = caller.discovery ?? skill.discovery ?? exchange.configuration.discovery
         let stated = try exchange.fields.statedRegion(in: exchange.configuration.regions)
-        let learned = stated == nil ? skill.users.region(of: user) : nil
+        let learned = stated == nil ? learnedRegion : nil
         let region =
             if let known = stated ?? learned { known } else {
                 try exchange.fields.assumedRegion(of: skill, for: caller, discovery)
@@ -98,6 +98,12 @@ struct Message {
         return RegionSearch(
             from: region, stated != nil ? .stated : learned != nil ? .learned : .guessed,
             among: discovery == .probe ? caller.searchedRegions : [])
+    }
+
+    /// What another caller says does not keep this one out of the regions that it may send to.
+    private var learnedRegion: Region? {
+        guard let region = skill.users.region(of: user) else { return nil }
+        return caller.regions.contains(region) || !skill.users.isOnlySaid(user) ? region : nil
     }
 
     /// Completes once what other replicas know of the user is known here; nil: there is nothing to ask for.

@@ -112,11 +112,10 @@ package final class MessageForwarder: RequestHandler {
             let (route, base) = try route(request)
             let exchange = Exchange(
                 route.action, request, base, from: peer, shown, to: recipient, on: self, arrived: arrived)
-            if snapshot.configuration.callers.sharesRates && route.isOfCaller {
-                exchange.awaitPermit { Self.begin(exchange, on: route) }
-            } else {
-                Self.begin(exchange, on: route)
+            if snapshot.configuration.callers.sharesRates && route.isOfCaller, let permit = exchange.permitToAwait() {
+                return exchange.await(permit) { Self.begin(exchange, on: route) }
             }
+            Self.begin(exchange, on: route)
         } catch {
             refused(error.problem, request.id, from: peer)
             recipient.answered(Response(.refusal(error), region: nil))

@@ -12,7 +12,7 @@ struct UserRegionUpdate {
             guard let known = statement.skill.users.askReplicas(of: statement.user, on: exchange.eventLoop) else {
                 return learn(statement)
             }
-            exchange.wait(for: known) { _ in learn(statement) }
+            exchange.waitForSharedStore(known, atMost: exchange.configuration.limits.deadline) { _ in learn(statement) }
         } catch {
             exchange.refuse(error)
         }

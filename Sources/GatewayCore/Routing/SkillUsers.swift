@@ -110,6 +110,12 @@ package final class SkillUsers: Sendable {
         }
     }
 
+    /// Whether somebody only says so.
+    func isOnlySaid(_ user: UserID) -> Bool {
+        let hash = self.hash(user)
+        return shards[Self.place(hash)].shard.withLock { $0.accepted[hash] == nil }
+    }
+
     /// Takes in where a user lives. What Amazon has accepted outranks what anybody says.
     ///
     /// - Returns: where the user is taken to live from now on.
@@ -176,22 +182,27 @@ package final class SkillUsers: Sendable {
     }
 
     func leave(_ user: UserID, now: NIODeadline) {
-        leave(user, until: now + goneFor, now: now)
+        // So many are told as are kept.
+        guard leave(user, until: now + goneFor, now: now) else { return }
         shared?.tell(.gone(for: Duration(goneFor)), of: user)
     }
 
-    private func leave(_ user: UserID, until end: NIODeadline, now: NIODeadline) {
+    /// - Returns: whether there was room for the user.
+    @discardableResult
+    private func leave(_ user: UserID, until end: NIODeadline, now: NIODeadline) -> Bool {
         let hash = self.hash(user)
         let id = PercentEncoding.decode(user.canonical.readableBytesUInt8Span, 0..<user.canonical.readableBytes)
         let userID = String(decoding: id ?? [], as: UTF8.self)
         let maximum = maximumGoneUsers.load(ordering: .relaxed)
-        gone.withLock { gone in
+        let isKept = gone.withLock { gone in
             if gone.count >= maximum { gone = gone.filter { $0.value.until > now } }
-            guard gone.count < maximum else { return }
+            guard gone.count < maximum else { return false }
             gone[hash] = Gone(until: end, userID: userID)
             goneCount.store(gone.count, ordering: .relaxed)
+            return true
         }
         changed()
+        return isKept
     }
 
     private func returned(_ hash: UInt64) {
@@ -206,23 +217,26 @@ package final class SkillUsers: Sendable {
     /// Whether replicas tell each other what they learn.
     var areShared: Bool { shared != nil }
 
-    /// Takes in what another replica has told of a user of whom this process knows nothing. Nil: there is nothing to ask for.
+    /// Takes in what another replica has told of a user whose region this process does not know. Nil: there is nothing to ask for.
     func askReplicas(of user: UserID, on eventLoop: any EventLoop) -> EventLoopFuture<Void>? {
-        guard let shared, region(of: user) == nil, !isGone(user, now: eventLoop.now) else { return nil }
+        guard let shared, region(of: user) == nil else { return nil }
         let promise = eventLoop.makePromise(of: Void.self)
-        shared.server.find(shared.id(user)) { [self] fact in
-            take(fact, of: user, now: .now())
+        shared.find(user) { [self] finding in
+            if let finding { take(finding, of: user, now: .now()) }
             promise.succeed()
         }
         return promise.futureResult
     }
 
-    private func take(_ fact: UserFact?, of user: UserID, now: NIODeadline) {
-        switch fact {
+    private func take(_ finding: UserFinding, of user: UserID, now: NIODeadline) {
+        switch finding {
         case .accepted(let region): _ = learn(region, hash(user), from: .replica, isCertain: true)
         case .said(let region): _ = learn(region, hash(user), from: .replica, isCertain: false)
-        case .gone(let duration): leave(user, until: now + min(TimeAmount(duration), goneFor), now: now)
-        case .notIn, .unknown, nil: break
+        case .gone(let duration):
+            // Amazon may have accepted a message meanwhile.
+            guard region(of: user) == nil else { return }
+            leave(user, until: now + min(TimeAmount(duration), goneFor), now: now)
+        case .nothing: break
         }
     }
 

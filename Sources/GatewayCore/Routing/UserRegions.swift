@@ -44,20 +44,20 @@ package final class UserRegions: Sendable {
     /// What an earlier process knew of skills that nobody has asked for yet, by name.
     private let earlier: Mutex<[String: UserRegionsSnapshot.OneSkill]>
     private let started: NIODeadline
-    /// What keeps what replicas tell each other, and under which key; nil: each learns for itself.
-    private let shared: (server: any UserServer, key: SymmetricKey)?
+    /// Nil: each replica learns for itself.
+    private let shared: (client: any SharedUserClient, key: SymmetricKey)?
     /// By name. A skill that is gone keeps its users, for as long as it may come back.
     private let skills = Mutex<[String: SkillUsers]>([:])
 
     /// - Parameters:
     ///   - earlier: what an earlier process knew.
-    ///   - server: keeps what replicas tell each other, and the key by which they do; nil: each learns for itself.
+    ///   - shared: asks for what replicas tell each other, by users' hashes under the key; nil: each learns for itself.
     package init(
         _ configuration: Configuration = Configuration(), earlier: UserRegionsSnapshot? = nil,
-        sharedBy server: (any UserServer, SymmetricKey)? = nil, now: NIODeadline = .now()
+        shared: (any SharedUserClient, SymmetricKey)? = nil, now: NIODeadline = .now()
     ) {
         self.configuration = configuration
-        shared = server
+        self.shared = shared
         hash = earlier?.hash ?? SipHash()
         started = now
         self.earlier = Mutex(
@@ -72,7 +72,7 @@ package final class UserRegions: Sendable {
             for users in skills.values { users.use(share) }
             let users = SkillUsers(
                 share, goneFor: configuration.goneFor, hash: hash,
-                shared: shared.map { SharedUsers(server: $0.server, key: $0.key, skill: skill) })
+                shared: shared.map { SharedUsers($0.client, skill: skill, key: $0.key) })
             if let known = earlier.withLock({ $0.removeValue(forKey: skill) }) { users.restore(known, now: started) }
             skills[skill] = users
             return users

@@ -1,7 +1,8 @@
 import GatewayCore
 import NIOCore
 
-/// The names of records in Redis: the prefix, a colon, and the scope in base64url (RFC 4648 section 5).
+/// The names of keys in Redis. That of a record is the prefix, a colon, and the scope in base64url (RFC 4648 section 5); no other key can
+/// be taken for one.
 struct RecordKeys {
     private static let scopeCharacters = 43
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
@@ -11,11 +12,17 @@ struct RecordKeys {
     /// The key that tells whether the records of all were lost. It cannot be taken for a record: it is shorter.
     var epoch: String { prefix + ":epoch" }
 
-    /// The key of a caller's rate. It cannot be taken for a record either, whose name has no colon.
+    /// The key of a caller's rate.
     func rate(of caller: String) -> String { "\(prefix):rate:\(caller)" }
 
     /// The key of the replicas that count.
     var replicas: String { prefix + ":replicas" }
+
+    /// The key of what is certain of a user.
+    func user(_ user: SharedUserID) -> String { "\(prefix):user:\(user.user)" }
+
+    /// The key of what callers say of a user, or of another one.
+    func statements(_ user: SharedUserID) -> String { "\(prefix):said:\(user.skill):\(user.place)" }
 
     /// For a node of a cluster: one of a series, each in a slot of its own.
     func epoch(_ number: Int) -> String { "\(prefix):{\(number)}:epoch" }

@@ -281,7 +281,7 @@ struct Doctor {
         guard configuration.sharesRates else { return }
         let promise = eventLoop.makePromise(of: Bool.self)
         eventLoop.execute {
-            RedisPermitServer.tryOut(server.value, unixMilliseconds: UnixTime.milliseconds()) { promise.succeed($0) }
+            RedisPermitClient.tryOut(server.value) { promise.succeed($0) }
         }
         let isAllowed = (try? await promise.futureResult.get()) ?? false
         diagnosis.add(

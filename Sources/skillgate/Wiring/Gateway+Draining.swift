@@ -20,8 +20,9 @@ extension Gateway {
         }
         for skill in skills { skill.tokens.stop() }
         current.withLock { $0.reloadable.issuers }.stop()
-        sharedRates?.stop()
         try await closeUpstream()
+        sharedRates?.stop()
+        sharedStoreClients?.shutDown()
         await closeStore()
         try await onEachLoop { $0.forwarder.value.closeLogs() }
         try await logs.close()

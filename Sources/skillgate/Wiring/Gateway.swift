@@ -47,7 +47,8 @@ final class Gateway: Service {
     let controlLoop: any EventLoop
     let group: MultiThreadedEventLoopGroup
     let records: IdempotencyRecords
-    /// Nil without a store that all replicas share.
+    // Nil without a store that all replicas share.
+    let sharedStoreClients: SharedStoreClients?
     let sharedRates: SharedRates?
     let logs: LogFiles
     let problems: ProblemLog
@@ -90,17 +91,19 @@ final class Gateway: Service {
         logs = try LogFiles(access: configuration.accessLogFile, audit: configuration.auditFile)
         folder = try await LockedFolder.take(for: configuration.idempotency, logger)
         userMemory = folder.map { UserMemory(in: $0, logger) }
-        let shared = try await SharedKnowledge.on(controlLoop, configuration.idempotency, logger)
+        let shared = try await SharedStoreClients.on(controlLoop, configuration.idempotency, logger)
+        if configuration.sharesUsers || configuration.sharesRates { shared?.start() }
+        sharedStoreClients = shared
         users = UserRegions(
             earlier: await userMemory?.read(),
-            sharedBy: configuration.sharesUsers ? shared.map { ($0.users, $0.userKey) } : nil)
+            shared: configuration.sharesUsers ? shared.map { ($0.users, $0.userKey) } : nil)
         var reloadable = ReloadableState()
         let endpoint = Self.tokenEndpoint(configuration)
         _ = reloadable.take(configuration.skills, users) {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
         _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)
-        sharedRates = shared.map { SharedRates(server: $0.permits, timers: controlLoop) }
+        sharedRates = shared.map { SharedRates(client: $0.permits, timers: controlLoop) }
         reloadable.sharedRates = sharedRates
         let forwarding = try Self.forwarding(configuration, &reloadable)
         records = try await IdempotencyRecords(

@@ -6,7 +6,7 @@ import TestSupport
 @testable import GatewayCore
 @testable import GatewayRedis
 
-/// Replicas that share a rate by a real Redis, in virtual time: its user may not ask for the server's own.
+/// Replicas that share a rate by a real Redis, in virtual time in place of Redis's own.
 final class DeploymentInVirtualTime {
     /// The same time for all of them, in milliseconds.
     final class Clock: Sendable {
@@ -18,7 +18,7 @@ final class DeploymentInVirtualTime {
         func advance() { milliseconds.add(1, ordering: .relaxed) }
     }
 
-    final class Server: PermitServer {
+    final class Client: PermitClient {
         private let port: Int
         private let clock: Clock
         let isAway = Atomic<Bool>(false)
@@ -37,11 +37,12 @@ final class DeploymentInVirtualTime {
         ) {
             guard !isAway.load(ordering: .relaxed) else { return then(nil) }
             commands.add(1, ordering: .relaxed)
-            let now = (clock.now + skew.load(ordering: .relaxed)) * 1000
+            let now = clock.now + skew.load(ordering: .relaxed)
+            let source = RateScripts.lease.source
+                .replacing(RateScripts.clock, with: "{\(now / 1000), \(now % 1000 * 1000)}")
             let words =
-                ["EVAL", RateScripts.lease.source, "1", RecordKeys(prefix: "test").rate(of: caller)]
-                + RateScripts.arguments(request, unixMicroseconds: now)
-            let reply = try? RedisControl.commands([["AUTH", "timeless", "secret"], words], port: port)
+                ["EVAL", source, "1", RecordKeys(prefix: "test").rate(of: caller)] + RateScripts.arguments(request)
+            let reply = try? RedisControl.commands([words], port: port)
             let numbers = (reply ?? "").split(separator: "\n").compactMap { Int($0) }
             then(PermitLease(.array(numbers.map(RESPValue.integer))))
         }
@@ -50,7 +51,6 @@ final class DeploymentInVirtualTime {
             then(isAway.load(ordering: .relaxed) ? nil : replicas.load(ordering: .relaxed))
         }
 
-        func shutDown() {}
     }
 
     struct Replica {
@@ -60,9 +60,9 @@ final class DeploymentInVirtualTime {
     }
 
     let clock = Clock()
-    let server: Server
+    let client: Client
     private let redis: RedisProcess
-    private let limit: RateLimit
+    private var limit: RateLimit
     private(set) var replicas: [Replica] = []
     private var accepted = 0
     private var refusals: [Duration] = []
@@ -70,16 +70,15 @@ final class DeploymentInVirtualTime {
     init(_ redis: RedisProcess, perSecond: Int, burst: Int) throws {
         self.redis = redis
         limit = RateLimit(perSecond: perSecond, burst: burst)
-        server = Server(port: redis.port, clock: clock)
+        client = Client(port: redis.port, clock: clock)
         try redis.command("FLUSHALL")
-        try redis.command("ACL", "SETUSER", "timeless", "on", ">secret", "~*", "+@all", "-time")
     }
 
     func add(_ count: Int = 1) {
         for _ in 0..<count {
             let loop = EmbeddedEventLoop()
             let clock = clock
-            let rates = SharedRates(server: server, timers: loop, clock: { clock.deadline })
+            let rates = SharedRates(client: client, timers: loop, clock: { clock.deadline })
             replicas.append(Replica(loop: loop, rates: rates, rate: rates.rate(of: "orders", limit)))
         }
         recount()
@@ -88,7 +87,12 @@ final class DeploymentInVirtualTime {
     /// Empties Redis. The replicas are counted again from the first.
     func forget() {
         _ = try? redis.command("FLUSHALL")
-        server.replicas.store(1, ordering: .relaxed)
+        client.replicas.store(1, ordering: .relaxed)
+    }
+
+    /// As a reload does.
+    func use(perSecond: Int, burst: Int) {
+        limit = RateLimit(perSecond: perSecond, burst: burst)
     }
 
     func kill(_ index: Int) {
@@ -96,7 +100,7 @@ final class DeploymentInVirtualTime {
         recount()
     }
 
-    private func recount() { server.replicas.store(replicas.count, ordering: .relaxed) }
+    private func recount() { client.replicas.store(replicas.count, ordering: .relaxed) }
 
     /// Requests that the deployment lets through.
     ///
@@ -144,6 +148,9 @@ final class DeploymentInVirtualTime {
         case .failure(let error): refusals.append(error.retryAfter ?? .zero)
         }
     }
+
+    /// Forgets what was refused by now.
+    func forgetRefusals() { refusals = [] }
 
     /// The longest time for which somebody was told to wait.
     var longestRetryAfter: Duration { refusals.max() ?? .zero }

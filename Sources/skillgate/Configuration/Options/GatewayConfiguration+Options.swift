@@ -127,6 +127,10 @@ extension GatewayConfiguration {
             root.report(
                 "`users.shared` requires a store that all replicas share; expected `idempotency.store: redis`",
                 at: "users")
+        } else if configuration.sharesUsers && configuration.idempotency.fingerprintKeys.isEmpty {
+            root.reader.warn(
+                "`users.shared` without `idempotency.fingerprintKeys`: whoever reads Redis can tell whether a userId is in it",
+                at: root.mark(of: "users"))
         }
         configuration.warnOfSharedPort(root)
     }

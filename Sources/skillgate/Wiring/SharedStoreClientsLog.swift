@@ -4,7 +4,7 @@ import NIOCore
 import Synchronization
 
 /// Logs why replicas cannot share rates and users, and that they can again.
-final class SharedKnowledgeLog: Sendable {
+final class SharedStoreClientsLog: Sendable {
     private struct State {
         var isAway = false
         var pace = LogPace<String>()
@@ -37,7 +37,7 @@ final class SharedKnowledgeLog: Sendable {
         let now = NIODeadline.now()
         guard state.withLock({ $0.pace.isDue(series, now: now) }) else { return }
         logger.warning(
-            "rates and users cannot be shared with other replicas: this one goes by its share, and by what it knows itself",
+            "rates or users are not shared with other replicas: this one goes by its share, and by what it knows itself",
             metadata: ["gateway.store.detail": "\(reason)"])
     }
 }
