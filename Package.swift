@@ -43,6 +43,8 @@ let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHPACK: Target.Dependency = .product(name: "NIOHPACK", package: "swift-nio-http2")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
+let swiftASN1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
@@ -60,6 +62,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-nio-http2", exact: "1.46.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
@@ -77,7 +80,7 @@ let package = Package(
 
         .target(
             name: "TransportSecurity",
-            dependencies: ["GatewayCore", nioCore, nioPosix, nioSSL],
+            dependencies: ["GatewayCore", crypto, cryptoExtras, nioCore, nioPosix, nioSSL, swiftASN1],
             swiftSettings: settings
         ),
 
@@ -212,7 +215,10 @@ let package = Package(
         ),
         .testTarget(
             name: "GatewayServerTests",
-            dependencies: ["GatewayCore", "GatewayServer", nioCore, nioEmbedded, nioHPACK],
+            dependencies: [
+                "GatewayCore", "GatewayServer", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioHPACK,
+                nioSSL,
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -84,7 +84,12 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
         guard state.handshakeCompleted(now: context.eventLoop.now) else { return }
         let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
         if let certificate = handler?.peerCertificate {
-            self.certificate = ClientCertificate(certificate, trustedBy: loop.authorities)
+            let shown = ClientCertificate(certificate, trustedBy: loop.authorities)
+            self.certificate = shown
+            guard !shown.isRevoked(loop) else {
+                loop.revoked(peer)
+                return close()
+            }
             peer = Peer(address: peer.address, certificateNames: certificate.callerNames)
         }
         if applicationProtocol == HTTPVersion.http2.rawValue { handOver(context) }

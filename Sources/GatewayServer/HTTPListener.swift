@@ -21,11 +21,13 @@ package struct HTTPListener: Sendable {
     ///   - inherited: where sockets are found that the service manager has opened.
     ///   - onExhausted: told each time that a connection could not be accepted for want of descriptors or memory.
     ///   - onRefusedProxy: told of each connection that was closed because it did not come from a trusted proxy, or had no valid header.
+    ///   - onRevoked: told of each connection that was closed because its client's certificate is revoked.
     package static func bind(
         _ configuration: ListenerConfiguration, handlers: [NIOLoopBound<any RequestHandler>],
         encoder: ResponseEncoder, group: any EventLoopGroup, inherited: InheritedSockets,
         onExhausted: @escaping @Sendable (any Error) -> Void = { _ in },
-        onRefusedProxy: @escaping @Sendable (ProxyRefusal, SocketAddress?) -> Void = { _, _ in }
+        onRefusedProxy: @escaping @Sendable (ProxyRefusal, SocketAddress?) -> Void = { _, _ in },
+        onRevoked: @escaping @Sendable (Peer) -> Void = { _ in }
     ) async throws -> HTTPListener {
         let tls = try configuration.tls.map { try ListenerTLS($0, http2: configuration.http2) }
         let gate = ConnectionGate(
@@ -40,7 +42,8 @@ package struct HTTPListener: Sendable {
                         eventLoop: eventLoop,
                         handler: PartialHandler.serving(Set(configuration.services), of: handler.value),
                         encoder: encoder,
-                        configuration: configuration, tls: tls, gate: gate, onRefusedProxy: onRefusedProxy),
+                        configuration: configuration, tls: tls, gate: gate, onRefusedProxy: onRefusedProxy,
+                        onRevoked: onRevoked),
                     eventLoop: eventLoop)
             }.get()
             loops.append(loop)

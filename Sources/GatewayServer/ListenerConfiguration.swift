@@ -18,6 +18,8 @@ package struct ListenerConfiguration: Equatable, Sendable {
         package var privateKeyFile: String
         /// PEM: who may sign the certificates of clients. Nil: clients are not asked for any.
         package var clientCAFile: String?
+        /// PEM: certificates that these authorities have taken back. Nil: none.
+        package var clientCRLFile: String?
         /// Whether a client without a certificate is turned away in the handshake.
         package var requiresClientCertificate = true
 

@@ -30,11 +30,12 @@ final class ListenerLoop {
     private let proxies: TrustedProxies?
     private let isBehindProxyProtocol: Bool
     private let onRefusedProxy: @Sendable (ProxyRefusal, SocketAddress?) -> Void
+    private let onRevoked: @Sendable (Peer) -> Void
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var dateSecond = 0
     private var sweep: RepeatedTask?
     private let gate: ConnectionGate
-    private let tls: ListenerTLS?
+    let tls: ListenerTLS?
     private var whenEmpty: EventLoopPromise<Void>?
 
     private struct Connection {
@@ -46,12 +47,14 @@ final class ListenerLoop {
     init(
         eventLoop: any EventLoop, handler: any RequestHandler, encoder: ResponseEncoder,
         configuration: ListenerConfiguration, tls: ListenerTLS?, gate: ConnectionGate,
-        onRefusedProxy: @escaping @Sendable (ProxyRefusal, SocketAddress?) -> Void = { _, _ in }
+        onRefusedProxy: @escaping @Sendable (ProxyRefusal, SocketAddress?) -> Void = { _, _ in },
+        onRevoked: @escaping @Sendable (Peer) -> Void = { _ in }
     ) {
         let proxies = configuration.trustedProxies.isEmpty ? nil : TrustedProxies(configuration.trustedProxies)
         self.proxies = proxies
         isBehindProxyProtocol = configuration.proxyProtocol == .required
         self.onRefusedProxy = onRefusedProxy
+        self.onRevoked = onRevoked
         self.eventLoop = eventLoop
         self.handler =
             if let proxies, !isBehindProxyProtocol { ProxiedHandler(handler, behind: proxies) } else { handler }
@@ -82,6 +85,12 @@ final class ListenerLoop {
         guard gate.takeShare(of: connection.peer.place) else { return false }
         connections[ObjectIdentifier(connection)] = Connection(client: connection, place: connection.peer.place)
         return true
+    }
+
+    /// A client has shown a certificate that is revoked.
+    func revoked(_ peer: Peer) {
+        statistics.revoked += 1
+        onRevoked(peer)
     }
 
     /// What has to stand in front of everything else on a new connection; nil: nothing.

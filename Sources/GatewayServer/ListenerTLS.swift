@@ -11,6 +11,7 @@ package final class ListenerTLS: Sendable {
     let applicationProtocols: [String]
     private let current: Mutex<Renewal>
     private let changesOfAuthorities = Atomic<Int>(0)
+    private let changesOfRevocations = Atomic<Int>(0)
 
     package init(_ files: ListenerConfiguration.TLS, http2: Bool) throws(PEMFile.LoadingError) {
         self.files = files
@@ -26,6 +27,16 @@ package final class ListenerTLS: Sendable {
         current.withLock { ($0.notValidAfter, $0.authorities.map(\.notValidAfter).max()) }
     }
 
+    /// Unix time in seconds: from when on a list of revoked certificates is out of date.
+    package var nextUpdateOfRevocations: Int? { current.withLock { $0.revoked.nextUpdate } }
+
+    /// How often the lists of revoked certificates have changed.
+    var revocations: Int { changesOfRevocations.load(ordering: .acquiring) }
+
+    func isRevoked(_ certificate: CertificateIdentity) -> Bool {
+        current.withLock { $0.revoked }.contains(certificate)
+    }
+
     /// How often the authorities have changed that clients' certificates are verified with.
     var authorities: Int { changesOfAuthorities.load(ordering: .relaxed) }
 
@@ -33,6 +44,7 @@ package final class ListenerTLS: Sendable {
     package struct Renewal: Sendable {
         fileprivate let context: NIOSSLContext
         fileprivate let authorities: [NIOSSLCertificate]
+        fileprivate let revoked: RevokedCertificates
         /// Unix time in seconds: until when the listener's own certificate is good.
         fileprivate let notValidAfter: Int
     }
@@ -43,11 +55,12 @@ package final class ListenerTLS: Sendable {
     }
 
     package func use(_ renewal: Renewal) {
-        let isChanged = current.withLock { current in
+        let (authoritiesChange, revocationsChange) = current.withLock { current in
             defer { current = renewal }
-            return current.authorities != renewal.authorities
+            return (current.authorities != renewal.authorities, current.revoked != renewal.revoked)
         }
-        if isChanged { changesOfAuthorities.add(1, ordering: .relaxed) }
+        if authoritiesChange { changesOfAuthorities.add(1, ordering: .relaxed) }
+        if revocationsChange { changesOfRevocations.add(1, ordering: .releasing) }
     }
 
     private static func read(
@@ -70,9 +83,13 @@ package final class ListenerTLS: Sendable {
                 files.requiresClientCertificate ? .noHostnameVerification : .optionalVerification
             configuration.sendCANameList = true
         }
+        let revoked = try files.clientCRLFile.map { path throws(PEMFile.LoadingError) in
+            try RevokedCertificates(path, signedBy: authorities ?? [])
+        }
         return Renewal(
             context: try PEMFile.context(
                 configuration, chain: files.certificateChainFile, key: files.privateKeyFile),
-            authorities: authorities ?? [], notValidAfter: chain.first?.notValidAfter ?? 0)
+            authorities: authorities ?? [], revoked: revoked ?? RevokedCertificates(),
+            notValidAfter: chain.first?.notValidAfter ?? 0)
     }
 }

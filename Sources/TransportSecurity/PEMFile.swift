@@ -1,5 +1,7 @@
+import FoundationEssentials
 import Glibc
 package import NIOSSL
+import SwiftASN1
 
 /// Certificates and private keys from PEM files. What is wrong with a file is said in words.
 package enum PEMFile {
@@ -14,6 +16,19 @@ package enum PEMFile {
             throw LoadingError(description: "\(path) contains no readable certificate; expected PEM")
         }
         return certificates
+    }
+
+    /// The bytes of all parts of a file of this kind, of which there is at least one.
+    static func blocks(_ path: String, _ kind: String) throws(LoadingError) -> [[UInt8]] {
+        try checkIsReadable(path)
+        guard let text = try? String(decoding: Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self),
+            let documents = try? PEMDocument.parseMultiple(pemString: text)
+        else { throw LoadingError(description: "\(path) cannot be read as PEM") }
+        let blocks = documents.filter { $0.discriminator == kind }.map(\.derBytes)
+        guard !blocks.isEmpty else {
+            throw LoadingError(description: "\(path) contains no `\(kind)`; expected PEM")
+        }
+        return blocks
     }
 
     package static func privateKey(_ path: String) throws(LoadingError) -> NIOSSLPrivateKey {

@@ -70,9 +70,13 @@ import TokenEndpointClient
                     [{address: 127.0.0.1:0}, {address: 127.0.0.1:0, tls: {certificateChainFile: cert.pem, privateKeyFile: key.pem}}]
                     """,
                 callers:
-                    "  - {name: new, apiKeys: [{file: new-key}], skills: [weather], rate: {perSecond: 1}, reportOnly: [rate]}",
+                    """
+                      - {name: new, apiKeys: [{file: new-key}], skills: [weather], rate: {perSecond: 1}, reportOnly: [rate]}
+                      - {name: spread, apiKeys: [{file: spread-key}], skills: [weather], rate: {perSecond: 9, scope: deployment}}
+                    """,
                 prepare: {
                     try TestBed.write("new-canary-0123456789abcdef", to: "new-key", in: $0)
+                    try TestBed.write("spread-canary-0123456789abcdef", to: "spread-key", in: $0)
                     try await Certificate.make(in: $0)
                     try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0)
                 }
@@ -84,9 +88,9 @@ import TokenEndpointClient
                 }
                 let yaml = try String(contentsOf: bed.folder.appendingPathComponent("skillgate.yaml"), encoding: .utf8)
                 let stores = try #require(yaml.range(of: "idempotency:\n"))
-                try bed.replace(
-                    "files.yaml", with: String(yaml[..<stores.lowerBound]) + "idempotency: {file: {directory: records}}"
-                )
+                // What replicas share is shared by Redis alone.
+                let others = yaml[..<stores.lowerBound].replacing(", scope: deployment", with: "")
+                try bed.replace("files.yaml", with: others + "idempotency: {file: {directory: records}}")
                 try await bed.withReplica(configuration: "files.yaml") { try await body(bed, $0) }
             }
         } catch {

@@ -34,6 +34,31 @@ package enum Certificate {
             ])
     }
 
+    /// Writes `crl.pem`, the list of what the authority in `folder` has revoked: these, and those that it has revoked before.
+    package static func revoke(_ names: String..., in folder: URL) async throws {
+        let configuration = """
+            [ca]
+            default_ca = authority
+            [authority]
+            database = \(folder.path)/index.txt
+            default_md = sha256
+            default_crl_days = 1
+            """
+        try configuration.write(to: folder.appendingPathComponent("ca.cnf"), atomically: true, encoding: .utf8)
+        let index = folder.appendingPathComponent("index.txt")
+        if !FileManager.default.fileExists(atPath: index.path) { try Data().write(to: index) }
+        let authority = [
+            "ca", "-config", folder.path + "/ca.cnf", "-cert", folder.path + "/ca.pem", "-keyfile",
+            folder.path + "/ca-key.pem",
+        ]
+        for name in names { try await openssl(authority + ["-revoke", "\(folder.path)/\(name).pem"]) }
+        // Under its own name only when it is whole: it may be watched.
+        try await openssl(authority + ["-gencrl", "-out", folder.path + "/crl.new"])
+        guard rename(folder.path + "/crl.new", folder.path + "/crl.pem") == 0 else {
+            throw RunningProcess.Failure(description: "cannot rename the list")
+        }
+    }
+
     private static func openssl(_ arguments: [String]) async throws {
         let openssl = try RunningProcess("/usr/bin/openssl", arguments)
         guard await openssl.exitStatus() == 0 else { throw RunningProcess.Failure(description: await openssl.output()) }

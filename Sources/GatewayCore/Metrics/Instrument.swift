@@ -51,6 +51,7 @@ package enum Instrument: String, CaseIterable, Sendable {
     case requestsReported = "skillgate_requests_reported_total"
     case connections = "skillgate_connections"
     case connectionsTurnedAway = "skillgate_connections_turned_away_total"
+    case connectionsRevoked = "skillgate_connections_revoked_total"
     case connectionsProxyRefused = "skillgate_connections_proxy_refused_total"
     case http2Streams = "skillgate_http2_streams"
     case http2Resets = "skillgate_http2_resets_total"
@@ -137,6 +138,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .requestsReported:                   Row(.counter,    ["caller", "rule"],                                "Requests that broke a rule of their caller that is only reported, whatever their answer.")
         case .connections:                        Row(.gauge,      ["protocol"],                                      "Connections from clients, by protocol.")
         case .connectionsTurnedAway:              Row(.counter,    [],                                                "Connections closed because too many from the same address were open.")
+        case .connectionsRevoked:                 Row(.counter,    [],                                                "Connections closed because their client's certificate is revoked.")
         case .connectionsProxyRefused:            Row(.counter,    ["reason"],                                        "Connections closed because they did not come from a trusted proxy, or did not begin with a header of the PROXY protocol.")
         case .http2Streams:                       Row(.gauge,      [],                                                "Requests over HTTP/2 that are being received or answered.")
         case .http2Resets:                        Row(.counter,    [],                                                "Streams of HTTP/2 that clients have reset.")

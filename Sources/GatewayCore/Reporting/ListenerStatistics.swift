@@ -18,6 +18,8 @@ package struct ListenerStatistics: Equatable, Sendable {
     package var floods = 0
     /// Connections that were closed since too many of their address were open.
     package var turnedAway = 0
+    /// Connections that were closed since their client's certificate is revoked.
+    package var revoked = 0
     /// Connections that were closed since they had to begin with a header of the PROXY protocol.
     package var refusedProxies: [ProxyRefusal: Int] = [:]
 
@@ -29,6 +31,7 @@ package struct ListenerStatistics: Equatable, Sendable {
         resets += other.resets
         floods += other.floods
         turnedAway += other.turnedAway
+        revoked += other.revoked
         refusedProxies.merge(other.refusedProxies) { $0 + $1 }
     }
 
@@ -39,6 +42,8 @@ package struct ListenerStatistics: Equatable, Sendable {
         }
         page.family(.connectionsTurnedAway)
         page.sample(.connectionsTurnedAway, [], turnedAway)
+        page.family(.connectionsRevoked)
+        page.sample(.connectionsRevoked, [], revoked)
         page.family(.connectionsProxyRefused)
         for refusal in ProxyRefusal.allCases {
             page.sample(.connectionsProxyRefused, [("reason", refusal.rawValue)], refusedProxies[refusal] ?? 0)

@@ -85,10 +85,13 @@ extension Gateway {
     var recentProblems: [StatusReport.Problem] { problems.recent }
 
     private var certificateExpiries: [(use: String, time: Int)] {
-        let listeners = current.withLock { $0.listeners }.compactMap { $0.tls?.expiry }
+        let tls = current.withLock { $0.listeners }.compactMap(\.tls)
+        let listeners = tls.map(\.expiry)
         let expiries = [
             ("listener", listeners.map(\.certificate).min()),
-            ("client-authorities", listeners.compactMap(\.authorities).min()), ("redis-client", redisCertificateExpiry),
+            ("client-authorities", listeners.compactMap(\.authorities).min()),
+            ("client-revocation-lists", tls.compactMap(\.nextUpdateOfRevocations).min()),
+            ("redis-client", redisCertificateExpiry),
         ]
         return expiries.compactMap { use, time in time.map { (use, $0) } }
     }

@@ -30,7 +30,8 @@ extension Gateway {
                     endpoints: configuration.endpoints, documentation: configuration.problemDocumentation),
                 group: group, inherited: inheritedSockets,
                 onExhausted: { [listenerLog] in listenerLog.failedToAccept($0) },
-                onRefusedProxy: { [listenerLog] in listenerLog.refused($0, $1, at: address) })
+                onRefusedProxy: { [listenerLog] in listenerLog.refused($0, $1, at: address) },
+                onRevoked: { [listenerLog] in listenerLog.revoked($0, at: address) })
             if case .inherited = listener.address, configuration.anonymousCaller != nil, !bound.isLocal,
                 listener.services.contains(.messages)
             {

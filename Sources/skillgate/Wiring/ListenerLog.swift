@@ -8,6 +8,7 @@ final class ListenerLog: Sendable {
     private enum Kind: Hashable {
         case exhausted
         case proxy(ProxyRefusal)
+        case revoked
     }
 
     private let logger: Logger
@@ -39,6 +40,13 @@ final class ListenerLog: Sendable {
             metadata: [
                 "gateway.listener": "\(listener)", "network.peer.address": "\(Peer(address: address).addressText)",
             ])
+    }
+
+    func revoked(_ peer: Peer, at listener: String) {
+        guard isDue(.revoked) else { return }
+        logger.warning(
+            "connection closed: the client's certificate is revoked",
+            metadata: ["gateway.listener": "\(listener)", "network.peer.address": "\(peer.addressText)"])
     }
 
     private func isDue(_ kind: Kind) -> Bool {

@@ -76,6 +76,10 @@ extension GatewayConfiguration {
                 "clientCAFile", \.clientCAFile, "a PEM file",
                 "PEM; clients are asked for a certificate issued by one of these CAs. A connection is closed when its client's certificate expires, and when the CAs change",
                 example: "clients-ca.pem"),
+            .file(
+                "clientCRLFile", \.clientCRLFile, "a PEM file",
+                "PEM; lists of certificates that these CAs have revoked. Who shows one of them is disconnected, at the next reload also from open connections. A list that is out of date is used on",
+                example: "clients-crl.pem"),
             .value(
                 "requireClientCertificate", \.requiresClientCertificate, .boolean,
                 "`false`: a client without a certificate may connect and authenticates with an API key"
@@ -127,7 +131,11 @@ extension GatewayConfiguration {
                 "`requireClientCertificate` is given without `clientCAFile`", at: "requireClientCertificate")
         }
         guard !tls.certificateChainFile.isEmpty, !tls.privateKeyFile.isEmpty else { return }
-        for file in [tls.certificateChainFile, tls.privateKeyFile, tls.clientCAFile] {
+        if tls.clientCRLFile != nil && tls.clientCAFile == nil {
+            section.report("`clientCRLFile` is given without `clientCAFile`", at: "clientCRLFile")
+            return
+        }
+        for file in [tls.certificateChainFile, tls.privateKeyFile, tls.clientCAFile, tls.clientCRLFile] {
             file.map(section.reader.watch)
         }
         do {
