@@ -110,7 +110,7 @@ let package = Package(
         // The control plane: what is rare.
         .target(
             name: "GatewayAdmin",
-            dependencies: ["GatewayCore", nioCore],
+            dependencies: ["GatewayCore", logging, nioCore],
             resources: [.embedInCode("Page")],
             swiftSettings: settings
         ),

@@ -6,22 +6,33 @@ package import NIOCore
 package final class AdminPages: RequestHandler {
     private let source: AdminSource
     private let isLoopback: Bool
+    /// Nil: nothing can be changed here.
+    private let control: AdminControl?
     private let eventLoop: any EventLoop
 
     /// - Parameters:
     ///   - isLoopback: whether the listener's address is.
+    ///   - control: where whoever reaches the listener may change something.
     ///   - eventLoop: where requests come and answers go.
-    package init(_ source: AdminSource, isLoopback: Bool, eventLoop: any EventLoop) {
+    package init(
+        _ source: AdminSource, isLoopback: Bool, control: AdminControl? = nil, eventLoop: any EventLoop
+    ) {
         self.source = source
         self.isLoopback = isLoopback
+        self.control = control
         self.eventLoop = eventLoop
     }
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
         if let refusal = refusal(of: request) { return recipient.answered(Response(.refusal(refusal), region: nil)) }
         let promise = eventLoop.makePromise(of: Page.self)
-        let source = source
-        promise.completeWithTask { try await Self.page(request, source) }
+        let (source, control) = (source, control)
+        promise.completeWithTask {
+            if let control, AdminVerbs.paths.contains(request.path) {
+                return try AdminVerbs.page(request.path, Array(request.content.readableBytesView), control)
+            }
+            return try await Self.page(request, source)
+        }
         promise.futureResult.assumeIsolated().whenComplete { result in
             // It fails where the event loops that it asks are being shut down.
             let page = (try? result.get()) ?? .text("the gateway is stopping\n", status: 503)
@@ -34,9 +45,11 @@ package final class AdminPages: RequestHandler {
     package func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer) {}
 
     private func refusal(of request: InboundRequest) -> Refusal? {
-        guard request.head.method == .get || request.head.method == .head else {
-            var refusal = Refusal(.methodNotAllowed, "only GET is allowed here")
-            refusal.allow = "GET, HEAD"
+        let isVerb = control != nil && AdminVerbs.paths.contains(request.path)
+        let methods: [RequestHead.Method] = isVerb ? [.post] : [.get, .head]
+        guard methods.contains(request.head.method) else {
+            var refusal = Refusal(.methodNotAllowed, "only \(isVerb ? "POST" : "GET") is allowed here")
+            refusal.allow = isVerb ? "POST" : "GET, HEAD"
             return refusal
         }
         guard isHostExpected(request) else {

@@ -1,3 +1,5 @@
+package import GatewayCore
+
 /// Whether messages should be sent here, and why not.
 package struct Readiness: Encodable, Sendable {
     package struct SkillState: Encodable, Sendable {
@@ -66,10 +68,11 @@ package struct Readiness: Encodable, Sendable {
     /// - Parameters:
     ///   - trouble: regions to which most messages fail.
     ///   - issuers: what is wrong with issuers of callers' tokens.
+    ///   - paused: what an operator has paused.
     ///   - isReloadRefused: whether the configuration on disk is not the one in force.
     package init(
         draining: Bool, skills: [SkillState], regions: [RegionState], store: StoreState, trouble: [RegionTrouble] = [],
-        issuers: [String] = [], isReloadRefused: Bool = false
+        issuers: [String] = [], paused: [Pauses.Subject] = [], isReloadRefused: Bool = false
     ) {
         self.draining = draining
         self.skills = skills
@@ -87,6 +90,7 @@ package struct Readiness: Encodable, Sendable {
         }
         reasons += trouble.map(\.text)
         reasons += issuers
+        reasons += paused.map { "messages of \($0) are paused by an operator" }
         if !store.up { reasons.append("the idempotency store cannot be reached") }
         reasons += store.problems.map { "the idempotency store: \($0)" }
         if isReloadRefused { reasons.append("the configuration on disk was refused; an older one is in force") }

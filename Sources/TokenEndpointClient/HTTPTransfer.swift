@@ -15,6 +15,8 @@ package struct HTTPTransfer: Sendable {
     /// The URL of a proxy; nil: none. What the environment says is not for libcurl to read, which would follow `http_proxy` and
     /// `ALL_PROXY`, too, and send in clear what was meant for this machine.
     package var proxy: String?
+    /// The path of a Unix socket to connect to, whatever host the URL names; nil: that host.
+    package var unixSocket: String?
     /// Takes a connection of an earlier transfer, and leaves it to a later one. If that one turns out dead, libcurl sends again by
     /// itself: only for what may come twice.
     package var sharesConnection = false

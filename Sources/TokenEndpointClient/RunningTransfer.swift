@@ -76,6 +76,7 @@ final class RunningTransfer {
         _ = curl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, transfer.connectTimeout.inMilliseconds)
         _ = curl_easy_setopt_fields(handle, CURLOPT_HTTPHEADER, list)
         _ = curl_easy_setopt_string(handle, CURLOPT_PROXY, transfer.proxy ?? "")
+        if let socket = transfer.unixSocket { _ = curl_easy_setopt_string(handle, CURLOPT_UNIX_SOCKET_PATH, socket) }
         if !transfer.sharesConnection {
             // A kept one that turns out dead would make libcurl send a POST again.
             _ = curl_easy_setopt_long(handle, CURLOPT_FRESH_CONNECT, 1)

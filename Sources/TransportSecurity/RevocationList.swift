@@ -37,9 +37,9 @@ package struct RevocationList: Equatable, Sendable {
             guard let list = nodes.next(), let algorithm = nodes.next(), let signature = nodes.next() else {
                 throw Invalid(reason: "it is cut off")
             }
-            return try Self(
-                list, algorithm: try Self.algorithm(algorithm),
-                signature: Array(try ASN1BitString(derEncoded: signature).bytes))
+            let bits = try ASN1BitString(derEncoded: signature)
+            guard bits.paddingBits == 0 else { throw Invalid(reason: "its signature is not of whole bytes") }
+            return try Self(list, algorithm: try Self.algorithm(algorithm), signature: Array(bits.bytes))
         }
     }
 

@@ -15,7 +15,7 @@ import TokenEndpointClient
     private static let processes = [
         "SkillgateCallersNotAuthenticated", "SkillgateRecordsEvicted", "SkillgateReloadFailed",
         "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting",
-        "SkillgateAbsent", "SkillgateCallerLimited", "SkillgateCertificateExpiring",
+        "SkillgateAbsent", "SkillgateCallerLimited", "SkillgateCertificateExpiring", "SkillgatePaused",
     ]
     private static let tokens = [
         "SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring", "SkillgateIssuerKeysMissing",
@@ -144,6 +144,19 @@ import TokenEndpointClient
         }
         try await PrometheusProcess.run(scraping: []) { prometheus in
             try await prometheus.untilFiring("SkillgateAbsent")
+        }
+    }
+
+    @Test func `what an operator has paused`() async throws {
+        let socket = "/tmp/skillgate-admin-\(UUID().uuidString.prefix(8)).sock"
+        try await TestBed.run(admin: "{address: 127.0.0.1:0, socket: \(socket)}") { bed in
+            try await PrometheusProcess.run(scraping: [bed.adminAddress]) { prometheus in
+                try await prometheus.until("up == 1")
+                let pause = try RunningProcess(
+                    RunningProcess.skillgate, ["admin", "pause", "--region", "EU", "--socket", socket])
+                #expect(await pause.exitStatus() == 0)
+                try await prometheus.untilFiring("SkillgatePaused")
+            }
         }
     }
 

@@ -46,8 +46,8 @@ import Testing
             simulator: ["--receipts-to", "http://127.0.0.1:\(port)/v1/receipts"],
             prepare: { try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0) }
         ) { bed in
-            // The answers of half of them are lost.
-            let faults = #"{"connection": "resetAfterRead", "accept": true, "probability": 0.5}"#
+            // The answers of a fifth of them are lost: of more, the circuit would open.
+            let faults = #"{"connection": "resetAfterRead", "accept": true, "probability": 0.2}"#
             try await bed.setFaults(#"{"NA": \#(faults), "skill": {"receiptsLate": 1, "lateMilliseconds": 200}}"#)
             let lines = (0..<40).map {
                 #"{"userId":"amzn1.ask.account.NA-\#($0)","data":{"n":"\#($0)"},"region":"NA"}"#

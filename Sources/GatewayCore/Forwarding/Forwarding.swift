@@ -76,7 +76,11 @@ final class Forwarding {
         }
         // A region that the request states overrides an earlier finding that the user is gone.
         let isGone = state.search.certainty != .stated && message.skill.users.isGone(message.user, now: now)
-        return isGone ? state.unsent(.userGone) : .obtainToken
+        if isGone { return state.unsent(.userGone) }
+        if let paused = forwarder.pauses.subject(of: message.caller, message.skill) {
+            return state.unsent(paused.refusal)
+        }
+        return .obtainToken
     }
 
     /// Continues after a wait; nil if another wait has begun.
@@ -99,6 +103,7 @@ final class Forwarding {
             return when(token, within: tokenTimeout, ()) { forwarding, result, _ in forwarding.state.obtained(result) }
         case .leaseConnection:
             waitingSince = now
+            if let paused = forwarder.pauses.subject(of: region) { return state.unsent(paused.refusal) }
             guard now < deadline else { return state.leased(.failure(.connectTimeout)) }
             return forwarder.pools[region].lease(for: self).map { state.leased($0) }
         case .claim(let connection):

@@ -20,6 +20,7 @@ package final class MessageForwarder: RequestHandler {
     private var provenGenerations: [UInt64?] = []
     private let failedAttempts: NetworkThrottle
     private let receiptRate: NetworkThrottle
+    let pauses: Pauses
     private let webTokens: WebTokenAuthentication
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onTrouble: @Sendable (Trouble, Region?) -> Void
@@ -42,7 +43,7 @@ package final class MessageForwarder: RequestHandler {
     /// - Parameters:
     ///   - fingerprintKeys: the same on every replica that shares the store.
     ///   - origin: identifies this event loop in attempt IDs; unique across event loops, replicas and restarts.
-    ///   - failedAttempts, receiptRate, webTokens: shared by all event loops.
+    ///   - failedAttempts, receiptRate, webTokens, pauses: shared by all event loops.
     ///   - wallClock: decides when callers' tokens expire.
     ///   - onTrouble: called for each failed message whose cause may concern an operator.
     package init(
@@ -50,6 +51,7 @@ package final class MessageForwarder: RequestHandler {
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
         failedAttempts: NetworkThrottle = NetworkThrottle.ofFailedAttempts(),
         receiptRate: NetworkThrottle = .ofReceipts(), webTokens: SharedWebTokens = SharedWebTokens(),
+        pauses: Pauses = Pauses(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
         logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in }
     ) {
@@ -62,6 +64,7 @@ package final class MessageForwarder: RequestHandler {
         self.origin = origin
         self.failedAttempts = failedAttempts
         self.receiptRate = receiptRate
+        self.pauses = pauses
         self.webTokens = WebTokenAuthentication(on: eventLoop, webTokens)
         self.wallClock = wallClock
         self.logs = logs

@@ -44,14 +44,20 @@ final class MessageInquiry {
         switch report?.fingerprint.flatMap({ claim?.difference(from: $0) }) {
         case .mismatched: .idempotencyKeyReused
         case .indistinct: .idempotencyKeyIndistinct
-        default: isGone(report) ? .userGone : nil
+        default: refusalToSend(report)
         }
     }
 
     /// A duplicate of an accepted message is answered all the same.
-    private func isGone(_ report: KeyReport?) -> Bool {
-        if case .accepted = report?.state { return false }
-        return search.certainty != .stated
+    private func refusalToSend(_ report: KeyReport?) -> Refusal? {
+        if case .accepted = report?.state { return nil }
+        if isGone { return .userGone }
+        let pauses = exchange.forwarder.pauses
+        return (pauses.subject(of: message.caller, message.skill) ?? pauses.subject(of: search.region))?.refusal
+    }
+
+    private var isGone: Bool {
+        search.certainty != .stated
             && message.skill.users.isGone(message.user, now: exchange.eventLoop.now)
     }
 }

@@ -61,6 +61,7 @@ package enum Instrument: String, CaseIterable, Sendable {
     case configurationLastReloadSuccess = "skillgate_configuration_last_reload_success_timestamp_seconds"
     case certificateExpiry = "skillgate_tls_certificate_expiry_timestamp_seconds"
     case configurationLastReloadSuccessful = "skillgate_configuration_last_reload_successful"
+    case paused = "skillgate_paused"
     case state = "skillgate_state"
     case buildInfo = "skillgate_build_info"
     case processCPU = "process_cpu_seconds_total"
@@ -148,6 +149,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .configurationLastReloadSuccess:     Row(.gauge,      [],                                                "When the configuration in force was loaded (Unix time).")
         case .certificateExpiry:                  Row(.gauge,      ["use"],                                           "When a certificate in use expires (Unix time).")
         case .configurationLastReloadSuccessful:  Row(.gauge,      [],                                                "Whether the configuration on disk is the one in force.")
+        case .paused:                             Row(.gauge,      ["kind", "name"],                                "1 for each skill, caller and region whose messages an operator has paused.")
         case .state:                              Row(.gauge,      ["state"],                                         "1 for the gateway's current state, as on the status page: ready, degraded, not ready or draining.")
         case .buildInfo:                          Row(.gauge,      ["version", "revision", "swift"],                  "Always 1; the labels identify the build.")
         case .processCPU:                         Row(.counter,    [],                                                "User and system CPU time.")

@@ -57,6 +57,28 @@ package final class AuditLog {
         }
     }
 
+    /// - Parameters:
+    ///   - verb: what an operator did.
+    ///   - subject: to what; nil: to the whole process.
+    package func operated(_ verb: String, on subject: String?) {
+        lines.append { text, _ in
+            text.writeStaticString(",\"action\":")
+            JSONText.writeString(verb, to: &text)
+            text.writeStaticString(",\"decision\":\"allowed\",\"subject\":")
+            if let subject {
+                JSONText.writeString(subject, to: &text)
+            } else {
+                text.writeStaticString("null")
+            }
+            // Whoever can open the socket.
+            text.writeStaticString(",\"authentication\":\"admin-socket\",\"address\":\"local\"")
+        }
+        lines.flush()
+    }
+
+    /// Hands on what has been gathered.
+    package func close() { lines.close() }
+
     private func write(_ entry: RefusalTally.Entry) {
         lines.append { text, names in
             text.writeStaticString(",\"action\":")

@@ -94,6 +94,8 @@ package struct MetricsSnapshot: Sendable {
     package var retentionKept: Duration { max(.zero, retention - (records?.evictedEarlyBy ?? .zero)) }
     package var tokens: [Token] = []
     package var issuers: [Issuer] = []
+    /// What an operator has paused.
+    package var paused: [Pauses.Subject] = []
     /// Nil: no caller has a rate that counts over all replicas.
     package var sharedRates: SharedRates.Statistics?
     package var users = UserRegions.Statistics()
@@ -130,6 +132,8 @@ package struct MetricsSnapshot: Sendable {
         renderUpstream(to: &page)
         renderTokens(to: &page)
         renderIssuers(to: &page)
+        page.family(.paused)
+        for subject in paused { page.sample(.paused, [("kind", subject.kind), ("name", subject.name)], 1) }
         if let sharedRates { Self.render(sharedRates, to: &page) }
         page.family(.regionsLearned)
         for source in UserRegions.Source.allCases {

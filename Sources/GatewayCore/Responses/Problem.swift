@@ -38,6 +38,7 @@ package enum Problem: String, CaseIterable, Sendable {
     case idempotencyKeyIndistinct = "idempotency-key-indistinct"
     // The gateway cannot send now; nothing was sent.
     case tokenUnavailable = "token-unavailable"
+    case paused
     case tooManyInFlight = "too-many-in-flight"
     case circuitOpen = "circuit-open"
     case sendBudgetExceeded = "send-budget-exceeded"
@@ -131,6 +132,7 @@ package enum Problem: String, CaseIterable, Sendable {
         case .idempotencyKeyInUse:           Row(409, rawValue,               "Idempotency key in use",                            "http_request_error",        .debug,   .safe)
         case .idempotencyKeyIndistinct:      Row(409, rawValue,               "Idempotency key cannot be matched to this message", "proxy_configuration_error", .warning, .safe)
         case .tokenUnavailable:              Row(503, rawValue,               "No access token available",                         "destination_unavailable",   .warning, .safe)
+        case .paused:                        Row(503, rawValue,               "Paused by an operator",                             "destination_unavailable",   .debug,   .safe)
         case .tooManyInFlight:               Row(503, rawValue,               "In-flight limit reached",                           "connection_limit_reached",  .warning, .safe)
         case .circuitOpen:                   Row(503, rawValue,               "Circuit open",                                      "destination_unavailable",   .warning, .safe)
         case .sendBudgetExceeded:            Row(503, rawValue,               "Send budget exceeded",                              "proxy_internal_error",      .warning, .safe)

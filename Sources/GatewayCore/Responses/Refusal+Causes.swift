@@ -32,6 +32,22 @@ extension Refusal {
     }
 }
 
+extension Pauses.Subject {
+    private static let retryAfterSeconds = 30
+
+    var refusal: Refusal {
+        let what =
+            switch self {
+            case .skill: "of this skill"
+            case .caller: "of this caller"
+            case .region(let region): "to region \(region.name)"
+            }
+        return Refusal(
+            .paused, "messages \(what) are paused by the operator; nothing was sent",
+            retryAfterSeconds: Self.retryAfterSeconds)
+    }
+}
+
 extension UpstreamUnavailable {
     var refusal: Refusal {
         switch self {

@@ -34,6 +34,9 @@ final class LogSettings: Sendable {
             values.format == .text || (values.format == .auto && isatty(STDERR_FILENO) == 1), ordering: .relaxed)
     }
 
+    /// Until the next `use`.
+    func use(_ level: Logger.Level) { self.level.store(Self.number(level), ordering: .relaxed) }
+
     var isReadable: Bool { isText.load(ordering: .relaxed) }
 
     var currentLevel: Logger.Level {

@@ -5,36 +5,50 @@ import Logging
 import NIOCore
 import ServiceLifecycle
 
-/// The admin listener. The same decoder and the same limits as those of callers', and few connections: whatever is done to it, the
+/// The admin listeners. The same decoder and the same limits as those of callers', and few connections: whatever is done to them, the
 /// data plane keeps its descriptors.
 struct AdminServer: Service {
     private static let maximumConnections = 128
+    /// Of the socket: whoever can open it may change something.
+    private static let socketMode: UInt32 = 0o600
 
     let address: SocketAddressText
+    /// The path of a Unix socket for operators; nil: there is none.
+    let socket: String?
     let source: AdminSource
+    let control: AdminControl
     let eventLoop: any EventLoop
-    /// Told the port once the listener is bound.
+    /// Told the port once the listeners are bound.
     var onListening: @Sendable (Int) async -> Void = { _ in }
 
     func run() async throws {
-        let listener = try await bind()
+        let isLoopback = APIEndpoint.isLoopback(host: address.host)
+        let listener = try await bind(.tcp(host: address.host, port: address.port), isLoopback: isLoopback, nil)
+        var listeners = [listener]
+        if let socket {
+            var access = UnixSocketAccess()
+            access.mode = Self.socketMode
+            listeners.append(try await bind(.unix(path: socket, access: access), isLoopback: true, control))
+        }
         await onListening(listener.port ?? address.port)
         try? await gracefulShutdown()
         // Nobody who does not read keeps the process from ending.
-        try await listener.abort()
-        try await listener.finish()
+        for listener in listeners { try await listener.abort() }
+        for listener in listeners { try await listener.finish() }
     }
 
-    private func bind() async throws -> HTTPListener {
-        var configuration = ListenerConfiguration(.tcp(host: address.host, port: address.port))
+    private func bind(
+        _ address: ListenerConfiguration.Address, isLoopback: Bool, _ control: AdminControl?
+    ) async throws -> HTTPListener {
+        var configuration = ListenerConfiguration(address)
         configuration.limits.contentBytes = 4096
         // Browsers speak it over TLS alone, and pages are large: a connection has one at a time.
         configuration.http2 = false
         configuration.maximumConnections = min(Self.maximumConnections, ThisProcess.connectionsForAdmin)
         configuration.maximumConnectionsPerAddress = configuration.maximumConnections
-        let (source, eventLoop, isLoopback) = (source, eventLoop, APIEndpoint.isLoopback(host: address.host))
+        let (source, eventLoop) = (source, eventLoop)
         let handler = try await eventLoop.submit {
-            let pages = AdminPages(source, isLoopback: isLoopback, eventLoop: eventLoop)
+            let pages = AdminPages(source, isLoopback: isLoopback, control: control, eventLoop: eventLoop)
             return NIOLoopBound<any RequestHandler>(pages, eventLoop: eventLoop)
         }.get()
         return try await HTTPListener.bind(

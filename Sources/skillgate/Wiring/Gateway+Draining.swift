@@ -25,6 +25,7 @@ extension Gateway {
         sharedStoreClients?.shutDown()
         await closeStore()
         try await onEachLoop { $0.forwarder.value.closeLogs() }
+        if let operatorLog { try await controlLoop.submit { operatorLog.value.close() }.get() }
         try await logs.close()
     }
 

@@ -32,6 +32,7 @@ extension Gateway {
                 kind: records.kind.rawValue, up: store?.isUp ?? true,
                 problems: store?.problems ?? []),
             trouble: RegionTrouble.all(in: history), issuers: issuerTroubles,
+            paused: pauses.all,
             isReloadRefused: reloads.snapshot.isLastRefused)
     }
 
@@ -119,6 +120,7 @@ extension Gateway {
             let age = statistics.fetched.map { Duration(from: $0, to: now).inSeconds }
             return MetricsSnapshot.Issuer(name: name, statistics: statistics, fetchedAt: age.map { unixTime - $0 })
         }
+        snapshot.paused = pauses.all
         snapshot.sharedRates = sharedRates?.statistics
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention

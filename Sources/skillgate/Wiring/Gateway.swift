@@ -62,6 +62,9 @@ final class Gateway: Service {
     let redisCertificateExpiry: Int?
     let loops: [Loop]
     let isDraining = Atomic<Bool>(false)
+    let pauses = Pauses()
+    /// What operators do; nil where no audit log is kept.
+    let operatorLog: NIOLoopBound<AuditLog>?
     let inheritedSockets: InheritedSockets
     let serviceManager: ServiceManager
     let onListening: @Sendable ([Int]) async -> Void
@@ -117,7 +120,12 @@ final class Gateway: Service {
             applicationProtocols: configuration.upstream.region.http2.applicationProtocols)
         let (failedAttempts, receiptRate) = (NetworkThrottle.ofFailedAttempts(), NetworkThrottle.ofReceipts())
         let webTokens = SharedWebTokens()
-        let (records, logs, problems) = (records, logs, problems)
+        let (records, logs, problems, pauses) = (records, logs, problems, pauses)
+        operatorLog = try await controlLoop.submit {
+            logs.logs(on: controlLoop, callerNames: [], skillNames: []).audit.map {
+                NIOLoopBound($0, eventLoop: controlLoop)
+            }
+        }.get()
         let names = (callers: reloadable.callerNames, skills: reloadable.skillNames)
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
@@ -135,7 +143,7 @@ final class Gateway: Service {
                 let forwarder = MessageForwarder(
                     forwarding, store: store?.store ?? records.local, pools: ByRegion { pools[$0] },
                     fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
-                    receiptRate: receiptRate, webTokens: webTokens,
+                    receiptRate: receiptRate, webTokens: webTokens, pauses: pauses,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
                     onTrouble: { problems.report($0, $1) })

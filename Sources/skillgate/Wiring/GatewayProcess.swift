@@ -22,8 +22,8 @@ struct GatewayProcess {
             configuration, controlLoop: control.next(), logger: logger, onListening: onListening)
         sampler = StatusSampler(gateway)
         admin = AdminServer(
-            address: configuration.admin, source: AdminSource(gateway, sampler), eventLoop: control.next(),
-            onListening: onAdminListening)
+            address: configuration.admin, socket: configuration.adminSocket, source: AdminSource(gateway, sampler),
+            control: gateway.control, eventLoop: control.next(), onListening: onAdminListening)
     }
 
     /// Shut down in reverse order: the admin listener responds until the gateway has drained.

@@ -24,6 +24,7 @@ struct TestBed: Sendable {
     /// - Parameters:
     ///   - configuration: YAML added to the ordinary one.
     ///   - listeners: in place of one plain one on a free port, which has to stay the first.
+    ///   - admin: the value of `admin`.
     ///   - callers: lines of YAML added to the ordinary callers.
     ///   - prepare: writes what else the configuration needs into the folder.
     ///   - skills: 1 leaves out the second skill and the caller that may use it.
@@ -34,7 +35,7 @@ struct TestBed: Sendable {
     static func run(
         configuration: String = "", regions: String? = nil, secret: String = "simulator-secret", faults: String? = nil,
         tls: Bool = false, skills: Int = 2, receiptMember: String? = nil, environment: [String: String] = [:],
-        listeners: String = "[{address: 127.0.0.1:0}]", callers: String = "",
+        listeners: String = "[{address: 127.0.0.1:0}]", admin: String = "{address: 127.0.0.1:0}", callers: String = "",
         simulator simulatorArguments: [String] = [],
         prepare: (URL) async throws -> Void = { _ in }, _ body: (TestBed) async throws -> Void
     ) async throws {
@@ -65,7 +66,7 @@ struct TestBed: Sendable {
             "  - {name: other, apiKeys: [{file: other-key}], skills: [weather, news], regions: [EU, FE], idempotencyKey: required}"
         let yaml = """
             listeners: \(listeners)
-            admin: {address: 127.0.0.1:0}
+            admin: \(admin)
             \(regions ?? "regions: {NA: {apiEndpoint: \(base)/na}, EU: {apiEndpoint: \(base)/eu}, FE: {apiEndpoint: \(base)/fe}}")
             tokenEndpoint: \(base)/auth/o2/token
             skills:

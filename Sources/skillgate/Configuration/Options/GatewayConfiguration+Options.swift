@@ -17,7 +17,11 @@ extension GatewayConfiguration {
                     .value(
                         "address", \.admin, .address,
                         "the status page at `/`, the same as JSON at `/api/status`; `/metrics`, `/livez`, `/readyz`, `/version`"
-                    )
+                    ),
+                    .file(
+                        "socket", \.adminSocket, "a Unix socket",
+                        "for `skillgate admin`, which drains, pauses and resumes, and sets the log level: whoever can open it may do so (mode 0600)",
+                        example: "/run/skillgate/admin.sock", check: reasonNoSocket),
                 ]),
             .optional(
                 "problemDocumentation", \.problemDocumentation, .documentationURL,
@@ -96,6 +100,13 @@ extension GatewayConfiguration {
                     "other URLs accepted in `Gateway-Api-Endpoint`; never connected to",
                     example: "[https://api.example.com]"),
             ])
+    }
+
+    private static func reasonNoSocket(_: ConfigurationReader, _ path: String) -> String? {
+        guard case .unix = ListenerAddressText("unix:" + path) else {
+            return "`socket` is `\(path)`; expected an absolute path of at most 96 bytes"
+        }
+        return TextFile.reasonNoSocket(path).map { "`socket`: \($0)" }
     }
 
     private static func reasonNotWritable(_: ConfigurationReader, _ file: String) -> String? {

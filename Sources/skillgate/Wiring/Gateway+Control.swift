@@ -1,0 +1,61 @@
+import GatewayAdmin
+import GatewayCore
+import Glibc
+import Logging
+import NIOCore
+
+/// What operators do to the running process, each written to the log and to the audit log.
+extension Gateway {
+    var control: AdminControl {
+        AdminControl(
+            perform: { [self] verb in
+                do throws(AdminControl.Refused) {
+                    try perform(verb)
+                    return nil
+                } catch {
+                    return error
+                }
+            },
+            paused: { [pauses] in pauses.all })
+    }
+
+    private func perform(_ verb: AdminControl.Verb) throws(AdminControl.Refused) {
+        switch verb {
+        case .drain:
+            done("drain", on: nil)
+            kill(getpid(), SIGTERM)
+        case .logLevel(let level):
+            LogSettings.shared.use(level)
+            done("log-level", on: level.rawValue)
+        case .pause(let subject):
+            try checkIsKnown(subject)
+            pauses.pause(subject)
+            done("pause", on: subject.description)
+        case .resume(let subject):
+            // What is gone from the configuration can be resumed all the same.
+            guard pauses.resume(subject) else { throw AdminControl.Refused("\(subject) is not paused") }
+            done("resume", on: subject.description)
+        case .resumeAll:
+            for subject in pauses.all where pauses.resume(subject) { done("resume", on: subject.description) }
+        }
+    }
+
+    private func checkIsKnown(_ subject: Pauses.Subject) throws(AdminControl.Refused) {
+        let configuration = runningConfiguration
+        let names: [String]
+        switch subject {
+        case .skill: names = configuration.skills.map(\.name)
+        case .caller: names = configuration.callers.map(\.name)
+        case .region: return
+        }
+        guard !names.contains(subject.name) else { return }
+        throw AdminControl.Refused("there is no \(subject); expected one of \(names.joined(separator: ", "))")
+    }
+
+    private func done(_ verb: String, on subject: String?) {
+        logger.notice(
+            "done by an operator", metadata: ["gateway.verb": "\(verb)", "gateway.subject": "\(subject ?? "")"])
+        guard let operatorLog else { return }
+        controlLoop.execute { operatorLog.value.operated(verb, on: subject) }
+    }
+}
