@@ -12,8 +12,10 @@ enum AdminVerbs {
         var skill: String?
         var caller: String?
         var region: String?
-        /// `true`: to resume everything.
-        var all: String?
+        /// To resume everything.
+        var all: Bool?
+
+        var names: [String] { [skill, caller, region].compactMap { $0 } }
     }
 
     /// What is said when it is done.
@@ -50,7 +52,7 @@ enum AdminVerbs {
             return .logLevel(level)
         }
         let isPause = path == "/api/pause"
-        if !isPause, parameters.all == "true" { return .resumeAll }
+        if !isPause, parameters.all == true, parameters.names.isEmpty { return .resumeAll }
         let subject = try subject(of: parameters)
         return isPause ? .pause(subject) : .resume(subject)
     }

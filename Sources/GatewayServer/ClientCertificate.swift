@@ -10,7 +10,7 @@ final class ClientCertificate {
     private let notValidAfter: Int
     /// The authorities that it was verified with, as `ListenerTLS` counts them.
     private let authorities: Int
-    /// Nil: it cannot be found in a list.
+    /// Nil: it cannot be looked for in a list.
     private let identity: CertificateIdentity?
     /// The lists of revoked certificates in which it was looked for last, and not found.
     private var revocations: Int?
@@ -27,7 +27,7 @@ final class ClientCertificate {
     }
 
     func isRevoked(_ loop: ListenerLoop) -> Bool {
-        guard let tls = loop.tls, let identity else { return false }
+        guard let tls = loop.tls else { return false }
         let current = tls.revocations
         if revocations == current { return false }
         if tls.isRevoked(identity) { return true }

@@ -12,6 +12,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     private let loop: ListenerLoop
+    private let authorities: Int
     /// Until it is known that the client does not speak HTTP/2; nil if it must not, or says so in the handshake.
     private var preface: HTTP2Preface?
     private var decoder: RequestDecoder
@@ -29,8 +30,10 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// Set while requests are handled, so that a response that comes at once does not call `advance` recursively.
     private var isAdvancing = false
 
-    init(loop: ListenerLoop, isSecure: Bool) {
+    /// - Parameter authorities: those that a client's certificate is verified with, as `ListenerTLS` counts them.
+    init(loop: ListenerLoop, isSecure: Bool, trusting authorities: Int = 0) {
         self.loop = loop
+        self.authorities = authorities
         state = HTTPConnectionState(isSecure: isSecure, loop.timeouts, now: loop.eventLoop.now)
         if loop.http2 != nil && !isSecure { preface = HTTP2Preface() }
         decoder = RequestDecoder(limits: loop.limits, isSecure: isSecure)
@@ -84,7 +87,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
         guard state.handshakeCompleted(now: context.eventLoop.now) else { return }
         let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
         if let certificate = handler?.peerCertificate {
-            let shown = ClientCertificate(certificate, trustedBy: loop.authorities)
+            let shown = ClientCertificate(certificate, trustedBy: authorities)
             self.certificate = shown
             guard !shown.isRevoked(loop) else {
                 loop.revoked(peer)

@@ -70,10 +70,13 @@ package struct HTTPListener: Sendable {
                     let pipeline = channel.pipeline.syncOperations
                     if let header = loop.value.proxyHeader() { try pipeline.addHandler(header) }
                     if let tls {
+                        let (context, authorities) = tls.handshake
                         try pipeline.addHandler(ProtocolCheck(spoken: tls.applicationProtocols))
-                        try pipeline.addHandler(NIOSSLServerHandler(context: tls.context))
+                        try pipeline.addHandler(NIOSSLServerHandler(context: context))
+                        return try pipeline.addHandler(
+                            HTTPConnection(loop: loop.value, isSecure: true, trusting: authorities))
                     }
-                    try pipeline.addHandler(HTTPConnection(loop: loop.value, isSecure: tls != nil))
+                    try pipeline.addHandler(HTTPConnection(loop: loop.value, isSecure: false))
                 }
             }
         let (channel, socketFile) = try await bind(bootstrap, to: configuration.address, inherited)

@@ -20,7 +20,10 @@ package final class ListenerTLS: Sendable {
         current = Mutex(try Self.read(files, applicationProtocols))
     }
 
-    var context: NIOSSLContext { current.withLock { $0.context } }
+    /// For one handshake, and the authorities of that context as `authorities` counts them.
+    var handshake: (context: NIOSSLContext, authorities: Int) {
+        current.withLock { ($0.context, changesOfAuthorities.load(ordering: .relaxed)) }
+    }
 
     /// Unix time in seconds: until when the certificate is good, and the last of the authorities that clients' are verified with.
     package var expiry: (certificate: Int, authorities: Int?) {
@@ -33,8 +36,10 @@ package final class ListenerTLS: Sendable {
     /// How often the lists of revoked certificates have changed.
     var revocations: Int { changesOfRevocations.load(ordering: .acquiring) }
 
-    func isRevoked(_ certificate: CertificateIdentity) -> Bool {
-        current.withLock { $0.revoked }.contains(certificate)
+    /// - Parameter certificate: nil: it cannot be looked for, and none that can must take its place.
+    func isRevoked(_ certificate: CertificateIdentity?) -> Bool {
+        let revoked = current.withLock { $0.revoked }
+        return certificate.map(revoked.contains) ?? !revoked.isEmpty
     }
 
     /// How often the authorities have changed that clients' certificates are verified with.
@@ -51,15 +56,18 @@ package final class ListenerTLS: Sendable {
 
     /// Reads the files again, and changes nothing yet.
     package func read() throws(PEMFile.LoadingError) -> Renewal {
-        try Self.read(files, applicationProtocols)
+        let renewal = try Self.read(files, applicationProtocols)
+        let revoked = current.withLock { $0.revoked }
+        try renewal.revoked.checkReplacing(revoked, renewal.authorities)
+        return renewal
     }
 
     package func use(_ renewal: Renewal) {
-        let (authoritiesChange, revocationsChange) = current.withLock { current in
+        let revocationsChange = current.withLock { current in
+            if current.authorities != renewal.authorities { changesOfAuthorities.add(1, ordering: .relaxed) }
             defer { current = renewal }
-            return (current.authorities != renewal.authorities, current.revoked != renewal.revoked)
+            return current.revoked != renewal.revoked
         }
-        if authoritiesChange { changesOfAuthorities.add(1, ordering: .relaxed) }
         if revocationsChange { changesOfRevocations.add(1, ordering: .releasing) }
     }
 

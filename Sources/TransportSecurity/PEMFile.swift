@@ -19,8 +19,12 @@ package enum PEMFile {
     }
 
     /// The bytes of all parts of a file of this kind, of which there is at least one.
-    static func blocks(_ path: String, _ kind: String) throws(LoadingError) -> [[UInt8]] {
+    static func blocks(_ path: String, _ kind: String, limitBytes: Int = 1 << 20) throws(LoadingError) -> [[UInt8]] {
         try checkIsReadable(path)
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_size <= limitBytes else {
+            throw LoadingError(description: "\(path) has more than \(limitBytes) bytes")
+        }
         guard let text = try? String(decoding: Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self),
             let documents = try? PEMDocument.parseMultiple(pemString: text)
         else { throw LoadingError(description: "\(path) cannot be read as PEM") }

@@ -15,6 +15,8 @@ package struct RevocationList: Equatable, Sendable {
     let issuer: [UInt8]
     /// In DER, without tag and length.
     let serialNumbers: Set<[UInt8]>
+    /// Unix time in seconds.
+    let thisUpdate: Int
     /// Unix time in seconds: by then there will be a newer one; nil: it does not say when.
     package let nextUpdate: Int?
     private let signed: [UInt8]
@@ -46,7 +48,7 @@ package struct RevocationList: Equatable, Sendable {
     /// TBSCertList (section 5.1).
     private init(_ list: ASN1Node, algorithm: String, signature: [UInt8]) throws {
         (signed, self.algorithm, self.signature) = (Array(list.encodedBytes), algorithm, signature)
-        var (issuer, nextUpdate): ([UInt8], Int?) = ([], nil)
+        var (issuer, thisUpdate, nextUpdate): ([UInt8], Int, Int?) = ([], 0, nil)
         var serialNumbers: Set<[UInt8]> = []
         try DER.sequence(list, identifier: .sequence) { nodes in
             var node = nodes.next()
@@ -54,9 +56,9 @@ package struct RevocationList: Equatable, Sendable {
             guard let inner = node, try Self.algorithm(inner) == algorithm else {
                 throw Invalid(reason: "it names two algorithms")
             }
-            guard let name = nodes.next(), let thisUpdate = nodes.next() else { throw Invalid(reason: "it is cut off") }
+            guard let name = nodes.next(), let time = nodes.next() else { throw Invalid(reason: "it is cut off") }
             issuer = Array(name.encodedBytes)
-            _ = try Self.time(thisUpdate)
+            thisUpdate = try Self.time(time)
             node = nodes.next()
             if let found = node, found.identifier == .utcTime || found.identifier == .generalizedTime {
                 nextUpdate = try Self.time(found)
@@ -68,7 +70,8 @@ package struct RevocationList: Equatable, Sendable {
             }
             if let found = node { try Self.checkExtensions(found) }
         }
-        (self.issuer, self.nextUpdate, self.serialNumbers) = (issuer, nextUpdate, serialNumbers)
+        (self.issuer, self.serialNumbers) = (issuer, serialNumbers)
+        (self.thisUpdate, self.nextUpdate) = (thisUpdate, nextUpdate)
     }
 
     private static func serialNumbers(_ node: ASN1Node) throws -> Set<[UInt8]> {
@@ -94,19 +97,22 @@ package struct RevocationList: Equatable, Sendable {
         for child in children { try checkCriticality(child) }
     }
 
+    /// Those that mark changes to another list, and lists of a part (sections 5.2.4 and 5.2.5): they should be critical, and count in any
+    /// case.
+    private static let partial = ["2.5.29.27", "2.5.29.28"]
+
     private static func checkCriticality(_ extensions: ASN1Node) throws {
         try DER.sequence(extensions, identifier: .sequence) { nodes in
             while let one = nodes.next() {
                 try DER.sequence(one, identifier: .sequence) { members in
-                    guard let identifier = members.next(), let flag = members.next() else { return }
-                    // The value comes third where there is a flag.
-                    guard let value = members.next() else { return }
-                    _ = value
-                    if try Bool(derEncoded: flag) {
-                        let name = try ASN1ObjectIdentifier(derEncoded: identifier)
+                    guard let identifier = members.next(), let second = members.next() else { return }
+                    let name = "\(try ASN1ObjectIdentifier(derEncoded: identifier))"
+                    // Where there is a flag, the value comes third.
+                    let isCritical = try members.next() != nil && Bool(derEncoded: second)
+                    if isCritical || partial.contains(name) {
                         throw Invalid(
                             reason:
-                                "it has the critical extension \(name); expected a whole list of one authority's certificates"
+                                "it has the extension \(name); expected a whole list of one authority's certificates"
                         )
                     }
                 }
@@ -230,19 +236,30 @@ package struct CertificateIdentity: Hashable, Sendable {
 
 /// All that the authorities of a listener have taken back.
 package struct RevokedCertificates: Equatable, Sendable {
+    /// Longer files are not read.
+    private static let limitBytes = 16 << 20
+
     private let lists: [RevocationList]
+    /// Of all lists: whether they are the same, without a look at each member.
+    private let digest: [UInt8]
 
     /// None.
     package init() {
-        lists = []
+        (lists, digest) = ([], [])
     }
+
+    package static func == (one: Self, other: Self) -> Bool { one.digest == other.digest }
+
+    package var isEmpty: Bool { lists.isEmpty }
 
     /// - Parameters:
     ///   - path: of a PEM file.
     ///   - authorities: those that certificates are verified with. Each list has to be of one of them.
     package init(_ path: String, signedBy authorities: [NIOSSLCertificate]) throws(PEMFile.LoadingError) {
         var lists: [RevocationList] = []
-        for (index, der) in try PEMFile.blocks(path, "X509 CRL").enumerated() {
+        var hash = SHA256()
+        for (index, der) in try PEMFile.blocks(path, "X509 CRL", limitBytes: Self.limitBytes).enumerated() {
+            hash.update(data: der)
             let place = "list \(index + 1) in \(path)"
             do throws(RevocationList.Invalid) {
                 let list = try RevocationList(der: der)
@@ -257,6 +274,27 @@ package struct RevokedCertificates: Equatable, Sendable {
             }
         }
         self.lists = lists
+        digest = Array(hash.finalize())
+        if let authority = authorities.first(where: { CertificateIdentity($0).map(contains) ?? false }) {
+            throw PEMFile.LoadingError(
+                description: "\(path) revokes one of the authorities in `clientCAFile`: \(authority)")
+        }
+    }
+
+    /// - Parameter authorities: those from now on.
+    /// - Throws: where these must not take the place of others: a list that was there is missing, or is older than it was. Whoever hands out
+    ///   old lists makes good again what is revoked since.
+    package func checkReplacing(_ others: Self, _ authorities: [NIOSSLCertificate]) throws(PEMFile.LoadingError) {
+        if let reason = reasonNotToReplace(others, authorities) { throw PEMFile.LoadingError(description: reason) }
+    }
+
+    func reasonNotToReplace(_ others: Self, _ authorities: [NIOSSLCertificate]) -> String? {
+        for old in others.lists where authorities.contains(where: old.isSigned) {
+            let new = lists.filter { $0.issuer == old.issuer }.map(\.thisUpdate).max()
+            guard let new else { return "a list that was there is missing from `clientCRLFile`" }
+            if new < old.thisUpdate { return "a list in `clientCRLFile` is older than the one in force" }
+        }
+        return nil
     }
 
     package func contains(_ certificate: CertificateIdentity) -> Bool {

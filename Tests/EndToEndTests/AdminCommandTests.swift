@@ -71,6 +71,25 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `what waits is not sent either`() async throws {
+        try await run { bed, socket in
+            // The first is refused after a while, so that the one that waits for it would be sent then.
+            try await bed.setFaults(#"{"NA": {"status": 429, "latencyMilliseconds": 1500, "count": 1}}"#)
+            let fields = ["Gateway-Region": "NA", "Idempotency-Key": "k"]
+            async let first = bed.send("NA-1", fields)
+            try await bed.untilMetric(#"skillgate_upstream_attempts_total{region="NA",reason="first"}"#, is: 1)
+            async let second = bed.send("NA-1", fields)
+            try await bed.untilMetric("skillgate_messages_in_flight", is: 2)
+            #expect(try await admin(socket, "pause", "--caller", "orders").status == 0)
+            #expect(try await first.status == 429)
+            let status = try await second.status
+            #expect(status == 503 || status == 429)
+            #expect(try await bed.counters().received == 1)
+            _ = try await admin(socket, "resume", "--all")
+            #expect(try await bed.send("NA-1", fields).status == 202)
+        }
+    }
+
     @Test func `the state is shown, the log level set, and the process drained`() async throws {
         try await run { bed, socket in
             let status = try await admin(socket, "status")

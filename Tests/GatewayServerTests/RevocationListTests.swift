@@ -46,6 +46,39 @@ import Testing
         }
     }
 
+    @Test func `a list that is older or missing does not take the place of one that is in force`() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("crl-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await Certificate.makeAuthority(in: folder)
+        try await Certificate.issue("bad", for: "DNS:bad.example", in: folder)
+        let authority = try certificate("ca", folder)
+        func read() throws -> RevokedCertificates {
+            try RevokedCertificates("\(folder.path)/crl.pem", signedBy: [authority])
+        }
+        try await Certificate.revoke(at: "20250101000000Z", in: folder)
+        let old = try read()
+        try await Certificate.revoke("bad", at: "20250102000000Z", in: folder)
+        let new = try read()
+        #expect(new.reasonNotToReplace(old, [authority]) == nil)
+        #expect(new.reasonNotToReplace(new, [authority]) == nil)
+        #expect(old.reasonNotToReplace(new, [authority])?.contains("is older") == true)
+        #expect(RevokedCertificates().reasonNotToReplace(new, [authority])?.contains("is missing") == true)
+        // Its authority is trusted no longer.
+        #expect(RevokedCertificates().reasonNotToReplace(new, []) == nil)
+        #expect(old != new && new == new)
+    }
+
+    @Test func `an authority that is revoked is not trusted`() async throws {
+        try await make { folder in
+            let authorities = [try certificate("ca", folder), try certificate("bad", folder)]
+            let error = #expect(throws: PEMFile.LoadingError.self) {
+                try RevokedCertificates("\(folder.path)/crl.pem", signedBy: authorities)
+            }
+            #expect(error?.description.contains("revokes one of the authorities") == true)
+        }
+    }
+
     @Test func `a file that holds none is named`() async throws {
         try await make { folder in
             let authority = try certificate("ca", folder)

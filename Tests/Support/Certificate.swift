@@ -35,7 +35,9 @@ package enum Certificate {
     }
 
     /// Writes `crl.pem`, the list of what the authority in `folder` has revoked: these, and those that it has revoked before.
-    package static func revoke(_ names: String..., in folder: URL) async throws {
+    ///
+    /// - Parameter time: when it says that it was made, as `YYYYMMDDHHMMSSZ`; nil: now.
+    package static func revoke(_ names: String..., at time: String? = nil, in folder: URL) async throws {
         let configuration = """
             [ca]
             default_ca = authority
@@ -53,7 +55,8 @@ package enum Certificate {
         ]
         for name in names { try await openssl(authority + ["-revoke", "\(folder.path)/\(name).pem"]) }
         // Under its own name only when it is whole: it may be watched.
-        try await openssl(authority + ["-gencrl", "-out", folder.path + "/crl.new"])
+        let update = time.map { ["-crl_lastupdate", $0, "-crl_nextupdate", "20490101000000Z"] } ?? []
+        try await openssl(authority + ["-gencrl", "-out", folder.path + "/crl.new"] + update)
         guard rename(folder.path + "/crl.new", folder.path + "/crl.pem") == 0 else {
             throw RunningProcess.Failure(description: "cannot rename the list")
         }

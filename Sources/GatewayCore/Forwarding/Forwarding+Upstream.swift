@@ -21,6 +21,11 @@ extension Forwarding: UpstreamReceiver {
             connection.release(by: self)
             return .obtainToken
         }
+        // It may have been paused while the message waited.
+        if let paused {
+            connection.release(by: self)
+            return state.unsent(paused.refusal)
+        }
         let request = UpstreamRequest(user: message.user, token: token, content: contentToSend())
         guard connection.send(request, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.

@@ -68,6 +68,12 @@ final class Forwarding {
         self.message = message
     }
 
+    /// What an operator has paused of the message, where it would go now.
+    var paused: Pauses.Subject? {
+        let pauses = forwarder.pauses
+        return pauses.subject(of: message.caller, message.skill) ?? pauses.subject(of: region)
+    }
+
     /// A message that is known to be accepted, or whose user is known to be gone, needs neither token nor connection.
     private func firstStep() -> ForwardingState.Step {
         if let claim, let answer = forwarder.store.acceptedResponse(to: claim, now: now) {
@@ -103,7 +109,7 @@ final class Forwarding {
             return when(token, within: tokenTimeout, ()) { forwarding, result, _ in forwarding.state.obtained(result) }
         case .leaseConnection:
             waitingSince = now
-            if let paused = forwarder.pauses.subject(of: region) { return state.unsent(paused.refusal) }
+            if let paused { return state.unsent(paused.refusal) }
             guard now < deadline else { return state.leased(.failure(.connectTimeout)) }
             return forwarder.pools[region].lease(for: self).map { state.leased($0) }
         case .claim(let connection):

@@ -33,13 +33,13 @@ struct Admin: AsyncParsableCommand {
         }
 
         /// The response to a request, which is 200; otherwise the command ends.
-        fileprivate func ask(_ method: String, _ path: String, _ parameters: [String: String]? = nil) async throws
-            -> [UInt8]
-        {
+        fileprivate func ask(
+            _ method: String, _ path: String, _ parameters: some Encodable = [String: String]()
+        ) async throws -> [UInt8] {
             let socket = try await self.path()
             var transfer = HTTPTransfer(method, "http://localhost\(path)")
             transfer.unixSocket = socket
-            if let parameters {
+            if method == "POST" {
                 transfer.fields = [("Content-Type", "application/json")]
                 transfer.content = Array(try JSONEncoder().encode(parameters))
             }
@@ -58,21 +58,22 @@ struct Admin: AsyncParsableCommand {
         }
 
         /// Does what one of the verbs says, and prints what is paused then.
-        fileprivate func perform(_ path: String, _ parameters: [String: String] = [:]) async throws {
-            struct Outcome: Decodable {
-                struct Subject: Decodable {
-                    var kind: String
-                    var name: String
-                }
-
-                var paused: [Subject]
-            }
-
+        fileprivate func perform(_ path: String, _ parameters: some Encodable) async throws {
             let content = try await ask("POST", path, parameters)
             let outcome = try JSONDecoder().decode(Outcome.self, from: Data(content))
             let paused = outcome.paused.map { "\($0.kind) \($0.name)" }
             print(paused.isEmpty ? "nothing is paused" : "paused: " + paused.joined(separator: ", "))
         }
+    }
+
+    /// What is said to a verb that was done.
+    private struct Outcome: Decodable {
+        struct Subject: Decodable {
+            var kind: String
+            var name: String
+        }
+
+        var paused: [Subject]
     }
 
     struct Status: AsyncParsableCommand {
@@ -96,7 +97,7 @@ struct Admin: AsyncParsableCommand {
         @OptionGroup var socket: Socket
 
         func run() async throws {
-            _ = try await socket.ask("POST", "/api/drain", [:])
+            _ = try await socket.ask("POST", "/api/drain")
             print("draining")
         }
     }
@@ -163,7 +164,8 @@ struct Admin: AsyncParsableCommand {
         }
 
         func run() async throws {
-            try await socket.perform("/api/resume", all ? ["all": "true"] : subject.parameters)
+            if all { return try await socket.perform("/api/resume", ["all": true]) }
+            try await socket.perform("/api/resume", subject.parameters)
         }
     }
 }

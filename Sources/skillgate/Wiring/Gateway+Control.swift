@@ -25,8 +25,9 @@ extension Gateway {
             done("drain", on: nil)
             kill(getpid(), SIGTERM)
         case .logLevel(let level):
-            LogSettings.shared.use(level)
+            // Before the log is told to be quiet.
             done("log-level", on: level.rawValue)
+            LogSettings.shared.use(level)
         case .pause(let subject):
             try checkIsKnown(subject)
             pauses.pause(subject)
@@ -53,7 +54,7 @@ extension Gateway {
     }
 
     private func done(_ verb: String, on subject: String?) {
-        logger.notice(
+        logger.warning(
             "done by an operator", metadata: ["gateway.verb": "\(verb)", "gateway.subject": "\(subject ?? "")"])
         guard let operatorLog else { return }
         controlLoop.execute { operatorLog.value.operated(verb, on: subject) }
