@@ -26,6 +26,7 @@ import TokenEndpointClient
                 try await Certificate.revoke("stolen", in: folder)
             }
         ) { bed in
+            _ = try await bed.gateway.line(with: #""gateway.listener":"127.0.0.1:\#(port)""#)
             try await body(bed, port)
         }
     }

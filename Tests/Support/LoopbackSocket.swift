@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A TCP socket bound to a free port of a loopback address.
 package struct LoopbackSocket: Sendable {
@@ -71,9 +72,19 @@ extension LoopbackSocket {
 
 /// Ports that nothing listens on.
 package enum FreePort {
+    /// Below those that the system gives to connections, one of which would take it before it is listened on (Linux: from 32,768 on). So
+    /// is the port that a node of a Redis Cluster listens on besides, 10,000 above its own.
+    private static let range = 10_000..<20_000
+    /// One after the other, so that none is found twice before somebody listens on it.
+    private static let next = Atomic<Int>(Int.random(in: range))
+
     package static func find() throws -> Int {
-        let socket = try LoopbackSocket()
-        socket.close()
-        return socket.port
+        for _ in 0..<100 {
+            let number = next.add(1, ordering: .relaxed).oldValue - range.lowerBound
+            guard let socket = try? LoopbackSocket(port: range.lowerBound + number % range.count) else { continue }
+            socket.close()
+            return socket.port
+        }
+        throw RunningProcess.Failure(description: "no free port")
     }
 }
