@@ -62,7 +62,7 @@ enum AdminVerbs {
         case (let name?, nil, nil): return .skill(name)
         case (nil, let name?, nil): return .caller(name)
         case (nil, nil, let name?):
-            guard let region = Region.allCases.first(where: { $0.name == name }) else {
+            guard let region = Region(exactName: name) else {
                 throw AdminControl.Refused("there is no region `\(name)`; expected NA, EU or FE")
             }
             return .region(region)

@@ -279,3 +279,15 @@ package final class RedisClient: IdempotencyRecordClient {
         completion(.failure(.failed(.notDone)))
     }
 }
+
+extension NIOLoopBound where Value == RedisClient {
+    /// Asks from any thread, and connects before if nobody has. `then` is called on the client's event loop.
+    func run(
+        _ command: RedisCommand, _ then: @escaping @Sendable (Result<RESPValue, RedisClient.CommandFailure>) -> Void
+    ) {
+        eventLoop.execute {
+            value.startIfNeeded()
+            value.run(command, then)
+        }
+    }
+}

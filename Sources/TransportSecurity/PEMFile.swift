@@ -20,9 +20,7 @@ package enum PEMFile {
 
     /// The bytes of all parts of a file of this kind, of which there is at least one.
     static func blocks(_ path: String, _ kind: String, limitBytes: Int = 1 << 20) throws(LoadingError) -> [[UInt8]] {
-        try checkIsReadable(path)
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_size <= limitBytes else {
+        guard try checkIsReadable(path).st_size <= limitBytes else {
             throw LoadingError(description: "\(path) has more than \(limitBytes) bytes")
         }
         guard let text = try? String(decoding: Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self),
@@ -59,7 +57,8 @@ package enum PEMFile {
         }
     }
 
-    private static func checkIsReadable(_ path: String) throws(LoadingError) {
+    @discardableResult
+    private static func checkIsReadable(_ path: String) throws(LoadingError) -> stat {
         var status = stat()
         guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
             throw LoadingError(description: "cannot read \(path): \(String(cString: strerror(errno)))")
@@ -68,5 +67,6 @@ package enum PEMFile {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw LoadingError(description: "cannot read \(path): it is not a regular file")
         }
+        return status
     }
 }

@@ -129,20 +129,21 @@ package struct RevocationList: Equatable, Sendable {
     }
 
     private static func time(_ node: ASN1Node) throws -> Int {
-        var parts = tm()
+        // Both spellings have the same parts.
+        let time: GeneralizedTime
         if node.identifier == .utcTime {
-            let time = try UTCTime(derEncoded: node)
-            (parts.tm_year, parts.tm_mon, parts.tm_mday) = (
-                Int32(time.year - 1900), Int32(time.month - 1), Int32(time.day)
-            )
-            (parts.tm_hour, parts.tm_min, parts.tm_sec) = (Int32(time.hours), Int32(time.minutes), Int32(time.seconds))
+            let short = try UTCTime(derEncoded: node)
+            time = try GeneralizedTime(
+                year: short.year, month: short.month, day: short.day, hours: short.hours, minutes: short.minutes,
+                seconds: short.seconds, fractionalSeconds: 0)
         } else {
-            let time = try GeneralizedTime(derEncoded: node)
-            (parts.tm_year, parts.tm_mon, parts.tm_mday) = (
-                Int32(time.year - 1900), Int32(time.month - 1), Int32(time.day)
-            )
-            (parts.tm_hour, parts.tm_min, parts.tm_sec) = (Int32(time.hours), Int32(time.minutes), Int32(time.seconds))
+            time = try GeneralizedTime(derEncoded: node)
         }
+        var parts = tm()
+        (parts.tm_year, parts.tm_mon, parts.tm_mday) = (
+            Int32(time.year - 1900), Int32(time.month - 1), Int32(time.day)
+        )
+        (parts.tm_hour, parts.tm_min, parts.tm_sec) = (Int32(time.hours), Int32(time.minutes), Int32(time.seconds))
         return timegm(&parts)
     }
 

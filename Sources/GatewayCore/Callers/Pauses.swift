@@ -33,17 +33,14 @@ package final class Pauses: Sendable {
 
     package init() {}
 
-    /// - Returns: whether it was not paused before.
-    @discardableResult
-    package func pause(_ subject: Subject) -> Bool {
+    package func pause(_ subject: Subject) {
         subjects.withLock { subjects in
-            defer { count.store(subjects.count, ordering: .relaxed) }
-            return subjects.insert(subject).inserted
+            subjects.insert(subject)
+            count.store(subjects.count, ordering: .relaxed)
         }
     }
 
     /// - Returns: whether it was paused before.
-    @discardableResult
     package func resume(_ subject: Subject) -> Bool {
         subjects.withLock { subjects in
             defer { count.store(subjects.count, ordering: .relaxed) }
@@ -64,7 +61,12 @@ package final class Pauses: Sendable {
         }
     }
 
-    func subject(of region: Region) -> Subject? {
+    /// The same of one that goes to this region.
+    func subject(of caller: Caller, _ skill: Skill, to region: Region) -> Subject? {
+        subject(of: caller, skill) ?? subject(of: region)
+    }
+
+    private func subject(of region: Region) -> Subject? {
         guard count.load(ordering: .relaxed) > 0 else { return nil }
         return subjects.withLock { $0.contains(.region(region)) } ? .region(region) : nil
     }

@@ -33,7 +33,7 @@ struct PermitLeases {
     private(set) var limit: RateLimit
     private var phase = Phase.idle
     /// Requests that were let through without permits, and of which the store does not know.
-    private(set) var passedAway = 0
+    private var passedAway = 0
     private var lastAsk: (at: NIODeadline, demand: Int, wanted: Int)?
     private var reservations = 0
 

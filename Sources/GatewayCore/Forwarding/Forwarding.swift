@@ -69,10 +69,7 @@ final class Forwarding {
     }
 
     /// What an operator has paused of the message, where it would go now.
-    var paused: Pauses.Subject? {
-        let pauses = forwarder.pauses
-        return pauses.subject(of: message.caller, message.skill) ?? pauses.subject(of: region)
-    }
+    var paused: Pauses.Subject? { forwarder.pauses.subject(of: message.caller, message.skill, to: region) }
 
     /// A message that is known to be accepted, or whose user is known to be gone, needs neither token nor connection.
     private func firstStep() -> ForwardingState.Step {

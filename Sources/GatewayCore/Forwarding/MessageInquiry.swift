@@ -52,8 +52,7 @@ final class MessageInquiry {
     private func refusalToSend(_ report: KeyReport?) -> Refusal? {
         if case .accepted = report?.state { return nil }
         if isGone { return .userGone }
-        let pauses = exchange.forwarder.pauses
-        return (pauses.subject(of: message.caller, message.skill) ?? pauses.subject(of: search.region))?.refusal
+        return exchange.forwarder.pauses.subject(of: message.caller, message.skill, to: search.region)?.refusal
     }
 
     private var isGone: Bool {

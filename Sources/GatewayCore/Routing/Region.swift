@@ -12,8 +12,12 @@ package enum Region: Int, CaseIterable, Sendable {
         }
     }
 
-    package init?(name: String) {
-        guard let region = Self.allCases.first(where: { $0.name == name.uppercased() }) else { return nil }
+    /// By its name in either case.
+    package init?(name: String) { self.init(exactName: name.uppercased()) }
+
+    /// By its name as `name` has it.
+    package init?(exactName name: some StringProtocol) {
+        guard let region = Self.allCases.first(where: { $0.name == name }) else { return nil }
         self = region
     }
 

@@ -59,11 +59,7 @@ package final class RedisPermitClient: PermitClient {
     private func run(
         _ script: RedisScript, _ key: String, _ arguments: [String], _ then: @escaping @Sendable (RESPValue?) -> Void
     ) {
-        let client = client
-        client.eventLoop.execute {
-            client.value.startIfNeeded()
-            client.value.run(.script(script, key: key, arguments: arguments)) { then(try? $0.get()) }
-        }
+        client.run(.script(script, key: key, arguments: arguments)) { then(try? $0.get()) }
     }
 }
 

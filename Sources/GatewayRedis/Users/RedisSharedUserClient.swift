@@ -24,16 +24,12 @@ package final class RedisSharedUserClient: SharedUserClient {
 
     package func find(_ user: SharedUserID, _ then: @escaping @Sendable (UserFinding?) -> Void) {
         let (client, key, place, now) = (client, keys.user(user), keys.statements(user), unixMilliseconds())
-        client.eventLoop.execute {
-            let redis = client.value
-            redis.startIfNeeded()
-            redis.run(.plain(["GET", key], key: key)) { known in
-                guard let known = try? known.get() else { return then(nil) }
-                if let finding = UserFinding(known.text, unixMilliseconds: now) { return then(finding) }
-                redis.run(.plain(["GET", place], key: place)) { said in
-                    guard let said = try? said.get() else { return then(nil) }
-                    then(UserFinding(said.text, saidOf: user) ?? .nothing)
-                }
+        client.run(.plain(["GET", key], key: key)) { known in
+            guard let known = try? known.get() else { return then(nil) }
+            if let finding = UserFinding(known.text, unixMilliseconds: now) { return then(finding) }
+            client.value.run(.plain(["GET", place], key: place)) { said in
+                guard let said = try? said.get() else { return then(nil) }
+                then(UserFinding(said.text, saidOf: user) ?? .nothing)
             }
         }
     }
@@ -56,13 +52,7 @@ package final class RedisSharedUserClient: SharedUserClient {
         }
     }
 
-    private func run(_ command: RedisCommand) {
-        let client = client
-        client.eventLoop.execute {
-            client.value.startIfNeeded()
-            client.value.run(command) { _ in }
-        }
-    }
+    private func run(_ command: RedisCommand) { client.run(command) { _ in } }
 
     // What another replica has learned since stays.
     private static let removeEqual = RedisScript(
@@ -87,7 +77,7 @@ extension UserFinding {
         let rest = value.dropFirst()
         switch value.utf8.first {
         case UInt8(ascii: "a"):
-            guard let region = Region.allCases.first(where: { $0.name == rest }) else { return nil }
+            guard let region = Region(exactName: rest) else { return nil }
             self = .accepted(region)
         case UInt8(ascii: "g"):
             guard let end = Int(rest), end > unixMilliseconds else { return nil }
@@ -98,7 +88,7 @@ extension UserFinding {
 
     init?(_ value: String?, saidOf user: SharedUserID) {
         guard let value, value.hasPrefix(user.user),
-            let region = Region.allCases.first(where: { $0.name == value.dropFirst(user.user.count) })
+            let region = Region(exactName: value.dropFirst(user.user.count))
         else { return nil }
         self = .said(region)
     }
