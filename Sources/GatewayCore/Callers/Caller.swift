@@ -23,6 +23,8 @@ package final class Caller: Sendable {
     package let discovery: RegionDiscovery?
     package let unknownOutcome: UnknownOutcome
     package let limits: CallerLimits
+    /// For its share of what Amazon takes of a skill; more than 0.
+    package let weight: Int
     /// Whoever breaks one of these is let through, and it is counted and logged.
     package let reportedRules: CallerRules
     /// Where its users are looked for.
@@ -38,7 +40,7 @@ package final class Caller: Sendable {
         requiresIdempotencyKey: Bool = false, keySources: IdempotencyKeySources = IdempotencyKeySources(),
         discovery: RegionDiscovery? = nil,
         unknownOutcome: UnknownOutcome = .hold,
-        limits: CallerLimits = CallerLimits(), reportedRules: CallerRules = [],
+        limits: CallerLimits = CallerLimits(), weight: Int = 1, reportedRules: CallerRules = [],
         usage: CallerUsage = CallerUsage(), sharedRate: SharedRate? = nil
     ) {
         self.index = index
@@ -52,6 +54,7 @@ package final class Caller: Sendable {
         self.discovery = discovery
         self.unknownOutcome = unknownOutcome
         self.limits = limits
+        self.weight = max(1, weight)
         self.reportedRules = reportedRules
         searchedRegions = reportedRules.contains(.regions) ? Set(Region.allCases) : regions
         self.usage = usage
@@ -76,14 +79,17 @@ package final class Skill: Sendable {
     package let receiptMember: String?
     /// Shared with the same skill of the configurations before and after this one.
     let users: SkillUsers
+    /// Likewise; nil: nobody shares the skill.
+    package let quotas: ByRegion<SkillQuota>?
 
     package init(
         index: Int, label: Int? = nil, name: String, recordID: String? = nil, defaultRegion: Region?,
         discovery: RegionDiscovery? = nil, tokens: TokenCache, receiptMember: String? = nil,
-        users: SkillUsers? = nil
+        users: SkillUsers? = nil, quotas: ByRegion<SkillQuota>? = nil
     ) {
         self.receiptMember = receiptMember
         self.users = users ?? UserRegions().users(of: name)
+        self.quotas = quotas
         self.index = index
         self.label = label ?? index
         self.name = name

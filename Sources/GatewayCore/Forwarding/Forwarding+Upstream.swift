@@ -48,11 +48,13 @@ extension Forwarding: UpstreamReceiver {
 
     func upstreamResponded(_ answer: UpstreamResponse) {
         awaited = nil
-        let duration = eventLoop.now - waitingSince
+        let now = eventLoop.now
+        let duration = now - waitingSince
         forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
         let isTokenProven = state.token.map { forwarder.isProven($0, of: message.skill) } ?? false
         let (next, lesson) = state.responded(
-            answer, strict5xx: exchange.configuration.strict5xx, isTokenProven: isTokenProven)
+            answer, strict5xx: exchange.configuration.strict5xx, isTokenProven: isTokenProven,
+            quota: verdict(on: answer, now: now))
         if let lesson { learn(lesson) }
         resume(next)
     }

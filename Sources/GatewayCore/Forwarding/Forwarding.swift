@@ -25,6 +25,10 @@ final class Forwarding {
     /// A receipt of the message has been asked for, once for all sends.
     var hasLookedForReceipt = false
     var state: ForwardingState
+    /// Where the caller's share of the skill's quota lets it be sent.
+    private var admitted: Region?
+    /// Times it was sent again after a 429.
+    var throttledResends = 0
     /// Read once after each wait, since reading the clock at every step would be expensive.
     private var now: NIODeadline
     /// When the wait for a connection or for a response began.
@@ -108,7 +112,14 @@ final class Forwarding {
             waitingSince = now
             if let paused { return state.unsent(paused.refusal) }
             guard now < deadline else { return state.leased(.failure(.connectTimeout)) }
+            if admitted != region {
+                if let wait = quota?.admit(message.caller, now: now) {
+                    return state.unsent(.skillQuota(retryAfter: wait))
+                }
+                admitted = region
+            }
             return forwarder.pools[region].lease(for: self).map { state.leased($0) }
+        case .awaitQuota(let verdict): return awaitQuota(verdict)
         case .claim(let connection):
             guard let claim else { return .send(connection) }
             guard now < deadline else {

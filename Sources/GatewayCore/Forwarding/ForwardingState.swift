@@ -12,6 +12,8 @@ struct ForwardingState {
         /// Obtain a newer token than the refused one.
         case renewToken
         case leaseConnection
+        /// Wait until it is known who has drawn the 429, or to send the message again.
+        case awaitQuota(SkillQuota.Verdict)
         case claim(any UpstreamConnection)
         case send(any UpstreamConnection)
         /// Settle the record, then answer the caller.
@@ -157,11 +159,19 @@ struct ForwardingState {
 
     /// Amazon's response to it.
     ///
-    /// - Parameter isTokenProven: Amazon has accepted a message with the token before.
+    /// - Parameters:
+    ///   - isTokenProven: Amazon has accepted a message with the token before.
+    ///   - quota: what becomes of a message that was answered 429.
     mutating func responded(
-        _ answer: UpstreamResponse, strict5xx: Bool, isTokenProven: Bool
+        _ answer: UpstreamResponse, strict5xx: Bool, isTokenProven: Bool, quota: SkillQuota.Verdict = .forward
     ) -> (Step, Lesson?) {
         var lesson: Lesson?
+        if quota != .forward {
+            // The outcome if it is not sent again.
+            firstRefusal = (answer, search.region)
+            conclude(.refused(status: answer.status), .success(answer))
+            return (.awaitQuota(quota), nil)
+        }
         switch ResponseDisposition(status: answer.status, strict5xx: strict5xx) {
         case .accepted:
             let accepted = AcceptedResponse(status: answer.status, region: search.region, requestID: answer.requestID)
@@ -202,6 +212,12 @@ struct ForwardingState {
         // The outcome if the next region cannot be reached.
         firstRefusal = (answer, region)
         return true
+    }
+
+    /// Other callers have drawn the 429 that the message was answered: it proves that the message was not accepted.
+    mutating func sendsAgain() -> Step {
+        resendReason = .throttled
+        return .leaseConnection
     }
 
     /// Continues after a renewal: at most once per message, a message refused with 403 is sent again with a newer token. A

@@ -13,6 +13,7 @@ package enum Instrument: String, CaseIterable, Sendable {
     case upstreamInFlightLimit = "skillgate_upstream_in_flight_limit"
     case upstreamInFlightMaximum = "skillgate_upstream_in_flight_maximum"
     case upstreamSkillInFlightLimit = "skillgate_upstream_skill_in_flight_limit"
+    case upstreamSkillQuota = "skillgate_upstream_skill_quota"
     case circuitState = "skillgate_circuit_state"
     case upstreamAttempts = "skillgate_upstream_attempts_total"
     case tokenFetches = "skillgate_token_fetches_total"
@@ -101,6 +102,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .upstreamInFlightLimit:              Row(.gauge,      ["region"],                                        "Current in-flight limit of a region; lowered after 503 and timeouts.")
         case .upstreamInFlightMaximum:            Row(.gauge,      ["region"],                                        "In-flight limit of a region when it is not lowered.")
         case .upstreamSkillInFlightLimit:         Row(.gauge,      ["region", "skill"],                               "In-flight limit of a skill in a region; lower than the region's limit after 429.")
+        case .upstreamSkillQuota:                 Row(.gauge,      ["region", "skill"],                               "Messages a second that a region seems to take of a skill that it answers 429.")
         case .circuitState:                       Row(.gauge,      ["region"],                                        "State of a region's circuit breaker: 0 closed, 1 half-open, 2 open.")
         case .upstreamAttempts:                   Row(.counter,    ["region", "reason"],                              "Writes of a message to a connection, by reason, including connections found dead.")
         case .tokenFetches:                       Row(.counter,    ["skill", "result"],                               "Requests to the token endpoint, by result.")

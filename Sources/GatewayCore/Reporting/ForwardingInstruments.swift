@@ -73,6 +73,8 @@ package struct ForwardingInstruments: Sendable {
         case connectionLost = "connection_lost"
         /// The region has said that it had done nothing with the message.
         case notProcessed = "not_processed"
+        /// Amazon had refused it for what other callers sent.
+        case throttled
     }
 
     /// What a claim found: `ClaimOutcome` as a label.

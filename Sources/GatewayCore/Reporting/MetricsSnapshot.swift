@@ -98,6 +98,8 @@ package struct MetricsSnapshot: Sendable {
     package var paused: [Pauses.Subject] = []
     /// Nil: no caller has a rate that counts over all replicas.
     package var sharedRates: SharedRates.Statistics?
+    /// Of the skills that Amazon throttles: messages a second.
+    package var quotas: [(skill: String, region: Region, perSecond: Double)] = []
     package var users = UserRegions.Statistics()
     /// By log; those that are kept.
     package var droppedLogLines: [(log: String, count: Int)] = []
@@ -239,6 +241,11 @@ package struct MetricsSnapshot: Sendable {
                     .upstreamSkillInFlightLimit, [("region", region.name), ("skill", skill)],
                     upstream[region].skillLimits[label] ?? upstream[region].inFlightLimit)
             }
+        }
+        page.family(.upstreamSkillQuota)
+        for quota in quotas {
+            page.sample(
+                .upstreamSkillQuota, [("region", quota.region.name), ("skill", quota.skill)], quota.perSecond)
         }
         page.family(.circuitState)
         for region in Region.allCases {

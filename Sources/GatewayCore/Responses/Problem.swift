@@ -16,6 +16,7 @@ package enum Problem: String, CaseIterable, Sendable {
     case issuerUnavailable = "issuer-unavailable"
     case callerRate = "caller-rate"
     case callerInFlight = "caller-in-flight"
+    case skillQuota = "skill-quota"
     // A report of a message is refused.
     case receiptUnknown = "receipt-unknown"
     case receiptRate = "receipt-rate"
@@ -114,6 +115,7 @@ package enum Problem: String, CaseIterable, Sendable {
         case .issuerUnavailable:             Row(503, rawValue,               "Issuer's keys unavailable",                         "destination_unavailable",   .warning, .safe)
         case .callerRate:                    Row(429, rawValue,               "Caller rate limit exceeded",                        "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
         case .callerInFlight:                Row(429, rawValue,               "Caller in-flight limit reached",                    "http_request_denied",       .debug,   .safe, "temporarily_unavailable")
+        case .skillQuota:                    Row(429, rawValue,               "Caller's share of the skill's quota used up",       "http_request_denied",       .debug,   .safe)
         case .receiptUnknown:                Row(404, rawValue,               "Unknown receipt id",                                "http_request_error",        .debug,   .afterCorrection)
         case .receiptRate:                   Row(429, rawValue,               "Receipt rate limit exceeded",                       "http_request_denied",       .debug,   .safe)
         case .tokenRequestInvalid:           Row(400, rawValue,               "Invalid access token request",                      "http_request_denied",       .debug,   .afterCorrection)

@@ -117,6 +117,14 @@ extension TokenUnavailable {
 }
 
 extension Refusal {
+    /// - Parameter nanoseconds: until the next message of the caller may be sent.
+    static func skillQuota(retryAfter nanoseconds: Int64) -> Refusal {
+        Refusal(
+            .skillQuota,
+            "Amazon takes fewer messages of the skill than all callers want sent, and this one has used up its share; nothing was sent",
+            retryAfterSeconds: Duration.nanoseconds(nanoseconds).asRetryAfterSeconds)
+    }
+
     static var userGone: Refusal {
         Refusal(
             .userGone,

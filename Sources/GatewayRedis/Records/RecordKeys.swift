@@ -18,6 +18,9 @@ struct RecordKeys {
     /// The key of the replicas that count.
     var replicas: String { prefix + ":replicas" }
 
+    /// The key of what replicas report of a skill that Amazon throttles.
+    func quota(of skill: String, in region: Region) -> String { "\(prefix):quota:\(skill):\(region.name)" }
+
     /// The key of what is certain of a user.
     func user(_ user: SharedUserID) -> String { "\(prefix):user:\(user.user)" }
 

@@ -292,6 +292,23 @@ struct Doctor {
             "counted by Redis")
     }
 
+    /// Whether replicas can tell each other of throttled skills.
+    private mutating func examineShares(
+        _ server: NIOLoopBound<RedisClient>, on eventLoop: any EventLoop, refusal: () -> String?
+    ) async {
+        guard configuration.skills.indices.contains(where: configuration.isShared(skill:)) else { return }
+        let promise = eventLoop.makePromise(of: Bool.self)
+        eventLoop.execute { RedisQuotaBoard.tryOut(server.value) { promise.succeed($0) } }
+        let isAllowed = (try? await promise.futureResult.get()) ?? false
+        diagnosis.add(
+            "shares of throttled skills",
+            problem: isAllowed
+                ? nil
+                : "each replica divides by what it sees itself, since Redis does not pass on what the others see: "
+                    + "\(refusal() ?? "it did not respond in time") (Docs/Configuration.md, Redis)",
+            "divided over all replicas")
+    }
+
     private mutating func examineStore() async {
         if configuration.idempotency.kind == .file, let folder = configuration.idempotency.file.directory {
             return examineFiles(in: folder)
@@ -342,6 +359,7 @@ struct Doctor {
                 reasons.unsafe.isEmpty ? "all readable settings keep records safe" : "checked once")
         }
         if problem == nil, let server { await examineRates(server, on: eventLoop, refusal: { reasons.last }) }
+        if problem == nil, let server { await examineShares(server, on: eventLoop, refusal: { reasons.last }) }
         if let server { try? await eventLoop.submit { server.value.shutDown() }.get() }
         try? await group.shutdownGracefully()
     }

@@ -22,6 +22,7 @@ extension Gateway {
         current.withLock { $0.reloadable.issuers }.stop()
         try await closeUpstream()
         sharedRates?.stop()
+        quotas.stop()
         sharedStoreClients?.shutDown()
         await closeStore()
         try await onEachLoop { $0.forwarder.value.closeLogs() }

@@ -122,6 +122,12 @@ extension Gateway {
         }
         snapshot.paused = pauses.all
         snapshot.sharedRates = sharedRates?.statistics
+        for skill in reloadable.skills {
+            for region in Region.allCases {
+                guard let perSecond = skill.quotas?[region].perSecond else { continue }
+                snapshot.quotas.append((skill.name, region, perSecond))
+            }
+        }
         snapshot.sharedStore = try await sharedStore()
         snapshot.retention = configuration.idempotency.retention
         if records.keepsLocalRecords {

@@ -32,7 +32,7 @@ extension Gateway {
         }
         let renewals = try read(listeners)
         var reloadable = oldReloadable
-        let changes = reloadable.take(new.skills, users) { tokenCache($0) }
+        let changes = reloadable.take(new, users) { tokenCache($0) }
         let forwarding: ForwardingConfiguration
         var issuers = KnownIssuers.Changes()
         do {

@@ -50,6 +50,7 @@ final class Gateway: Service {
     // Nil without a store that all replicas share.
     let sharedStoreClients: SharedStoreClients?
     let sharedRates: SharedRates?
+    let quotas: SkillQuotas
     let logs: LogFiles
     let problems: ProblemLog
     let listenerLog: ListenerLog
@@ -100,9 +101,10 @@ final class Gateway: Service {
         users = UserRegions(
             earlier: await userMemory?.read(),
             shared: configuration.sharesUsers ? shared.map { ($0.users, $0.userKey) } : nil)
-        var reloadable = ReloadableState()
+        quotas = SkillQuotas(board: shared?.quotas, timers: controlLoop)
+        var reloadable = ReloadableState(quotas)
         let endpoint = Self.tokenEndpoint(configuration)
-        _ = reloadable.take(configuration.skills, users) {
+        _ = reloadable.take(configuration, users) {
             Self.tokenCache($0, endpoint, controlLoop, logger)
         }
         _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)

@@ -22,6 +22,11 @@ struct ReloadableState: Sendable {
     var issuers = KnownIssuers()
     /// Nil without a store that all replicas share.
     var sharedRates: SharedRates?
+    let quotas: SkillQuotas
+
+    init(_ quotas: SkillQuotas) {
+        self.quotas = quotas
+    }
 
     /// What has to be done, besides, when this reloadable takes the place of the one before.
     struct Changes {
@@ -39,13 +44,13 @@ struct ReloadableState: Sendable {
     ///   - users: of all skills.
     ///   - makeCache: for a skill that is new, or whose client is another.
     mutating func take(
-        _ configurations: [GatewayConfiguration.SkillConfiguration], _ users: UserRegions,
+        _ configuration: GatewayConfiguration, _ users: UserRegions,
         makeCache: (GatewayConfiguration.SkillConfiguration) -> TokenCache
     ) -> Changes {
         var changes = Changes()
         var left = known
         known = [:]
-        skills = configurations.enumerated().map { index, skill in
+        skills = configuration.skills.enumerated().map { index, skill in
             let tokens: TokenCache
             if let old = left[skill.name], old.credentials.clientID == skill.credentials.clientID {
                 left[skill.name] = nil
@@ -59,7 +64,8 @@ struct ReloadableState: Sendable {
             return Skill(
                 index: index, label: Self.label(skill.name, in: &skillNames), name: skill.name,
                 recordID: skill.recordID, defaultRegion: skill.defaultRegion, discovery: skill.discovery,
-                tokens: tokens, receiptMember: skill.receiptMember, users: users.users(of: skill.name))
+                tokens: tokens, receiptMember: skill.receiptMember, users: users.users(of: skill.name),
+                quotas: configuration.isShared(skill: index) ? quotas.quotas(of: skill.recordID) : nil)
         }
         changes.removed = left.values.map(\.tokens)
         return changes
@@ -80,7 +86,8 @@ struct ReloadableState: Sendable {
                 keySources: IdempotencyKeySources(caller.idempotencyKeyFrom, contentWindow: caller.contentWindow),
                 discovery: caller.discovery,
                 unknownOutcome: caller.unknownOutcome,
-                limits: caller.limits, reportedRules: CallerRules(caller.reportOnly), usage: usages[label],
+                limits: caller.limits, weight: caller.weight, reportedRules: CallerRules(caller.reportOnly),
+                usage: usages[label],
                 sharedRate: sharedRate(of: caller))
             return CallerDirectory.Entry(
                 value, keys: caller.keys, client: caller.client,

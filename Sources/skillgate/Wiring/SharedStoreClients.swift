@@ -9,6 +9,7 @@ struct SharedStoreClients: Sendable {
     private let redis: NIOLoopBound<RedisClient>
     let permits: RedisPermitClient
     let users: RedisSharedUserClient
+    let quotas: RedisQuotaBoard
     /// What users are hashed with, the same on all replicas.
     let userKey: SymmetricKey
 
@@ -25,11 +26,13 @@ struct SharedStoreClients: Sendable {
             let client = try RedisClient(
                 redis, clientName: "skillgate-shared", eventLoop: controlLoop, vouches: false,
                 unixMilliseconds: UnixTime.milliseconds, onEvent: { log.report($0) })
-            let permits = RedisPermitClient(
-                client, replica: String(UInt64.random(in: .min ... .max), radix: 36))
+            let replica = String(UInt64.random(in: .min ... .max), radix: 36)
+            let permits = RedisPermitClient(client, replica: replica)
+            let quotas = RedisQuotaBoard(client, replica: replica)
             let users = RedisSharedUserClient(client, unixMilliseconds: UnixTime.milliseconds)
             return SharedStoreClients(
-                redis: NIOLoopBound(client, eventLoop: controlLoop), permits: permits, users: users, userKey: key)
+                redis: NIOLoopBound(client, eventLoop: controlLoop), permits: permits, users: users,
+                quotas: quotas, userKey: key)
         }.get()
     }
 

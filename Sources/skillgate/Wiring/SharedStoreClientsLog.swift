@@ -24,7 +24,7 @@ final class SharedStoreClientsLog: Sendable {
                 defer { state.isAway = false }
                 return state.isAway
             }
-            if wasAway { logger.notice("rates and users can be shared with other replicas again") }
+            if wasAway { logger.notice("rates, users and throttled skills can be shared with other replicas again") }
         case .lost(let reason):
             state.withLock { $0.isAway = true }
             warn("lost", reason)
@@ -37,7 +37,7 @@ final class SharedStoreClientsLog: Sendable {
         let now = NIODeadline.now()
         guard state.withLock({ $0.pace.isDue(series, now: now) }) else { return }
         logger.warning(
-            "rates or users are not shared with other replicas: this one goes by its share, and by what it knows itself",
+            "rates, users or throttled skills are not shared with other replicas: this one goes by its share, and by what it knows itself",
             metadata: ["gateway.store.detail": "\(reason)"])
     }
 }

@@ -156,6 +156,23 @@ struct ForwardingStateTests {
         #expect(state.ending?.settlement == .refused(status: 403) && status(state) == 403)
     }
 
+    @Test func `a 429 that others brought about is waited out, and is the answer if the message is not sent again`() {
+        var state = state(claimed: true, sent: true)
+        let (step, lesson) = state.responded(response(429), strict5xx: false, isTokenProven: true, quota: .sendAgain)
+        guard case .awaitQuota(.sendAgain) = step, lesson == nil else { return unexpected() }
+        guard case .leaseConnection = state.sendsAgain() else { return unexpected() }
+        let reason = state.sent()
+        #expect(reason == .throttled)
+        guard case .settle = state.unsent(Refusal(.circuitOpen, "x")) else { return unexpected() }
+        guard case .success(let answer)? = state.ending?.outcome else { return unexpected() }
+        #expect(answer.status == 429)
+        guard case .refused(429)? = state.ending?.settlement else { return unexpected() }
+        _ = state.responded(response(202), strict5xx: false, isTokenProven: true)
+        guard case .accepted? = state.ending?.settlement else { return unexpected() }
+        guard case .success(let last)? = state.ending?.outcome else { return unexpected() }
+        #expect(last.status == 202)
+    }
+
     @Test func `without a newer token in time the refusal is passed on`() {
         let first = response(403)
         let unavailable = TokenUnavailable(retryAfter: .seconds(1), failure: nil)

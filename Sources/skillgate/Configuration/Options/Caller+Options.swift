@@ -158,6 +158,9 @@ extension GatewayConfiguration {
             .optional(
                 "maximumInFlight", \.maximumInFlight, .integer(1...1_000_000),
                 "limit on its in-flight messages, in each process; beyond that, 429 `caller-in-flight`", example: "200"),
+            .value(
+                "weight", \.weight, .integer(1...1000),
+                "its part, beside the weights of the others, of what Amazon takes of a skill while it answers 429"),
         ]
     }
 

@@ -40,6 +40,7 @@ extension GatewayConfiguration {
         var regions = Region.allCases
         var rate: Rate?
         var maximumInFlight: Int?
+        var weight = 1
         var idempotencyKey = KeyPolicy.optional
         var idempotencyKeyFrom = [IdempotencyKeySource.field]
         var contentWindow = Duration.seconds(300)
@@ -87,6 +88,13 @@ extension GatewayConfiguration.CallerConfiguration {
 extension GatewayConfiguration {
     /// Whether a caller's rate counts over all replicas.
     var sharesRates: Bool { callers.contains(where: \.sharesRate) }
+
+    /// Whether several callers may send for a skill.
+    ///
+    /// - Parameter index: its place in the list of skills.
+    func isShared(skill index: Int) -> Bool {
+        callers.count { $0.skills.contains(index) || $0.reportOnly.contains(.skills) } > 1
+    }
 
     /// What idempotency records know callers by.
     func recordIDs(of callerNames: [String]) -> [String] {
