@@ -73,6 +73,8 @@ struct QuotaState: Sendable {
     private static let burst = 0.1
     /// Of each caller, and process: each holds its request.
     private static let heldMaximum = 64
+    /// Amazon's own window may have been used up long before it ends.
+    private static let hope = TimeAmount.seconds(2)
     /// What others see is known by then, or will not be soon.
     private static let hearing = TimeAmount.milliseconds(100)
     private static let hearingStep = TimeAmount.milliseconds(20)
@@ -103,8 +105,8 @@ struct QuotaState: Sendable {
     private var othersHeard: NIODeadline
     /// Whether a caller, on whichever replica, is held to a share.
     private(set) var holdsBack = false
-    /// Amazon has let something through in the last second. Where it lets nothing through, nothing is gained by waiting.
-    private var isTaking: Bool
+    /// When Amazon let something through last, as far as is known. Where it lets nothing through, nothing is gained by waiting.
+    private var lastTaken: NIODeadline?
     /// Several callers want something.
     private var isShared: Bool
     /// What other replicas see is not known yet.
@@ -117,7 +119,7 @@ struct QuotaState: Sendable {
     init(letThrough: Int, isShared: Bool, hasReplicas: Bool, now: NIODeadline) {
         isToHearOthers = hasReplicas
         lastSecond = LastSecond(letThrough: letThrough)
-        (isTaking, self.isShared) = (letThrough > 0, isShared)
+        (lastTaken, self.isShared) = (letThrough > 0 ? now : nil, isShared)
         estimate = QuotaEstimate(now: now)
         (started, lastTick, lastUse, othersHeard) = (now, now, now, now)
     }
@@ -161,7 +163,7 @@ struct QuotaState: Sendable {
         guard let entry = callers.indices.contains(caller.label) ? callers[caller.label] : nil, entry.allowance == nil
         else { return .forward }
         if isToHearOthers && now - started < Self.hearing { return .undecided(until: now + Self.hearingStep) }
-        guard isTaking, isShared else { return .forward }
+        guard isShared, let lastTaken, now - lastTaken < Self.hope else { return .forward }
         if holdsBack { return .sendAgain }
         guard now - started < Self.patience else {
             return hasWaited || entry.keepsToShare ? .sendAgain : .forward
@@ -207,31 +209,39 @@ struct QuotaState: Sendable {
         let isOver = now - estimate.lastThrottled >= Self.memory && !holdsBack
         guard !isOver || callers.contains(where: { ($0?.held ?? 0) > 0 }) else { return nil }
         // The first report comes at once.
-        let seconds = max((now - lastTick).inSeconds, Self.tick.inSeconds / 2)
-        lastTick = now
-        completeness += (1 - completeness) * Self.smoothing
+        let isEarly = (now - lastTick) * 2 < Self.tick
+        if !isEarly { smoothWishes(now: now) }
         var report = QuotaReport(
             estimate: estimate.perSecond, letThrough: lastSecond.letThroughCount, throttled: lastSecond.throttledCount)
-        lastSecond.tick()
-        for index in callers.indices {
-            guard var entry = callers[index] else { continue }
-            let rate = Double(entry.asked) / seconds
-            entry.wanted += (rate - entry.wanted) * Self.smoothing
-            entry.asked = 0
-            if entry.wanted < 0.01 { entry.wanted = 0 }
-            if entry.wanted > 0 {
-                report.callers.append(
-                    QuotaReport.Caller(
-                        id: entry.id, weight: entry.weight, wanted: entry.wanted / completeness,
-                        letThrough: entry.lastSecond.letThroughCount, throttled: entry.lastSecond.throttledCount,
-                        isThrottled: entry.isThrottled))
-            }
-            entry.lastSecond.tick()
-            callers[index] = entry
+        for case let entry? in callers {
+            let wanted = isEarly ? Double(entry.asked) / Self.tick.inSeconds : entry.wanted / completeness
+            guard wanted > 0 else { continue }
+            report.callers.append(
+                QuotaReport.Caller(
+                    id: entry.id, weight: entry.weight, wanted: wanted,
+                    letThrough: entry.lastSecond.letThroughCount, throttled: entry.lastSecond.throttledCount,
+                    isThrottled: entry.isThrottled))
+        }
+        if !isEarly {
+            lastSecond.tick()
+            for index in callers.indices { callers[index]?.lastSecond.tick() }
         }
         report.callers.sort { $0.wanted > $1.wanted }
         report.callers.removeLast(max(0, report.callers.count - QuotaReport.maximumCallers))
         return report
+    }
+
+    private mutating func smoothWishes(now: NIODeadline) {
+        let seconds = (now - lastTick).inSeconds
+        lastTick = now
+        completeness += (1 - completeness) * Self.smoothing
+        for index in callers.indices {
+            guard var entry = callers[index] else { continue }
+            entry.wanted += (Double(entry.asked) / seconds - entry.wanted) * Self.smoothing
+            entry.asked = 0
+            if entry.wanted < 0.01 { entry.wanted = 0 }
+            callers[index] = entry
+        }
     }
 
     /// - Parameters:
@@ -250,7 +260,7 @@ struct QuotaState: Sendable {
             throttled: Double(reports.reduce(0) { $0 + $1.throttled }))
         let elapsed = now - lastUse
         lastUse = now
-        isTaking = sample.letThrough > 0
+        if sample.letThrough > 0 { lastTaken = now }
         let isNew = estimate.observe(
             sample, others: others.compactMap(\.estimate), holdsBack: holdsBack, elapsed: elapsed, now: now)
         if isNew { Self.markThrottled(&callersOfAll, sample) }
