@@ -23,13 +23,21 @@ package struct AdminControl: Sendable {
         }
     }
 
-    /// Does it, and writes down that it was done; nil unless it was refused.
-    package var perform: @Sendable (Verb) -> Refused?
+    /// Who does it.
+    package struct Actor: Equatable, Sendable {
+        /// Nil: whoever can open the Unix socket.
+        package var name: String?
+        /// Where the request comes from.
+        package var address: String
+    }
+
+    /// Does it, and writes down that it was done and by whom; nil unless it was refused.
+    package var perform: @Sendable (Verb, Actor) -> Refused?
     /// What is paused now.
     package var paused: @Sendable () -> [Pauses.Subject]
 
     package init(
-        perform: @escaping @Sendable (Verb) -> Refused?,
+        perform: @escaping @Sendable (Verb, Actor) -> Refused?,
         paused: @escaping @Sendable () -> [Pauses.Subject]
     ) {
         self.perform = perform

@@ -4,32 +4,42 @@ package import NIOCore
 
 /// The admin plane: the status page, metrics, probes, version. Stands behind a listener of its own, for the operator's network.
 package final class AdminPages: RequestHandler {
+    private static let forScrapers = ["/metrics", "/livez", "/readyz", "/version"]
+
     private let source: AdminSource
     private let isLoopback: Bool
-    /// Nil: nothing can be changed here.
-    private let control: AdminControl?
+    private let control: AdminControl
+    /// Nil: whoever reaches the listener is an operator.
+    private let access: AdminAccess?
     private let eventLoop: any EventLoop
 
     /// - Parameters:
     ///   - isLoopback: whether the listener's address is.
-    ///   - control: where whoever reaches the listener may change something.
+    ///   - access: nil: whoever reaches the listener may do everything.
     ///   - eventLoop: where requests come and answers go.
     package init(
-        _ source: AdminSource, isLoopback: Bool, control: AdminControl? = nil, eventLoop: any EventLoop
+        _ source: AdminSource, isLoopback: Bool, control: AdminControl, access: AdminAccess?, eventLoop: any EventLoop
     ) {
         self.source = source
         self.isLoopback = isLoopback
         self.control = control
+        self.access = access
         self.eventLoop = eventLoop
     }
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
-        if let refusal = refusal(of: request) { return recipient.answered(Response(.refusal(refusal), region: nil)) }
+        let actor: AdminControl.Actor?
+        do {
+            actor = try admit(request, from: peer)
+        } catch {
+            return recipient.answered(Response(.refusal(error), region: nil))
+        }
         let promise = eventLoop.makePromise(of: Page.self)
         let (source, control) = (source, control)
         promise.completeWithTask {
-            if let control, AdminVerbs.paths.contains(request.path) {
-                return try AdminVerbs.page(request.path, Array(request.content.readableBytesView), control)
+            if let actor, AdminVerbs.paths.contains(request.path) {
+                return try AdminVerbs.page(
+                    request.path, Array(request.content.readableBytesView), control, by: actor)
             }
             return try await Self.page(request, source)
         }
@@ -40,34 +50,78 @@ package final class AdminPages: RequestHandler {
         }
     }
 
-    package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? { refusal(of: request) }
+    package func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {
+        do throws(Refusal) {
+            _ = try admit(request, from: peer)
+            return nil
+        } catch {
+            return error
+        }
+    }
 
     package func refused(_ problem: Problem, _ id: ExchangeID, from peer: Peer) {}
 
-    private func refusal(of request: InboundRequest) -> Refusal? {
-        let isVerb = control != nil && AdminVerbs.paths.contains(request.path)
+    /// - Returns: who may change something; nil: one who may see what is asked for.
+    private func admit(_ request: InboundRequest, from peer: Peer) throws(Refusal) -> AdminControl.Actor? {
+        let actor = try identify(request, from: peer)
+        let isVerb = actor != nil && AdminVerbs.paths.contains(request.path)
         let methods: [RequestHead.Method] = isVerb ? [.post] : [.get, .head]
         guard methods.contains(request.head.method) else {
             var refusal = Refusal(.methodNotAllowed, "only \(isVerb ? "POST" : "GET") is allowed here")
             refusal.allow = isVerb ? "POST" : "GET, HEAD"
-            return refusal
+            throw refusal
         }
-        guard isHostExpected(request) else {
-            return Refusal(
-                .notAllowed,
-                "field `Host` names another machine; expected "
-                    + (isLoopback ? "a loopback address or `localhost`" : "an IP address or `localhost`"))
+        // No browser reaches a Unix socket.
+        if isVerb && access != nil { try refuseBrowsers(request) }
+        return actor
+    }
+
+    private func identify(_ request: InboundRequest, from peer: Peer) throws(Refusal) -> AdminControl.Actor? {
+        guard let access else {
+            try checkHost(request)
+            return AdminControl.Actor(name: nil, address: peer.addressText)
         }
+        let sender = access.sender(of: request)
+        if case .operator(let name) = sender { return AdminControl.Actor(name: name, address: peer.addressText) }
+        let isOpen =
+            switch access.openTo {
+            case .everything: !(access.hasOperators && AdminVerbs.paths.contains(request.path))
+            case .metrics: Self.forScrapers.contains(request.path)
+            case .nobody: false
+            }
+        // Credentials that are wrong are a mistake that shall be seen, and no scraper sends any that nobody expects.
+        guard isOpen, sender == .anybody || !access.hasOperators else {
+            throw access.refusal(of: sender, from: peer, now: eventLoop.now)
+        }
+        try checkHost(request)
         return nil
+    }
+
+    /// A page that an operator visits could send a request with the credentials that the browser keeps. It cannot send one without
+    /// saying so, and none of this type without being asked for leave.
+    private func refuseBrowsers(_ request: InboundRequest) throws(Refusal) {
+        guard request.head.origin == nil else {
+            throw Refusal(.notAllowed, "the request comes from a web page (`Origin`); nothing can be changed by one")
+        }
+        let type = request.head.contentType.map { request.text($0).lowercased() } ?? ""
+        guard type == "application/json" || type.hasPrefix("application/json;") else {
+            throw Refusal(.fieldInvalid, "expected `Content-Type: application/json`")
+        }
     }
 
     /// A web page whose own name was made to lead here (DNS rebinding) sends that name, and could read what is answered. Scrapers and
     /// probes may go by any name that is not loopback; they read nothing of users. HTTP/1.0 without the field is what HAProxy's probes
     /// speak, and no browser.
-    private func isHostExpected(_ request: InboundRequest) -> Bool {
-        guard request.head.authority != nil else { return true }
-        if isLoopback { return request.isForLoopback }
-        return request.isForAddressOrLoopback || ["/metrics", "/livez", "/readyz", "/version"].contains(request.path)
+    private func checkHost(_ request: InboundRequest) throws(Refusal) {
+        guard request.head.authority != nil else { return }
+        let isExpected =
+            isLoopback
+            ? request.isForLoopback : request.isForAddressOrLoopback || Self.forScrapers.contains(request.path)
+        guard !isExpected else { return }
+        throw Refusal(
+            .notAllowed,
+            "field `Host` names another machine; expected "
+                + (isLoopback ? "a loopback address or `localhost`" : "an IP address or `localhost`"))
     }
 
     // MARK: Pages

@@ -28,10 +28,12 @@ enum AdminVerbs {
         var paused: [Subject]
     }
 
-    static func page(_ path: String, _ content: [UInt8], _ control: AdminControl) throws -> Page {
+    static func page(
+        _ path: String, _ content: [UInt8], _ control: AdminControl, by actor: AdminControl.Actor
+    ) throws -> Page {
         let refused: AdminControl.Refused?
         do throws(AdminControl.Refused) {
-            refused = control.perform(try verb(path, content))
+            refused = control.perform(try verb(path, content), actor)
         } catch {
             refused = error
         }

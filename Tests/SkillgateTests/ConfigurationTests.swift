@@ -661,6 +661,7 @@ import Testing
         ("idempotency: {redis: {url: 'redis://h'}}", "f:3:22: `redis` is ignored because `store` is `memory`"),
         ("upstream: {deadline: 1s}", "f:3:22: `connectTimeout` is longer than `deadline`"),
         ("upstream: {deadline: 1s, connectTimeout: 1s}", nil),
+        ("admin: {address: '0.0.0.0:9091', openTo: metrics}", nil),
         ("listeners: [{address: 0.0.0.0:9090}]", "f:3:12: a listener and the admin listener are both on port 9090"),
         ("listeners: [{address: 10.1.1.1:9090}]", nil),
         ("listeners: [{address: 127.0.0.1:0}]\nadmin: {address: 127.0.0.1:0}", nil),

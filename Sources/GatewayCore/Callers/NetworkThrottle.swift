@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 import Synchronization
 
 /// Counts requests of one kind by the place they come from, for all event loops: failed attempts to authenticate, so that a caller with
@@ -57,7 +57,7 @@ package final class NetworkThrottle: Sendable {
     }
 
     /// Seconds until another may come from a place, if there were too many; counts these otherwise.
-    func retryAfter(of place: Peer.Network, count: Int = 1, now: NIODeadline) -> Int? {
+    package func retryAfter(of place: Peer.Network, count: Int = 1, now: NIODeadline) -> Int? {
         let now = Int64(clamping: now.uptimeNanoseconds)
         return state.withLock { state in
             if !state.hasRoom(for: place) {

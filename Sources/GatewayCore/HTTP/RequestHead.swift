@@ -57,7 +57,7 @@ package struct RequestHead: Equatable, Sendable {
     /// `X-Request-Id`; of two, neither counts.
     var requestID: Range<Int>?
     /// A field of `SingleField` that came twice. Refused by the forwarding flow, since the framing is sound.
-    var repeatedField: SingleField?
+    package var repeatedField: SingleField?
 
     init(method: Method, path: Range<Int>, hasQuery: Bool, keepsAlive: Bool) {
         self.method = method

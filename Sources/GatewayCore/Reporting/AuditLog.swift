@@ -60,7 +60,8 @@ package final class AuditLog {
     /// - Parameters:
     ///   - verb: what an operator did.
     ///   - subject: to what; nil: to the whole process.
-    package func operated(_ verb: String, on subject: String?) {
+    ///   - name: the operator's; nil: whoever can open the socket.
+    package func operated(_ verb: String, on subject: String?, by name: String?, at address: String) {
         lines.append { text, _ in
             text.writeStaticString(",\"action\":")
             JSONText.writeString(verb, to: &text)
@@ -70,8 +71,14 @@ package final class AuditLog {
             } else {
                 text.writeStaticString("null")
             }
-            // Whoever can open the socket.
-            text.writeStaticString(",\"authentication\":\"admin-socket\",\"address\":\"local\"")
+            if let name {
+                text.writeStaticString(",\"authentication\":\"operator-key\",\"operator\":")
+                JSONText.writeString(name, to: &text)
+                text.writeStaticString(",\"address\":")
+                JSONText.writeString(address, to: &text)
+            } else {
+                text.writeStaticString(",\"authentication\":\"admin-socket\",\"address\":\"local\"")
+            }
         }
         lines.flush()
     }

@@ -139,8 +139,11 @@ package final class ResponseEncoder: Sendable {
         if let status = refusal.receivedStatus { buffer.writeString("; received-status=\(status)") }
         buffer.writeString("; details=\"\(refusal.problem.rawValue)\"\r\n")
         if row.status == 401 {
-            Self.writeField(
-                "WWW-Authenticate", refusal.form == .oauth ? "Basic realm=\"skillgate\"" : "Bearer", to: &buffer)
+            let challenge =
+                isForBrowsers
+                ? "Basic realm=\"skillgate admin\", charset=\"UTF-8\", Bearer"
+                : refusal.form == .oauth ? "Basic realm=\"skillgate\"" : "Bearer"
+            Self.writeField("WWW-Authenticate", challenge, to: &buffer)
         }
         if let allow = refusal.allow { Self.writeField("Allow", allow, to: &buffer) }
         if let seconds = refusal.retryAfterSeconds { Self.writeField("Retry-After", "\(seconds)", to: &buffer) }

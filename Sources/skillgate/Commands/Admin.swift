@@ -6,9 +6,9 @@ import TokenEndpointClient
 
 struct Admin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows the state of a gateway that runs on this machine, and changes it.",
+        abstract: "Shows the state of a gateway that runs, and changes it.",
         discussion: """
-            Connects to the gateway's `admin.socket`. What is paused stays so until it is resumed or the process ends; \
+            Connects to the gateway's `admin.socket`, or with --admin and an operator's key to its admin listener. What is paused stays so until it is resumed or the process ends; \
             other replicas are not affected.
             """,
         subcommands: [Status.self, Drain.self, SetLogLevel.self, Pause.self, Resume.self])
@@ -19,9 +19,12 @@ struct Admin: AsyncParsableCommand {
         var socket: String?
         @Option(help: "The configuration file (YAML), which names it (`admin.socket`).")
         var config: String?
+        @OptionGroup var listener: AdminListener
 
         func validate() throws {
-            if (socket == nil) == (config == nil) { throw ValidationError("expected either --socket or --config") }
+            guard [socket, config, listener.admin].compactMap({ $0 }).count == 1 else {
+                throw ValidationError("expected one of --socket, --config and --admin")
+            }
         }
 
         private func path() async throws -> String {
@@ -32,22 +35,27 @@ struct Admin: AsyncParsableCommand {
             throw ExitCode(ExitStatus.usage)
         }
 
+        private func transfer(_ method: String, _ path: String) async throws -> HTTPTransfer {
+            if listener.admin != nil { return try listener.transfer(method, path) }
+            var transfer = HTTPTransfer(method, "http://localhost\(path)")
+            transfer.unixSocket = try await self.path()
+            return transfer
+        }
+
         /// The response to a request, which is 200; otherwise the command ends.
         fileprivate func ask(
             _ method: String, _ path: String, _ parameters: some Encodable = [String: String]()
         ) async throws -> [UInt8] {
-            let socket = try await self.path()
-            var transfer = HTTPTransfer(method, "http://localhost\(path)")
-            transfer.unixSocket = socket
+            var transfer = try await self.transfer(method, path)
             if method == "POST" {
-                transfer.fields = [("Content-Type", "application/json")]
+                transfer.fields.append(("Content-Type", "application/json"))
                 transfer.content = Array(try JSONEncoder().encode(parameters))
             }
             let response: HTTPTransfer.Response
             do {
                 response = try await transfer.perform()
             } catch {
-                StandardError.write("cannot ask the gateway at \(socket): \(error)\n")
+                StandardError.write("cannot ask the gateway at \(transfer.unixSocket ?? transfer.url): \(error)\n")
                 throw ExitCode(ExitStatus.unavailable)
             }
             guard response.status == 200 else {

@@ -12,17 +12,12 @@ struct DoctorCommand: AsyncParsableCommand {
 
     @Option(help: "The configuration file (YAML).")
     var config: String
-    @Option(help: "The URL of a running gateway's admin listener, which is then asked about its own state and limits.")
-    var admin: String?
-
-    func validate() throws {
-        if let admin, !admin.hasPrefix("http://"), !admin.hasPrefix("https://") {
-            throw ValidationError("--admin is `\(admin)`; expected a URL such as http://127.0.0.1:9090")
-        }
-    }
+    @OptionGroup var listener: AdminListener
 
     func run() async throws {
-        var doctor = Doctor(try await ConfigurationFile.read(config), admin: admin)
+        var doctor = Doctor(
+            try await ConfigurationFile.read(config),
+            admin: listener.admin == nil ? nil : try listener.transfer("GET", "/api/status"))
         let diagnosis = await doctor.examine()
         print(diagnosis.text)
         if !diagnosis.isHealthy { throw ExitCode(ExitStatus.unavailable) }

@@ -124,6 +124,7 @@ struct GatewayConfiguration: Sendable {
     var admin = SocketAddressText(host: "127.0.0.1", port: 9090)
     /// The path of a Unix socket for operators; nil: there is none.
     var adminSocket: String?
+    var adminAccess = AdminConfiguration()
     var endpoints = ByRegion { APIEndpoint.official($0) }
     var aliases = ByRegion { APIEndpoint.officialAliases($0) }
     /// What the type of a problem is appended to; nil: problems have no link.

@@ -18,11 +18,11 @@ struct Doctor {
     private static let longestSkew = 60.0
 
     let configuration: GatewayConfiguration
-    /// The URL of the admin listener of a gateway that runs; nil: none is asked.
-    private let admin: String?
+    /// Asks a gateway that runs for its `/api/status`; nil: none is asked.
+    private let admin: HTTPTransfer?
     var diagnosis = Diagnosis()
 
-    init(_ configuration: GatewayConfiguration, admin: String? = nil) {
+    init(_ configuration: GatewayConfiguration, admin: HTTPTransfer? = nil) {
         self.configuration = configuration
         self.admin = admin
     }
@@ -43,12 +43,12 @@ struct Doctor {
 
     // MARK: A gateway that runs
 
-    private mutating func examineGateway(_ admin: String) async {
+    private mutating func examineGateway(_ admin: HTTPTransfer) async {
         let gateway: RunningGateway
         do throws(RunningGateway.StatusError) {
             gateway = try await RunningGateway.ask(admin)
         } catch {
-            return diagnosis.add("gateway", problem: error.description, "asked at \(admin)")
+            return diagnosis.add("gateway", problem: error.description, "asked at \(admin.url)")
         }
         let subject = "gateway on \(gateway.host)"
         let limits = gateway.shrunkLimits

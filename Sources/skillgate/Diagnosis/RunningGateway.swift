@@ -19,14 +19,19 @@ struct RunningGateway: Decodable {
         var description: String
     }
 
-    /// - Parameter admin: the URL of its admin listener.
-    static func ask(_ admin: String) async throws(StatusError) -> RunningGateway {
-        let url = (admin.hasSuffix("/") ? String(admin.dropLast()) : admin) + "/api/status"
+    /// - Parameter request: for `/api/status` of its admin listener.
+    static func ask(_ request: HTTPTransfer) async throws(StatusError) -> RunningGateway {
+        let url = request.url
         let response: HTTPTransfer.Response
         do {
-            response = try await HTTPTransfer("GET", url).perform()
+            response = try await request.perform()
         } catch {
             throw StatusError(description: error.problem(reaching: url))
+        }
+        if [401, 403].contains(response.status) {
+            throw StatusError(
+                description:
+                    "\(url) wants the key of an operator (--operator-key-file, `admin.operators`): \(response.text)")
         }
         guard response.status == 200,
             let gateway = try? JSONDecoder().decode(RunningGateway.self, from: Data(response.content))

@@ -86,12 +86,13 @@ extension Gateway {
     var recentProblems: [StatusReport.Problem] { problems.recent }
 
     private var certificateExpiries: [(use: String, time: Int)] {
-        let tls = current.withLock { $0.listeners }.compactMap(\.tls)
+        let (tls, adminTLS) = current.withLock { ($0.listeners.compactMap(\.tls), $0.adminTLS) }
         let listeners = tls.map(\.expiry)
         let expiries = [
             ("listener", listeners.map(\.certificate).min()),
             ("client-authorities", listeners.compactMap(\.authorities).min()),
             ("client-revocation-lists", tls.compactMap(\.nextUpdateOfRevocations).min()),
+            ("admin", adminTLS?.expiry.certificate),
             ("redis-client", redisCertificateExpiry),
         ]
         return expiries.compactMap { use, time in time.map { (use, $0) } }

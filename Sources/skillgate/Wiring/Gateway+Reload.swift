@@ -1,3 +1,4 @@
+import GatewayAdmin
 import GatewayCore
 import GatewayServer
 import NIOCore
@@ -21,16 +22,21 @@ extension Gateway {
 
     var runningConfiguration: GatewayConfiguration { current.withLock { $0.configuration } }
 
+    /// The certificate of the admin listener, for reloads to read again.
+    func useAdmin(_ tls: ListenerTLS) { current.withLock { $0.adminTLS = tls } }
+
     /// Takes over another configuration: callers, skills, secrets and certificates. Messages in flight end as they began.
     ///
     /// Whatever can fail comes first, so that it is taken over whole or not at all. Called by one task alone.
     func reload(_ new: GatewayConfiguration) async throws(ReloadRefused) {
-        let (running, oldReloadable, listeners) = current.withLock { ($0.configuration, $0.reloadable, $0.listeners) }
+        let (running, oldReloadable, tls) = current.withLock {
+            ($0.configuration, $0.reloadable, $0.listeners.compactMap(\.tls) + ($0.adminTLS.map { [$0] } ?? []))
+        }
         let members = new.membersThatNeedRestart(from: running)
         guard members.isEmpty else {
             throw ReloadRefused(reasons: members.map { "`\($0)` has changed, which requires a restart" })
         }
-        let renewals = try read(listeners)
+        let renewals = try read(tls)
         var reloadable = oldReloadable
         let changes = reloadable.take(new, users) { tokenCache($0) }
         let forwarding: ForwardingConfiguration
@@ -50,6 +56,7 @@ extension Gateway {
         await use(forwarding, reloadable)
         await shareRecords(among: new.callers.count, callerNames: reloadable.callerNames, new)
         LogSettings.shared.use(new.log)
+        adminAccess.use(new.adminAccess.operators)
         current.withLock { current in
             current.configuration = new
             current.reloadable = reloadable
@@ -60,13 +67,11 @@ extension Gateway {
     }
 
     private func read(
-        _ listeners: [HTTPListener]
+        _ tls: [ListenerTLS]
     ) throws(ReloadRefused) -> [(ListenerTLS, ListenerTLS.Renewal)] {
         do throws(PEMFile.LoadingError) {
             var renewals: [(ListenerTLS, ListenerTLS.Renewal)] = []
-            for listener in listeners {
-                if let tls = listener.tls { renewals.append((tls, try tls.read())) }
-            }
+            for tls in tls { renewals.append((tls, try tls.read())) }
             return renewals
         } catch {
             throw ReloadRefused(reasons: [error.description])

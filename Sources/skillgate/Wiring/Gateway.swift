@@ -38,6 +38,8 @@ final class Gateway: Service {
         var configuration: GatewayConfiguration
         var reloadable: ReloadableState
         var listeners: [HTTPListener] = []
+        /// The admin listener's; nil where it speaks no TLS, or is not bound yet.
+        var adminTLS: ListenerTLS?
     }
 
     /// The configuration at the start; read from here only what a reload cannot change.
@@ -64,6 +66,7 @@ final class Gateway: Service {
     let loops: [Loop]
     let isDraining = Atomic<Bool>(false)
     let pauses = Pauses()
+    let adminAccess: AdminAccess
     /// What operators do; nil where no audit log is kept.
     let operatorLog: NIOLoopBound<AuditLog>?
     let inheritedSockets: InheritedSockets
@@ -84,6 +87,7 @@ final class Gateway: Service {
         self.logger = logger
         self.controlLoop = controlLoop
         self.onListening = onListening
+        adminAccess = AdminAccess(openTo: configuration.adminOpenTo, operators: configuration.adminAccess.operators)
         inheritedSockets = InheritedSockets(environment: environment)
         serviceManager = ServiceManager(environment: environment)
         problems = ProblemLog(logger)

@@ -22,8 +22,9 @@ struct GatewayProcess {
             configuration, controlLoop: control.next(), logger: logger, onListening: onListening)
         sampler = StatusSampler(gateway)
         admin = AdminServer(
-            address: configuration.admin, socket: configuration.adminSocket, source: AdminSource(gateway, sampler),
-            control: gateway.control, eventLoop: control.next(), onListening: onAdminListening)
+            address: configuration.admin, tls: configuration.adminAccess.tls, access: gateway.adminAccess,
+            socket: configuration.adminSocket, source: AdminSource(gateway, sampler), control: gateway.control,
+            eventLoop: control.next(), onTLS: { [gateway] in gateway.useAdmin($0) }, onListening: onAdminListening)
     }
 
     /// Shut down in reverse order: the admin listener responds until the gateway has drained.

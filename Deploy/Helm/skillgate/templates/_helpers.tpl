@@ -25,7 +25,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if .Values.tlsSecretName }}
 {{- $listener = dict "address" "0.0.0.0:8443" "tls" (dict "certificateChainFile" "/etc/skillgate/tls/tls.crt" "privateKeyFile" "/etc/skillgate/tls/tls.key") }}
 {{- end }}
-{{- $own := dict "listeners" (list $listener) "admin" (dict "address" "0.0.0.0:9090") }}
+{{- $admin := merge (dict "address" "0.0.0.0:9090") (default dict .Values.configuration.admin) (dict "openTo" "metrics") }}
+{{- $own := dict "listeners" (list $listener) "admin" $admin }}
 {{- toYaml (merge $own .Values.configuration) }}
 {{- end }}
 

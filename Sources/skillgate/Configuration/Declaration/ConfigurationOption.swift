@@ -272,17 +272,19 @@ extension ConfigurationOption {
     ///
     /// - Parameters:
     ///   - missing: what is expected if there is no list; nil: it may be left out.
+    ///   - isExampleShown: whether the file to copy from has one.
     ///   - check: looks at an element that was read, with those before it in the owner.
     static func list<Element: Equatable>(
         _ name: String, _ path: WritableKeyPath<Owner, [Element]>, new: Element, missing: String? = nil,
-        reloads: Bool = false, _ options: [ConfigurationOption<Element>],
+        isExampleShown: Bool = true, reloads: Bool = false, _ options: [ConfigurationOption<Element>],
         check: @escaping (ConfigurationSection, inout Element, Owner) -> Void = { _, _, _ in }
     ) -> Self {
         Self(
             name: name,
             describe: { _ in
                 OptionDescription(
-                    name, .list(options.map { $0.describe(new) }), isRequired: missing != nil, reloads: reloads)
+                    name, .list(options.map { $0.describe(new) }), isRequired: missing != nil,
+                    isOptionalSection: !isExampleShown, reloads: reloads)
             },
             read: { section, owner in
                 guard section.has(name) else {

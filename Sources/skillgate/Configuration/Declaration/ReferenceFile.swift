@@ -47,7 +47,7 @@ enum ReferenceFile {
         switch option.content {
         case .value: option.isRequired || option.default != nil || option.isExampleShown
         case .section(let members): !option.isOptionalSection && members.contains(where: stands)
-        case .list: true
+        case .list: !option.isOptionalSection
         }
     }
 

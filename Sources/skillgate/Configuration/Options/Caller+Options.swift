@@ -57,13 +57,10 @@ extension GatewayConfiguration {
                 "id", \.id, .name,
                 "identifies the caller in idempotency records: keep it when the name changes, or the caller's keys are forgotten and retries are sent again. `skillgate check --against OLD` warns about that",
                 otherwise: "the `name`", example: "orders"),
-            .secrets(
-                "apiKeys", \.keys, type: "secrets or `{sha256: HEX}`",
-                schema: .one(
-                    of: ["file", "env", "sha256"].map { .mapping([$0: .text], required: [$0]) }),
+            apiKeys(
+                "apiKeys", \.keys,
                 "several for rotation; 16 to 1024 visible ASCII characters each. `skillgate key` generates a key and its hash",
-                example: "[{file: secrets/orders.example}]", isExampleShown: true,
-                node: { Node.mapping(.init([(Node("sha256"), Node($0.hexadecimal.prefix(8) + "…"))])) }, read: readKey),
+                example: "[{file: secrets/orders.example}]", isExampleShown: true),
             .optional(
                 "clientID", \.clientID, .text("a client identifier of your choice"),
                 "lets the caller obtain access tokens at `/auth/o2/token`, as Amazon's SDKs do", example: "orders"),
@@ -104,6 +101,19 @@ extension GatewayConfiguration {
                 "rules of this caller that are not enforced yet: a request that breaks one is handled as if it had not, counted in `skillgate_requests_reported_total` and marked `wouldRefuse` in the logs. With `skills` or `regions` the caller is not restricted by them",
                 example: "[rate, idempotencyKey]"),
         ]
+    }
+
+    /// Keys, or their hashes.
+    static func apiKeys<Owner>(
+        _ name: String, _ path: WritableKeyPath<Owner, [APIKeyDigest]>, _ help: String, example: String,
+        isExampleShown: Bool = false
+    ) -> ConfigurationOption<Owner> {
+        .secrets(
+            name, path, type: "secrets or `{sha256: HEX}`",
+            schema: .one(
+                of: ["file", "env", "sha256"].map { .mapping([$0: .text], required: [$0]) }),
+            help, example: example, isExampleShown: isExampleShown,
+            node: { Node.mapping(.init([(Node("sha256"), Node($0.hexadecimal.prefix(8) + "…"))])) }, read: readKey)
     }
 
     private static var keySources: ConfigurationOption<CallerConfiguration> {

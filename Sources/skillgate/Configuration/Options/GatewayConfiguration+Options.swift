@@ -11,18 +11,7 @@ extension GatewayConfiguration {
                 "eventLoops", \.eventLoops, .integer(1...256), "data-plane threads", otherwise: "one per core",
                 example: "2"),
             listenersOption,
-            .section(
-                "admin",
-                [
-                    .value(
-                        "address", \.admin, .address,
-                        "the status page at `/`, the same as JSON at `/api/status`; `/metrics`, `/livez`, `/readyz`, `/version`"
-                    ),
-                    .file(
-                        "socket", \.adminSocket, "a Unix socket",
-                        "for `skillgate admin`, which drains, pauses and resumes, and sets the log level: whoever can open it may do so (mode 0600)",
-                        example: "/run/skillgate/admin.sock", check: reasonNoSocket),
-                ]),
+            adminOption,
             .optional(
                 "problemDocumentation", \.problemDocumentation, .documentationURL,
                 "each problem's response gets a `Link` to this URL with the last part of the problem's `type` appended",
@@ -102,7 +91,7 @@ extension GatewayConfiguration {
             ])
     }
 
-    private static func reasonNoSocket(_: ConfigurationReader, _ path: String) -> String? {
+    static func reasonNoSocket(_: ConfigurationReader, _ path: String) -> String? {
         guard case .unix = ListenerAddressText("unix:" + path) else {
             return "`socket` is `\(path)`; expected an absolute path of at most 96 bytes"
         }
@@ -143,6 +132,7 @@ extension GatewayConfiguration {
                 "`users.shared` without `idempotency.fingerprintKeys`: whoever reads Redis can tell whether a userId is in it",
                 at: root.mark(of: "users"))
         }
+        configuration.checkAdmin(root)
         configuration.warnOfSharedPort(root)
     }
 

@@ -49,7 +49,7 @@ extension GatewayConfiguration {
                     otherwise: "half of `maximumConnections`", example: "10000"),
                 .optionalSection(
                     "tls", \.tls, new: ListenerConfiguration.TLS(certificateChainFile: "", privateKeyFile: ""),
-                    tlsOptions, check: { section, tls, _ in check(section, &tls) }),
+                    listenerTLSOptions, check: { section, tls, _ in check(section, &tls) }),
             ],
             check: { section, listener, others in
                 check(section, listener)
@@ -65,7 +65,7 @@ extension GatewayConfiguration {
             })
     }
 
-    private static var tlsOptions: [ConfigurationOption<ListenerConfiguration.TLS>] {
+    static var listenerTLSOptions: [ConfigurationOption<ListenerConfiguration.TLS>] {
         [
             .requiredFile(
                 "certificateChainFile", \.certificateChainFile, "a PEM file",
@@ -125,7 +125,7 @@ extension GatewayConfiguration {
     }
 
     /// Reads the files, to find out whether they can be used.
-    private static func check(_ section: ConfigurationSection, _ tls: inout ListenerConfiguration.TLS) {
+    static func check(_ section: ConfigurationSection, _ tls: inout ListenerConfiguration.TLS) {
         if section.has("requireClientCertificate") && tls.clientCAFile == nil {
             section.report(
                 "`requireClientCertificate` is given without `clientCAFile`", at: "requireClientCertificate")

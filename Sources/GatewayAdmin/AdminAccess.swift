@@ -1,0 +1,90 @@
+package import GatewayCore
+import NIOCore
+import Synchronization
+
+/// Who may see what on an admin listener, and who may change something there.
+package final class AdminAccess: Sendable {
+    /// What anybody gets who can reach the listener.
+    package enum OpenTo: String, CaseIterable, Sendable {
+        /// Everything that can be seen.
+        case everything
+        /// The metrics and the probes.
+        case metrics
+        case nobody
+    }
+
+    package struct Operator: Equatable, Sendable {
+        package var name: String
+        package var keys: [APIKeyDigest]
+
+        package init(name: String, keys: [APIKeyDigest]) {
+            self.name = name
+            self.keys = keys
+        }
+    }
+
+    /// Whom a request comes from.
+    enum Sender: Equatable {
+        case `operator`(String)
+        case anybody
+        /// The credentials are nobody's.
+        case stranger
+    }
+
+    let openTo: OpenTo
+    private let operators: Mutex<[Operator]>
+    private let failedAttempts = NetworkThrottle.ofFailedAttempts()
+
+    package init(openTo: OpenTo, operators: [Operator] = []) {
+        self.openTo = openTo
+        self.operators = Mutex(operators)
+    }
+
+    /// For requests from now on.
+    package func use(_ operators: [Operator]) { self.operators.withLock { $0 = operators } }
+
+    var hasOperators: Bool { operators.withLock { !$0.isEmpty } }
+
+    /// The key as `Authorization: Bearer KEY` or, as browsers send it, `Basic` with the operator's name.
+    func sender(of request: InboundRequest) -> Sender {
+        guard let field = request.head.authorization else { return .anybody }
+        guard request.head.repeatedField == nil, let (name, key) = Self.credentials(request.text(field)) else {
+            return .stranger
+        }
+        let digest = APIKeyDigest(of: key)
+        let known = operators.withLock { operators in
+            operators.first { ($0.name == name || name == nil) && $0.keys.contains(digest) }
+        }
+        return known.map { .operator($0.name) } ?? .stranger
+    }
+
+    private static func credentials(_ field: String) -> (name: String?, key: String)? {
+        let parts = field.split(separator: " ", omittingEmptySubsequences: true)
+        guard parts.count == 2 else { return nil }
+        switch parts[0].lowercased() {
+        case "bearer": return (nil, String(parts[1]))
+        case "basic":
+            // RFC 7617: `name:password` in base64.
+            guard let bytes = Base64.decode(String(parts[1])) else { return nil }
+            let pair = String(decoding: bytes, as: UTF8.self)
+                .split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            return pair.count == 2 ? (String(pair[0]), String(pair[1])) : nil
+        default: return nil
+        }
+    }
+
+    /// Somebody has shown no credentials, or wrong ones.
+    func refusal(of sender: Sender, from peer: Peer, now: NIODeadline) -> Refusal {
+        guard hasOperators else {
+            return Refusal(.notAllowed, "this listener is open to scrapers and probes alone (`admin.openTo: metrics`)")
+        }
+        guard sender == .stranger, let seconds = failedAttempts.retryAfter(of: peer.place, now: now) else {
+            return Refusal(
+                .notAuthenticated,
+                "expected the key of an operator: `Authorization: Bearer KEY`, or Basic with the operator's name")
+        }
+        return Refusal(
+            .tooManyFailedAttempts, "too many authentication attempts have failed, including this one",
+            retryAfterSeconds: seconds)
+    }
+}

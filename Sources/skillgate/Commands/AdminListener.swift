@@ -1,0 +1,37 @@
+import ArgumentParser
+import TokenEndpointClient
+
+/// The admin listener of a gateway that runs, and how to be let in there.
+struct AdminListener: ParsableArguments {
+    static let keyVariable = "SKILLGATE_OPERATOR_KEY"
+
+    @Option(help: "The URL of a running gateway's admin listener.")
+    var admin: String?
+    @Option(help: "A file with an operator's key (`admin.operators`); otherwise \(AdminListener.keyVariable).")
+    var operatorKeyFile: String?
+    @Option(help: "A file of certificates (PEM) to trust besides the system's, for the admin listener.")
+    var adminCAFile: String?
+
+    func validate() throws {
+        guard let admin else {
+            if operatorKeyFile != nil || adminCAFile != nil {
+                throw ValidationError("--operator-key-file and --admin-ca-file are for --admin, which is missing")
+            }
+            return
+        }
+        guard admin.hasPrefix("http://") || admin.hasPrefix("https://") else {
+            throw ValidationError("--admin is `\(admin)`; expected a URL such as http://127.0.0.1:9090")
+        }
+    }
+
+    /// - Throws: `ExitCode`, if the key cannot be read.
+    func transfer(_ method: String, _ path: String) throws -> HTTPTransfer {
+        let admin = admin ?? ""
+        var transfer = HTTPTransfer(method, (admin.hasSuffix("/") ? String(admin.dropLast()) : admin) + path)
+        transfer.caFile = adminCAFile
+        if let key = try KeyArgument.read(file: operatorKeyFile, variable: Self.keyVariable) {
+            transfer.fields.append(("Authorization", "Bearer \(key)"))
+        }
+        return transfer
+    }
+}
