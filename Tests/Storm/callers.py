@@ -107,7 +107,7 @@ def post(connections, gateway, message):
         f"/v1/skillmessages/users/amzn1.ask.account.{region}-{message}",
         json.dumps({"data": {"id": message}}),
         {
-            "Authorization": f"Bearer {Gateway.API_KEY}",
+            "Authorization": f"Bearer {Gateway.key_of(message)}",
             "Content-Type": "application/json",
             "Gateway-Region": region,
             "Idempotency-Key": message,

@@ -450,6 +450,8 @@ class Skill:
 
 class Gateway:
     API_KEY = "storm-0123456789abcdef"
+    OTHER_KEY = "other-0123456789abcdef"
+    OPERATOR_KEY = "operator-0123456789abcdef"
 
     def __init__(self, binary, folder, number, simulator, store, drain="notice: 0s", idempotency=None,
                  listener=None, deadline="1s", reports=False):
@@ -460,17 +462,21 @@ class Gateway:
         trust = f", trust: {{caFile: {simulator.certificate}}}" if simulator.certificate else ""
         (folder / "secret").write_text("simulator-secret")
         (folder / "key").write_text(self.API_KEY)
+        (folder / "other-key").write_text(self.OTHER_KEY)
+        (folder / "operator-key").write_text(self.OPERATOR_KEY)
         (folder / "signing-key").write_text("a signing key of at least 32 bytes")
         configuration.write_text(
             f"""
 listeners: [{{address: "{listener or f"127.0.0.1:{self.port}"}"}}]
-admin: {{address: 127.0.0.1:{self.admin_port}}}
+admin: {{address: 127.0.0.1:{self.admin_port}, operators: [{{name: storm, keys: [{{file: operator-key}}]}}]}}
 regions: {{NA: {{apiEndpoint: {base}/na}}, EU: {{apiEndpoint: {base}/eu}}, FE: {{apiEndpoint: {base}/fe}}}}
 tokenEndpoint: {base}/auth/o2/token
 upstream: {{deadline: {deadline}{trust}}}
 skills: [{{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {{file: secret}}{", receipts: {member: receipt}" if reports else ""}}}]
 {"receipts: {signingKeys: [{file: signing-key}]}" if reports else ""}
-callers: [{{name: storm, apiKeys: [{{file: key}}], skills: [weather]}}]
+callers:
+  - {{name: storm, apiKeys: [{{file: key}}], skills: [weather]}}
+  - {{name: other, apiKeys: [{{file: other-key}}], skills: [weather]}}
 idempotency: {idempotency}
 drain: {{{drain}}}
 """
@@ -480,11 +486,25 @@ drain: {{{drain}}}
     def start(self):
         self.server.start()
 
+    @classmethod
+    def key_of(cls, message):
+        """Each message is always the same caller's."""
+        return cls.OTHER_KEY if sum(message.encode()) % 2 else cls.API_KEY
+
+    def operate(self, verb, **parameters):
+        """Does what an operator can do: `pause`, `resume`, `log-level` or `drain`. Returns the status."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=2)
+        headers = {"Authorization": f"Bearer {self.OPERATOR_KEY}", "Content-Type": "application/json"}
+        connection.request("POST", f"/api/{verb}", json.dumps(parameters), headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
     def report(self, message):
         """What has become of a message's key."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=8)
         connection.request(
-            "GET", f"/v1/idempotency-keys/{message}", headers={"Authorization": f"Bearer {self.API_KEY}"})
+            "GET", f"/v1/idempotency-keys/{message}", headers={"Authorization": f"Bearer {self.key_of(message)}"})
         report = json.loads(connection.getresponse().read())
         connection.close()
         return report

@@ -11,6 +11,7 @@ The store is one Redis; with --store file the files of one gateway, which starts
 
 import argparse
 import collections
+import http.client
 import random
 import sys
 import threading
@@ -39,6 +40,7 @@ class Storm:
         self.gateways = []
         self.book = Book(options.remembered)
         self.kills = self.pauses = 0
+        self.verbs = collections.Counter()
         self.outages = []
         self.recoveries = []
         self.sent_in_outages = 0
@@ -96,7 +98,8 @@ class Storm:
     # Chaos
 
     def strike_gateways(self):
-        strikes = ["kill"] * self.options.kills + ["pause"] * self.options.pauses
+        strikes = (
+            ["kill"] * self.options.kills + ["pause"] * self.options.pauses + ["operate"] * self.options.verbs)
         self.random.shuffle(strikes)
         end = time.monotonic() + self.options.seconds
         resumes = []
@@ -105,7 +108,12 @@ class Storm:
             PAUSE.wait(max(0, end - time.monotonic()) / (len(strikes) - place) * self.random.uniform(0.6, 1.2))
             awake = [gateway for gateway in self.gateways if not gateway.server.paused]
             gateway = self.random.choice(awake or self.gateways)
-            if strike == "kill" or not awake:
+            if strike == "operate" and awake:
+                timer = self.operate(gateway)
+                if timer:
+                    timer.start()
+                    resumes.append(timer)
+            elif strike == "kill" or not awake:
                 gateway.server.kill()
                 gateway.start()
                 self.kills += 1
@@ -117,6 +125,29 @@ class Storm:
                 resumes.append(timer)
         for timer in resumes:
             timer.join()
+
+    def operate(self, gateway):
+        """Does what an operator would, by the admin listener. Returns a timer that undoes it, where that is to be."""
+        verb, parameters = self.random.choice([
+            ("pause", {"skill": "weather"}), ("pause", {"caller": "other"}), ("pause", {"region": "EU"}),
+            ("log-level", {"level": "debug"}), ("drain", {}),
+        ])
+        status = gateway.operate(verb, **parameters)
+        if status != 200:
+            raise SystemExit(f"{verb} was answered {status}")
+        self.verbs[verb] += 1
+        if verb == "drain":
+            gateway.server.process.wait(60)
+            gateway.start()
+        elif verb == "pause":
+            return threading.Timer(self.random.uniform(0.3, 1.5), self.resume, [gateway])
+        return None
+
+    def resume(self, gateway):
+        try:
+            gateway.operate("resume", all=True)
+        except (OSError, http.client.HTTPException):
+            pass  # It is killed or stopped just now: another process begins without pauses, and `calm` looks after the others.
 
     def strike_store(self):
         strikes = (
@@ -212,6 +243,7 @@ class Storm:
         self.simulator.request("DELETE", "faults")
         for gateway in self.gateways:
             wait_until(gateway.is_ready, 20, "a gateway after the storm")
+            self.resume(gateway)
         for caller in self.callers:
             caller.is_over.set()
         end = time.monotonic() + 60
@@ -242,6 +274,8 @@ class Storm:
         print(f"{len(outcomes)} messages in {self.took:.0f} s through {self.options.replicas} gateways: {dict(ends)}")
         print(f"answers: {dict(self.book.statuses)}, {self.book.pending} of them accepted and not confirmed by the store")
         print(f"gateways: {self.kills} kills, {self.pauses} pauses longer than a lease")
+        if self.options.verbs:
+            print(f"operators: {dict(self.verbs)}")
         ok = not (lost or doubled or wrong or unexpected or other_ids or forgotten)
         connections = sum((gateway.connections() for gateway in self.gateways), collections.Counter())
         print(f"connections to Amazon of the gateways that are left: {dict(connections)}")
@@ -309,6 +343,7 @@ def main():
     parser.add_argument("--remembered", type=int, default=200, help="of the last so many messages every tenth is sent again")
     parser.add_argument("--kills", type=int, default=0, help="of gateways")
     parser.add_argument("--pauses", type=int, default=0, help="of gateways, longer than a lease")
+    parser.add_argument("--verbs", type=int, default=0, help="of operators: pause and resume, log level, drain")
     parser.add_argument("--store-kills", type=int, default=0)
     parser.add_argument("--store-stalls", type=int, default=0)
     parser.add_argument("--stall-seconds", type=float, default=20)
