@@ -26,10 +26,14 @@ import TokenEndpointClient
         var count: Int { answers.withLock { $0.count } }
         var all: [RawConnection.Response] { answers.withLock { $0 } }
 
+        var hasEnded: Bool { isOver.load(ordering: .relaxed) }
+
         func stop() { isOver.store(true, ordering: .relaxed) }
 
         /// One message after the other.
         func run(over number: Int, to bed: TestBed) async throws {
+            // Whoever waits for its answers does not wait for ever.
+            defer { stop() }
             try await RawConnection.with(port: bed.port) { connection in
                 while !self.isOver.load(ordering: .relaxed) {
                     let request = bed.request(user: "NA-f\(number)", authorization: "Bearer \(FairShareTests.floodKey)")
@@ -53,7 +57,7 @@ import TokenEndpointClient
             var quiet: [RawConnection.Response] = []
             for number in 0..<40 {
                 // Far fewer than the flood's, and not only at its beginning.
-                while flood.count < (number + 1) * 100 { await Task.yield() }
+                while flood.count < (number + 1) * 100 && !flood.hasEnded { await Task.yield() }
                 let request = bed.request(user: "NA-q\(number)", authorization: "Bearer \(Self.quietKey)")
                 let answer = try await RawConnection.with(port: other.port) { try await $0.exchange(request) }
                 quiet.append(try #require(answer))

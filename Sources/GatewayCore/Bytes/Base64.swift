@@ -50,7 +50,7 @@ package enum Base64 {
         return isForURL ? decode(text.span, text.span.indices) : nil
     }
 
-    /// Nil for what is no base64 (RFC 4648 section 4).
+    /// Of either alphabet (RFC 4648 sections 4 and 5); nil for anything else.
     package static func decode(_ text: String) -> [UInt8]? {
         let bytes = Array(text.utf8)
         return decode(bytes.span, 0..<bytes.count)

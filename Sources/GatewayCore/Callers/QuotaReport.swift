@@ -15,13 +15,20 @@ package struct QuotaReport: Equatable, Sendable {
 
     /// What the replica takes for the quota, of all replicas together; nil: it does not know.
     package var estimate: Double?
+    /// The share of 429s that come however little is sent, and for how many milliseconds yet the replica believes that.
+    package var noise: Double
+    package var noiseLeft: Int
     /// Of all its messages of the last second.
     package var letThrough: Int
     package var throttled: Int
     package var callers: [Caller]
 
-    package init(estimate: Double? = nil, letThrough: Int = 0, throttled: Int = 0, callers: [Caller] = []) {
+    package init(
+        estimate: Double? = nil, noise: Double = 0, noiseLeft: Int = 0, letThrough: Int = 0, throttled: Int = 0,
+        callers: [Caller] = []
+    ) {
         self.estimate = estimate
+        (self.noise, self.noiseLeft) = (noise, noiseLeft)
         self.letThrough = letThrough
         self.throttled = throttled
         self.callers = callers
@@ -43,10 +50,13 @@ extension QuotaReport {
     /// Those of a skill that want the most. The others are not held to a share by other replicas.
     static let maximumCallers = 200
 
-    /// `ESTIMATE LET-THROUGH THROTTLED ID WEIGHT WANTED LET-THROUGH THROTTLED IS-THROTTLED ID …`, an estimate of 0 for none; estimate and
-    /// wishes in thousandths.
+    /// `ESTIMATE NOISE NOISE-LEFT LET-THROUGH THROTTLED ID WEIGHT WANTED LET-THROUGH THROTTLED IS-THROTTLED ID …`, an estimate of 0 for none; estimate,
+    /// noise and wishes in thousandths.
     package var text: String {
-        var words = [Self.thousandths(estimate ?? 0), String(letThrough), String(throttled)]
+        var words = [
+            Self.thousandths(estimate ?? 0), Self.thousandths(noise), String(noiseLeft), String(letThrough),
+            String(throttled),
+        ]
         for caller in callers {
             words += [
                 caller.id, String(caller.weight), Self.thousandths(caller.wanted), String(caller.letThrough),
@@ -59,12 +69,13 @@ extension QuotaReport {
     /// Nil for what no replica has written.
     package init?(_ text: String) {
         let words = text.split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count % 6 == 3, words.count / 6 <= Self.maximumCallers else { return nil }
-        let totals = words[..<3].compactMap(Self.number)
-        guard totals.count == 3 else { return nil }
+        guard words.count % 6 == 5, words.count / 6 <= Self.maximumCallers else { return nil }
+        let totals = words[..<5].compactMap(Self.number)
+        guard totals.count == 5 else { return nil }
         estimate = totals[0] > 0 ? Double(totals[0]) / 1000 : nil
-        (letThrough, throttled, callers) = (totals[1], totals[2], [])
-        for start in stride(from: 3, to: words.count, by: 6) {
+        (noise, noiseLeft) = (Double(totals[1]) / 1000, totals[2])
+        (letThrough, throttled, callers) = (totals[3], totals[4], [])
+        for start in stride(from: 5, to: words.count, by: 6) {
             let numbers = words[start + 1..<start + 6].compactMap(Self.number)
             guard numbers.count == 5, numbers[0] > 0 else { return nil }
             callers.append(
@@ -74,7 +85,9 @@ extension QuotaReport {
         }
     }
 
-    private static func thousandths(_ value: Double) -> String { String(Int(min(value * 1000, 1e12))) }
+    private static func thousandths(_ value: Double) -> String {
+        String(value.isFinite ? Int(min(max(0, value) * 1000, 1e12)) : 0)
+    }
 
     /// Not so large that sums of it overflow.
     private static func number(_ text: Substring) -> Int? {

@@ -23,7 +23,7 @@ struct QuotaState: Sendable {
         var theoreticalArrivalTime: Int64 = 0
     }
 
-    private struct OneCaller {
+    private struct CallerState {
         let id: String
         var weight: Int
         /// Since the last tick.
@@ -32,8 +32,8 @@ struct QuotaState: Sendable {
         var wanted = 0.0
         var lastSecond = LastSecond()
         var allowance: Allowance?
-        /// It has drawn its part of the 429s; what Amazon refuses others is not for it to make up for.
-        var isThrottled = false
+        /// It has drawn its part of the 429s, and that counts until then; what Amazon refuses others is not for it to make up for.
+        var throttledUntil: NIODeadline?
         /// It wants no more than the least that it may have, beside others, and draws no more 429s for it than they do; as far as is known.
         var keepsToShare = true
         /// 429s, since the first of the skill.
@@ -46,22 +46,24 @@ struct QuotaState: Sendable {
     private struct LastSecond {
         private var letThrough = [Int](repeating: 0, count: QuotaState.ticksPerSecond)
         private var throttled = [Int](repeating: 0, count: QuotaState.ticksPerSecond)
-        private var place = 0
+        private var slot = 0
 
         var letThroughCount: Int { letThrough.reduce(0, +) }
         var throttledCount: Int { throttled.reduce(0, +) }
 
-        init(letThrough: Int = 0) {
-            self.letThrough[0] = letThrough
+        /// - Parameter earlier: those of the second before, which are over one after the other.
+        init(letThrough earlier: Int = 0) {
+            for slot in letThrough.indices { letThrough[slot] = earlier / letThrough.count }
+            letThrough[0] += earlier % letThrough.count
         }
 
         mutating func count(isThrottled: Bool) {
-            if isThrottled { throttled[place] += 1 } else { letThrough[place] += 1 }
+            if isThrottled { throttled[slot] += 1 } else { letThrough[slot] += 1 }
         }
 
         mutating func tick() {
-            place = (place + 1) % QuotaState.ticksPerSecond
-            (letThrough[place], throttled[place]) = (0, 0)
+            slot = (slot + 1) % QuotaState.ticksPerSecond
+            (letThrough[slot], throttled[slot]) = (0, 0)
         }
     }
 
@@ -71,36 +73,39 @@ struct QuotaState: Sendable {
     private static let smoothing = 0.25
     /// So much of a second's share may come at once.
     private static let burst = 0.1
+    /// So long somebody who has drawn 429s can be held to a share without drawing more.
+    private static let throttledLifetime = TimeAmount.minutes(2)
     /// Of each caller, and process: each holds its request.
     private static let heldMaximum = 64
     /// Amazon's own window may have been used up long before it ends.
-    private static let hope = TimeAmount.seconds(2)
+    private static let maximumTimeSinceAcceptance = TimeAmount.seconds(2)
     /// What others see is known by then, or will not be soon.
-    private static let hearing = TimeAmount.milliseconds(100)
-    private static let hearingStep = TimeAmount.milliseconds(20)
+    private static let firstReportTimeout = TimeAmount.milliseconds(100)
+    private static let firstReportCheck = TimeAmount.milliseconds(20)
     /// In a second, by chance.
     private static let fewThrottled = 2
     /// 429s that make nobody suspect.
-    private static let inconspicuous = 8
+    private static let suspicionThreshold = 8
     /// Without a 429 for so long, nobody is held to anything.
-    private static let memory = TimeAmount.minutes(1)
+    private static let quietTimeBeforeForgetting = TimeAmount.minutes(1)
     /// While the store is away, what others have said last counts for so long.
-    private static let trustInOthers = TimeAmount.seconds(10)
+    private static let reportLifetime = TimeAmount.seconds(10)
 
     /// Who has drawn the 429s is known by then, if there are as many as a quota brings about.
-    private static let patience = TimeAmount.seconds(1)
+    private static let learningTime = TimeAmount.seconds(1)
 
     private let started: NIODeadline
     private var estimate: QuotaEstimate
     private var lastTick: NIODeadline
     private var lastUse: NIODeadline
+    private var lastReport = NIODeadline.distantPast
     private var lastSecond: LastSecond
     /// From 0 to 1: how much of the whole the wishes are that have been seen.
     private var completeness = 0.0
     /// 429s, since the first.
     private var drawn = 0
     /// By label; nil: it has not been here.
-    private var callers: [OneCaller?] = []
+    private var callers: [CallerState?] = []
     private var others: [QuotaReport] = []
     private var othersHeard: NIODeadline
     /// Whether a caller, on whichever replica, is held to a share.
@@ -147,8 +152,8 @@ struct QuotaState: Sendable {
 
     /// - Parameter isRepeated: the message was answered 429 before, which says more of others than of the caller.
     mutating func answered(_ caller: Caller, isThrottled: Bool, isRepeated: Bool = false) {
-        lastSecond.count(isThrottled: isThrottled)
         guard !isThrottled || !isRepeated else { return }
+        lastSecond.count(isThrottled: isThrottled)
         if isThrottled { drawn += 1 }
         update(caller) { entry in
             entry.lastSecond.count(isThrottled: isThrottled)
@@ -162,21 +167,23 @@ struct QuotaState: Sendable {
     func verdict(on caller: Caller, hasWaited: Bool = false, now: NIODeadline) -> Verdict {
         guard let entry = callers.indices.contains(caller.label) ? callers[caller.label] : nil, entry.allowance == nil
         else { return .forward }
-        if isToHearOthers && now - started < Self.hearing { return .undecided(until: now + Self.hearingStep) }
-        guard isShared, let lastTaken, now - lastTaken < Self.hope else { return .forward }
-        if holdsBack { return .sendAgain }
-        guard now - started < Self.patience else {
+        if isToHearOthers && now - started < Self.firstReportTimeout {
+            return .undecided(until: now + Self.firstReportCheck)
+        }
+        guard isShared, let lastTaken, now - lastTaken < Self.maximumTimeSinceAcceptance else { return .forward }
+        if holdsBack { return entry.keepsToShare ? .sendAgain : .forward }
+        guard now - started < Self.learningTime else {
             return hasWaited || entry.keepsToShare ? .sendAgain : .forward
         }
         // Whoever floods is not to be slowed down by its messages that wait: how much it wants has to be seen.
         return hasDrawnMost(entry) ? .forward : .undecided(until: max(now, lastTick + Self.tick) + Self.tick)
     }
 
-    private func hasDrawnMost(_ entry: OneCaller) -> Bool {
+    private func hasDrawnMost(_ entry: CallerState) -> Bool {
         let weights = callers.reduce(0) { $0 + ($1?.weight ?? 0) }
         // There may be others, on other replicas.
         let part = Double(entry.weight) / Double(max(weights, 2 * entry.weight))
-        return entry.drawn > Self.inconspicuous && Double(entry.drawn) > 1.5 * part * Double(drawn)
+        return entry.drawn > Self.suspicionThreshold && Double(entry.drawn) > 1.5 * part * Double(drawn)
     }
 
     /// A message begins to wait; false if too many of the caller do.
@@ -190,10 +197,10 @@ struct QuotaState: Sendable {
 
     mutating func release(_ caller: Caller) { update(caller) { $0.held = max(0, $0.held - 1) } }
 
-    private mutating func update<Result>(_ caller: Caller, _ change: (inout OneCaller) -> Result) -> Result {
+    private mutating func update<Result>(_ caller: Caller, _ change: (inout CallerState) -> Result) -> Result {
         while callers.count <= caller.label { callers.append(nil) }
         if callers[caller.label] == nil && callers.contains(where: { $0 != nil }) { isShared = true }
-        var entry = callers[caller.label] ?? OneCaller(id: caller.recordID, weight: caller.weight)
+        var entry = callers[caller.label] ?? CallerState(id: caller.recordID, weight: caller.weight)
         entry.weight = caller.weight
         callers[caller.label] = nil
         defer { callers[caller.label] = entry }
@@ -206,13 +213,15 @@ struct QuotaState: Sendable {
     ///
     /// - Returns: what the other replicas are to know; nil: Amazon takes all again, and nothing more is to be done.
     mutating func report(now: NIODeadline) -> QuotaReport? {
-        let isOver = now - estimate.lastThrottled >= Self.memory && !holdsBack
+        let isOver = now - estimate.lastComplaint >= Self.quietTimeBeforeForgetting && !holdsBack
         guard !isOver || callers.contains(where: { ($0?.held ?? 0) > 0 }) else { return nil }
         // The first report comes at once.
         let isEarly = (now - lastTick) * 2 < Self.tick
         if !isEarly { smoothWishes(now: now) }
+        let noise = estimate.noise(now: now)
         var report = QuotaReport(
-            estimate: estimate.perSecond, letThrough: lastSecond.letThroughCount, throttled: lastSecond.throttledCount)
+            estimate: estimate.perSecond, noise: noise.share, noiseLeft: Int(noise.left.nanoseconds / 1_000_000),
+            letThrough: lastSecond.letThroughCount, throttled: lastSecond.throttledCount)
         for case let entry? in callers {
             let wanted = isEarly ? Double(entry.asked) / Self.tick.inSeconds : entry.wanted / completeness
             guard wanted > 0 else { continue }
@@ -220,7 +229,7 @@ struct QuotaState: Sendable {
                 QuotaReport.Caller(
                     id: entry.id, weight: entry.weight, wanted: wanted,
                     letThrough: entry.lastSecond.letThroughCount, throttled: entry.lastSecond.throttledCount,
-                    isThrottled: entry.isThrottled))
+                    isThrottled: entry.throttledUntil.map { $0 > now } ?? false))
         }
         if !isEarly {
             lastSecond.tick()
@@ -245,25 +254,37 @@ struct QuotaState: Sendable {
     }
 
     /// - Parameters:
-    ///   - own: what this replica has just reported.
+    ///   - own: what this replica has reported, and when.
     ///   - reports: those of the others; nil: they cannot be had.
-    mutating func use(own: QuotaReport, others news: [QuotaReport]?, now: NIODeadline) {
-        if let news {
-            (others, othersHeard, isToHearOthers) = (news, now, false)
-        } else if now - othersHeard >= Self.trustInOthers {
+    mutating func use(
+        own: QuotaReport, of time: NIODeadline, others new: [QuotaReport]?, now: NIODeadline
+    ) {
+        if let new {
+            (others, othersHeard, isToHearOthers) = (new, now, false)
+        } else if now - othersHeard >= Self.reportLifetime {
             others = []
         }
+        // A reply that comes after the next report says nothing new of this replica.
+        guard time >= lastReport else { return }
+        lastReport = time
         let reports = [own] + others
         var callersOfAll = Self.sums(of: reports)
         let sample = QuotaEstimate.Sample(
             letThrough: Double(reports.reduce(0) { $0 + $1.letThrough }),
-            throttled: Double(reports.reduce(0) { $0 + $1.throttled }))
+            throttled: Double(reports.reduce(0) { $0 + $1.throttled }),
+            callers: callersOfAll.values.count { $0.throttled > 0 })
         let elapsed = now - lastUse
         lastUse = now
         if sample.letThrough > 0 { lastTaken = now }
         let isNew = estimate.observe(
-            sample, others: others.compactMap(\.estimate), holdsBack: holdsBack, elapsed: elapsed, now: now)
-        if isNew { Self.markThrottled(&callersOfAll, sample) }
+            sample, others: others, holdsBack: holdsBack, elapsed: elapsed, now: now)
+        if isNew {
+            for id in Self.throttled(of: callersOfAll, sample) {
+                callersOfAll[id]?.isThrottled = true
+                guard let index = callers.firstIndex(where: { $0?.id == id }) else { continue }
+                callers[index]?.throttledUntil = now + Self.throttledLifetime
+            }
+        }
         divide(callersOfAll, own, sample)
     }
 
@@ -284,13 +305,13 @@ struct QuotaState: Sendable {
     }
 
     /// Those that have drawn at least half as many 429s, for what they sent, as all together.
-    private static func markThrottled(_ all: inout [String: QuotaReport.Caller], _ sample: QuotaEstimate.Sample) {
-        for (id, caller) in all {
+    private static func throttled(
+        of all: [String: QuotaReport.Caller], _ sample: QuotaEstimate.Sample
+    ) -> [String] {
+        all.values.filter { caller in
             let sent = Double(caller.letThrough + caller.throttled)
-            if sent > 0, Double(caller.throttled) * sample.total * 2 >= sample.throttled * sent {
-                all[id]?.isThrottled = true
-            }
-        }
+            return sent > 0 && Double(caller.throttled) * sample.total * 2 >= sample.throttled * sent
+        }.map(\.id)
     }
 
     /// More than half as much again, for what it sent.
@@ -304,28 +325,34 @@ struct QuotaState: Sendable {
     ) {
         let wanting = all.values.filter { $0.wanted > 0 }
         isShared = wanting.count > 1
-        var shares: [String: Double] = [:]
+        // Those that want more than their share, and of these such as have drawn 429s.
+        var (limited, shares): ([String: Double], [String: Double]) = ([:], [:])
         holdsBack = false
         // A caller that is alone takes nothing from anybody.
         if let total = estimate.perSecond, wanting.count > 1 {
             let demands = wanting.map { FairShares.Demand(wanted: $0.wanted, weight: Double($0.weight)) }
-            for (caller, share) in zip(wanting, FairShares.divide(total, among: demands)) where caller.isThrottled {
+            for case (let caller, let share?) in zip(wanting, FairShares.divide(total, among: demands)) {
+                limited[caller.id] = share
+                guard caller.isThrottled else { continue }
                 shares[caller.id] = share
-                holdsBack = holdsBack || share != nil
+                holdsBack = true
             }
         }
         let ownWishes = Dictionary(own.callers.map { ($0.id, $0.wanted) }, uniquingKeysWith: { one, _ in one })
         let weights = wanting.reduce(0) { $0 + $1.weight }
+        // What each had let through before the first 429 is not known.
+        let isLearning = lastUse - started < Self.learningTime * 2
         for index in callers.indices {
             guard let entry = callers[index] else { continue }
             let sum = all[entry.id]
-            if let sum, sum.isThrottled { callers[index]?.isThrottled = true }
-            callers[index]?.keepsToShare = false
+            // Whoever wants nothing lately takes nothing from anybody.
+            callers[index]?.keepsToShare = sum == nil
             if let sum, let total = estimate.perSecond, wanting.count > 1 {
                 let least = total * Double(sum.weight) / Double(weights)
+                let isWithin = holdsBack ? limited[entry.id] == nil : sum.wanted <= least
                 callers[index]?.keepsToShare =
-                    sum.wanted <= least
-                    && (sum.throttled <= Self.fewThrottled || !Self.drawsMore(sum, than: sample))
+                    isWithin
+                    && (isLearning || sum.throttled <= Self.fewThrottled || !Self.drawsMore(sum, than: sample))
             }
             guard let share = shares[entry.id], let sum else {
                 callers[index]?.allowance = nil

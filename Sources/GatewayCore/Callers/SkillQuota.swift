@@ -3,7 +3,8 @@ import Synchronization
 
 /// What Amazon takes of a skill in one region, divided between the callers. For all event loops.
 ///
-/// Costs a message a look at a flag and an addition; a lock only from the first 429 of the skill on until there have been none for a minute.
+/// Costs a message a look at a flag and an addition to a counter that all event loops share; a lock only while Amazon throttles the skill, and
+/// for a minute after that.
 package final class SkillQuota: Sendable {
     typealias Verdict = QuotaState.Verdict
 
@@ -14,7 +15,7 @@ package final class SkillQuota: Sendable {
     private let lastCaller = Atomic<Int>(-1)
     private let lastChange = Atomic<UInt64>(0)
     /// A caller that has sent nothing for so long counts no more.
-    private static let company = TimeAmount.seconds(2)
+    private static let activityWindow = TimeAmount.seconds(2)
     private let hasReplicas: Bool
     private let onThrottled: @Sendable (SkillQuota) -> Void
 
@@ -39,8 +40,8 @@ package final class SkillQuota: Sendable {
     /// - Returns: what becomes of it.
     func answered(_ caller: Caller, status: Int, isRepeated: Bool, now: NIODeadline) -> Verdict {
         let isThrottled = status == 429
-        // An error of Amazon's says nothing of how much it takes.
-        guard isThrottled || status < 500 else { return .forward }
+        // Errors of Amazon's and tokens that it refuses say nothing of how much it takes.
+        guard isThrottled || (status < 500 && status != 401 && status != 403) else { return .forward }
         if !isThrottled { countLetThrough(caller, now: now) }
         guard isThrottled || isWatching.load(ordering: .relaxed) else { return .forward }
         let (verdict, isFirst) = state.withLock { state in
@@ -65,12 +66,14 @@ package final class SkillQuota: Sendable {
         letThrough.count(now: now)
         guard lastCaller.load(ordering: .relaxed) != caller.label else { return }
         lastCaller.store(caller.label, ordering: .relaxed)
-        lastChange.store(now.uptimeNanoseconds, ordering: .relaxed)
+        // Callers that take turns are not to write it with each message.
+        let change = lastChange.load(ordering: .relaxed)
+        if now.uptimeNanoseconds > change &+ 100_000_000 { lastChange.store(now.uptimeNanoseconds, ordering: .relaxed) }
     }
 
     private func isShared(with caller: Caller, now: NIODeadline) -> Bool {
         let change = NIODeadline.uptimeNanoseconds(lastChange.load(ordering: .relaxed))
-        return lastCaller.load(ordering: .relaxed) != caller.label || now - change < Self.company
+        return lastCaller.load(ordering: .relaxed) != caller.label || now - change < Self.activityWindow
     }
 
     /// A message that was answered 429 has waited.
@@ -97,8 +100,8 @@ package final class SkillQuota: Sendable {
         }
     }
 
-    func use(own: QuotaReport, others: [QuotaReport]?, now: NIODeadline) {
-        state.withLock { $0?.use(own: own, others: others, now: now) }
+    func use(own: QuotaReport, of time: NIODeadline, others: [QuotaReport]?, now: NIODeadline) {
+        state.withLock { $0?.use(own: own, of: time, others: others, now: now) }
     }
 
     /// Messages a second that Amazon takes, of all replicas together, as far as is known; nil unless it throttles the skill.

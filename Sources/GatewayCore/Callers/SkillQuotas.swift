@@ -54,10 +54,13 @@ package final class SkillQuotas: Sendable {
     private func watch(_ new: Watched) {
         state.withLock { state in
             guard !state.isStopped else { return }
+            let isAsking = state.watched.contains { $0.quota === new.quota && $0.isAsking }
             state.watched.removeAll { $0.quota === new.quota }
+            var new = new
+            new.isAsking = isAsking
             state.watched.append(new)
             // What others see is wanted now.
-            if board != nil { timers.execute { [weak self] in self?.exchange(new) } }
+            if board != nil { timers.execute { [weak self, new] in self?.exchange(new) } }
             guard state.timer == nil else { return }
             state.timer = timers.scheduleRepeatedTask(initialDelay: QuotaState.tick, delay: QuotaState.tick) {
                 [weak self] _ in self?.tick()
@@ -72,18 +75,18 @@ package final class SkillQuotas: Sendable {
     private func exchange(_ one: Watched) {
         let now = clock()
         guard let report = one.quota.report(now: now) else { return stopWatching(one.quota) }
-        guard let board else { return one.quota.use(own: report, others: [], now: now) }
+        guard let board else { return one.quota.use(own: report, of: now, others: [], now: now) }
         // Slower than a tick is as good as away.
-        guard !one.isAsking else { return one.quota.use(own: report, others: nil, now: now) }
-        asks(one.quota, true)
+        guard !one.isAsking else { return one.quota.use(own: report, of: now, others: nil, now: now) }
+        setAsking(one.quota, true)
         board.exchange(report, of: one.skill, in: one.region) { [weak self] others in
             guard let self else { return }
-            self.asks(one.quota, false)
-            one.quota.use(own: report, others: others, now: self.clock())
+            self.setAsking(one.quota, false)
+            one.quota.use(own: report, of: now, others: others, now: self.clock())
         }
     }
 
-    private func asks(_ quota: SkillQuota, _ isAsking: Bool) {
+    private func setAsking(_ quota: SkillQuota, _ isAsking: Bool) {
         state.withLock { state in
             guard let index = state.watched.firstIndex(where: { $0.quota === quota }) else { return }
             state.watched[index].isAsking = isAsking
@@ -92,7 +95,7 @@ package final class SkillQuotas: Sendable {
 
     private func stopWatching(_ quota: SkillQuota) {
         state.withLock { state in
-            // There may have been a 429 since; whoever drew it waits here, to begin anew.
+            // There may have been a 429 since, and the quota is to be watched all the same.
             guard !quota.isWatched else { return }
             state.watched.removeAll { $0.quota === quota }
             guard state.watched.isEmpty else { return }

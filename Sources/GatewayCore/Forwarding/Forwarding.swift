@@ -25,9 +25,9 @@ final class Forwarding {
     /// A receipt of the message has been asked for, once for all sends.
     var hasLookedForReceipt = false
     var state: ForwardingState
-    /// Where the caller's share of the skill's quota lets it be sent.
+    /// Where the caller's share of the skill's quota lets it be sent. It counts as used up even if the message is not sent after all.
     private var admitted: Region?
-    /// Times it was sent again after a 429.
+    /// Times it was sent again there after a 429.
     var throttledResends = 0
     /// Read once after each wait, since reading the clock at every step would be expensive.
     private var now: NIODeadline
@@ -116,7 +116,7 @@ final class Forwarding {
                 if let wait = quota?.admit(message.caller, now: now) {
                     return state.unsent(.skillQuota(retryAfter: wait))
                 }
-                admitted = region
+                (admitted, throttledResends) = (region, 0)
             }
             return forwarder.pools[region].lease(for: self).map { state.leased($0) }
         case .awaitQuota(let verdict): return awaitQuota(verdict)

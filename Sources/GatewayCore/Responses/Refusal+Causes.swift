@@ -121,7 +121,7 @@ extension Refusal {
     static func skillQuota(retryAfter nanoseconds: Int64) -> Refusal {
         Refusal(
             .skillQuota,
-            "Amazon takes fewer messages of the skill than all callers want sent, and this one has used up its share; nothing was sent",
+            "the region takes fewer messages of the skill than all callers want sent, and this one has used up its share",
             retryAfterSeconds: Duration.nanoseconds(nanoseconds).asRetryAfterSeconds)
     }
 

@@ -6,6 +6,9 @@ package final class RedisQuotaBoard: QuotaBoard {
     /// A replica that was not heard of for so long wants nothing any more.
     private static let lifetime = Duration.seconds(2)
 
+    /// More replicas than that are none.
+    private static let maximumReports = 1000
+
     private let client: NIOLoopBound<RedisClient>
     private let keys: RecordKeys
     private let replica: String
@@ -25,7 +28,7 @@ package final class RedisQuotaBoard: QuotaBoard {
         let command = Self.command(report, keys.quota(of: skill, in: region), replica)
         client.run(command) { reply in
             guard case .array(let reports)? = try? reply.get() else { return then(nil) }
-            then(reports.compactMap { $0.text.flatMap(QuotaReport.init) })
+            then(reports.prefix(Self.maximumReports).compactMap { $0.text.flatMap(QuotaReport.init) })
         }
     }
 

@@ -67,6 +67,42 @@ import Testing
         #expect(skill.outcomes[0].throttled > 500)
     }
 
+    @Test(arguments: [1, 3])
+    func `429s that come however little is sent hold nobody back for long`(replicas: Int) {
+        var skill = ThrottledSkill(quota: 10_000, rates: [200, 200, 50], replicas: replicas)
+        skill.isOfItself = { caller, number in (number + caller).isMultiple(of: 25) }
+        skill.run(seconds: 60)
+        let all = skill.outcomes.map(\.all).reduce(0, +)
+        let refused = skill.outcomes.map(\.refused).reduce(0, +)
+        #expect(refused * 20 < all, "\(refused) of \(all)")
+        #expect(skill.outcomes.allSatisfy { $0.accepted * 100 > $0.all * 90 })
+    }
+
+    @Test(arguments: [0, 1, 2])
+    func `a caller that draws 429s of its own lowers nobody's share, after a flood neither`(attacker: Int) {
+        // Caller 0 floods for two seconds, so that everybody has drawn 429s, and then sends to one user who gets too much.
+        var skill = ThrottledSkill(quota: 60, rates: [150, 20, 5], replicas: 2)
+        skill.run(seconds: 3)
+        skill.rates = [3, 20, 5]
+        skill.isOfItself = { caller, _ in caller == attacker && attacker != 1 }
+        skill.run(seconds: 5)
+        skill.forgetOutcomes()
+        skill.run(seconds: 60)
+        #expect(skill.outcomes[1] == ThrottledSkill.Outcomes(accepted: 20 * 60))
+    }
+
+    @Test(arguments: Array(0..<20))
+    func `whenever a flood begins, the other callers are not refused`(tenths: Int) {
+        var skill = ThrottledSkill(quota: 40, rates: [0, 15, 2])
+        for _ in 0..<tenths { skill.run(milliseconds: 50) }
+        skill.rates[0] = 80
+        skill.run(seconds: 20)
+        // It wants nearly its share, 17 of the 36 that remain with the margin.
+        #expect(skill.outcomes[1].refused + skill.outcomes[1].throttled <= 2)
+        #expect(skill.outcomes[1].accepted >= 15 * 20 - 4)
+        #expect(skill.outcomes[0].accepted > 12 * 20)
+    }
+
     @Test func `a quota that grows or shrinks is followed`() throws {
         var skill = ThrottledSkill(quota: 200, rates: [1000, 10], replicas: 2)
         skill.run(seconds: 10)
@@ -156,12 +192,13 @@ import Testing
             #expect(QuotaReport(report.text) == report)
         }
         #expect(
-            QuotaReport(estimate: 190, letThrough: 7, throttled: 8, callers: callers).text
-                == "190000 7 8 a 2 12500 3 4 1 b 1 250 0 0 0")
+            QuotaReport(estimate: 190, noise: 0.03, noiseLeft: 500, letThrough: 7, throttled: 8, callers: callers).text
+                == "190000 30 500 7 8 a 2 12500 3 4 1 b 1 250 0 0 0")
         for text in [
-            "", "x", "0 0", "-1 0 0", "0 0 x", "0 0 0 a", "0 0 0 a 0 1 1 1 0", "0 0 0 a 1 1 1 1",
-            "0 0 0 a 1 -1 1 1 0", "0 0 0 a 1 1 1 1 0 b", "99999999999999 0 0",
-            "0 0 0" + String(repeating: " a 1 1 1 1 0", count: 201),
+            "", "x", "0 0 0 0", "-1 0 0 0 0", "0 0 0 0 x", "0 0 0 0 0 a", "0 0 0 0 0 a 0 1 1 1 0",
+            "0 0 0 0 0 a 1 1 1 1",
+            "0 0 0 0 0 a 1 -1 1 1 0", "0 0 0 0 0 a 1 1 1 1 0 b", "99999999999999 0 0 0 0",
+            "0 0 0 0 0" + String(repeating: " a 1 1 1 1 0", count: 201),
         ] {
             #expect(QuotaReport(text) == nil, "\(text)")
         }

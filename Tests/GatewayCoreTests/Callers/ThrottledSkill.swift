@@ -42,6 +42,8 @@ struct ThrottledSkill {
     private let callers: [Caller]
     private let spread: (_ caller: Int, _ number: Int) -> Int
     private var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    /// Since the start: Amazon's seconds and the replicas' ticks begin at the same time.
+    private var millisecond = 0
     private var sentThisSecond = 0
     private var board: [QuotaReport?]
     private let recent: [Recent]
@@ -68,8 +70,11 @@ struct ThrottledSkill {
         }
     }
 
-    mutating func run(seconds: Int) {
-        for millisecond in 0..<seconds * 1000 {
+    mutating func run(seconds: Int) { run(milliseconds: seconds * 1000) }
+
+    mutating func run(milliseconds: Int) {
+        for _ in 0..<milliseconds {
+            defer { millisecond += 1 }
             if millisecond.isMultiple(of: 1000) { sentThisSecond = 0 }
             now = now + .milliseconds(1)
             for caller in rates.indices {
@@ -92,7 +97,9 @@ struct ThrottledSkill {
 
     mutating func forgetOutcomes() { outcomes = rates.map { _ in Outcomes() } }
 
-    private mutating func send(_ caller: Int, from replica: Int, pause: TimeAmount = .milliseconds(100)) {
+    private mutating func send(
+        _ caller: Int, from replica: Int, isRepeated: Bool = false, pause: TimeAmount = .milliseconds(100)
+    ) {
         let isOfItself = isOfItself(caller, numbers[caller])
         if !isOfItself { sentThisSecond += 1 }
         let isThrottled = isOfItself || sentThisSecond > quota
@@ -102,7 +109,7 @@ struct ThrottledSkill {
             _ = states[replica]?.admit(callers[caller], now: now)
             if states.count > 1 { exchange(replica) }
         }
-        states[replica]?.answered(callers[caller], isThrottled: isThrottled)
+        states[replica]?.answered(callers[caller], isThrottled: isThrottled, isRepeated: isRepeated)
         guard isThrottled else {
             recent[replica].count(now: now)
             outcomes[caller].accepted += 1
@@ -134,7 +141,8 @@ struct ThrottledSkill {
             if message.verdict == .sendAgain {
                 states[message.replica]?.release(caller)
                 outcomes[message.caller].sentAgain += 1
-                send(message.caller, from: message.replica, pause: min(message.pause * 2, .seconds(2)))
+                send(
+                    message.caller, from: message.replica, isRepeated: true, pause: min(message.pause * 2, .seconds(2)))
                 continue
             }
             var message = message
@@ -160,6 +168,6 @@ struct ThrottledSkill {
         }
         // As it goes through a store.
         let others = board.indices.filter { $0 != replica }.compactMap { board[$0].flatMap { QuotaReport($0.text) } }
-        states[replica]?.use(own: own, others: canExchange ? others : nil, now: now)
+        states[replica]?.use(own: own, of: now, others: canExchange ? others : nil, now: now)
     }
 }
