@@ -33,10 +33,16 @@ package final class AdminAccess: Sendable {
 
     let openTo: OpenTo
     private let operators: Mutex<[Operator]>
+    private let onRefused: @Sendable (String) -> Void
     private let failedAttempts = NetworkThrottle.ofFailedAttempts()
 
-    package init(openTo: OpenTo, operators: [Operator] = []) {
+    /// - Parameter onRefused: called for each request whose key is nobody's, with the address that it comes from.
+    package init(
+        openTo: OpenTo, operators: [Operator] = [],
+        onRefused: @escaping @Sendable (_ address: String) -> Void = { _ in }
+    ) {
         self.openTo = openTo
+        self.onRefused = onRefused
         self.operators = Mutex(operators)
     }
 
@@ -78,6 +84,7 @@ package final class AdminAccess: Sendable {
         guard hasOperators else {
             return Refusal(.notAllowed, "this listener is open to scrapers and probes alone (`admin.openTo: metrics`)")
         }
+        if sender == .stranger { onRefused(peer.addressText) }
         guard sender == .stranger, let seconds = failedAttempts.retryAfter(of: peer.place, now: now) else {
             return Refusal(
                 .notAuthenticated,

@@ -90,6 +90,9 @@ package final class AdminPages: RequestHandler {
             case .nobody: false
             }
         // Credentials that are wrong are a mistake that shall be seen, and no scraper sends any that nobody expects.
+        if AdminVerbs.paths.contains(request.path), request.head.method == .post, !access.hasOperators {
+            throw Refusal(.notAllowed, "changes need one of `admin.operators`, or `admin.socket`")
+        }
         guard isOpen, sender == .anybody || !access.hasOperators else {
             throw access.refusal(of: sender, from: peer, now: eventLoop.now)
         }
@@ -97,8 +100,8 @@ package final class AdminPages: RequestHandler {
         return nil
     }
 
-    /// A page that an operator visits could send a request with the credentials that the browser keeps. It cannot send one without
-    /// saying so, and none of this type without being asked for leave.
+    /// A page that an operator visits could send a request with the credentials that the browser keeps. Browsers add `Origin` to it, and ask
+    /// before they send content of this type to another site.
     private func refuseBrowsers(_ request: InboundRequest) throws(Refusal) {
         guard request.head.origin == nil else {
             throw Refusal(.notAllowed, "the request comes from a web page (`Origin`); nothing can be changed by one")

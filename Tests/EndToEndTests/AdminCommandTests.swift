@@ -132,7 +132,7 @@ import TokenEndpointClient
                 let refused = try await TestBed.transfer(
                     "POST", "\(bed.adminURL)/api/\(path)", #"{"skill":"weather"}"#,
                     ["Content-Type": "application/json"])
-                #expect(refused.status == 405)
+                #expect(refused.status == 403)
                 #expect(try await TestBed.transfer("GET", "\(bed.adminURL)/api/\(path)").status == 404)
             }
             #expect(try await bed.send("NA-1").status == 202)

@@ -658,6 +658,36 @@ import Testing
     }
 
     @Test(arguments: [
+        ("{address: '0.0.0.0:1'}", "which others can reach; expected a loopback address"),
+        ("{address: '[::]:1'}", "which others can reach; expected a loopback address"),
+        ("{address: 'gateway.example:1', operators: []}", "which others can reach; expected a loopback address"),
+        ("{address: '0.0.0.0:1', openTo: everything}", "`admin.openTo: everything` on 0.0.0.0"),
+        ("{address: '10.0.0.1:1', operators: [\(anna)]}", "their keys would be sent in clear"),
+        ("{address: '10.0.0.1:1', openTo: metrics, operators: [\(anna)]}", "their keys would be sent in clear"),
+        ("{openTo: nothing}", "`openTo` is `nothing`"),
+        ("{operators: [\(anna), \(anna)]}", "the name `anna` is taken"),
+        (
+            "{operators: [\(anna), {name: bert, keys: [{sha256: \(hash)}]}]}",
+            "a key of operator `bert` is that of another"
+        ),
+        ("{operators: [{name: anna}]}", "`keys` is missing or empty"),
+        ("{operators: [{name: anna, keys: []}]}", "`keys`"),
+        ("{operators: [{keys: [{sha256: \(hash)}]}]}", "`name` is missing"),
+    ])
+    func `an admin listener that is open without being meant so is refused`(admin: String, problem: String) throws {
+        let problems = problems(Self.minimal + "admin: \(admin)")
+        #expect(problems.contains { $0.contains(problem) }, "\(problems)")
+    }
+
+    @Test(arguments: ["{openTo: metrics}", "{operators: [\(anna)]}", "{address: '[::1]:1', openTo: everything}"])
+    func `an admin listener on loopback needs nothing`(admin: String) throws {
+        #expect(problems(Self.minimal + "admin: \(admin)").isEmpty)
+    }
+
+    private static let hash = String(repeating: "0f", count: 32)
+    private static let anna = "{name: anna, keys: [{sha256: \(hash)}]}"
+
+    @Test(arguments: [
         ("idempotency: {redis: {url: 'redis://h'}}", "f:3:22: `redis` is ignored because `store` is `memory`"),
         ("upstream: {deadline: 1s}", "f:3:22: `connectTimeout` is longer than `deadline`"),
         ("upstream: {deadline: 1s, connectTimeout: 1s}", nil),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import GatewayCore
 import TokenEndpointClient
 
 /// The admin listener of a gateway that runs, and how to be let in there.
@@ -30,8 +31,20 @@ struct AdminListener: ParsableArguments {
         var transfer = HTTPTransfer(method, (admin.hasSuffix("/") ? String(admin.dropLast()) : admin) + path)
         transfer.caFile = adminCAFile
         if let key = try KeyArgument.read(file: operatorKeyFile, variable: Self.keyVariable) {
+            try checkIsSecret(admin)
             transfer.fields.append(("Authorization", "Bearer \(key)"))
         }
         return transfer
+    }
+
+    /// The key does not leave this machine in clear.
+    private func checkIsSecret(_ admin: String) throws {
+        guard !admin.hasPrefix("https://") else { return }
+        let authority = admin.dropFirst("http://".count).prefix { $0 != "/" }
+        guard let host = (try? HostAndPort(parsing: authority))?.host, APIEndpoint.isLoopback(host: host)
+        else {
+            StandardError.write("an operator's key is not sent in clear to \(admin); expected https://\n")
+            throw ExitCode(ExitStatus.usage)
+        }
     }
 }

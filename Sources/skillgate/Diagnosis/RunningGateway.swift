@@ -28,11 +28,11 @@ struct RunningGateway: Decodable {
         } catch {
             throw StatusError(description: error.problem(reaching: url))
         }
-        if [401, 403].contains(response.status) {
+        if response.status == 401 {
             throw StatusError(
-                description:
-                    "\(url) wants the key of an operator (--operator-key-file, `admin.operators`): \(response.text)")
+                description: "\(url) wants the key of one of `admin.operators` (--operator-key-file)")
         }
+        if response.status == 403 { throw StatusError(description: "\(url) is refused: \(response.text)") }
         guard response.status == 200,
             let gateway = try? JSONDecoder().decode(RunningGateway.self, from: Data(response.content))
         else {

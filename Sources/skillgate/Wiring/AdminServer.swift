@@ -51,7 +51,9 @@ struct AdminServer: Service {
         // Browsers speak it over TLS alone, and pages are large: a connection has one at a time.
         configuration.http2 = false
         configuration.maximumConnections = min(Self.maximumConnections, ThisProcess.connectionsForAdmin)
-        configuration.maximumConnectionsPerAddress = configuration.maximumConnections
+        // On other addresses nobody keeps probes out by connections that are idle.
+        configuration.maximumConnectionsPerAddress =
+            isLoopback ? configuration.maximumConnections : configuration.maximumConnections / 4
         let (source, control, eventLoop) = (source, control, eventLoop)
         let handler = try await eventLoop.submit {
             let pages = AdminPages(

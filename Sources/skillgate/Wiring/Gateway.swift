@@ -87,11 +87,13 @@ final class Gateway: Service {
         self.logger = logger
         self.controlLoop = controlLoop
         self.onListening = onListening
-        adminAccess = AdminAccess(openTo: configuration.adminOpenTo, operators: configuration.adminAccess.operators)
         inheritedSockets = InheritedSockets(environment: environment)
         serviceManager = ServiceManager(environment: environment)
         problems = ProblemLog(logger)
         listenerLog = ListenerLog(logger)
+        adminAccess = AdminAccess(
+            openTo: configuration.adminOpenTo, operators: configuration.adminAccess.operators,
+            onRefused: { [listenerLog] in listenerLog.refusedOperator(from: $0) })
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap {
             try ClientTLS($0).certificateExpiry

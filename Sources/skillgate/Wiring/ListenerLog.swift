@@ -3,12 +3,13 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Logs connections that are not taken: of each kind at most one line every 10 s.
+/// Logs connections that are not taken, and operators' keys that are wrong: of each kind at most one line every 10 s.
 final class ListenerLog: Sendable {
     private enum Kind: Hashable {
         case exhausted
         case proxy(ProxyRefusal)
         case revoked
+        case `operator`
     }
 
     private let logger: Logger
@@ -47,6 +48,13 @@ final class ListenerLog: Sendable {
         logger.warning(
             "connection closed: the client's certificate is revoked",
             metadata: ["gateway.listener": "\(listener)", "network.peer.address": "\(peer.addressText)"])
+    }
+
+    /// - Parameter address: of the other end.
+    func refusedOperator(from address: String) {
+        guard isDue(.operator) else { return }
+        logger.warning(
+            "admin listener: the key that was shown is no operator's", metadata: ["network.peer.address": "\(address)"])
     }
 
     private func isDue(_ kind: Kind) -> Bool {

@@ -26,6 +26,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $listener = dict "address" "0.0.0.0:8443" "tls" (dict "certificateChainFile" "/etc/skillgate/tls/tls.crt" "privateKeyFile" "/etc/skillgate/tls/tls.key") }}
 {{- end }}
 {{- $admin := merge (dict "address" "0.0.0.0:9090") (default dict .Values.configuration.admin) (dict "openTo" "metrics") }}
+{{- if $admin.tls }}{{ fail "configuration.admin.tls: the chart's probes and ServiceMonitor speak plain HTTP to the admin listener" }}{{ end }}
 {{- $own := dict "listeners" (list $listener) "admin" $admin }}
 {{- toYaml (merge $own .Values.configuration) }}
 {{- end }}

@@ -38,7 +38,7 @@ extension GatewayConfiguration {
                 .optionalSection(
                     "tls", \.adminAccess.tls,
                     new: ListenerConfiguration.TLS(certificateChainFile: "", privateKeyFile: ""),
-                    Array(listenerTLSOptions.prefix(2)), check: { section, tls, _ in check(section, &tls) }),
+                    certificateOptions, check: { section, tls, _ in check(section, &tls) }),
                 .list(
                     "operators", \.adminAccess.operators, new: AdminAccess.Operator(name: "", keys: []),
                     isExampleShown: false,
@@ -70,6 +70,15 @@ extension GatewayConfiguration {
     /// Behind all options, since the address and the operators decide together.
     func checkAdmin(_ root: ConfigurationSection) {
         let mark = root.mark(of: "admin")
+        var keys = Set(callers.flatMap(\.keys))
+        for someone in adminAccess.operators {
+            if !keys.isDisjoint(with: someone.keys) {
+                root.reader.report(
+                    "a key of operator `\(someone.name)` is that of another operator or a caller, too; expected a key of its own",
+                    at: mark)
+            }
+            keys.formUnion(someone.keys)
+        }
         guard !APIEndpoint.isLoopback(host: admin.host) else { return }
         if adminAccess.openTo == .everything {
             root.reader.report(

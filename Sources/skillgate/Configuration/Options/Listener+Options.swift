@@ -65,13 +65,18 @@ extension GatewayConfiguration {
             })
     }
 
-    static var listenerTLSOptions: [ConfigurationOption<ListenerConfiguration.TLS>] {
+    static var certificateOptions: [ConfigurationOption<ListenerConfiguration.TLS>] {
         [
             .requiredFile(
                 "certificateChainFile", \.certificateChainFile, "a PEM file",
                 "PEM; makes it a TLS listener: TLS 1.2 or later, only with forward secrecy", example: "server.pem"),
             .requiredFile(
                 "privateKeyFile", \.privateKeyFile, "a PEM file", "PEM", example: "server-key.pem"),
+        ]
+    }
+
+    private static var listenerTLSOptions: [ConfigurationOption<ListenerConfiguration.TLS>] {
+        certificateOptions + [
             .file(
                 "clientCAFile", \.clientCAFile, "a PEM file",
                 "PEM; clients are asked for a certificate issued by one of these CAs. A connection is closed when its client's certificate expires, and when the CAs change",
