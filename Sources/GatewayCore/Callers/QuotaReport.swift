@@ -86,7 +86,7 @@ extension QuotaReport {
     }
 
     private static func thousandths(_ value: Double) -> String {
-        String(value.isFinite ? Int(min(max(0, value) * 1000, 1e12)) : 0)
+        String(value.isFinite ? Int(min((max(0, value) * 1000).rounded(), 1e12)) : 0)
     }
 
     /// Not so large that sums of it overflow.

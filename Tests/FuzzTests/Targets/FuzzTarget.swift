@@ -18,6 +18,8 @@ package enum FuzzTarget: String, CaseIterable {
     case resp
     /// What a store holds under the key of a record.
     case record
+    /// What replicas tell each other of a throttled skill.
+    case quota
     /// The first message of a TLS client.
     case hello
 
@@ -33,6 +35,7 @@ package enum FuzzTarget: String, CaseIterable {
         case .webtoken: WebTokenFuzzing.tokenAndKeys(bytes)
         case .resp: StoreFuzzing.resp(bytes)
         case .record: StoreFuzzing.record(bytes)
+        case .quota: StoreFuzzing.quota(bytes)
         case .hello: TLSFuzzing.hello(bytes)
         }
     }

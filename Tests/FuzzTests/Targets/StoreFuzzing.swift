@@ -28,4 +28,21 @@ enum StoreFuzzing {
         let requestID = answer.requestID?.description ?? ""
         promise(requestID.utf8.allSatisfy { (0x21...0x7E).contains($0) }, "a request id that can become a field")
     }
+
+    static func quota(_ bytes: [UInt8]) {
+        guard let report = QuotaReport(String(decoding: bytes, as: UTF8.self)) else { return }
+        promise(QuotaReport(report.text) == report, "a report that changes when it is written")
+        let caller = Caller(index: 0, name: report.callers.first?.id ?? "a", skills: [0])
+        var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        var state = QuotaState(letThrough: 1, isShared: true, hasReplicas: true, now: now)
+        for _ in 0..<8 {
+            now = now + .milliseconds(250)
+            let wait = state.admit(caller, now: now)
+            promise((wait ?? 0) >= 0 && (wait ?? 0) <= 6_000_000_000, "a wait of \(wait ?? 0) ns")
+            for _ in 0..<9 { state.answered(caller, isThrottled: true) }
+            _ = state.verdict(on: caller, now: now)
+            if let own = state.report(now: now) { state.use(own: own, of: now, others: [report, report], now: now) }
+        }
+        promise(state.perSecond.map { $0 >= 1 && $0 <= 1e13 } ?? true, "an estimate of \(state.perSecond ?? 0)")
+    }
 }
