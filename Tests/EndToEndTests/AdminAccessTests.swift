@@ -107,6 +107,32 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `commands come with a key, over TLS or to this machine alone`() async throws {
+        try await run("address: 127.0.0.1:0, \(Self.tls), openTo: metrics, \(Self.operators)") { bed, url in
+            let key = ["--operator-key-file", bed.folder.path + "/anna"]
+            let authority = ["--admin-ca-file", bed.folder.path + "/cert.pem"]
+            func status(_ arguments: [String]) async throws -> (Int32, String) {
+                let process = try RunningProcess(RunningProcess.skillgate, ["admin", "status"] + arguments)
+                let status = await process.exitStatus()
+                return (status, await process.output() + process.log)
+            }
+            let allowed = try await status(["--admin", url] + key + authority)
+            #expect(allowed.0 == 0 && allowed.1.contains(": ready"), "\(allowed.1)")
+            #expect(try await status(["--admin", url] + key).0 == 69)
+            let stranger = try await status(["--admin", url] + authority)
+            #expect(stranger.0 == 69 && stranger.1.contains("expected the key of an operator"), "\(stranger.1)")
+            // Nobody listens there, and nobody is asked.
+            let inClear = try await status(["--admin", "http://192.0.2.1:9090"] + key)
+            #expect(inClear.0 == 64 && inClear.1.contains("is not sent in clear"), "\(inClear.1)")
+
+            let doctor = try RunningProcess(
+                RunningProcess.skillgate,
+                ["doctor", "--config", bed.folder.path + "/skillgate.yaml", "--admin", url] + key + authority)
+            #expect(await doctor.exitStatus() == 0)
+            #expect(await doctor.output().contains("gateway on "))
+        }
+    }
+
     @Test func `keys are reloaded`() async throws {
         try await run("address: 127.0.0.1:0, openTo: metrics, \(Self.operators)") { bed, url in
             #expect(try await ask("GET", url + "/api/status", Self.bearer, in: bed).status == 200)
