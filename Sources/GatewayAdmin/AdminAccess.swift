@@ -10,7 +10,6 @@ package final class AdminAccess: Sendable {
         case everything
         /// The metrics and the probes.
         case metrics
-        case nobody
     }
 
     package struct Operator: Equatable, Sendable {
@@ -31,14 +30,17 @@ package final class AdminAccess: Sendable {
         case stranger
     }
 
-    let openTo: OpenTo
+    /// Nil: nobody gets anything.
+    let openTo: OpenTo?
     private let operators: Mutex<[Operator]>
     private let onRefused: @Sendable (String) -> Void
     private let failedAttempts = NetworkThrottle.ofFailedAttempts()
 
-    /// - Parameter onRefused: called for each request whose key is nobody's, with the address that it comes from.
+    /// - Parameters:
+    ///   - openTo: nil: anybody gets nothing.
+    ///   - onRefused: called for each request whose key is nobody's, with the address that it comes from.
     package init(
-        openTo: OpenTo, operators: [Operator] = [],
+        openTo: OpenTo?, operators: [Operator] = [],
         onRefused: @escaping @Sendable (_ address: String) -> Void = { _ in }
     ) {
         self.openTo = openTo
@@ -53,8 +55,8 @@ package final class AdminAccess: Sendable {
 
     /// The key as `Authorization: Bearer KEY` or, as browsers send it, `Basic` with the operator's name.
     func sender(of request: InboundRequest) -> Sender {
-        guard let field = request.head.authorization else { return .anybody }
-        guard request.head.repeatedField == nil, let (name, key) = Self.credentials(request.text(field)) else {
+        guard request.head.authorization != nil else { return .anybody }
+        guard request.head.repeatedField == nil, let (name, key) = Self.credentials(of: request) else {
             return .stranger
         }
         let digest = APIKeyDigest(of: key)
@@ -64,19 +66,9 @@ package final class AdminAccess: Sendable {
         return known.map { .operator($0.name) } ?? .stranger
     }
 
-    private static func credentials(_ field: String) -> (name: String?, key: String)? {
-        let parts = field.split(separator: " ", omittingEmptySubsequences: true)
-        guard parts.count == 2 else { return nil }
-        switch parts[0].lowercased() {
-        case "bearer": return (nil, String(parts[1]))
-        case "basic":
-            // RFC 7617: `name:password` in base64.
-            guard let bytes = Base64.decode(String(parts[1])) else { return nil }
-            let pair = String(decoding: bytes, as: UTF8.self)
-                .split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            return pair.count == 2 ? (String(pair[0]), String(pair[1])) : nil
-        default: return nil
-        }
+    private static func credentials(of request: InboundRequest) -> (name: String?, key: String)? {
+        if let key = request.bearerToken { return (nil, key) }
+        return request.basicCredentials.map { (String($0.userID), String($0.password)) }
     }
 
     /// Somebody has shown no credentials, or wrong ones.
@@ -90,8 +82,6 @@ package final class AdminAccess: Sendable {
                 .notAuthenticated,
                 "expected the key of an operator: `Authorization: Bearer KEY`, or Basic with the operator's name")
         }
-        return Refusal(
-            .tooManyFailedAttempts, "too many authentication attempts have failed, including this one",
-            retryAfterSeconds: seconds)
+        return .tooManyFailedAttempts(retryAfterSeconds: seconds)
     }
 }

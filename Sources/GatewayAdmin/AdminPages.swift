@@ -87,12 +87,12 @@ package final class AdminPages: RequestHandler {
             switch access.openTo {
             case .everything: !(access.hasOperators && AdminVerbs.paths.contains(request.path))
             case .metrics: Self.forScrapers.contains(request.path)
-            case .nobody: false
+            case nil: false
             }
-        // Credentials that are wrong are a mistake that shall be seen, and no scraper sends any that nobody expects.
         if AdminVerbs.paths.contains(request.path), request.head.method == .post, !access.hasOperators {
             throw Refusal(.notAllowed, "changes need one of `admin.operators`, or `admin.socket`")
         }
+        // Credentials that are wrong are a mistake that shall be seen, and no scraper sends any that nobody expects.
         guard isOpen, sender == .anybody || !access.hasOperators else {
             throw access.refusal(of: sender, from: peer, now: eventLoop.now)
         }

@@ -50,12 +50,6 @@ package enum Base64 {
         return isForURL ? decode(text.span, text.span.indices) : nil
     }
 
-    /// Of either alphabet (RFC 4648 sections 4 and 5); nil for anything else.
-    package static func decode(_ text: String) -> [UInt8]? {
-        let bytes = Array(text.utf8)
-        return decode(bytes.span, 0..<bytes.count)
-    }
-
     /// Either alphabet, with padding or without; nil for anything that `encode` would not have written (section 3.5).
     static func decode(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [UInt8]? {
         var end = range.upperBound

@@ -60,16 +60,10 @@ struct AccessTokenRequest {
         return decoded == raw ? [decoded] : [decoded, raw]
     }
 
-    /// RFC 7617; identifier and secret are form-encoded by RFC 6749 section 2.3.1, which not every client does.
+    /// Identifier and secret are form-encoded by RFC 6749 section 2.3.1, which not every client does.
     private static func basic(_ bytes: Span<UInt8>, _ field: Range<Int>) -> [Credentials]? {
-        let start = field.lowerBound
-        guard field.count > 6, bytes.isEqualIgnoringCase(start..<start + 5, to: "basic"),
-            bytes[start + 5] == UInt8(ascii: " "),
-            let decoded = Base64.decode(bytes, bytes.trimmed(start + 6..<field.upperBound)),
-            let text = String(validating: decoded, as: UTF8.self), let colon = text.firstIndex(of: ":")
-        else { return nil }
-        return readings(
-            Parameters.Value(encoded: text[..<colon]), Parameters.Value(encoded: text[text.index(after: colon)...]))
+        guard let (userID, password) = AuthorizationField.basic(bytes, field) else { return nil }
+        return readings(Parameters.Value(encoded: userID), Parameters.Value(encoded: password))
     }
 }
 

@@ -118,7 +118,7 @@ package final class CallerDirectory: Sendable {
             return (callers[anonymousCaller], .anonymous)
         }
         let bytes = request.headBytes
-        guard let token = Self.bearerToken(bytes.readableBytesUInt8Span, authorization) else {
+        guard let token = AuthorizationField.bearerToken(bytes.readableBytesUInt8Span, authorization) else {
             throw Self.notAuthenticated
         }
         if CallerTokens.isToken(bytes.readableBytesUInt8Span, token) {
@@ -138,7 +138,8 @@ package final class CallerDirectory: Sendable {
         guard webTokens != nil, let authorization = request.head.authorization else { return nil }
         let head = request.headBytes
         let bytes = head.readableBytesUInt8Span
-        guard let token = Self.bearerToken(bytes, authorization), token.count <= WebTokenAuthentication.limitBytes,
+        guard let token = AuthorizationField.bearerToken(bytes, authorization),
+            token.count <= WebTokenAuthentication.limitBytes,
             !CallerTokens.isToken(bytes, token)
         else { return nil }
         var periods = 0
@@ -190,16 +191,5 @@ package final class CallerDirectory: Sendable {
             return (callers[client.caller], CallerTokens.Client(clientID: reading.clientID, secret: digest))
         }
         throw CallerError(.clientNotAuthenticated, "unknown client identifier or wrong secret")
-    }
-
-    /// RFC 6750 section 2.1; the scheme is matched without regard to case (RFC 9110 section 11.1).
-    private static func bearerToken(_ bytes: Span<UInt8>, _ field: Range<Int>) -> Range<Int>? {
-        let start = field.lowerBound
-        guard field.count > 7, bytes.isEqualIgnoringCase(start..<start + 6, to: "bearer"),
-            bytes[start + 6] == UInt8(ascii: " ")
-        else { return nil }
-        let token = bytes.trimmed(start + 7..<field.upperBound)
-        for index in token where !(0x21...0x7E).contains(bytes[index]) { return nil }
-        return token.isEmpty ? nil : token
     }
 }

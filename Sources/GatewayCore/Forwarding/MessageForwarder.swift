@@ -181,9 +181,7 @@ package final class MessageForwarder: RequestHandler {
 
     private func failedAttempt(from peer: Peer, otherwise refusal: Refusal) -> Refusal {
         guard let seconds = failedAttempts.retryAfter(of: peer.place, now: eventLoop.now) else { return refusal }
-        return Refusal(
-            .tooManyFailedAttempts, "too many authentication attempts have failed, including this one",
-            retryAfterSeconds: seconds)
+        return .tooManyFailedAttempts(retryAfterSeconds: seconds)
     }
 
     /// An id that nobody here has made counts as a failed attempt.

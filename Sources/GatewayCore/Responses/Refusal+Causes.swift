@@ -117,6 +117,12 @@ extension TokenUnavailable {
 }
 
 extension Refusal {
+    package static func tooManyFailedAttempts(retryAfterSeconds seconds: Int) -> Refusal {
+        Refusal(
+            .tooManyFailedAttempts, "too many authentication attempts have failed, including this one",
+            retryAfterSeconds: seconds)
+    }
+
     /// - Parameter nanoseconds: until the next message of the caller may be sent.
     static func skillQuota(retryAfter nanoseconds: Int64) -> Refusal {
         Refusal(

@@ -8,19 +8,13 @@ extension GatewayConfiguration {
         var tls: ListenerConfiguration.TLS?
         var operators: [AdminAccess.Operator] = []
         /// Nil: by the address.
-        var openTo: OpenTo?
-
-        enum OpenTo: String, CaseIterable { case everything, metrics }
+        var openTo: AdminAccess.OpenTo?
     }
 
-    /// What anybody gets at the admin listener. The address counts that it listens on: behind a mesh or a tunnel everybody comes from
+    /// What anybody gets at the admin listener; nil: nothing. The address counts that it listens on: behind a mesh or a tunnel everybody comes from
     /// loopback.
-    var adminOpenTo: AdminAccess.OpenTo {
-        switch adminAccess.openTo {
-        case .everything: .everything
-        case .metrics: .metrics
-        case nil: APIEndpoint.isLoopback(host: admin.host) ? .everything : .nobody
-        }
+    var adminOpenTo: AdminAccess.OpenTo? {
+        adminAccess.openTo ?? (APIEndpoint.isLoopback(host: admin.host) ? .everything : nil)
     }
 
     static var adminOption: ConfigurationOption<Self> {
