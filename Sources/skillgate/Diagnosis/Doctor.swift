@@ -279,11 +279,7 @@ struct Doctor {
         _ server: NIOLoopBound<RedisClient>, on eventLoop: any EventLoop, refusal: () -> String?
     ) async {
         guard configuration.sharesRates else { return }
-        let promise = eventLoop.makePromise(of: Bool.self)
-        eventLoop.execute {
-            RedisPermitClient.tryOut(server.value) { promise.succeed($0) }
-        }
-        let isAllowed = (try? await promise.futureResult.get()) ?? false
+        let isAllowed = await isAllowed(RedisPermitClient.tryOut, server, on: eventLoop)
         diagnosis.add(
             "rates of the deployment",
             problem: isAllowed
@@ -297,9 +293,7 @@ struct Doctor {
         _ server: NIOLoopBound<RedisClient>, on eventLoop: any EventLoop, refusal: () -> String?
     ) async {
         guard configuration.skills.indices.contains(where: configuration.isShared(skill:)) else { return }
-        let promise = eventLoop.makePromise(of: Bool.self)
-        eventLoop.execute { RedisQuotaBoard.tryOut(server.value) { promise.succeed($0) } }
-        let isAllowed = (try? await promise.futureResult.get()) ?? false
+        let isAllowed = await isAllowed(RedisQuotaBoard.tryOut, server, on: eventLoop)
         diagnosis.add(
             "shares of throttled skills",
             problem: isAllowed
@@ -307,6 +301,16 @@ struct Doctor {
                 : "each replica divides by what it sees itself, since Redis does not pass on what the others see: "
                     + "\(refusal() ?? "it did not respond in time") (Docs/Configuration.md, Redis)",
             "divided over all replicas")
+    }
+
+    /// Whether the server lets what is tried out on it.
+    private func isAllowed(
+        _ trial: @escaping @Sendable (RedisClient, @escaping @Sendable (Bool) -> Void) -> Void,
+        _ server: NIOLoopBound<RedisClient>, on eventLoop: any EventLoop
+    ) async -> Bool {
+        let promise = eventLoop.makePromise(of: Bool.self)
+        eventLoop.execute { trial(server.value) { promise.succeed($0) } }
+        return (try? await promise.futureResult.get()) ?? false
     }
 
     private mutating func examineStore() async {
