@@ -13,12 +13,14 @@ final class ConfigurationSnapshot {
         let lease: TimeAmount
         let retention: TimeAmount
         let sendBudget: TimeAmount
+        let unknownOutcomeAge: TimeAmount
 
         init(_ configuration: ForwardingConfiguration) {
             deadline = TimeAmount(configuration.limits.deadline)
             lease = TimeAmount(configuration.limits.lease)
             retention = TimeAmount(configuration.retention)
             sendBudget = TimeAmount(configuration.limits.sendBudget)
+            unknownOutcomeAge = TimeAmount(configuration.unknownOutcomeAge)
         }
     }
 

@@ -2,22 +2,22 @@ import NIOCore
 
 /// Looks at the records of messages that can be delivered no longer, on one event loop.
 final class DeliveryChecks {
-    /// Asked for at once, and the pause behind them: a store has more to do than this.
-    private static let batch = 200
-    private static let pause = TimeAmount.milliseconds(50)
-
-    private let store: any IdempotencyStore
     private let eventLoop: any EventLoop
     private let wallClock: @Sendable () -> UnixTimestamp
+    private let onOverdue: (MessageReference, _ standsFor: Int) -> Void
+    private let checks: RecordChecks<DeliveryWatch.Message>
     private var counts = DeliveryInstruments()
     private var watch = DeliveryWatch()
-    private var due = CircularBuffer<DeliveryWatch.Message>()
     private var isTimerSet = false
 
+    /// - Parameter onOverdue: called for messages that nobody has reported, where they were accepted with a reference.
     init(
-        _ store: any IdempotencyStore, on eventLoop: any EventLoop, wallClock: @escaping @Sendable () -> UnixTimestamp
+        _ store: any IdempotencyStore, on eventLoop: any EventLoop, wallClock: @escaping @Sendable () -> UnixTimestamp,
+        onOverdue: @escaping (MessageReference, _ standsFor: Int) -> Void
     ) {
-        (self.store, self.eventLoop, self.wallClock) = (store, eventLoop, wallClock)
+        (self.eventLoop, self.wallClock, self.onOverdue) = (eventLoop, wallClock, onOverdue)
+        checks = RecordChecks(store, on: eventLoop, scope: \.scope)
+        checks.read = { [weak self] in self?.looked(at: $0, $1) }
     }
 
     /// Of those that may be delivered yet, and those that have been looked at.
@@ -27,36 +27,30 @@ final class DeliveryChecks {
         return counts
     }
 
-    func accepted(_ scope: IdempotencyScope, _ binding: Receipt.Binding, skill: Int, expiry: TimeAmount) {
-        watch.accepted(scope, binding, skill: skill, expiry: expiry, now: eventLoop.now)
+    /// - Parameter reference: for the event of one that nobody reports; nil: there is none.
+    func accepted(
+        _ scope: IdempotencyScope, _ binding: Receipt.Binding, skill: Int, expiry: TimeAmount,
+        _ reference: @autoclosure () -> MessageReference?
+    ) {
+        watch.accepted(scope, binding, skill: skill, expiry: expiry, reference(), now: eventLoop.now)
         setTimer()
     }
 
     /// Forgets the messages of skills that report none any more, by labels.
     func keep(only skills: Set<Int>) {
         watch.keep(only: skills)
-        due.removeAll { !skills.contains($0.skill) }
+        checks.forget { !skills.contains($0.skill) }
     }
 
     private func setTimer() {
-        guard !isTimerSet, !watch.isEmpty || !due.isEmpty else { return }
+        guard !isTimerSet, !watch.isEmpty else { return }
         isTimerSet = true
-        eventLoop.assumeIsolated().scheduleTask(in: due.isEmpty ? DeliveryWatch.step : Self.pause) { [weak self] in
-            self?.isTimerSet = false
-            self?.look()
-            self?.setTimer()
+        eventLoop.assumeIsolated().scheduleTask(in: DeliveryWatch.step) { [weak self] in
+            guard let self else { return }
+            isTimerSet = false
+            checks.begin(watch.takeDue(now: eventLoop.now))
+            setTimer()
         }
-    }
-
-    private func look() {
-        due += watch.takeDue(now: eventLoop.now)
-        for message in due.prefix(Self.batch) {
-            switch store.report(on: message.scope, on: eventLoop) {
-            case .now(let report): looked(at: message, report)
-            case .later(let future): future.assumeIsolated().whenSuccess { self.looked(at: message, $0) }
-            }
-        }
-        due.removeFirst(min(Self.batch, due.count))
     }
 
     /// Of a message whose record is gone, is another's by now, or cannot be read, it is not known.
@@ -67,5 +61,6 @@ final class DeliveryChecks {
             receipt.isOf(fingerprint, remaining: report.remaining ?? .zero, unixMilliseconds: now)
         else { return }
         counts.ended(message.weight, areReceived: answer.receivedAt != nil, skill: message.skill)
+        if answer.receivedAt == nil, let reference = message.reference { onOverdue(reference, message.weight) }
     }
 }

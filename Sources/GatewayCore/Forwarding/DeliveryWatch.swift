@@ -13,6 +13,7 @@ struct DeliveryWatch {
         var skill: Int
         /// So many messages does it stand for.
         var weight: Int
+        var reference: MessageReference?
     }
 
     /// Messages are looked at together with those that come so soon after them.
@@ -39,14 +40,16 @@ struct DeliveryWatch {
 
     /// - Parameter expiry: from `now` on, for as long as Amazon tries to deliver it.
     mutating func accepted(
-        _ scope: IdempotencyScope, _ binding: Receipt.Binding, skill: Int, expiry: TimeAmount, now: NIODeadline
+        _ scope: IdempotencyScope, _ binding: Receipt.Binding, skill: Int, expiry: TimeAmount,
+        _ reference: @autoclosure () -> MessageReference? = nil, now: NIODeadline
     ) {
         guard sampling == 1 || Int.random(in: 0..<sampling) == 0 else { return }
         if count >= limit { halve() }
         let nanoseconds = Self.step.nanoseconds
         let steps = (now + expiry + Self.grace).uptimeNanoseconds / UInt64(nanoseconds) + 1
         let due = NIODeadline.uptimeNanoseconds(steps * UInt64(nanoseconds))
-        self.steps[due, default: []].append(Message(scope: scope, binding: binding, skill: skill, weight: sampling))
+        self.steps[due, default: []].append(
+            Message(scope: scope, binding: binding, skill: skill, weight: sampling, reference: reference()))
         count += 1
         pending[skill, default: 0] += sampling
     }

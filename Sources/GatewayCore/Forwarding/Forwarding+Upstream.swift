@@ -67,7 +67,7 @@ extension Forwarding: UpstreamReceiver {
             if let token = state.token { forwarder.proven(token, of: skill) }
             skill.users.learn(region, of: user, from: state.search.isElsewhere ? .probe : .message)
         case .doubtful(let region): skill.users.doubt(region, of: user)
-        case .gone: skill.users.leave(user, now: eventLoop.now)
+        case .gone: userLeft()
         case .tokenRefusedAgain: skill.tokens.refusedAgain(on: eventLoop)
         }
     }
@@ -88,6 +88,7 @@ extension Forwarding: UpstreamReceiver {
         forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
         guard let accepted = state.respondedLate(answer) else { return }
         learn(.accepted)
+        unknownOutcome?.isKnown = true
         guard let claim else { return }
         let result = AttemptResult(.success(answer), region: accepted.region)
         _ = forwarder.store.settle(claim, .accepted(accepted), result: result, on: eventLoop)

@@ -27,6 +27,8 @@ final class Forwarding {
     var state: ForwardingState
     /// Where the caller's share of the skill's quota lets it be sent. It counts as used up even if the message is not sent after all.
     private var admitted: Region?
+    /// What a machine is told of it if nobody finds out what became of it.
+    var unknownOutcome: UnknownOutcomes.Message?
     /// Times it was sent again there after a 429.
     var throttledResends = 0
     /// Read once after each wait, since reading the clock at every step would be expensive.
@@ -170,6 +172,7 @@ final class Forwarding {
         answer.witness = ending.witness
         answer.toldKey = message.toldKey
         if state.search.isElsewhere { exchange.ended(in: state.search.region, of: message.caller) }
+        if answer.status >= 500 && state.sends > 0 { watchOutcome(answer) }
         exchange.answer(answer, sends: state.sends)
     }
 

@@ -40,6 +40,10 @@ package struct ForwardingConfiguration: Sendable {
     package var strict5xx = false
     /// Where neither the caller nor the skill has one of its own.
     package var discovery = RegionDiscovery.off
+    /// What a machine is told of.
+    package var events: Set<GatewayEvent.Kind> = []
+    /// After so long, a machine is told of a message whose outcome is unknown still.
+    package var unknownOutcomeAge = Duration.seconds(300)
     /// The access log has a line for 1 in N accepted messages.
     package var acceptedPerLogLine = 1
 

@@ -15,6 +15,7 @@ package final class MessageForwarder: RequestHandler {
     var contentBuffer = ByteBuffer()
     var instruments = ForwardingInstruments()
     let deliveries: DeliveryChecks
+    let unknownOutcomes: UnknownOutcomes
     let logs: Logs
     /// By skill label: the generation of the last token with which Amazon accepted a message.
     private var provenGenerations: [UInt64?] = []
@@ -24,6 +25,7 @@ package final class MessageForwarder: RequestHandler {
     private let webTokens: WebTokenAuthentication
     private let wallClock: @Sendable () -> UnixTimestamp
     private let onTrouble: @Sendable (Trouble, Region?) -> Void
+    private let onEvent: @Sendable (GatewayEvent) -> Void
     private let origin: UInt64
     private var attempts: UInt64 = 0
 
@@ -46,6 +48,7 @@ package final class MessageForwarder: RequestHandler {
     ///   - failedAttempts, receiptRate, webTokens, pauses: shared by all event loops.
     ///   - wallClock: decides when callers' tokens expire.
     ///   - onTrouble: called for each failed message whose cause may concern an operator.
+    ///   - onEvent: called for what the configuration's `events` names.
     package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
@@ -53,12 +56,18 @@ package final class MessageForwarder: RequestHandler {
         receiptRate: NetworkThrottle = .ofReceipts(), webTokens: SharedWebTokens = SharedWebTokens(),
         pauses: Pauses = Pauses(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
-        logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in }
+        logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in },
+        onEvent: @escaping @Sendable (GatewayEvent) -> Void = { _ in }
     ) {
         snapshot = ConfigurationSnapshot(configuration)
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         self.store = store
-        deliveries = DeliveryChecks(store, on: eventLoop, wallClock: wallClock)
+        deliveries = DeliveryChecks(store, on: eventLoop, wallClock: wallClock) {
+            onEvent(GatewayEvent(.receiptOverdue($0, standsFor: $1), at: wallClock()))
+        }
+        unknownOutcomes = UnknownOutcomes(store, on: eventLoop) {
+            onEvent(GatewayEvent(.outcomeUnknown($0, problem: $1), at: wallClock()))
+        }
         self.pools = pools
         self.eventLoop = eventLoop
         self.origin = origin
@@ -69,6 +78,7 @@ package final class MessageForwarder: RequestHandler {
         self.wallClock = wallClock
         self.logs = logs
         self.onTrouble = onTrouble
+        self.onEvent = onEvent
         sends = EndOfTickQueue(on: eventLoop) { $0.perform() }
         hasher = IdempotencyHasher(fingerprintKeys)
     }
@@ -314,10 +324,15 @@ package final class MessageForwarder: RequestHandler {
         return AttemptID(origin: origin, number: attempts)
     }
 
+    /// Tells of all messages whose outcome is unknown, however young: the process ends. Succeeds when that is done.
+    package func tellUnknownOutcomes() -> EventLoopFuture<Void> { unknownOutcomes.lookNow() }
+
     /// Flushes and closes the logs.
     package func closeLogs() {
         for lines in logs.all { lines.close() }
     }
+
+    func tell(_ occurrence: GatewayEvent.Occurrence) { onEvent(GatewayEvent(occurrence, at: timestamp())) }
 
     func report(_ answer: Response) {
         if let trouble = Trouble(answer) { onTrouble(trouble, answer.region) }

@@ -10,6 +10,12 @@ package struct UserID: Equatable, Sendable {
     /// Percent-encoded, so that it is one path segment whatever the caller put into it.
     package let canonical: ByteBuffer
 
+    /// As the skill knows it.
+    var text: String {
+        let bytes = PercentEncoding.decode(canonical.readableBytesUInt8Span, 0..<canonical.readableBytes)
+        return String(decoding: bytes ?? [], as: UTF8.self)
+    }
+
     package init(parsing segment: Range<Int>, of head: ByteBuffer) throws(UserIDError) {
         let bytes = head.readableBytesUInt8Span
         guard !segment.isEmpty else { throw UserIDError(detail: "the path has no userId after `users/`") }

@@ -181,28 +181,36 @@ package final class SkillUsers: Sendable {
         return gone.withLock { gone in (gone[hash]?.until ?? .distantPast) > now }
     }
 
-    func leave(_ user: UserID, now: NIODeadline) {
+    /// - Returns: whether the user did not count as gone before.
+    @discardableResult
+    func leave(_ user: UserID, now: NIODeadline) -> Bool {
+        let departure = leave(user, until: now + goneFor, now: now)
         // So many are told as are kept.
-        guard leave(user, until: now + goneFor, now: now) else { return }
-        shared?.tell(.gone(for: Duration(goneFor)), of: user)
+        if departure != .notKept { shared?.tell(.gone(for: Duration(goneFor)), of: user) }
+        return departure != .known
     }
 
-    /// - Returns: whether there was room for the user.
+    private enum Departure {
+        case new
+        case known
+        /// There was no room for the user.
+        case notKept
+    }
+
     @discardableResult
-    private func leave(_ user: UserID, until end: NIODeadline, now: NIODeadline) -> Bool {
+    private func leave(_ user: UserID, until end: NIODeadline, now: NIODeadline) -> Departure {
         let hash = self.hash(user)
-        let id = PercentEncoding.decode(user.canonical.readableBytesUInt8Span, 0..<user.canonical.readableBytes)
-        let userID = String(decoding: id ?? [], as: UTF8.self)
         let maximum = maximumGoneUsers.load(ordering: .relaxed)
-        let isKept = gone.withLock { gone in
+        let departure = gone.withLock { gone -> Departure in
             if gone.count >= maximum { gone = gone.filter { $0.value.until > now } }
-            guard gone.count < maximum else { return false }
-            gone[hash] = Gone(until: end, userID: userID)
+            let isKnown = (gone[hash]?.until ?? .distantPast) > now
+            guard isKnown || gone.count < maximum else { return .notKept }
+            gone[hash] = Gone(until: end, userID: user.text)
             goneCount.store(gone.count, ordering: .relaxed)
-            return true
+            return isKnown ? .known : .new
         }
         changed()
-        return isKept
+        return departure
     }
 
     private func returned(_ hash: UInt64) {

@@ -46,21 +46,26 @@ package final class TokenCache: Sendable {
     private let eventLoop: any EventLoop
     private let random: @Sendable () -> Double
     private let onFailure: @Sendable (TokenFetchFailure) -> Void
+    private let onEnded: @Sendable (TokenFetchFailure?) -> Void
     private let state: Mutex<State>
 
     /// - Parameters:
     ///   - firstGeneration: its tokens count up from here; different for each cache that a skill may have in turn.
     ///   - random: from 0 up to 1, for jitter.
+    ///   - onFailure: called for each request that brings no token.
+    ///   - onEnded: called when a token has come, with nil, or when none of the secrets brings one.
     package init(
         _ credentials: ClientCredentials, endpoint: any TokenEndpoint, eventLoop: any EventLoop,
         firstGeneration: UInt64 = 0,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
-        onFailure: @escaping @Sendable (TokenFetchFailure) -> Void = { _ in }
+        onFailure: @escaping @Sendable (TokenFetchFailure) -> Void = { _ in },
+        onEnded: @escaping @Sendable (TokenFetchFailure?) -> Void = { _ in }
     ) {
         self.endpoint = endpoint
         self.eventLoop = eventLoop
         self.random = random
         self.onFailure = onFailure
+        self.onEnded = onEnded
         let machine = TokenStateMachine(
             hasNextSecret: credentials.nextClientSecret != nil, now: eventLoop.now,
             firstGeneration: firstGeneration)
@@ -226,11 +231,18 @@ package final class TokenCache: Sendable {
             return (completion, state.waiters)
         }
         if case .failure(let failure) = result { onFailure(failure) }
+        if completion != .fetchAgain { onEnded(result.failure) }
         switch completion {
         case .deliver(let token): for waiter in waiters { waiter.succeed(.success(token)) }
         case .fail(let reason): for waiter in waiters { waiter.succeed(.failure(reason)) }
         case .fetchAgain: return fetch(state.withLock { $0.machine.secretToTryAgainWith(now: now) })
         }
         timeTriggered()
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        if case .failure(let failure) = self { failure } else { nil }
     }
 }

@@ -17,6 +17,14 @@ final class FlowBed {
     let tokens: TokenCache
     /// Unix time, in seconds.
     let wallClock = SharedNumber(1_795_497_192)
+    private let toldEvents = ToldEvents()
+
+    /// What a machine would have been told by now.
+    var events: [GatewayEvent] { toldEvents.all.withLock { $0 } }
+
+    private final class ToldEvents: Sendable {
+        let all = Mutex<[GatewayEvent]>([])
+    }
 
     init(_ change: (inout ForwardingConfiguration) -> Void = { _ in }) throws {
         pool = ScriptedPool(loop)
@@ -35,7 +43,8 @@ final class FlowBed {
             configuration, store: store, pools: ByRegion { [pool] in PoolOfRegion(pool, $0) },
             fingerprintKeys: FingerprintKeys(SymmetricKey(data: Array(repeating: UInt8(7), count: 32))),
             eventLoop: loop,
-            wallClock: { [wallClock] in UnixTimestamp(seconds: wallClock.value, nanoseconds: 0) })
+            wallClock: { [wallClock] in UnixTimestamp(seconds: wallClock.value, nanoseconds: 0) },
+            onEvent: { [toldEvents] event in toldEvents.all.withLock { $0.append(event) } })
         tokens.start()
     }
 
