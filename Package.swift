@@ -124,6 +124,12 @@ let package = Package(
             dependencies: ["CCurl", "GatewayCore", nioCore],
             swiftSettings: settings
         ),
+        // What machines are told.
+        .target(
+            name: "GatewayEvents",
+            dependencies: ["GatewayCore", crypto, nioCore],
+            swiftSettings: settings
+        ),
         // Callers' JSON Web Tokens. Nothing else knows the library that verifies them.
         .target(
             name: "WebTokens",
@@ -162,6 +168,7 @@ let package = Package(
                 "CBuild",
                 "GatewayAdmin",
                 "GatewayCore",
+                "GatewayEvents",
                 "GatewayFiles",
                 "GatewayRedis",
                 "GatewayServer",
@@ -236,6 +243,11 @@ let package = Package(
         .testTarget(
             name: "GatewayFilesTests",
             dependencies: ["GatewayCore", "GatewayFiles", "StoreContract", nioCore, nioEmbedded, nioPosix],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GatewayEventsTests",
+            dependencies: ["GatewayCore", "GatewayEvents", nioCore, nioEmbedded],
             swiftSettings: settings
         ),
         .testTarget(
