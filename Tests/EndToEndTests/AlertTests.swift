@@ -16,6 +16,7 @@ import TokenEndpointClient
         "SkillgateCallersNotAuthenticated", "SkillgateRecordsEvicted", "SkillgateReloadFailed",
         "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting",
         "SkillgateAbsent", "SkillgateCallerLimited", "SkillgateCertificateExpiring", "SkillgatePaused",
+        "SkillgateEventsNotDelivered",
     ]
     private static let tokens = [
         "SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring", "SkillgateIssuerKeysMissing",
@@ -39,9 +40,11 @@ import TokenEndpointClient
     /// A gateway in which nothing is wrong yet, and a Prometheus that has seen it.
     private func with(
         _ configuration: String, faults: String? = nil, secret: String = "simulator-secret", window: String = "10s",
-        _ body: (TestBed, PrometheusProcess) async throws -> Void
+        prepare: (URL) async throws -> Void = { _ in }, _ body: (TestBed, PrometheusProcess) async throws -> Void
     ) async throws {
-        try await TestBed.run(configuration: "eventLoops: 1\n" + configuration, secret: secret, faults: faults) { bed in
+        try await TestBed.run(
+            configuration: "eventLoops: 1\n" + configuration, secret: secret, faults: faults, prepare: prepare
+        ) { bed in
             try await PrometheusProcess.run(scraping: [bed.adminAddress], window: window) { prometheus in
                 try await prometheus.until("up == 1")
                 try await body(bed, prometheus)
@@ -85,8 +88,18 @@ import TokenEndpointClient
     }
 
     @Test func `what goes wrong with the process`() async throws {
-        let configuration = "accessLog: {file: /dev/full}\nidempotency: {memory: {maximumRecords: 1}}"
-        try await with(configuration) { bed, prometheus in
+        let configuration = """
+            accessLog: {file: /dev/full}
+            idempotency: {memory: {maximumRecords: 1}}
+            discovery: probe
+            events: {url: http://127.0.0.1:1, secret: {file: events}}
+            """
+        try await with(
+            configuration,
+            prepare: { try TestBed.write("whsec_Y2FuYXJ5LWV2ZW50cy1zZWNyZXQtMDEyMzQ1Njc=", to: "events", in: $0) }
+        ) { bed, prometheus in
+            _ = try await bed.send("GONE-1", [:])
+            try await prometheus.untilFiring("SkillgateEventsNotDelivered")
             try await prometheus.untilFiring("SkillgateCallersNotAuthenticated") {
                 _ = try await bed.send("NA-1", key: "wrong-canary-0123456789")
             }

@@ -61,6 +61,7 @@ import TokenEndpointClient
                     issuers:
                       - {name: cluster, issuer: 'https://issuer.example', jwks: 'http://127.0.0.1:\(issuerPort)/keys', audiences: [skillgate]}
                     receipts: {signingKeys: [{file: receipts}]}
+                    events: {url: 'http://127.0.0.1:1/hook', secret: {file: events}}
                     idempotency:
                       store: redis
                       redis: {url: "redis://127.0.0.1:\(redis.port)", onStoreUnavailable: forward}
@@ -79,6 +80,7 @@ import TokenEndpointClient
                     try TestBed.write("spread-canary-0123456789abcdef", to: "spread-key", in: $0)
                     try await Certificate.make(in: $0)
                     try TestBed.write("canary-signing-key-of-at-least-32-bytes", to: "receipts", in: $0)
+                    try TestBed.write("whsec_Y2FuYXJ5LWV2ZW50cy1zZWNyZXQtMDEyMzQ1Njc=", to: "events", in: $0)
                 }
             ) { bed in
                 try await bed.untilStore(isUp: true)

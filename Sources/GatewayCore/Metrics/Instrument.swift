@@ -26,6 +26,9 @@ package enum Instrument: String, CaseIterable, Sendable {
     case rateLeases = "skillgate_rate_leases_total"
     case rateShareRequests = "skillgate_rate_share_requests_total"
     case rateReplicas = "skillgate_rate_replicas"
+    case events = "skillgate_events_total"
+    case eventFailures = "skillgate_event_failures_total"
+    case eventsQueued = "skillgate_events_queued"
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
     case receipts = "skillgate_receipts_total"
@@ -115,6 +118,9 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .rateLeases:                         Row(.counter,    ["result"],                                        "Requests for permits of rates that count over all replicas, by result.")
         case .rateShareRequests:                  Row(.counter,    [],                                                "Requests that were held to this replica's own share of such a rate, because the shared store was away.")
         case .rateReplicas:                       Row(.gauge,      [],                                                "Replicas that share the rates which count over all of them, as far as is known.")
+        case .events:                             Row(.counter,    ["type", "result"],                                "Events by type and by what became of them.")
+        case .eventFailures:                      Row(.counter,    ["reason"],                                        "Attempts to deliver an event that failed, by reason.")
+        case .eventsQueued:                       Row(.gauge,      [],                                                "Events that have not been delivered yet.")
         case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
         case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
         case .receipts:                           Row(.counter,    ["skill", "result"],                               "Messages that skills have reported, by what the report was.")

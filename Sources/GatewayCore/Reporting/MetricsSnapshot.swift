@@ -100,6 +100,8 @@ package struct MetricsSnapshot: Sendable {
     package var sharedRates: SharedRates.Statistics?
     /// Of the skills that Amazon throttles: messages a second.
     package var quotas: [(skill: String, region: Region, perSecond: Double)] = []
+    /// Nil: no machine is told of events.
+    package var events: (ended: EventStatistics, queued: Int)?
     package var users = UserRegions.Statistics()
     /// By log; those that are kept.
     package var droppedLogLines: [(log: String, count: Int)] = []
@@ -137,6 +139,7 @@ package struct MetricsSnapshot: Sendable {
         page.family(.paused)
         for subject in paused { page.sample(.paused, [("kind", subject.kind), ("name", subject.name)], 1) }
         if let sharedRates { Self.render(sharedRates, to: &page) }
+        renderEvents(to: &page)
         page.family(.regionsLearned)
         for source in UserRegions.Source.allCases {
             page.sample(.regionsLearned, [("how", source.rawValue)], users.learned[source] ?? 0)

@@ -35,6 +35,7 @@ struct Doctor {
         for (skill, token) in tokens { await examineRegions(skill, token) }
         if tokens.isEmpty { await reachRegions() }
         for issuer in configuration.issuers { await examineKeys(of: issuer) }
+        if let events = configuration.events { await examineEvents(events) }
         await examineStore()
         // Last: what it complains of has its cause in one of the others, as a rule.
         if let admin { await examineGateway(admin) }

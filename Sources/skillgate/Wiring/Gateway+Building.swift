@@ -25,12 +25,12 @@ extension Gateway {
     }
 
     func tokenCache(_ skill: GatewayConfiguration.SkillConfiguration) -> TokenCache {
-        Self.tokenCache(skill, Self.tokenEndpoint(configuration), controlLoop, logger)
+        Self.tokenCache(skill, Self.tokenEndpoint(configuration), events, controlLoop, logger)
     }
 
     static func tokenCache(
-        _ skill: GatewayConfiguration.SkillConfiguration, _ endpoint: LoginWithAmazon, _ controlLoop: any EventLoop,
-        _ logger: Logger
+        _ skill: GatewayConfiguration.SkillConfiguration, _ endpoint: LoginWithAmazon, _ events: EventReporter,
+        _ controlLoop: any EventLoop, _ logger: Logger
     ) -> TokenCache {
         TokenCache(
             skill.credentials, endpoint: endpoint, eventLoop: controlLoop,
@@ -42,7 +42,7 @@ extension Gateway {
                         "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
                         "gateway.token.detail": "\(failure.detail)",
                     ])
-            })
+            }, onEnded: { events.tokenFetchEnded($0, skill: skill.name) })
     }
 
     static func forwarding(
@@ -68,6 +68,10 @@ extension Gateway {
         forwarding.discovery = configuration.discovery
         forwarding.strict5xx = configuration.upstream.strict5xx
         forwarding.acceptedPerLogLine = configuration.acceptedPerLogLine
+        if let events = configuration.events {
+            forwarding.events = Set(events.kinds)
+            forwarding.unknownOutcomeAge = events.unknownOutcomeAge
+        }
         return forwarding
     }
 }

@@ -21,6 +21,7 @@ extension Gateway {
         for skill in skills { skill.tokens.stop() }
         current.withLock { $0.reloadable.issuers }.stop()
         try await closeUpstream()
+        await tellLastEvents()
         sharedRates?.stop()
         quotas.stop()
         sharedStoreClients?.shutDown()
@@ -28,6 +29,19 @@ extension Gateway {
         try await onEachLoop { $0.forwarder.value.closeLogs() }
         if let operatorLog { try await controlLoop.submit { operatorLog.value.close() }.get() }
         try await logs.close()
+    }
+
+    /// How long the last events may take.
+    private static let longestTelling = Duration.seconds(2)
+
+    /// Nobody else would tell of messages whose outcome is unknown to this process.
+    private func tellLastEvents() async {
+        guard runningConfiguration.events != nil else { return }
+        for loop in loops {
+            let eventLoop = loop.forwarder.eventLoop
+            try? await eventLoop.flatSubmit { loop.forwarder.value.tellUnknownOutcomes() }.get()
+        }
+        await events.finish(atMost: Self.longestTelling)
     }
 
     /// Gives the store a short time to confirm pending settlements.

@@ -22,7 +22,8 @@ extension Gateway {
         }
         let minutes = recent.regions()
         return StatusReport(
-            time: now, startedAt: snapshot.process?.startedAt ?? now, version: Build.version, host: Self.hostName,
+            time: now, startedAt: snapshot.process?.startedAt ?? now, version: Build.version,
+            host: ThisProcess.hostName,
             readiness: readiness,
             inFlight: snapshot.forwarding.messagesInFlight, replayed: replayed,
             refused: refused,
@@ -61,12 +62,6 @@ extension Gateway {
                 lastSeen: recent.lastSeen[label])
         }
     }
-
-    private static let hostName: String = {
-        var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "" }
-        return name.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-    }()
 
     private static func report(
         _ state: Readiness.SkillState, _ token: MetricsSnapshot.Token, now: Double

@@ -53,6 +53,7 @@ final class Gateway: Service {
     let sharedStoreClients: SharedStoreClients?
     let sharedRates: SharedRates?
     let quotas: SkillQuotas
+    let events: EventReporter
     let logs: LogFiles
     let problems: ProblemLog
     let listenerLog: ListenerLog
@@ -108,10 +109,13 @@ final class Gateway: Service {
             earlier: await userMemory?.read(),
             shared: configuration.sharesUsers ? shared.map { ($0.users, $0.userKey) } : nil)
         quotas = SkillQuotas(board: shared?.quotas, timers: controlLoop)
+        let events = EventReporter(controlLoop: controlLoop, logger)
+        events.use(configuration)
+        self.events = events
         var reloadable = ReloadableState(quotas)
         let endpoint = Self.tokenEndpoint(configuration)
         _ = reloadable.take(configuration, users) {
-            Self.tokenCache($0, endpoint, controlLoop, logger)
+            Self.tokenCache($0, endpoint, events, controlLoop, logger)
         }
         _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)
         sharedRates = shared.map { SharedRates(client: $0.permits, timers: controlLoop) }
@@ -145,7 +149,10 @@ final class Gateway: Service {
                         tls: tls, userAgent: Build.userAgent, configuration: configuration.upstream.region,
                         eventLoop: eventLoop,
                         onConnectFailure: { logger.debug("connection failed", metadata: ["error": "\($0)"]) },
-                        onCircuitChange: { Self.log($0, region, eventLoop: index, logger) })
+                        onCircuitChange: { circuit in
+                            Self.log(circuit, region, eventLoop: index, logger)
+                            events.circuitChanged(circuit, region, eventLoop: index)
+                        })
                 }
                 let store = try records.connect(on: eventLoop, number: index)
                 let forwarder = MessageForwarder(
@@ -154,7 +161,7 @@ final class Gateway: Service {
                     receiptRate: receiptRate, webTokens: webTokens, pauses: pauses,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
-                    onTrouble: { problems.report($0, $1) })
+                    onTrouble: { problems.report($0, $1) }, onEvent: { events.report($0) })
                 return Loop(
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),
                     handler: NIOLoopBound(forwarder, eventLoop: eventLoop),

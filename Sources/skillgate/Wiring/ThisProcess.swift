@@ -29,6 +29,15 @@ enum ThisProcess {
         #endif
     }
 
+    // MARK: Name
+
+    /// Of the machine or container; empty if it has none.
+    static let hostName: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "" }
+        return name.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+    }()
+
     // MARK: Open files
 
     /// Raises the soft limit of open files, often low by default, to the hard limit: every connection is a file.

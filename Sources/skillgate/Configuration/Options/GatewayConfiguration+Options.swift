@@ -57,6 +57,7 @@ extension GatewayConfiguration {
                         "file", \.auditFile, "a file", "one JSON line per authorization decision",
                         example: "/var/log/skillgate/audit.log", check: reasonNotWritable)
                 ]),
+            eventsOption,
             .section(
                 "log",
                 [

@@ -53,7 +53,7 @@ extension GatewayConfiguration {
             ], check: checkUpstream)
     }
 
-    private static func mistake(ofCAFile reader: ConfigurationReader, _ file: String) -> String? {
+    static func mistake(ofCAFile reader: ConfigurationReader, _ file: String) -> String? {
         do {
             _ = try TextFile.read(file, limitBytes: 4 << 20)
             _ = try ClientTLS(caFile: file)
