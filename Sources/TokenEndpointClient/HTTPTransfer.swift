@@ -1,4 +1,5 @@
 import CCurl
+import GatewayCore
 
 /// One HTTP request of the control plane, by libcurl: the system's OpenSSL and trust store, and the proxies of the
 /// environment. Never for messages to Amazon: libcurl sends a POST again by itself when a kept-alive connection turns out dead.
@@ -10,6 +11,8 @@ package struct HTTPTransfer: Sendable {
     package var timeout = Duration.seconds(10)
     package var connectTimeout = Duration.seconds(5)
     package var contentLimitBytes = 1 << 20
+    /// Of a longer content, the beginning is enough; otherwise it is a failure.
+    package var isContentCut = false
     /// The path of a PEM file whose certificates are trusted besides the system's.
     package var caFile: String?
     /// The URL of a proxy; nil: none. What the environment says is not for libcurl to read, which would follow `http_proxy` and
@@ -21,6 +24,16 @@ package struct HTTPTransfer: Sendable {
     /// itself: only for what may come twice.
     package var sharesConnection = false
     package var version = Version.negotiated
+    package var purpose = Purpose.tokens
+
+    /// What the transfers of one purpose suffer, those of another do not notice.
+    package enum Purpose: Int, CaseIterable, Sendable {
+        /// Access tokens, and whatever a command asks for.
+        case tokens
+        /// Issuers' keys.
+        case keys
+        case events
+    }
 
     package enum Version: Sendable {
         /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
@@ -50,6 +63,13 @@ package struct HTTPTransfer: Sendable {
         /// The value of the first field of this name, in whatever case.
         package func field(_ name: String) -> String? {
             fields.first { $0.name.lowercased() == name.lowercased() }?.value
+        }
+
+        /// How long the server wants to be left alone; nil if it does not say (RFC 9110 section 10.2.3).
+        package func retryAfter(unixTime: Double) -> Duration? {
+            guard let text = field("Retry-After") else { return nil }
+            if let seconds = UInt32(text) { return .seconds(Int64(seconds)) }
+            return HTTPDate.parse(text).map { .seconds(min(max(0, $0 - unixTime), Double(UInt32.max))) }
         }
 
         package var text: String { String(decoding: content, as: UTF8.self) }
@@ -96,9 +116,9 @@ package struct HTTPTransfer: Sendable {
         package var description: String
     }
 
-    /// Performs the request; `then` is called on the thread of all transfers and must not wait.
+    /// Performs the request; `then` is called on the thread of all transfers of this purpose and must not wait.
     package func perform(then: @escaping @Sendable (Result<Response, Failure>) -> Void) {
-        TransferLoop.shared.submit {
+        TransferLoop.of(purpose).submit {
             RunningTransfer(self, then)
         } failed: {
             then(.failure(Failure(reason: .badRequest, description: "libcurl failed to initialize")))

@@ -4,6 +4,7 @@ import CCurl
 final class RunningTransfer {
     let handle: UnsafeMutableRawPointer
     private let received: Received
+    private let isContentCut: Bool
     private var list: UnsafeMutablePointer<curl_slist>?
     private let then: @Sendable (Result<HTTPTransfer.Response, HTTPTransfer.Failure>) -> Void
 
@@ -16,6 +17,7 @@ final class RunningTransfer {
         self.handle = handle
         self.then = then
         received = Received(limitBytes: transfer.contentLimitBytes)
+        isContentCut = transfer.isContentCut
         for field in transfer.fields { list = curl_slist_append(list, "\(field.name): \(field.value)") }
         // libcurl would wait for `100 Continue` before larger contents.
         list = curl_slist_append(list, "Expect:")
@@ -34,11 +36,11 @@ final class RunningTransfer {
     }
 
     private func response(_ code: CURLcode) throws(HTTPTransfer.Failure) -> HTTPTransfer.Response {
-        if received.isTooLarge {
+        if received.isTooLarge && !isContentCut {
             throw HTTPTransfer.Failure(
                 reason: .tooLarge, description: "the answer is larger than \(received.limitBytes) bytes")
         }
-        guard code == CURLE_OK else {
+        guard code == CURLE_OK || received.isTooLarge else {
             throw HTTPTransfer.Failure(reason: .init(code), description: String(cString: curl_easy_strerror(code)))
         }
         var status = 0

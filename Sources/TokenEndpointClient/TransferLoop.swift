@@ -2,11 +2,13 @@ import CCurl
 import Dispatch
 import Synchronization
 
-/// Runs all transfers of the process on one thread, by libcurl's multi interface: none of them waits for another, however long
-/// that takes, and no thread of anybody else's is held up. libcurl resolves names on threads of its own.
+/// Runs transfers on one thread, by libcurl's multi interface: none of them waits for another's answer, however long that takes, and no
+/// thread of anybody else's is held up. libcurl resolves names on threads of its own, but waits for such a thread when it ends a transfer
+/// whose time is up: a name server that hangs holds up all transfers of the loop. So there is a loop for each purpose.
 final class TransferLoop: Sendable {
-    /// libcurl's global state is one per process, too.
-    static let shared = TransferLoop()
+    private static let loops = HTTPTransfer.Purpose.allCases.map { _ in TransferLoop() }
+
+    static func of(_ purpose: HTTPTransfer.Purpose) -> TransferLoop { loops[purpose.rawValue] }
 
     /// To one host at once; more wait for their turn. Each skill asks for one token at a time.
     private static let maximumConnectionsPerHost = 1024

@@ -125,6 +125,7 @@ struct KeyFetch: Sendable {
             // Kubernetes answers 406 to whoever takes `application/json` alone.
             fields: [("Accept", "application/jwk-set+json, application/json"), ("User-Agent", Build.userAgent)])
         transfer.contentLimitBytes = KeySet.limitBytes
+        transfer.purpose = .keys
         transfer.caFile = issuer.caFile
         transfer.proxy = proxy
         if let file = issuer.bearerTokenFile {
