@@ -64,6 +64,7 @@ package struct CloudEvent: Equatable, Sendable {
         var standsFor: Int?
         var reason: String?
         var detail: String?
+        var tokenExpiresAt: String?
     }
 }
 
@@ -77,8 +78,9 @@ extension CloudEvent.Details {
         case .receiptOverdue(let message, let standsFor):
             self.init(message)
             self.standsFor = standsFor
-        case .tokenFailing(let skill, let failure):
-            self.init(skill: skill, reason: failure.reason.rawValue, detail: failure.detail)
+        case .tokenFailing(let skill, let failure, let expires):
+            self.init(
+                skill: skill, reason: failure.reason.rawValue, detail: failure.detail, tokenExpiresAt: expires?.text)
         case .tokenRecovered(let skill): self.init(skill: skill)
         case .circuitOpened(let region), .circuitClosed(let region): self.init(region: region.name)
         }
@@ -95,7 +97,7 @@ extension GatewayEvent {
     /// The skill or region that it is about. Not a user: intermediaries look at subjects.
     fileprivate var subject: String {
         switch occurrence {
-        case .userGone(_, let skill, _), .tokenFailing(let skill, _), .tokenRecovered(let skill): "skills/\(skill)"
+        case .userGone(_, let skill, _), .tokenFailing(let skill, _, _), .tokenRecovered(let skill): "skills/\(skill)"
         case .outcomeUnknown(let message, _), .receiptOverdue(let message, _): "skills/\(message.skill)"
         case .circuitOpened(let region), .circuitClosed(let region): "regions/\(region.name)"
         }

@@ -3,23 +3,21 @@ package import NIOCore
 
 /// Events on their way to a receiver, and when each is to be sent. Pure: times and chance are passed in.
 ///
-/// Bounded; each caller's events, and the gateway's own, have a share of the room and a turn. While nothing gets through, one event at
-/// a time is tried, with growing pauses.
+/// Bounded; each caller's events, and the gateway's own, have a share of the room and a turn. While the receiver is down, one event at a
+/// time is tried, with growing pauses.
 package struct EventQueue: Sendable {
     package struct Configuration: Sendable {
-        package var limit = 1_000
+        /// Of all that wait.
+        package var limit = 20_000
         /// Sent at once, while deliveries succeed.
-        var concurrency = 4
-        /// Between two attempts to deliver one event: the first pause, three times as long after each, up to the longest.
-        var firstRetry = TimeAmount.seconds(5)
-        var longestRetry = TimeAmount.minutes(15)
-        /// Between two attempts of any event, when the last has failed: doubled with each failure.
+        var concurrency = 8
+        /// Between two attempts to deliver one event.
+        var retries: [TimeAmount] = [5, 15, 45, 135, 405, 900].map { .seconds($0) }
+        /// Between two attempts of any event while the receiver is down: doubled with each failure.
         var firstPause = TimeAmount.seconds(1)
         var longestPause = TimeAmount.seconds(60)
         /// The longest pause that a receiver may ask for.
         var longestRetryAfter = Duration.seconds(3600)
-        /// So many failures in a row are the receiver's, whatever the events.
-        var failuresOfReceiver = 3
         /// An event is given up when it is so old.
         var lifetime = TimeAmount.hours(24)
 
@@ -30,9 +28,11 @@ package struct EventQueue: Sendable {
         package let event: GatewayEvent
         /// The same with each attempt.
         package let id: String
-        let queued: NIODeadline
-        fileprivate(set) var attempts = 0
+        fileprivate let queued: NIODeadline
+        fileprivate var attempts = 0
         fileprivate var due: NIODeadline
+        /// The receiver it is sent to.
+        fileprivate var receiver = 0
 
         fileprivate init(_ event: GatewayEvent, id: String, now: NIODeadline) {
             (self.event, self.id, queued, due) = (event, id, now, now)
@@ -44,73 +44,132 @@ package struct EventQueue: Sendable {
         /// Nothing is to be sent before.
         case wait(until: NIODeadline)
         /// Nothing is to be sent before another event comes, or a delivery ends.
-        case rest
+        case idle
     }
 
     private let configuration: Configuration
     /// Those that may be sent. By caller; nil: the gateway's own.
-    private var ready: FairBuffer<String?, Entry>
-    /// Those that have failed, until they are due.
-    private var failed: FairBuffer<String?, Entry>
+    private var ready = FairBuffer<String?, Entry>()
+    /// Those that have failed, by the number of attempts: each list is in the order in which they are due.
+    private var failed: [CircularBuffer<Entry>]
+    private var failedCount = 0
     private var sending = 0
+    /// Counts up with each change of the receiver: what another was sent says nothing about this one.
+    private var receiver = 0
     private var failuresInARow = 0
     private var pausedUntil: NIODeadline?
+    /// The receiver has asked for it.
+    private var quietUntil: NIODeadline?
+    private var isFinal = false
     package private(set) var statistics = EventStatistics()
 
     package init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
-        // Those that have been tried already give way to nobody's new ones but in their own half.
-        ready = FairBuffer(limit: max(1, configuration.limit / 2))
-        failed = FairBuffer(limit: max(1, configuration.limit / 2))
+        failed = configuration.retries.map { _ in CircularBuffer() }
     }
 
     /// Those that have not been delivered yet.
-    package var count: Int { ready.count + failed.count + sending }
+    package var count: Int { ready.count + failedCount + sending }
 
-    package mutating func add(_ event: GatewayEvent, id: String, now: NIODeadline) {
-        put(Entry(event, id: id, now: now), in: \.ready)
+    /// Since the oldest of those that wait was queued.
+    package func oldestAge(now: NIODeadline) -> TimeAmount {
+        let oldest = (ready.elements.map(\.queued) + failed.joined().map(\.queued)).min()
+        return oldest.map { now - $0 } ?? .zero
     }
 
-    private mutating func put(_ entry: Entry, in buffer: WritableKeyPath<Self, FairBuffer<String?, Entry>>) {
-        let displaced = self[keyPath: buffer].append(entry, of: entry.event.caller)
-        if let displaced { statistics.ended(displaced.event.kind, .overflow) }
+    /// - Returns: an event that lost its place for it; nil while there is room.
+    package mutating func add(_ event: GatewayEvent, id: String, now: NIODeadline) -> GatewayEvent? {
+        ready.append(Entry(event, id: id, now: now), of: event.caller)
+        guard ready.count + failedCount > configuration.limit, let displaced = removeOldest() else { return nil }
+        statistics.ended(displaced.event.kind, .overflow)
+        return displaced.event
     }
 
-    /// Nobody wants them any more.
+    private mutating func removeOldest() -> Entry? {
+        if failedCount <= ready.count { return ready.removeOldestOfLargest() }
+        guard let fullest = failed.indices.max(by: { failed[$0].count < failed[$1].count }) else { return nil }
+        failedCount -= 1
+        return failed[fullest].popFirst()
+    }
+
+    // MARK: The receiver
+
+    /// Events go to another one from now on: nothing that the last one did counts for it.
+    package mutating func receiverChanged() {
+        receiver += 1
+        retryAll()
+    }
+
+    /// There is no receiver any more.
     package mutating func discardAll() {
-        for entry in ready.removeAll(where: { _ in true }) + failed.removeAll(where: { _ in true }) {
-            statistics.ended(entry.event.kind, .discarded)
+        receiver += 1
+        discard { _ in true }
+    }
+
+    /// Nobody wants those of other kinds any more.
+    package mutating func keep(only kinds: Set<GatewayEvent.Kind>) { discard { !kinds.contains($0) } }
+
+    private mutating func discard(where isUnwanted: (GatewayEvent.Kind) -> Bool) {
+        var discarded = ready.removeAll { isUnwanted($0.event.kind) }
+        for list in failed.indices {
+            failed[list].removeAll { entry in
+                guard isUnwanted(entry.event.kind) else { return false }
+                discarded.append(entry)
+                failedCount -= 1
+                return true
+            }
+        }
+        for entry in discarded { statistics.ended(entry.event.kind, .discarded) }
+    }
+
+    /// The process ends: each event that is left gets one attempt, at once.
+    package mutating func beginFinalAttempts() {
+        isFinal = true
+        retryAll()
+    }
+
+    private mutating func retryAll() {
+        (failuresInARow, pausedUntil, quietUntil) = (0, nil, nil)
+        retry { _ in true }
+    }
+
+    private mutating func retry(where isDue: (Entry) -> Bool) {
+        for list in failed.indices {
+            while let entry = failed[list].first, isDue(entry) {
+                failed[list].removeFirst()
+                failedCount -= 1
+                ready.append(entry, of: entry.event.caller)
+            }
         }
     }
 
+    // MARK: Deliveries
+
     package mutating func next(now: NIODeadline) -> Step {
-        for entry in failed.removeAll(where: { $0.due <= now }) { put(entry, in: \.ready) }
+        retry { $0.due <= now }
         // One at a time while it is not known whether any gets through.
-        guard sending < (failuresInARow == 0 ? configuration.concurrency : 1) else { return .rest }
-        if let pausedUntil, pausedUntil > now { return count > sending ? .wait(until: pausedUntil) : .rest }
+        guard sending < (failuresInARow == 0 ? configuration.concurrency : 1) else { return .idle }
+        let pause = max(pausedUntil ?? now, quietUntil ?? now)
+        if pause > now { return count > sending ? .wait(until: pause) : .idle }
         while var entry = ready.popFirst() {
             if now - entry.queued > configuration.lifetime {
                 statistics.ended(entry.event.kind, .expired)
                 continue
             }
             entry.attempts += 1
+            entry.receiver = receiver
             sending += 1
             return .send(entry)
         }
-        guard let due = failed.elements.map(\.due).min() else { return .rest }
+        guard let due = failed.compactMap(\.first?.due).min() else { return .idle }
         return .wait(until: due)
     }
 
     package mutating func delivered(_ entry: Entry, now: NIODeadline) {
         sending -= 1
         statistics.ended(entry.event.kind, .delivered)
-        if failuresInARow >= configuration.failuresOfReceiver {
-            // It was not for them that they failed.
-            for var entry in failed.removeAll(where: { _ in true }) {
-                entry.due = now
-                put(entry, in: \.ready)
-            }
-        }
+        guard entry.receiver == receiver else { return }
+        // A pause that the receiver has asked for stays.
         (failuresInARow, pausedUntil) = (0, nil)
     }
 
@@ -122,17 +181,27 @@ package struct EventQueue: Sendable {
     ) {
         sending -= 1
         statistics.failures[reason, default: 0] += 1
-        failuresInARow += 1
-        // The shift is bounded: the pause stops growing long before.
-        var pause = min(
-            configuration.firstPause * (1 << min(failuresInARow - 1, 16)), configuration.longestPause)
-        if let retryAfter { pause = max(pause, TimeAmount(min(retryAfter, configuration.longestRetryAfter))) }
-        pausedUntil = max(pausedUntil ?? now, now + Self.jittered(pause, random))
         var entry = entry
-        // Bounded, too.
-        let factor = (1..<max(1, min(entry.attempts, 16))).reduce(1) { factor, _ in factor * 3 }
-        entry.due = now + Self.jittered(min(configuration.firstRetry * factor, configuration.longestRetry), random)
-        put(entry, in: \.failed)
+        if isFinal { return statistics.ended(entry.event.kind, .discarded) }
+        guard entry.receiver == receiver else {
+            entry.attempts = 0
+            return ready.append(entry, of: entry.event.caller)
+        }
+        if let retryAfter {
+            let pause = TimeAmount(min(retryAfter, configuration.longestRetryAfter))
+            quietUntil = max(quietUntil ?? now, now + Self.jittered(pause, random))
+        }
+        if reason != .rejected {
+            failuresInARow += 1
+            // The shift is bounded: the pause stops growing long before.
+            let doubled = configuration.firstPause * (1 << min(failuresInARow - 1, 16))
+            pausedUntil = now + Self.jittered(min(doubled, configuration.longestPause), random)
+        }
+        let list = min(entry.attempts, failed.count) - 1
+        guard failed.indices.contains(list) else { return }
+        entry.due = now + configuration.retries[list]
+        failed[list].append(entry)
+        failedCount += 1
     }
 
     /// From 100 % to 120 %: never sooner than was asked for.

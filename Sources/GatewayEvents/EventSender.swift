@@ -7,22 +7,31 @@ import Synchronization
 /// Does what `EventQueue` says.
 package final class EventSender: Sendable {
     /// What became of one attempt.
-    package enum Result: Sendable {
+    package enum Outcome: Sendable {
         case delivered
         /// `detail` is for the log.
         case failed(EventStatistics.FailureReason, detail: String, retryAfter: Duration?)
     }
 
     /// Makes one attempt. `then` is called once, on any thread.
-    package typealias Post = @Sendable (CloudEvent, _ then: @escaping @Sendable (Result) -> Void) -> Void
+    package typealias Post = @Sendable (CloudEvent, _ then: @escaping @Sendable (Outcome) -> Void) -> Void
 
     /// What there is to be said of deliveries.
     package enum Notice: Equatable, Sendable {
         case failed(detail: String)
         /// After failures.
         case delivered
-        /// The process ends, and so many events are not delivered.
-        case left(Int)
+        /// There were too many: one has lost its place.
+        case displaced(GatewayEvent.Kind)
+        /// The process ends.
+        case undelivered(count: Int)
+    }
+
+    package struct Statistics: Sendable {
+        package var events: EventStatistics
+        package var queued: Int
+        /// Of those that are queued.
+        package var oldestAge: TimeAmount
     }
 
     private struct State {
@@ -31,7 +40,7 @@ package final class EventSender: Sendable {
         var queue = EventQueue()
         var timer: Scheduled<Void>?
         var isFailing = false
-        var whenIdle: EventLoopPromise<Void>?
+        var whenEmpty: EventLoopPromise<Void>?
     }
 
     private let host: String
@@ -55,62 +64,79 @@ package final class EventSender: Sendable {
         (self.random, self.onNotice) = (random, onNotice)
     }
 
-    /// From here on, attempts are made this way; what is queued goes there, too. Nil: nothing is sent, and what is queued is discarded.
+    /// There is another receiver: from here on, attempts are made this way, and what is queued goes there, too. Nil: there is none, and
+    /// what is queued is discarded.
     package func use(_ post: Post?) {
         state.withLock { state in
             state.post = post
-            if post == nil { state.queue.discardAll() }
+            state.isFailing = false
+            if post == nil { state.queue.discardAll() } else { state.queue.receiverChanged() }
         }
         timers.execute { self.send() }
     }
 
+    /// Discards those of other kinds that are queued.
+    package func keep(only kinds: Set<GatewayEvent.Kind>) { state.withLock { $0.queue.keep(only: kinds) } }
+
     package func report(_ event: GatewayEvent) {
         let id = makeID()
         let now = timers.now
-        let isUsed = state.withLock { state in
-            guard state.post != nil else { return false }
-            state.queue.add(event, id: id, now: now)
-            return true
+        let (isUsed, displaced) = state.withLock { state -> (Bool, GatewayEvent?) in
+            guard state.post != nil else { return (false, nil) }
+            return (true, state.queue.add(event, id: id, now: now))
         }
+        if let displaced { onNotice(.displaced(displaced.kind)) }
         if isUsed { timers.execute { self.send() } }
     }
 
-    package var statistics: (ended: EventStatistics, queued: Int) {
-        state.withLock { ($0.queue.statistics, $0.queue.count) }
+    package var statistics: Statistics {
+        let now = timers.now
+        return state.withLock {
+            Statistics(
+                events: $0.queue.statistics, queued: $0.queue.count, oldestAge: $0.queue.oldestAge(now: now))
+        }
     }
 
-    /// Sends what can be sent within so long; what is left then is lost.
-    package func finish(atMost limit: Duration) -> EventLoopFuture<Void> {
+    /// Gives each event that is left one attempt, within so long; what is left then is lost.
+    package func finish(within limit: Duration) -> EventLoopFuture<Void> {
         let promise = timers.makePromise(of: Void.self)
-        let isIdle = state.withLock { state in
-            state.whenIdle = promise
-            return state.queue.count == 0
+        let before = state.withLock { state in
+            state.whenEmpty = promise
+            state.queue.beginFinalAttempts()
+            return state.queue.statistics
         }
-        if isIdle { endWaiting() }
+        timers.execute {
+            self.send()
+            self.tellIfEmpty()
+        }
         let timer = timers.scheduleTask(in: TimeAmount(limit)) { self.endWaiting() }
         return promise.futureResult.map {
             timer.cancel()
             let left = self.state.withLock { state in
                 state.timer?.cancel()
                 (state.post, state.timer) = (nil, nil)
-                return state.queue.count
+                return state.queue.count + state.queue.statistics.discarded - before.discarded
             }
-            if left > 0 { self.onNotice(.left(left)) }
+            if left > 0 { self.onNotice(.undelivered(count: left)) }
         }
+    }
+
+    private func tellIfEmpty() {
+        if state.withLock({ $0.queue.count == 0 }) { endWaiting() }
     }
 
     private func endWaiting() {
         state.withLock { state in
-            defer { state.whenIdle = nil }
-            return state.whenIdle
+            defer { state.whenEmpty = nil }
+            return state.whenEmpty
         }?.succeed()
     }
 
     /// On the loop of the timers.
     private func send() {
         while let (entry, post) = nextToSend() {
-            post(CloudEvent(entry.event, id: entry.id, host: host)) { result in
-                self.timers.execute { self.ended(entry, result) }
+            post(CloudEvent(entry.event, id: entry.id, host: host)) { outcome in
+                self.timers.execute { self.ended(entry, outcome) }
             }
         }
     }
@@ -124,29 +150,30 @@ package final class EventSender: Sendable {
             switch state.queue.next(now: now) {
             case .send(let entry): return (entry, post)
             case .wait(let due): state.timer = timers.scheduleTask(deadline: due) { self.send() }
-            case .rest: break
+            case .idle: break
             }
             return nil
         }
     }
 
-    private func ended(_ entry: EventQueue.Entry, _ result: Result) {
+    private func ended(_ entry: EventQueue.Entry, _ outcome: Outcome) {
         let now = timers.now
         let random = random()
         let notice: Notice? = state.withLock { state in
-            switch result {
+            switch outcome {
             case .delivered:
                 state.queue.delivered(entry, now: now)
                 defer { state.isFailing = false }
                 return state.isFailing ? .delivered : nil
             case .failed(let reason, let detail, let retryAfter):
                 state.queue.deliveryFailed(entry, reason, retryAfter: retryAfter, random: random, now: now)
+                if state.post == nil { state.queue.discardAll() }
                 state.isFailing = true
                 return .failed(detail: detail)
             }
         }
         if let notice { onNotice(notice) }
-        if state.withLock({ $0.queue.count == 0 }) { endWaiting() }
         send()
+        tellIfEmpty()
     }
 }

@@ -6,7 +6,7 @@ package struct WebhookSigner: Equatable, Sendable {
     package static let prefix = "whsec_"
     package static let keyBytes = 24...64
 
-    /// Why a secret is none.
+    /// Why a secret is invalid.
     package struct SecretError: Error, Equatable {
         package var detail: String
     }
@@ -37,7 +37,7 @@ package struct WebhookSigner: Equatable, Sendable {
             throw SecretError(detail: "does not begin with `\(prefix)`; \(expected)")
         }
         guard let bytes = Data(base64Encoded: String(secret.dropFirst(prefix.count))) else {
-            throw SecretError(detail: "is no Base64 behind `\(prefix)`; \(expected)")
+            throw SecretError(detail: "is not valid Base64 after `\(prefix)`; \(expected)")
         }
         guard keyBytes.contains(bytes.count) else {
             throw SecretError(detail: "holds \(bytes.count) bytes; \(expected)")

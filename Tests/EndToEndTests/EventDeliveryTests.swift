@@ -84,6 +84,21 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `who asks for a type on reload hears of what is failing already`() async throws {
+        try await Self.run(", types: [user-gone]", secret: "wrong-canary") { bed, receiver, _ in
+            try await bed.untilMetric(
+                #"skillgate_token_fetches_total{skill="weather",result="invalid_client"}"#, isAnyOf: [1, 2, 3])
+            let file = bed.folder.appendingPathComponent("skillgate.yaml")
+            let yaml = try String(contentsOf: file, encoding: .utf8)
+            try bed.replace(
+                "skillgate.yaml", with: yaml.replacing("types: [user-gone]", with: "types: [user-gone, token-failing]"))
+            try await bed.until("it has been told") {
+                try Self.told(receiver).contains { $0.subject == "skills/weather" }
+            }
+            #expect(try Self.told(receiver).allSatisfy { $0.type == "skillgate.token-failing" })
+        }
+    }
+
     @Test func `a region that is left alone is told once, and again when it is back`() async throws {
         let receiver = try RunningProcess.python("events.py", [Self.secret])
         defer { receiver.signal(SIGKILL) }
@@ -113,8 +128,8 @@ import TokenEndpointClient
         try await Self.run(configuration: "discovery: probe") { bed, receiver, url in
             try await Self.answer(500, url)
             #expect(try await bed.send("GONE-1", [:]).status == 404)
-            try await bed.untilMetric(#"skillgate_event_failures_total{reason="refused"}"#, is: 1)
-            _ = try await bed.gateway.line(with: "an event could not be delivered")
+            try await bed.untilMetric(#"skillgate_event_failures_total{reason="error"}"#, is: 1)
+            _ = try await bed.gateway.line(with: "event delivery failed")
             #expect(try await bed.send("NA-1").status == 202)
             try await Self.answer(204, url)
             try await bed.untilMetric(#"skillgate_events_total{type="user-gone",result="delivered"}"#, is: 1)
@@ -131,7 +146,7 @@ import TokenEndpointClient
             for number in 0..<20 { #expect(try await bed.send("GONE-\(number)", [:]).status == 404) }
             #expect(try await bed.send("NA-1").status == 202)
             bed.gateway.signal(SIGTERM)
-            _ = try await bed.gateway.line(with: "the process ends, and not all events are delivered")
+            _ = try await bed.gateway.line(with: "shutting down with undelivered events")
             #expect(await bed.gateway.exitStatus() == 0)
         }
     }

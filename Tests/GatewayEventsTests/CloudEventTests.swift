@@ -12,9 +12,9 @@ import Testing
         return String(decoding: event.content, as: UTF8.self)
     }
 
-    private func message(record: String?) -> MessageReference {
+    private func message(scope: IdempotencyScope?) -> MessageReference {
         MessageReference(
-            caller: "orders", skill: "weather", region: .europe, requestID: "a\"b", record: record, answered: time)
+            caller: "orders", skill: "weather", region: .europe, requestID: "a\"b", scope: scope, answered: time)
     }
 
     @Test func `an event is one of CloudEvents 1_0`() {
@@ -28,19 +28,26 @@ import Testing
     @Test func `each type says what it is about`() {
         let cases: [(GatewayEvent.Occurrence, type: String, subject: String, data: String)] = [
             (
-                .outcomeUnknown(message(record: "ab"), problem: .outcomeUnknownTimeout), "outcome-unknown",
-                "skills/weather",
-                #"{"answeredAt":"2026-11-24T05:13:12.005Z","caller":"orders","problem":"outcome-unknown-timeout","record":"ab","#
+                .outcomeUnknown(
+                    message(scope: IdempotencyScope(words: (0, 0, 0, 0xAB))), problem: .outcomeUnknownTimeout),
+                "outcome-unknown", "skills/weather",
+                #"{"answeredAt":"2026-11-24T05:13:12.005Z","caller":"orders","problem":"outcome-unknown-timeout","record":"00000000000000000000000000000000000000000000000000000000000000ab","#
                     + #""region":"EU","requestId":"a\"b","skill":"weather"}"#
             ),
             (
-                .receiptOverdue(message(record: nil), standsFor: 2), "receipt-overdue", "skills/weather",
+                .receiptOverdue(message(scope: nil), standsFor: 2), "receipt-overdue", "skills/weather",
                 #"{"answeredAt":"2026-11-24T05:13:12.005Z","caller":"orders","region":"EU","requestId":"a\"b","#
                     + #""skill":"weather","standsFor":2}"#
             ),
             (
-                .tokenFailing(skill: "weather", TokenFetchFailure(.invalidClient, "status 401")), "token-failing",
-                "skills/weather", #"{"detail":"status 401","reason":"invalid_client","skill":"weather"}"#
+                .tokenFailing(skill: "weather", TokenFetchFailure(.invalidClient, "status 401"), tokenExpires: nil),
+                "token-failing", "skills/weather",
+                #"{"detail":"status 401","reason":"invalid_client","skill":"weather"}"#
+            ),
+            (
+                .tokenFailing(skill: "weather", TokenFetchFailure(.timeout, "late"), tokenExpires: time),
+                "token-failing", "skills/weather",
+                #"{"detail":"late","reason":"timeout","skill":"weather","tokenExpiresAt":"2026-11-24T05:13:12.005Z"}"#
             ),
             (.tokenRecovered(skill: "weather"), "token-recovered", "skills/weather", #"{"skill":"weather"}"#),
             (.circuitOpened(.farEast), "circuit-opened", "regions/FE", #"{"region":"FE"}"#),

@@ -3,10 +3,8 @@ import NIOCore
 /// Looks at the records of messages that can be delivered no longer, on one event loop.
 final class DeliveryChecks {
     private let eventLoop: any EventLoop
-    private let wallClock: @Sendable () -> UnixTimestamp
-    private let onOverdue: (MessageReference, _ standsFor: Int) -> Void
     private let checks: RecordChecks<DeliveryWatch.Message>
-    private var counts = DeliveryInstruments()
+    private let counts: Counts
     private var watch = DeliveryWatch()
     private var isTimerSet = false
 
@@ -15,14 +13,26 @@ final class DeliveryChecks {
         _ store: any IdempotencyStore, on eventLoop: any EventLoop, wallClock: @escaping @Sendable () -> UnixTimestamp,
         onOverdue: @escaping (MessageReference, _ standsFor: Int) -> Void
     ) {
-        (self.eventLoop, self.wallClock, self.onOverdue) = (eventLoop, wallClock, onOverdue)
-        checks = RecordChecks(store, on: eventLoop, scope: \.scope)
-        checks.read = { [weak self] in self?.looked(at: $0, $1) }
+        self.eventLoop = eventLoop
+        let counts = Counts()
+        self.counts = counts
+        checks = RecordChecks(store, on: eventLoop, scope: \.scope) { message, report in
+            guard let isReceived = message.isReceived(by: report, unixMilliseconds: wallClock().milliseconds) else {
+                return
+            }
+            counts.value.ended(message.weight, areReceived: isReceived, skill: message.skill)
+            if !isReceived, let reference = message.reference { onOverdue(reference, message.weight) }
+        }
+    }
+
+    /// Of those that have been looked at.
+    private final class Counts {
+        var value = DeliveryInstruments()
     }
 
     /// Of those that may be delivered yet, and those that have been looked at.
     var counted: DeliveryInstruments {
-        var counts = counts
+        var counts = counts.value
         counts.pending(watch.pending)
         return counts
     }
@@ -52,15 +62,15 @@ final class DeliveryChecks {
             setTimer()
         }
     }
+}
 
-    /// Of a message whose record is gone, is another's by now, or cannot be read, it is not known.
-    private func looked(at message: DeliveryWatch.Message, _ report: KeyReport?) {
-        let now = wallClock().milliseconds
-        let receipt = Receipt(of: message.scope, at: now, binding: message.binding)
+extension DeliveryWatch.Message {
+    /// Whether its skill has reported it; nil if that is not known: its record is gone, is another's by now, or cannot be read.
+    fileprivate func isReceived(by report: KeyReport?, unixMilliseconds now: Int64) -> Bool? {
+        let receipt = Receipt(of: scope, at: now, binding: binding)
         guard let report, case .accepted(let answer) = report.state, let fingerprint = report.fingerprint,
             receipt.isOf(fingerprint, remaining: report.remaining ?? .zero, unixMilliseconds: now)
-        else { return }
-        counts.ended(message.weight, areReceived: answer.receivedAt != nil, skill: message.skill)
-        if answer.receivedAt == nil, let reference = message.reference { onOverdue(reference, message.weight) }
+        else { return nil }
+        return answer.receivedAt != nil
     }
 }

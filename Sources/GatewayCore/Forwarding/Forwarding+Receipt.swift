@@ -33,7 +33,7 @@ extension Forwarding {
         guard let receipt = message.receipt, let claim else { return }
         forwarder.deliveries.accepted(
             claim.scope, receiptBinding(claim), skill: message.skill.label, expiry: receipt.expiry,
-            tellsOf(.receiptOverdue) ? reference : nil)
+            reports(.receiptOverdue) ? reference : nil)
     }
 
     /// The skill may have received the message though Amazon's answer does not come.

@@ -67,7 +67,7 @@ extension Forwarding: UpstreamReceiver {
             if let token = state.token { forwarder.proven(token, of: skill) }
             skill.users.learn(region, of: user, from: state.search.isElsewhere ? .probe : .message)
         case .doubtful(let region): skill.users.doubt(region, of: user)
-        case .gone: userLeft()
+        case .gone: reportUserGone()
         case .tokenRefusedAgain: skill.tokens.refusedAgain(on: eventLoop)
         }
     }

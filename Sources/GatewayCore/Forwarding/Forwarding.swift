@@ -27,7 +27,7 @@ final class Forwarding {
     var state: ForwardingState
     /// Where the caller's share of the skill's quota lets it be sent. It counts as used up even if the message is not sent after all.
     private var admitted: Region?
-    /// What a machine is told of it if nobody finds out what became of it.
+    /// Where it is watched until its outcome is known.
     var unknownOutcome: UnknownOutcomes.Message?
     /// Times it was sent again there after a 429.
     var throttledResends = 0

@@ -40,9 +40,9 @@ package struct ForwardingConfiguration: Sendable {
     package var strict5xx = false
     /// Where neither the caller nor the skill has one of its own.
     package var discovery = RegionDiscovery.off
-    /// What a machine is told of.
+    /// Those that are reported.
     package var events: Set<GatewayEvent.Kind> = []
-    /// After so long, a machine is told of a message whose outcome is unknown still.
+    /// After so long, an outcome that is unknown still is reported.
     package var unknownOutcomeAge = Duration.seconds(300)
     /// The access log has a line for 1 in N accepted messages.
     package var acceptedPerLogLine = 1

@@ -324,15 +324,17 @@ package final class MessageForwarder: RequestHandler {
         return AttemptID(origin: origin, number: attempts)
     }
 
-    /// Tells of all messages whose outcome is unknown, however young: the process ends. Succeeds when that is done.
-    package func tellUnknownOutcomes() -> EventLoopFuture<Void> { unknownOutcomes.lookNow() }
+    /// Reports all messages whose outcome is unknown, however young: the process ends. Succeeds when that is done.
+    package func reportUnknownOutcomes() -> EventLoopFuture<Void> { unknownOutcomes.checkAll() }
+
+    package var unreportedOutcomes: Int { unknownOutcomes.count }
 
     /// Flushes and closes the logs.
     package func closeLogs() {
         for lines in logs.all { lines.close() }
     }
 
-    func tell(_ occurrence: GatewayEvent.Occurrence) { onEvent(GatewayEvent(occurrence, at: timestamp())) }
+    func report(_ occurrence: GatewayEvent.Occurrence) { onEvent(GatewayEvent(occurrence, at: timestamp())) }
 
     func report(_ answer: Response) {
         if let trouble = Trouble(answer) { onTrouble(trouble, answer.region) }

@@ -2,33 +2,41 @@ import NIOCore
 
 /// Reads the records of many messages on one event loop, a few at a time.
 final class RecordChecks<Message> {
-    /// Asked for at once, and the pause behind them: a store has more to do than this.
-    private let batch = 200
-    private let pause = TimeAmount.milliseconds(50)
+    /// Asked for at once, and the pause after them: a store has more to do than this.
+    private static var batch: Int { 200 }
+    private static var pause: TimeAmount { .milliseconds(50) }
 
     private let store: any IdempotencyStore
     private let eventLoop: any EventLoop
     private let scope: (Message) -> IdempotencyScope?
-    /// Called with what the record of a message says; nil if it cannot be read, or if there is none.
-    var read: (Message, KeyReport?) -> Void = { _, _ in }
+    private let read: (Message, KeyReport?) -> Void
     private var waiting = CircularBuffer<Message>()
-    private var underWay = 0
+    private var reading = 0
     private var isTimerSet = false
     private var whenDone: [EventLoopPromise<Void>] = []
 
-    /// - Parameter scope: of a message's record; nil: it has none.
+    /// - Parameters:
+    ///   - scope: of a message's record; nil: it has none.
+    ///   - read: called with what the record says; nil if it cannot be read, or if there is none.
     init(
-        _ store: any IdempotencyStore, on eventLoop: any EventLoop, scope: @escaping (Message) -> IdempotencyScope?
+        _ store: any IdempotencyStore, on eventLoop: any EventLoop, scope: @escaping (Message) -> IdempotencyScope?,
+        read: @escaping (Message, KeyReport?) -> Void
     ) {
-        (self.store, self.eventLoop, self.scope) = (store, eventLoop, scope)
+        (self.store, self.eventLoop, self.scope, self.read) = (store, eventLoop, scope, read)
     }
+
+    /// Those that are not read yet.
+    var count: Int { waiting.count + reading }
 
     func begin(_ messages: [Message]) {
         waiting += messages
         if !isTimerSet { next() }
     }
 
-    func forget(where isOver: (Message) -> Bool) { waiting.removeAll(where: isOver) }
+    func forget(where isOver: (Message) -> Bool) {
+        waiting.removeAll(where: isOver)
+        tellIfDone()
+    }
 
     /// Succeeds once all that have begun are read.
     func done() -> EventLoopFuture<Void> {
@@ -39,18 +47,18 @@ final class RecordChecks<Message> {
     }
 
     private func next() {
-        let messages = Array(waiting.prefix(batch))
+        guard !waiting.isEmpty else { return }
+        let messages = Array(waiting.prefix(Self.batch))
         waiting.removeFirst(messages.count)
-        underWay += messages.count
+        reading += messages.count
         for message in messages {
             switch scope(message).map({ store.report(on: $0, on: eventLoop) }) ?? .now(nil) {
             case .now(let report): ended(message, report)
             case .later(let future): future.assumeIsolated().whenSuccess { self.ended(message, $0) }
             }
         }
-        guard !waiting.isEmpty else { return }
         isTimerSet = true
-        eventLoop.assumeIsolated().scheduleTask(in: pause) { [weak self] in
+        eventLoop.assumeIsolated().scheduleTask(in: Self.pause) { [weak self] in
             self?.isTimerSet = false
             self?.next()
         }
@@ -58,12 +66,12 @@ final class RecordChecks<Message> {
 
     private func ended(_ message: Message, _ report: KeyReport?) {
         read(message, report)
-        underWay -= 1
+        reading -= 1
         tellIfDone()
     }
 
     private func tellIfDone() {
-        guard underWay == 0, waiting.isEmpty else { return }
+        guard reading == 0, waiting.isEmpty else { return }
         for promise in whenDone { promise.succeed() }
         whenDone = []
     }

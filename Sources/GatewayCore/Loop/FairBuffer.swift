@@ -1,31 +1,32 @@
 import NIOCore
 
-/// Elements of several owners in a bounded buffer. When it is full, the owner that has most of them loses its oldest, so that
-/// one with many displaces nobody else's.
+/// Elements of several owners, who take turns. Whoever bounds it lets the owner that has most of them lose its oldest, so that one
+/// with many displaces nobody else's.
 package struct FairBuffer<Owner: Hashable & Sendable, Element> {
-    private let limit: Int
     /// By owner, each in the order in which they came; never empty ones.
     private var lanes: [Owner: CircularBuffer<Element>] = [:]
     /// Owners that have elements, the one whose turn it is first.
     private var turns = CircularBuffer<Owner>()
     package private(set) var count = 0
 
-    package init(limit: Int) {
-        self.limit = max(1, limit)
-    }
+    package init() {}
 
     package var isEmpty: Bool { count == 0 }
 
     /// All of them, in no particular order.
     package var elements: some Sequence<Element> { lanes.values.joined() }
 
-    /// - Returns: the element that lost its place; nil while there is room.
-    package mutating func append(_ element: Element, of owner: Owner) -> Element? {
+    package mutating func append(_ element: Element, of owner: Owner) {
         if lanes[owner] == nil { turns.append(owner) }
         lanes[owner, default: CircularBuffer()].append(element)
         count += 1
-        guard count > limit, let largest = lanes.max(by: { $0.value.count < $1.value.count })?.key else { return nil }
-        return removeFirst(of: largest)
+    }
+
+    /// The oldest element of the owner that has most of them.
+    package mutating func removeOldestOfLargest() -> Element? {
+        // Not with the lane in hand, which would be copied.
+        let largest = lanes.max { $0.value.count < $1.value.count }?.key
+        return largest.flatMap { removeFirst(of: $0) }
     }
 
     /// The oldest element of the owner whose turn it is.

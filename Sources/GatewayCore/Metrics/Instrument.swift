@@ -29,6 +29,7 @@ package enum Instrument: String, CaseIterable, Sendable {
     case events = "skillgate_events_total"
     case eventFailures = "skillgate_event_failures_total"
     case eventsQueued = "skillgate_events_queued"
+    case eventsOldest = "skillgate_events_oldest_seconds"
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
     case receipts = "skillgate_receipts_total"
@@ -121,6 +122,7 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .events:                             Row(.counter,    ["type", "result"],                                "Events by type and by what became of them.")
         case .eventFailures:                      Row(.counter,    ["reason"],                                        "Attempts to deliver an event that failed, by reason.")
         case .eventsQueued:                       Row(.gauge,      [],                                                "Events that have not been delivered yet.")
+        case .eventsOldest:                       Row(.gauge,      [],                                                "Age of the oldest event that has not been delivered yet.")
         case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
         case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
         case .receipts:                           Row(.counter,    ["skill", "result"],                               "Messages that skills have reported, by what the report was.")

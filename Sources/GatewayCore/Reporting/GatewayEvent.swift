@@ -1,4 +1,4 @@
-/// Something that a machine may want to act on; `GatewayEvents` delivers it.
+/// Something that another system may want to act on; `GatewayEvents` delivers it.
 package struct GatewayEvent: Equatable, Sendable {
     /// As the configuration and the metrics name them.
     package enum Kind: String, CaseIterable, Sendable {
@@ -14,17 +14,18 @@ package struct GatewayEvent: Equatable, Sendable {
     package enum Occurrence: Equatable, Sendable {
         /// No region knows the user.
         case userGone(userID: String, skill: String, caller: String)
-        /// The message was sent, and nobody has found out since whether Amazon accepted it.
+        /// The message was sent, and it has not become known since whether Amazon accepted it.
         case outcomeUnknown(MessageReference, problem: Problem)
         /// Amazon accepted the message and can deliver it no longer, and its skill has not reported it.
         ///
         /// `standsFor`: so many messages, since not all are looked at when there are very many.
         case receiptOverdue(MessageReference, standsFor: Int)
-        /// There was no new access token for the skill when one was asked for.
-        case tokenFailing(skill: String, TokenFetchFailure)
+        /// The token endpoint has given the skill no token. `tokenExpires`: when the one at hand expires; nil if there is none.
+        case tokenFailing(skill: String, TokenFetchFailure, tokenExpires: UnixTimestamp?)
         case tokenRecovered(skill: String)
-        /// No messages are sent to the region.
+        /// An event loop has stopped sending messages to the region.
         case circuitOpened(Region)
+        /// All event loops send messages to it again.
         case circuitClosed(Region)
     }
 
@@ -56,29 +57,5 @@ package struct GatewayEvent: Equatable, Sendable {
         case .outcomeUnknown(let message, _), .receiptOverdue(let message, _): message.caller
         case .tokenFailing, .tokenRecovered, .circuitOpened, .circuitClosed: nil
         }
-    }
-}
-
-/// Which message an event is about, in words that its sender and the logs know. It holds neither userId nor key nor content.
-package struct MessageReference: Equatable, Sendable {
-    package var caller: String
-    package var skill: String
-    package var region: Region
-    /// `X-Request-Id` of its response.
-    package var requestID: String
-    /// As in the logs; nil for a message without an idempotency key.
-    package var record: String?
-    /// When it was answered.
-    package var answered: UnixTimestamp
-
-    package init(
-        caller: String, skill: String, region: Region, requestID: String, record: String?, answered: UnixTimestamp
-    ) {
-        self.caller = caller
-        self.skill = skill
-        self.region = region
-        self.requestID = requestID
-        self.record = record
-        self.answered = answered
     }
 }

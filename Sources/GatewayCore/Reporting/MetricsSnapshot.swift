@@ -100,8 +100,8 @@ package struct MetricsSnapshot: Sendable {
     package var sharedRates: SharedRates.Statistics?
     /// Of the skills that Amazon throttles: messages a second.
     package var quotas: [(skill: String, region: Region, perSecond: Double)] = []
-    /// Nil: no machine is told of events.
-    package var events: (ended: EventStatistics, queued: Int)?
+    /// Nil: none are delivered.
+    package var events: Events?
     package var users = UserRegions.Statistics()
     /// By log; those that are kept.
     package var droppedLogLines: [(log: String, count: Int)] = []

@@ -181,13 +181,13 @@ package final class SkillUsers: Sendable {
         return gone.withLock { gone in (gone[hash]?.until ?? .distantPast) > now }
     }
 
-    /// - Returns: whether the user did not count as gone before.
+    /// - Returns: whether the user counts as gone now, and did not before.
     @discardableResult
     func leave(_ user: UserID, now: NIODeadline) -> Bool {
         let departure = leave(user, until: now + goneFor, now: now)
-        // So many are told as are kept.
+        // Other replicas hear of as many as are kept.
         if departure != .notKept { shared?.tell(.gone(for: Duration(goneFor)), of: user) }
-        return departure != .known
+        return departure == .new
     }
 
     private enum Departure {
@@ -199,13 +199,13 @@ package final class SkillUsers: Sendable {
 
     @discardableResult
     private func leave(_ user: UserID, until end: NIODeadline, now: NIODeadline) -> Departure {
-        let hash = self.hash(user)
+        let (hash, userID) = (self.hash(user), user.text)
         let maximum = maximumGoneUsers.load(ordering: .relaxed)
         let departure = gone.withLock { gone -> Departure in
             if gone.count >= maximum { gone = gone.filter { $0.value.until > now } }
             let isKnown = (gone[hash]?.until ?? .distantPast) > now
             guard isKnown || gone.count < maximum else { return .notKept }
-            gone[hash] = Gone(until: end, userID: user.text)
+            gone[hash] = Gone(until: end, userID: userID)
             goneCount.store(gone.count, ordering: .relaxed)
             return isKnown ? .known : .new
         }

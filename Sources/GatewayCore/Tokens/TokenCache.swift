@@ -46,20 +46,20 @@ package final class TokenCache: Sendable {
     private let eventLoop: any EventLoop
     private let random: @Sendable () -> Double
     private let onFailure: @Sendable (TokenFetchFailure) -> Void
-    private let onEnded: @Sendable (TokenFetchFailure?) -> Void
+    private let onEnded: @Sendable (TokenCache, TokenFetchFailure?) -> Void
     private let state: Mutex<State>
 
     /// - Parameters:
     ///   - firstGeneration: its tokens count up from here; different for each cache that a skill may have in turn.
     ///   - random: from 0 up to 1, for jitter.
     ///   - onFailure: called for each request that brings no token.
-    ///   - onEnded: called when a token has come, with nil, or when none of the secrets brings one.
+    ///   - onEnded: called when a token that can be used has come, with nil, or when none of the secrets brings one.
     package init(
         _ credentials: ClientCredentials, endpoint: any TokenEndpoint, eventLoop: any EventLoop,
         firstGeneration: UInt64 = 0,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
         onFailure: @escaping @Sendable (TokenFetchFailure) -> Void = { _ in },
-        onEnded: @escaping @Sendable (TokenFetchFailure?) -> Void = { _ in }
+        onEnded: @escaping @Sendable (TokenCache, TokenFetchFailure?) -> Void = { _, _ in }
     ) {
         self.endpoint = endpoint
         self.eventLoop = eventLoop
@@ -212,7 +212,8 @@ package final class TokenCache: Sendable {
     private func fetchCompleted(_ result: Result<TokenGrant, TokenFetchFailure>, sent: NIODeadline) {
         let now = eventLoop.now
         let random = random()
-        let (completion, waiters) = state.withLock { state in
+        let (completion, waiters, lastFailure) = state.withLock {
+            state -> (TokenStateMachine.Completion, [EventLoopPromise<Obtained>], TokenFetchFailure?) in
             state.statistics.fetchDurations.observe(Duration(from: sent, to: now).inSeconds)
             let completion: TokenStateMachine.Completion
             switch result {
@@ -226,23 +227,17 @@ package final class TokenCache: Sendable {
                 state.statistics.lastFailure = failure
                 completion = state.machine.fetchFailed(failure, random: random, now: now)
             }
-            guard completion != .fetchAgain else { return (completion, [EventLoopPromise<Obtained>]()) }
+            guard completion != .fetchAgain else { return (completion, [], nil) }
             defer { state.waiters = [] }
-            return (completion, state.waiters)
+            return (completion, state.waiters, state.machine.lastFailure)
         }
         if case .failure(let failure) = result { onFailure(failure) }
-        if completion != .fetchAgain { onEnded(result.failure) }
+        if completion != .fetchAgain { onEnded(self, lastFailure) }
         switch completion {
         case .deliver(let token): for waiter in waiters { waiter.succeed(.success(token)) }
         case .fail(let reason): for waiter in waiters { waiter.succeed(.failure(reason)) }
         case .fetchAgain: return fetch(state.withLock { $0.machine.secretToTryAgainWith(now: now) })
         }
         timeTriggered()
-    }
-}
-
-extension Result {
-    fileprivate var failure: Failure? {
-        if case .failure(let failure) = self { failure } else { nil }
     }
 }

@@ -65,7 +65,8 @@ package struct TokenStateMachine: Sendable {
     private let firstGeneration: UInt64
     private var generation: UInt64
     private var failuresInARow = 0
-    private var lastFailure: TokenFetchFailure?
+    /// Nil if the last fetch brought a token that can be used.
+    private(set) var lastFailure: TokenFetchFailure?
     private var forcedFetchesAgain: NIODeadline
     /// Not before this may a message hurry a fetch that is due later.
     private var hurriesAgain: NIODeadline

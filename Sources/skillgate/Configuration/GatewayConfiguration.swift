@@ -154,7 +154,7 @@ struct GatewayConfiguration: Sendable {
     var log = LogSettings.Values()
     /// The path of the audit log; nil: none is kept.
     var auditFile: String?
-    /// Nil: no machine is told anything.
+    /// Nil: no events are delivered.
     var events: EventsConfiguration?
     var drain = Drain()
     /// Files that make another configuration when they change: the file itself, secrets and certificates.

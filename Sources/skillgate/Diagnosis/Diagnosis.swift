@@ -52,7 +52,10 @@ extension HTTPTransfer.Failure {
     /// What is wrong between this machine and `url`.
     ///
     /// - Parameter proxy: the URL of the proxy that it is reached through; nil: none.
-    func problem(reaching url: String, through proxy: String? = nil) -> String {
+    /// - Parameter caFile: the option for certificates that are trusted there.
+    func problem(
+        reaching url: String, through proxy: String? = nil, caFile: String = "upstream.trust.caFile"
+    ) -> String {
         // Connections go to the proxy; its user and password are nobody's business.
         let end = (proxy ?? url).split(separator: "/").dropFirst().first.map(String.init) ?? url
         let authority = end.split(separator: "@").last.map(String.init) ?? end
@@ -61,7 +64,7 @@ extension HTTPTransfer.Failure {
         case .notResolved: "the host name of \(host) cannot be resolved; check its spelling and DNS"
         case .notConnected: "nothing is listening at \(host), or the connection is blocked on the way"
         case .notSecured:
-            "no trusted TLS connection to \(host) (\(description)); is `upstream.trust.caFile` missing, or is it not a TLS port?"
+            "no trusted TLS connection to \(host) (\(description)); is `\(caFile)` missing, or is it not a TLS port?"
         case .timeout: "\(host) did not respond in time"
         case .tooLarge, .badRequest, .broken: "communication with \(host) failed: \(description)"
         }

@@ -5,7 +5,7 @@ import TokenEndpointClient
 extension Doctor {
     /// Whether the receiver of events takes one: a `skillgate.ping`.
     mutating func examineEvents(_ events: GatewayConfiguration.EventsConfiguration) async {
-        let post = EventPost(events, configuration.upstream.proxy)
+        guard let post = EventPost(events, configuration.upstream.proxy) else { return }
         let ping = CloudEvent.ping(
             at: UnixTime.timestamp(), id: UUID().uuidString.lowercased(), host: ThisProcess.hostName)
         do {
@@ -19,7 +19,9 @@ extension Doctor {
                 "asked at \(post.shownURL), status \(response.status); \(response.times.text)")
         } catch {
             diagnosis.add(
-                "events", problem: error.problem(reaching: post.shownURL, through: post.proxyURL), error.description)
+                "events",
+                problem: error.problem(reaching: post.shownURL, through: post.proxyURL, caFile: "events.caFile"),
+                error.description)
         }
     }
 }

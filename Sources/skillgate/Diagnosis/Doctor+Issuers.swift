@@ -12,7 +12,9 @@ extension Doctor {
             let keys = try await fetch.perform()
             diagnosis.add(subject, "\(keys.count) keys from \(url)")
         } catch let failure as HTTPTransfer.Failure {
-            diagnosis.add(subject, problem: failure.problem(reaching: url, through: fetch.proxy), failure.description)
+            diagnosis.add(
+                subject, problem: failure.problem(reaching: url, through: fetch.proxy, caFile: "issuers[].caFile"),
+                failure.description)
         } catch {
             diagnosis.add(subject, problem: "its keys cannot be fetched: \(error)", "asked at \(url)")
         }

@@ -62,7 +62,7 @@ struct MessageSender: Sendable {
         result.detail = Self.isValidation(response) ? response.text : result.isAccepted ? nil : Self.detail(response)
         // Amazon's 500 is none of the gateway's own, and proves that the message was not accepted.
         guard response.status == 500 || Problem.resend(after: response.status) == .safe else { return nil }
-        let retryAfter = response.field("Retry-After").flatMap { Int($0) }.map { Duration.seconds($0) }
+        let retryAfter = response.retryAfter(unixTime: UnixTime.now())
         return min(max(retryAfter ?? .zero, backoff), Self.longestPause)
     }
 
@@ -115,8 +115,8 @@ struct MessageSender: Sendable {
         guard let response = try? await transfer.perform() else { return nil }
         if response.status == 429 {
             // The caller's rate, in which inquiries count, too.
-            let seconds = response.field("Retry-After").flatMap { Int($0) } ?? 1
-            try? await Task.sleep(for: min(.seconds(seconds), Self.longestPause))
+            let pause = response.retryAfter(unixTime: UnixTime.now()) ?? .seconds(1)
+            try? await Task.sleep(for: min(pause, Self.longestPause))
         }
         guard response.status == 200 else { return nil }
         return try? JSONDecoder().decode(KeyState.self, from: Data(response.content))

@@ -42,7 +42,7 @@ extension Gateway {
                         "gateway.skill": "\(skill.name)", "error.type": "\(failure.reason.rawValue)",
                         "gateway.token.detail": "\(failure.detail)",
                     ])
-            }, onEnded: { events.tokenFetchEnded($0, skill: skill.name) })
+            }, onEnded: { events.tokenFetchEnded($1, skill: skill.name, $0) })
     }
 
     static func forwarding(

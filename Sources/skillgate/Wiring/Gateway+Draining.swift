@@ -21,7 +21,7 @@ extension Gateway {
         for skill in skills { skill.tokens.stop() }
         current.withLock { $0.reloadable.issuers }.stop()
         try await closeUpstream()
-        await tellLastEvents()
+        await deliverLastEvents()
         sharedRates?.stop()
         quotas.stop()
         sharedStoreClients?.shutDown()
@@ -31,17 +31,30 @@ extension Gateway {
         try await logs.close()
     }
 
-    /// How long the last events may take.
-    private static let longestTelling = Duration.seconds(2)
+    /// How long the last events may take, and finding out which there are.
+    private static let finalDeliveryTimeout = Duration.seconds(2)
 
-    /// Nobody else would tell of messages whose outcome is unknown to this process.
-    private func tellLastEvents() async {
+    /// Nobody else would report messages whose outcome is unknown to this process.
+    private func deliverLastEvents() async {
         guard runningConfiguration.events != nil else { return }
-        for loop in loops {
-            let eventLoop = loop.forwarder.eventLoop
-            try? await eventLoop.flatSubmit { loop.forwarder.value.tellUnknownOutcomes() }.get()
+        let end = ContinuousClock.now + Self.finalDeliveryTimeout
+        let checks = loops.map { loop in
+            loop.forwarder.eventLoop.flatSubmit { loop.forwarder.value.reportUnknownOutcomes() }
         }
-        await events.finish(atMost: Self.longestTelling)
+        let all = EventLoopFuture.andAllComplete(checks, on: controlLoop)
+        // Half of the time for reading records: what has been found is to be delivered, too.
+        let isOver = controlLoop.scheduleTask(in: TimeAmount(Self.finalDeliveryTimeout / 2)) {}
+        let first = controlLoop.makePromise(of: Void.self)
+        all.whenComplete { _ in first.succeed() }
+        isOver.futureResult.whenSuccess { first.succeed() }
+        try? await first.futureResult.get()
+        isOver.cancel()
+        await events.finish(within: max(.zero, end - .now))
+        let unreported = (try? await onEachLoop { $0.forwarder.value.unreportedOutcomes })?.reduce(0, +) ?? 0
+        if unreported > 0 {
+            logger.warning(
+                "shutting down with unreported unknown outcomes", metadata: ["gateway.events.count": "\(unreported)"])
+        }
     }
 
     /// Gives the store a short time to confirm pending settlements.

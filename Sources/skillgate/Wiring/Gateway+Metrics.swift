@@ -123,7 +123,7 @@ extension Gateway {
         }
         snapshot.paused = pauses.all
         snapshot.sharedRates = sharedRates?.statistics
-        if runningConfiguration.events != nil { snapshot.events = events.statistics }
+        snapshot.events = events.snapshot
         for skill in reloadable.skills {
             for region in Region.allCases {
                 guard let perSecond = skill.quotas?[region].perSecond else { continue }

@@ -110,13 +110,13 @@ final class Gateway: Service {
             shared: configuration.sharesUsers ? shared.map { ($0.users, $0.userKey) } : nil)
         quotas = SkillQuotas(board: shared?.quotas, timers: controlLoop)
         let events = EventReporter(controlLoop: controlLoop, logger)
-        events.use(configuration)
         self.events = events
         var reloadable = ReloadableState(quotas)
         let endpoint = Self.tokenEndpoint(configuration)
         _ = reloadable.take(configuration, users) {
             Self.tokenCache($0, endpoint, events, controlLoop, logger)
         }
+        events.use(configuration, tokens: reloadable.skills.map(\.tokens))
         _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)
         sharedRates = shared.map { SharedRates(client: $0.permits, timers: controlLoop) }
         reloadable.sharedRates = sharedRates

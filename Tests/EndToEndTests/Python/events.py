@@ -30,10 +30,12 @@ class Receiver(BaseHTTPRequestHandler):
         webhook.verify(content, headers)
         event = from_http_event(HTTPMessage(headers=headers, body=content), JSONFormat())
         assert event.get_id() == headers["webhook-id"], headers
-        print(json.dumps({
+        # In one piece: others write at the same time.
+        sys.stdout.write(json.dumps({
             "path": self.path, "status": answer, "id": event.get_id(), "type": event.get_type(),
             "source": event.get_source(), "subject": event.get_subject(), "time": event.get_time().isoformat(),
-            "data": event.get_data()}), flush=True)
+            "data": event.get_data()}) + "\n")
+        sys.stdout.flush()
         self.respond(answer)
 
     def respond(self, status):

@@ -4,7 +4,7 @@ import Testing
 
 @testable import GatewayCore
 
-/// What machines are told of messages.
+/// Events of messages.
 @Suite struct EventTests {
     private func bed(_ kinds: Set<GatewayEvent.Kind> = Set(GatewayEvent.Kind.allCases)) throws -> FlowBed {
         try FlowBed { configuration in
@@ -71,7 +71,7 @@ import Testing
         #expect(unknowns(bed).map(\.record) == [nil])
     }
 
-    @Test func `a message that was not sent is not told of`() throws {
+    @Test func `a message that was not sent, or that Amazon refused, is not reported`() throws {
         let bed = try bed()
         bed.pool.unavailable = [.connectTimeout]
         #expect(bed.send().status == 502)
@@ -83,13 +83,69 @@ import Testing
         #expect(bed.events.isEmpty)
     }
 
-    @Test func `where the store cannot say what became of it, it is told`() throws {
+    @Test func `a store that is away is asked again, and what it says then counts`() throws {
+        let bed = try bed()
+        for key in ["settled", "unknown"] {
+            _ = bed.send(key: key)
+            bed.pool.fail(.connectionLost)
+        }
+        bed.store.isAway = true
+        bed.loop.advanceTime(by: .minutes(3))
+        #expect(bed.events.isEmpty)
+        bed.store.isAway = false
+        _ = bed.request(
+            "PUT", "/v1/idempotency-keys/settled", "Authorization: Bearer key\r\n", #"{"state":"accepted"}"#)
+        bed.loop.advanceTime(by: .seconds(30))
+        #expect(unknowns(bed).count == 1)
+    }
+
+    @Test func `a store that stays away keeps no outcome for ever`() throws {
         let bed = try bed()
         _ = bed.send()
         bed.pool.fail(.connectionLost)
-        bed.store.delayReplies(by: .milliseconds(200))
-        bed.loop.advanceTime(by: .seconds(62))
+        bed.store.isAway = true
+        bed.loop.advanceTime(by: .minutes(10))
         #expect(unknowns(bed).count == 1)
+    }
+
+    @Test func `the record is looked at while it lives`() throws {
+        let bed = try bed()
+        bed.use { $0.retention = .seconds(30) }
+        for key in ["settled", "unknown"] {
+            _ = bed.send(key: key)
+            bed.pool.fail(.connectionLost)
+        }
+        _ = bed.request(
+            "PUT", "/v1/idempotency-keys/settled", "Authorization: Bearer key\r\n", #"{"state":"accepted"}"#)
+        bed.loop.advanceTime(by: .seconds(17))
+        #expect(unknowns(bed).count == 1)
+        bed.loop.advanceTime(by: .hours(1))
+        #expect(unknowns(bed).count == 1)
+    }
+
+    @Test func `a resend with consent that is refused leaves the outcome unknown`() throws {
+        let bed = try bed()
+        _ = bed.send()
+        bed.pool.fail(.connectionLost)
+        bed.loop.advanceTime(by: .seconds(58))
+        let resend = bed.send(fields: "Idempotency-Resend: ?1\r\n")
+        bed.loop.advanceTime(by: .seconds(4))
+        #expect(bed.events.isEmpty)
+        bed.pool.answer(400)
+        #expect(resend.status == 400)
+        bed.loop.advanceTime(by: .seconds(30))
+        #expect(unknowns(bed).count == 1)
+    }
+
+    @Test func `a receipt ends the doubt`() throws {
+        let bed = try bed()
+        bed.useReceipts()
+        _ = bed.send()
+        let id = try #require(bed.pool.requests.first?.firstMatch(of: /"receipt":"([A-Za-z0-9_-]{64})"/)).1
+        bed.pool.fail(.connectionLost)
+        #expect(bed.request("POST", "/v1/receipts", "", #"{"id":"\#(id)"}"#).status == 200)
+        bed.loop.advanceTime(by: .minutes(10))
+        #expect(unknowns(bed).isEmpty)
     }
 
     @Test func `the process ends, and tells of all at once`() throws {
@@ -99,7 +155,7 @@ import Testing
             bed.pool.fail(.connectionLost)
         }
         var isDone = false
-        bed.forwarder.tellUnknownOutcomes().assumeIsolated().whenSuccess { isDone = true }
+        bed.forwarder.reportUnknownOutcomes().assumeIsolated().whenSuccess { isDone = true }
         bed.loop.advanceTime(by: .milliseconds(99))
         #expect(unknowns(bed).count == 400 && !isDone)
         bed.loop.advanceTime(by: .milliseconds(1))
@@ -144,14 +200,7 @@ import Testing
 
     @Test func `a message that its skill has not reported in time is told of; one that it has is not`() throws {
         let bed = try bed()
-        bed.use { configuration in
-            configuration.skills = [
-                Skill(
-                    index: 0, name: "weather", defaultRegion: .europe, tokens: bed.tokens, receiptMember: "receipt")
-            ]
-            configuration.receipts = ReceiptIDs(
-                signingSecrets: ["a-signing-key-of-at-least-32-bytes"], skills: ["weather"])
-        }
+        bed.useReceipts()
         for key in ["received", "overdue"] {
             _ = bed.send(
                 key: key, content: #"{"data":{},"expiresAfterSeconds":60}"#, fields: "X-Request-Id: \(key)\r\n")
@@ -165,5 +214,17 @@ import Testing
             return
         }
         #expect(bed.events.count == 1 && message.requestID == "overdue" && message.region == .europe)
+    }
+}
+
+extension FlowBed {
+    fileprivate func useReceipts() {
+        use { configuration in
+            configuration.skills = [
+                Skill(index: 0, name: "weather", defaultRegion: .europe, tokens: tokens, receiptMember: "receipt")
+            ]
+            configuration.receipts = ReceiptIDs(
+                signingSecrets: ["a-signing-key-of-at-least-32-bytes"], skills: ["weather"])
+        }
     }
 }

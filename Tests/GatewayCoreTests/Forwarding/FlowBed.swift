@@ -17,12 +17,12 @@ final class FlowBed {
     let tokens: TokenCache
     /// Unix time, in seconds.
     let wallClock = SharedNumber(1_795_497_192)
-    private let toldEvents = ToldEvents()
+    private let reportedEvents = ReportedEvents()
 
-    /// What a machine would have been told by now.
-    var events: [GatewayEvent] { toldEvents.all.withLock { $0 } }
+    /// Those that have been reported by now.
+    var events: [GatewayEvent] { reportedEvents.all.withLock { $0 } }
 
-    private final class ToldEvents: Sendable {
+    private final class ReportedEvents: Sendable {
         let all = Mutex<[GatewayEvent]>([])
     }
 
@@ -44,7 +44,7 @@ final class FlowBed {
             fingerprintKeys: FingerprintKeys(SymmetricKey(data: Array(repeating: UInt8(7), count: 32))),
             eventLoop: loop,
             wallClock: { [wallClock] in UnixTimestamp(seconds: wallClock.value, nanoseconds: 0) },
-            onEvent: { [toldEvents] event in toldEvents.all.withLock { $0.append(event) } })
+            onEvent: { [reportedEvents] event in reportedEvents.all.withLock { $0.append(event) } })
         tokens.start()
     }
 
@@ -264,6 +264,12 @@ final class SlowStore: IdempotencyStore {
     private let loop: EmbeddedEventLoop
     private let delay = Mutex<Duration?>(nil)
     private let attemptEnd = Mutex<(@Sendable () -> Void)?>(nil)
+    private let away = Atomic<Bool>(false)
+    /// Whether it cannot be asked what became of a message.
+    var isAway: Bool {
+        get { away.load(ordering: .relaxed) }
+        set { away.store(newValue, ordering: .relaxed) }
+    }
 
     init(_ loop: EmbeddedEventLoop) {
         self.loop = loop
@@ -312,6 +318,6 @@ final class SlowStore: IdempotencyStore {
     }
 
     func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
-        reply(memory.report(on: scope, on: eventLoop))
+        isAway ? .now(nil) : reply(memory.report(on: scope, on: eventLoop))
     }
 }

@@ -21,18 +21,18 @@ extension GatewayConfiguration {
             [
                 .required(
                     "url", \.url, .webhookURL,
-                    "gets a `POST` for each event: CloudEvents as JSON, signed as Standard Webhooks has it",
+                    "gets a `POST` for each event: a CloudEvent as JSON, signed according to Standard Webhooks",
                     example: "https://ops.example.com/hooks/skillgate"),
                 .requiredSecret(
-                    "secret", \.secret, "signs: `whsec_` and the Base64 of 24 to 64 random bytes",
+                    "secret", \.secret, "signs the requests: `whsec_` and the Base64 of 24 to 64 random bytes",
                     example: "secrets/events"),
                 .secret(
-                    "nextSecret", \.nextSecret, "signs as well: receivers take either while they change over",
+                    "nextSecret", \.nextSecret, "second signing secret, for rotation",
                     example: "secrets/events-next"),
-                .values("types", \.kinds, .choice, "what is told"),
+                .values("types", \.kinds, .choice, "events to deliver"),
                 .value(
                     "unknownOutcomeAfter", \.unknownOutcomeAge, .duration(.zero ... .seconds(86_400)),
-                    "an `outcome-unknown` is told when nobody has found out so long after the response"),
+                    "delay before an outcome that is still unknown is reported; half of the record's lifetime at most"),
                 .file(
                     "caFile", \.caFile, "a PEM file", "certificates trusted for the URL, besides the system's",
                     example: "ca.pem", check: mistake(ofCAFile:_:)),
@@ -43,7 +43,7 @@ extension GatewayConfiguration {
                 if let mistake = WebhookSigner.mistake(in: secret) { section.report("`\(name)` \(mistake)", at: name) }
             }
             if events.kinds.isEmpty {
-                section.report("`types` is empty, so that nothing would be told", at: "types")
+                section.report("`types` is empty, so that no event would be delivered", at: "types")
             }
         }
     }
