@@ -11,6 +11,8 @@ import TokenEndpointClient
         "SkillgateUpstreamErrors", "SkillgateThrottled", "SkillgateForbidden", "SkillgateTokensRefused",
         "SkillgateCallersFail",
         "SkillgateTooManyInFlight", "SkillgateLatencyHigh", "SkillgateOutcomeUnknown", "SkillgateCircuitOpen",
+        "SkillgateAvailabilityBurnsFast", "SkillgateAvailabilityBurnsSlowly", "SkillgateLatencyBurnsFast",
+        "SkillgateLatencyBurnsSlowly",
     ]
     private static let processes = [
         "SkillgateCallersNotAuthenticated", "SkillgateRecordsEvicted", "SkillgateReloadFailed",
@@ -30,8 +32,9 @@ import TokenEndpointClient
     private static let notHere = ["SkillgateStoreClockJumped", "SkillgateNotDelivered"]
 
     @Test func `all alerts are made to fire here`() throws {
-        let rules = try String(
-            contentsOf: PrometheusProcess.shipped.appendingPathComponent("alerts.yaml"), encoding: .utf8)
+        let rules = try ["alerts.yaml", "slo.yaml"].map {
+            try String(contentsOf: PrometheusProcess.shipped.appendingPathComponent($0), encoding: .utf8)
+        }.joined()
         let names = rules.matches(of: /- alert: (\w+)/).map { String($0.1) }
         #expect(names.count > 20)
         #expect(Set(names) == Set(Self.messages + Self.processes + Self.tokens + Self.stores + Self.notHere))
@@ -82,8 +85,12 @@ import TokenEndpointClient
                 _ = try await (one, two)
             }
             try await firing("SkillgateLatencyHigh", "EU", #"{"latencyMilliseconds": 2700}"#)
+            try await firing("SkillgateLatencyBurnsFast", "EU", #"{"latencyMilliseconds": 2700}"#)
+            try await prometheus.untilFiring("SkillgateLatencyBurnsSlowly")
             try await firing("SkillgateOutcomeUnknown", "NA", #"{"connection": "resetAfterRead"}"#)
             try await firing("SkillgateCircuitOpen", "NA", #"{"connection": "resetAfterRead"}"#)
+            try await prometheus.untilFiring("SkillgateAvailabilityBurnsFast") { _ = try await bed.send("NA-1") }
+            try await prometheus.untilFiring("SkillgateAvailabilityBurnsSlowly")
         }
     }
 

@@ -13,8 +13,8 @@ import TokenEndpointClient
     }
 
     @Test(arguments: [
-        ["check", "config", "prometheus.yaml"], ["check", "rules", "recording.yaml", "alerts.yaml"],
-        ["test", "rules", "alerts.test.yaml"],
+        ["check", "config", "prometheus.yaml"], ["check", "rules", "recording.yaml", "alerts.yaml", "slo.yaml"],
+        ["test", "rules", "alerts.test.yaml", "slo.test.yaml"],
     ])
     func `promtool accepts what is shipped, and each alert is quiet before its trouble and fires behind it`(
         arguments: [String]
@@ -124,23 +124,24 @@ import TokenEndpointClient
             #expect(samples > 100)
             #expect(Self.names(in: try Self.text("Docs/Metrics.md")) == shown)
             #expect(Self.names(in: try Self.text("Deploy/Grafana/dashboards/skillgate.json")) == shown)
-            for path in ["Deploy/Prometheus/alerts.yaml", "Deploy/Prometheus/recording.yaml", "Docs/Operating.md"] {
+            for path in ["alerts", "recording", "slo"].map({ "Deploy/Prometheus/\($0).yaml" }) + ["Docs/Operating.md"] {
                 let unknown = Self.names(in: try Self.text(path)).subtracting(shown)
                 #expect(unknown.isEmpty, "\(path)")
             }
             // Rules and pages name recording rules that exist.
             let recorded = Set(
-                try ["recording.yaml", "alerts.yaml"].flatMap { file in
+                try ["recording.yaml", "alerts.yaml", "slo.yaml"].flatMap { file in
                     try Self.text("Deploy/Prometheus/\(file)").matches(of: /record: (\S+)/).map { String($0.1) }
                 })
-            let used = try Self.text("Deploy/Prometheus/alerts.yaml").matches(
-                of: /[a-z_]+:skillgate_[a-z_]+:[a-z0-9_]+/)
+            let used = try ["alerts", "slo"].flatMap {
+                try Self.text("Deploy/Prometheus/\($0).yaml").matches(of: /[a-z_]+:skillgate_[a-z_]+:[a-z0-9_]+/)
+            }
             #expect(Set(used.map { String($0.0) }).isSubset(of: recorded))
         }
     }
 
     @Test func `each alert has an entry in the run book, and each entry an alert`() throws {
-        let alerts = try Self.text("Deploy/Prometheus/alerts.yaml")
+        let alerts = try Self.text("Deploy/Prometheus/alerts.yaml") + Self.text("Deploy/Prometheus/slo.yaml")
         let names = alerts.matches(of: /- alert: (\w+)/).map { String($0.1) }
         let entries = try Self.text("Docs/Operating.md").matches(of: /\n### (Skillgate\w+)/).map { String($0.1) }
         #expect(entries == names)
@@ -166,7 +167,10 @@ import TokenEndpointClient
             try await PrometheusProcess.run(scraping: [bed.adminAddress, files.adminAddress]) { prometheus in
                 try await prometheus.until("region:skillgate_messages:rate5m > 0") { _ = try await bed.send("NA-1") }
                 #expect(try await prometheus.query("up").map(\.value.number) == [1, 1])
-                for record in try Self.text("Deploy/Prometheus/recording.yaml").matches(of: /record: (\S+)/) {
+                for record in try
+                    (Self.text("Deploy/Prometheus/recording.yaml") + Self.text("Deploy/Prometheus/slo.yaml"))
+                    .matches(of: /record: (\S+)/)
+                {
                     try await prometheus.until(String(record.1))
                 }
                 let queries = try Self.dashboardQueries()

@@ -20,13 +20,13 @@ struct PrometheusProcess: Sendable {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("prometheus-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        for name in ["recording.yaml", "alerts.yaml"] {
+        for name in ["recording.yaml", "alerts.yaml", "slo.yaml"] {
             let rules = try String(contentsOf: shipped.appendingPathComponent(name), encoding: .utf8)
             try TestBed.write(hastened(rules, window: window), to: name, in: folder)
         }
         let yaml = """
             global: {scrape_interval: 200ms, evaluation_interval: 200ms}
-            rule_files: [recording.yaml, alerts.yaml]
+            rule_files: [recording.yaml, alerts.yaml, slo.yaml]
             scrape_configs: [{job_name: skillgate, static_configs: [{targets: \(targets)}]}]
             """
         try TestBed.write(yaml, to: "prometheus.yaml", in: folder)
@@ -53,7 +53,7 @@ struct PrometheusProcess: Sendable {
     }
 
     private static func hastened(_ rules: String, window: String) -> String {
-        rules.replacing(/\[\d+[smh]\]/, with: "[\(window)]").replacing(/\n +(for|interval): .*/, with: "")
+        rules.replacing(/\[\d+[smhd]\]/, with: "[\(window)]").replacing(/\n +(for|interval): .*/, with: "")
     }
 
     struct Sample: Decodable {
