@@ -32,7 +32,7 @@ package enum JSONMembers {
         var scanner = JSONScanner()
         var index = JSONScanner.skipWhitespace(bytes, from: object.lowerBound + 1)
         while index < object.upperBound, bytes[index] != UInt8(ascii: "}") {
-            if JSONName(bytes, at: index).isEqual(to: name, in: bytes) { return true }
+            if JSONName(bytes, at: index).isEqual(toText: name, in: bytes) { return true }
             let start = try scanner.memberName(bytes, from: index)
             index = JSONScanner.skipWhitespace(bytes, from: try scanner.value(bytes, from: start, depth: 2))
             if index < object.upperBound, bytes[index] == UInt8(ascii: ",") {

@@ -6,25 +6,23 @@ struct JSONName {
 
     /// - Parameter start: the opening quote.
     init(_ bytes: Span<UInt8>, at start: Int) {
-        var end = start + 1
+        var end = bytes.firstQuoteOrBackslash(from: start + 1)
         var isEscaped = false
-        while end < bytes.count && bytes[end] != UInt8(ascii: "\"") {
-            if bytes[end] == UInt8(ascii: "\\") {
-                isEscaped = true
-                end += 1
-            }
-            end += 1
+        while end < bytes.count && bytes[end] == UInt8(ascii: "\\") {
+            isEscaped = true
+            end = bytes.firstQuoteOrBackslash(from: min(end + 2, bytes.count))
         }
-        range = start + 1..<min(end, bytes.count)
+        range = start + 1..<end
         self.isEscaped = isEscaped
     }
 
     func isEqual(to name: StaticString, in bytes: Span<UInt8>) -> Bool {
         guard isEscaped else { return bytes.isEqual(range, to: name) }
-        return isEqual(to: "\(name)", in: bytes)
+        return isEqual(toText: "\(name)", in: bytes)
     }
 
-    func isEqual(to name: String, in bytes: Span<UInt8>) -> Bool {
+    /// Of another name than that of the other one: a literal would be taken for a `String`, which takes ten times as long.
+    func isEqual(toText name: String, in bytes: Span<UInt8>) -> Bool {
         if isEscaped {
             var unescaped: [UInt8] = []
             CanonicalMessage.appendUnescaped(bytes, range, to: &unescaped)
