@@ -26,4 +26,12 @@ struct OpenAPITests {
         let statuses = Set((answers ?? [:]).keys.compactMap(\.string))
         for problem in Problem.allCases { #expect(statuses.contains(String(problem.row.status)), "\(problem)") }
     }
+
+    @Test func `every type of event is listed`() throws {
+        let root = try #require(try Yams.compose(yaml: String(contentsOf: Self.file, encoding: .utf8)))
+        let types = root["components"]?["schemas"]?["Event"]?["properties"]?["type"]?["enum"]?.array().compactMap(
+            \.string)
+        #expect(
+            Set(types ?? []) == Set(["skillgate.ping"] + GatewayEvent.Kind.allCases.map { "skillgate.\($0.rawValue)" }))
+    }
 }

@@ -1,17 +1,22 @@
-"""A receiver of events that takes them with the libraries of Standard Webhooks and CloudEvents.
+"""A receiver of events that takes them with the libraries of Standard Webhooks and CloudEvents, and holds them against openapi.yaml.
 
 events.py SECRET: prints the port, then what it read of each event. `GET /status/N` has it answer status N from then on.
 """
 
 import json
+import pathlib
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import jsonschema
+import yaml
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks.webhooks import Webhook
 
 webhook = Webhook(sys.argv[1])
+api = yaml.safe_load((pathlib.Path(__file__).resolve().parents[3] / "Docs/openapi.yaml").read_text())
+schema = jsonschema.Draft202012Validator(api["components"]["schemas"]["Event"])
 answer = 204
 
 
@@ -29,6 +34,7 @@ class Receiver(BaseHTTPRequestHandler):
         # Throws if the signature or the time is wrong.
         webhook.verify(content, headers)
         event = from_http_event(HTTPMessage(headers=headers, body=content), JSONFormat())
+        schema.validate(json.loads(content))
         assert event.get_id() == headers["webhook-id"], headers
         # In one piece: others write at the same time.
         sys.stdout.write(json.dumps({
