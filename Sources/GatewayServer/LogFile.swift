@@ -5,13 +5,15 @@ import NIOPosix
 import Synchronization
 
 /// The file that one kind of log of all event loops is written to, by a thread of its own: no message waits for a
-/// disk. Opened for appending, so that it can be truncated by whoever rotates it.
+/// disk. Opened for appending, so that it can be truncated by whoever rotates it; or renamed, and then it is to be reopened.
 package final class LogFile: Sendable {
     package struct OpeningError: Error, CustomStringConvertible {
         package var description: String
     }
 
     private struct State {
+        /// Closed and replaced by the thread that writes, between two writes.
+        var descriptor: CInt
         var waiting: [LogBatch] = []
         var waitingBytes = 0
         var isWriting = false
@@ -21,19 +23,39 @@ package final class LogFile: Sendable {
     /// What may wait for a slow disk; lines above it are dropped and counted.
     private static let waitingLimitBytes = 16 << 20
 
-    private let descriptor: CInt
+    private let path: String
     private let thread = NIOThreadPool(numberOfThreads: 1)
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     package init(path: String) throws(OpeningError) {
+        self.path = path
+        state = Mutex(State(descriptor: try Self.open(path)))
+        thread.start()
+    }
+
+    private static func open(_ path: String) throws(OpeningError) -> CInt {
         // A FIFO that nobody reads would be waited for.
-        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
+        let descriptor = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
         guard descriptor >= 0 else {
             throw OpeningError(description: "cannot write the log \(path): \(String(cString: strerror(errno)))")
         }
         // From here on its own thread may wait.
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
-        thread.start()
+        return descriptor
+    }
+
+    /// Opens the path again: whoever rotates the log has renamed the file. Lines that were handed over before are in the old file. If
+    /// the path cannot be opened, the old file stays in use.
+    package func reopen() async throws {
+        try await thread.runIfActive {
+            self.writeWaiting()
+            let new = try Self.open(self.path)
+            let old = self.state.withLock { state in
+                defer { state.descriptor = new }
+                return state.descriptor
+            }
+            Glibc.close(old)
+        }
     }
 
     /// Lines that were not written: the disk was too slow, full or broken.
@@ -63,28 +85,28 @@ package final class LogFile: Sendable {
         try await thread.shutdownGracefully()
         // What its thread had not begun with was cancelled.
         writeWaiting()
-        Glibc.close(descriptor)
+        Glibc.close(state.withLock { $0.descriptor })
     }
 
     private func writeWaiting() {
         while true {
-            let pieces = state.withLock { state in
+            let (pieces, descriptor) = state.withLock { state in
                 defer {
                     state.waiting = []
                     state.waitingBytes = 0
                 }
                 if state.waiting.isEmpty { state.isWriting = false }
-                return state.waiting
+                return (state.waiting, state.descriptor)
             }
             guard !pieces.isEmpty else { return }
-            for piece in pieces where !writeWhole(piece.text) {
+            for piece in pieces where !Self.writeWhole(piece.text, to: descriptor) {
                 state.withLock { $0.droppedLines += piece.lines }
             }
         }
     }
 
     /// False if the rest could not be written.
-    private func writeWhole(_ text: ByteBuffer) -> Bool {
+    private static func writeWhole(_ text: ByteBuffer, to descriptor: CInt) -> Bool {
         var text = text
         while text.readableBytes > 0 {
             let count = text.withUnsafeReadableBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

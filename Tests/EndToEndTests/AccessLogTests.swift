@@ -46,6 +46,27 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `logs that were renamed are reopened on SIGUSR1`() async throws {
+        let configuration = "eventLoops: 1\naccessLog: {file: access.log}\naudit: {file: audit.log}"
+        try await TestBed.run(configuration: configuration) { bed in
+            #expect(try await bed.send("NA-1").status == 202)
+            for name in ["access", "audit"] {
+                let path = bed.folder.appendingPathComponent("\(name).log").path
+                try await bed.until("a line in it") { FileManager.default.contents(atPath: path)?.isEmpty == false }
+                try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
+            }
+            bed.gateway.signal(SIGUSR1)
+            _ = try await bed.gateway.line(with: "log files reopened")
+            #expect(try await bed.send("NA-2").status == 202)
+            bed.gateway.signal(SIGTERM)
+            #expect(await bed.gateway.exitStatus() == 0)
+            for name in ["access.log", "access.log.1", "audit.log", "audit.log.1"] {
+                let text = try String(contentsOf: bed.folder.appendingPathComponent(name), encoding: .utf8)
+                #expect(text.split(separator: "\n").count == 1, "\(name)")
+            }
+        }
+    }
+
     @Test func `each answer has an id, and one search finds what the logs have of it`() async throws {
         let configuration = "eventLoops: 1\naccessLog: {file: access.log}\naudit: {file: audit.log}"
         try await TestBed.run(configuration: configuration, skills: 1) { bed in

@@ -14,6 +14,7 @@ struct Serve: AsyncParsableCommand {
         ThisProcess.raiseFileLimit()
         // Until the configuration is watched: it may wait for a process that ends.
         signal(SIGHUP, SIG_IGN)
+        signal(SIGUSR1, SIG_IGN)
         ThisProcess.disableExclusivityChecksInRelease()
         let configuration = try await ConfigurationFile.read(config)
         LogSettings.shared.use(configuration.log)
@@ -32,7 +33,10 @@ struct Serve: AsyncParsableCommand {
         var quiet = logger
         quiet.logLevel = .warning
         let services = ServiceGroup(
-            services: process.services(with: [process.gateway.evictionLog, StartMemory(), watch]),
+            services: process.services(
+                with: [
+                    process.gateway.evictionLog, StartMemory(), watch, LogReopening(process.gateway.logs, logger),
+                ]),
             gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         do {
             try await services.run()

@@ -30,6 +30,19 @@ struct LogFiles: Sendable {
         [("access", access), ("audit", audit)].compactMap { name, file in file.map { (name, $0.droppedLines) } }
     }
 
+    /// Opens the files again, each by its path; says why for each that cannot be.
+    func reopen() async -> [String] {
+        var reasons: [String] = []
+        for file in [access, audit].compactMap({ $0 }) {
+            do {
+                try await file.reopen()
+            } catch {
+                reasons.append("\(error)")
+            }
+        }
+        return reasons
+    }
+
     /// Writes what still waits. Nothing may be written any more.
     func close() async throws {
         try await access?.close()
