@@ -17,6 +17,7 @@ package final class LogFile: Sendable {
         var waiting: [LogBatch] = []
         var waitingBytes = 0
         var isWriting = false
+        var reopenings: [CheckedContinuation<Result<Void, OpeningError>, Never>] = []
         var droppedLines = 0
     }
 
@@ -46,11 +47,16 @@ package final class LogFile: Sendable {
 
     /// Opens the path again: whoever rotates the log has renamed the file. Lines that were handed over before are in the old file. If
     /// the path cannot be opened, the old file stays in use.
-    package func reopen() async throws {
-        try await thread.runIfActive {
-            self.writeWaiting()
-            let new = try Self.open(self.path)
-            let old = self.state.withLock { state in
+    package func reopen() async throws(OpeningError) {
+        try await withCheckedContinuation { continuation in
+            begin { $0.reopenings.append(continuation) }
+        }.get()
+    }
+
+    private func openAgain() -> Result<Void, OpeningError> {
+        Result { () throws(OpeningError) in
+            let new = try Self.open(path)
+            let old = state.withLock { state in
                 defer { state.descriptor = new }
                 return state.descriptor
             }
@@ -63,21 +69,37 @@ package final class LogFile: Sendable {
 
     /// Returns at once; whatever cannot be written is counted.
     package func write(_ piece: LogBatch) {
-        let starts = state.withLock { state in
+        begin { state in
             guard state.waitingBytes + piece.text.readableBytes <= Self.waitingLimitBytes else {
-                state.droppedLines += piece.lines
-                return false
+                return state.droppedLines += piece.lines
             }
             state.waiting.append(piece)
             state.waitingBytes += piece.text.readableBytes
+        }
+    }
+
+    /// Gives the thread something to do.
+    private func begin(_ work: (inout State) -> Void) {
+        let starts = state.withLock { state in
+            work(&state)
             defer { state.isWriting = true }
             return !state.isWriting
         }
         guard starts else { return }
         thread.submit { state in
             // One that is cancelled runs on a thread that nobody waits for, perhaps when the file is closed.
-            if case .active = state { self.writeWaiting() }
+            if case .active = state { self.writeWaiting() } else { self.refuseReopenings() }
         }
+    }
+
+    private func refuseReopenings() {
+        let reopenings = state.withLock { state in
+            state.isWriting = false
+            defer { state.reopenings = [] }
+            return state.reopenings
+        }
+        let error = OpeningError(description: "the log \(path) is closed")
+        for reopening in reopenings { reopening.resume(returning: .failure(error)) }
     }
 
     /// Writes what still waits, and closes the file. Nothing may be written any more.
@@ -90,17 +112,22 @@ package final class LogFile: Sendable {
 
     private func writeWaiting() {
         while true {
-            let (pieces, descriptor) = state.withLock { state in
+            let (pieces, descriptor, reopenings) = state.withLock { state in
                 defer {
-                    state.waiting = []
+                    (state.waiting, state.reopenings) = ([], [])
                     state.waitingBytes = 0
                 }
-                if state.waiting.isEmpty { state.isWriting = false }
-                return (state.waiting, state.descriptor)
+                if state.waiting.isEmpty && state.reopenings.isEmpty { state.isWriting = false }
+                return (state.waiting, state.descriptor, state.reopenings)
             }
-            guard !pieces.isEmpty else { return }
+            guard !pieces.isEmpty || !reopenings.isEmpty else { return }
             for piece in pieces where !Self.writeWhole(piece.text, to: descriptor) {
                 state.withLock { $0.droppedLines += piece.lines }
+            }
+            // What was handed over before is in the old file, whatever comes meanwhile.
+            if !reopenings.isEmpty {
+                let result = openAgain()
+                for reopening in reopenings { reopening.resume(returning: result) }
             }
         }
     }

@@ -150,13 +150,39 @@ import Testing
         #expect(sent.last == "flood 99999")
     }
 
-    @Test mutating func `events that have failed make room for new ones where they are most`() throws {
-        for number in 0..<15_000 { add("old \(number)") }
+    @Test mutating func `whoever has most makes room, whether they have failed or not`() throws {
+        add("circuit")
+        for number in 0..<15_000 { add("failed \(number)", caller: "flood") }
         while case .send(let entry) = queue.next(now: now) { fail(entry, .rejected) }
-        #expect(displaced == 0 && queue.count == 15_000)
+        #expect(displaced == 0 && queue.count == 15_001)
         for number in 0..<9_000 { add("new \(number)", caller: "new") }
-        #expect(queue.count == 20_000 && displaced == 4_000)
-        #expect(queue.statistics.count(.circuitOpened, .overflow) == 4_000)
+        #expect(queue.count == 20_000 && displaced == 4_001)
+        var left: [String: Int] = [:]
+        while case .send(let entry) = queue.next(now: now + .seconds(5)) {
+            left[String(entry.id.prefix { $0 != " " }), default: 0] += 1
+            queue.delivered(entry, now: now)
+        }
+        #expect(left == ["circuit": 1, "failed": 10_999, "new": 9_000])
+    }
+
+    @Test mutating func `failures at the same time are one`() throws {
+        for number in 0..<8 { add("\(number)") }
+        var sent: [EventQueue.Entry] = []
+        while let entry = next() { sent.append(entry) }
+        now = now + .milliseconds(10)
+        for entry in sent { fail(entry) }
+        add("late")
+        let late = try #require(next())
+        #expect(late.id == "late" && seconds == 1.01)
+    }
+
+    @Test mutating func `one that nobody wants any more is not sent again`() throws {
+        add("a")
+        let entry = try #require(next())
+        queue.keep(only: [.userGone])
+        fail(entry)
+        add("b")
+        #expect(queue.count == 0 && queue.statistics.count(.circuitOpened, .discarded) == 1)
     }
 
     @Test mutating func `another receiver is not held to what the last one did`() throws {
@@ -166,9 +192,12 @@ import Testing
         queue.receiverChanged()
         // Fails at the last one, and has not been tried here.
         fail(second)
-        var ids: Set<String> = []
-        while let entry = next() { ids.insert(entry.id) }
-        #expect(ids == ["0", "1", "2"] && now == start)
+        var entries: [EventQueue.Entry] = []
+        while let entry = next() { entries.append(entry) }
+        #expect(Set(entries.map(\.id)) == ["0", "1", "2"] && now == start)
+        for entry in entries { fail(entry, .rejected) }
+        _ = next()
+        #expect(seconds == 5)
     }
 
     @Test mutating func `nobody wants them any more`() throws {
@@ -198,8 +227,10 @@ import Testing
         #expect(queue.oldestAge(now: now) == .zero)
         add("a")
         let entry = try #require(next())
+        now = now + .seconds(2)
+        #expect(queue.oldestAge(now: now) == .seconds(2))
         fail(entry)
-        now = now + .seconds(3)
+        now = now + .seconds(1)
         add("b")
         #expect(queue.oldestAge(now: now) == .seconds(3))
     }

@@ -55,5 +55,6 @@ import Testing
         file.write(LogBatch(text: ByteBuffer(string: "a line\n"), lines: 1))
         try await file.close()
         #expect(try String(contentsOfFile: moved + "/access.log", encoding: .utf8) == "a line\n")
+        await #expect(throws: LogFile.OpeningError.self) { try await file.reopen() }
     }
 }

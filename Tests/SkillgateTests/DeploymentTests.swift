@@ -215,7 +215,9 @@ struct DeploymentTests {
             #expect(ports == (service["spec"]?["type"]?.string == "LoadBalancer" ? ["https"] : ["admin"]))
         }
         let rules = documents.first { $0["kind"]?.string == "PrometheusRule" }?["spec"]?["groups"]?.array() ?? []
-        let shipped = try Self.text("Deploy/Prometheus/alerts.yaml").matches(of: /- alert: (\w+)/).map { String($0.1) }
+        let shipped = try ["alerts", "slo"].flatMap {
+            try Self.text("Deploy/Prometheus/\($0).yaml").matches(of: /- alert: (\w+)/).map { String($0.1) }
+        }
         let alerts = rules.flatMap { $0["rules"]?.array() ?? [] }.compactMap { $0["alert"]?.string }
         #expect(alerts == shipped)
         let maps = documents.filter { $0["kind"]?.string == "ConfigMap" }.compactMap { $0["data"]?["skillgate.json"] }

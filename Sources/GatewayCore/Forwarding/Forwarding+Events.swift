@@ -15,11 +15,13 @@ extension Forwarding {
         guard reports(.outcomeUnknown), case .refusal(let refusal) = answer.content,
             Trouble(answer)?.isOutcomeUnknown == true
         else { return }
-        // While the record can tell: it lives from the claim on, and content keys live briefly.
-        let age = min(
-            exchange.snapshot.times.unknownOutcomeAge,
-            claim.map { .nanoseconds($0.retention.nanoseconds / 2) } ?? .hours(24))
-        let unknown = UnknownOutcomes.Message(claim, reference, refusal.problem, due: eventLoop.now + age)
+        let now = eventLoop.now
+        var age = exchange.snapshot.times.unknownOutcomeAge
+        // While the record can tell: it lives from the claim on, and those of content keys live briefly.
+        if let claim, let claimed = state.claimedAt {
+            age = min(age, .nanoseconds(max(0, (claimed + claim.retention - now).nanoseconds / 2)))
+        }
+        let unknown = UnknownOutcomes.Message(claim, reference, refusal.problem, due: now + age)
         unknownOutcome = unknown
         forwarder.unknownOutcomes.add(unknown)
     }

@@ -48,6 +48,12 @@ final class RecordChecks<Message> {
 
     private func next() {
         guard !waiting.isEmpty else { return }
+        // First: what is read at once may begin others.
+        isTimerSet = true
+        eventLoop.assumeIsolated().scheduleTask(in: Self.pause) { [weak self] in
+            self?.isTimerSet = false
+            self?.next()
+        }
         let messages = Array(waiting.prefix(Self.batch))
         waiting.removeFirst(messages.count)
         reading += messages.count
@@ -56,11 +62,6 @@ final class RecordChecks<Message> {
             case .now(let report): ended(message, report)
             case .later(let future): future.assumeIsolated().whenSuccess { self.ended(message, $0) }
             }
-        }
-        isTimerSet = true
-        eventLoop.assumeIsolated().scheduleTask(in: Self.pause) { [weak self] in
-            self?.isTimerSet = false
-            self?.next()
         }
     }
 

@@ -109,6 +109,8 @@ final class UnknownOutcomes {
     }
 
     private func lookAgain(at message: Message, in pause: TimeAmount) {
+        // It displaces nobody who has not been looked at.
+        guard waiting.count < Self.limit else { return onAged(message.reference, message.problem) }
         message.due = eventLoop.now + pause
         add(message)
     }

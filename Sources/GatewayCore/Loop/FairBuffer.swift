@@ -29,6 +29,9 @@ package struct FairBuffer<Owner: Hashable & Sendable, Element> {
         return largest.flatMap { removeFirst(of: $0) }
     }
 
+    /// Owners that have elements, and how many.
+    package var counts: [Owner: Int] { lanes.mapValues(\.count) }
+
     /// The oldest element of the owner whose turn it is.
     package mutating func popFirst() -> Element? {
         guard let owner = turns.first, let element = removeFirst(of: owner) else { return nil }
@@ -51,7 +54,7 @@ package struct FairBuffer<Owner: Hashable & Sendable, Element> {
         return removed
     }
 
-    private mutating func removeFirst(of owner: Owner) -> Element? {
+    package mutating func removeFirst(of owner: Owner) -> Element? {
         guard let element = lanes[owner]?.popFirst() else { return nil }
         count -= 1
         removeIfEmpty(owner)

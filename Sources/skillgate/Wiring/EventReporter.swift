@@ -30,30 +30,46 @@ final class EventReporter: Sendable {
     }
 
     /// Called by one task alone, with what has been checked. Whoever is to hear of a kind from now on hears of what is failing already.
-    func use(_ configuration: GatewayConfiguration, tokens: [TokenCache]) {
+    func use(_ configuration: GatewayConfiguration, _ skills: [Skill]) {
         let post = configuration.events.flatMap { EventPost($0, configuration.upstream.proxy) }
+        let expiries = skills.map { ($0.name, Self.expiry(of: $0.tokens)) }
         state.withLock { state in
-            state.tokens = Set(tokens.map(ObjectIdentifier.init))
-            let names = Set(configuration.skills.map(\.name))
-            state.failing = state.failing.filter { names.contains($0.key) }
-            let (isOther, earlier) = (post != state.post, state.kinds)
+            let earlier = (kinds: state.kinds, tokens: state.tokens, post: state.post)
+            state.tokens = Set(skills.map { ObjectIdentifier($0.tokens) })
             state.kinds = Set(post == nil ? [] : configuration.events?.kinds ?? [])
             state.post = post
             // The sender's own lock is only ever taken within this one.
             sender.keep(only: state.kinds)
-            if isOther { sender.use(post.map(Self.send)) }
-            reportFailing(state, besides: isOther ? [] : earlier)
+            if post != earlier.post { sender.use(post.map(Self.send)) }
+            // One that was added has a token, or it would not have been.
+            for skill in skills where !earlier.tokens.contains(ObjectIdentifier(skill.tokens)) {
+                if state.failing.removeValue(forKey: skill.name) != nil {
+                    report(.tokenRecovered(skill: skill.name), state)
+                }
+            }
+            let names = Set(skills.map(\.name))
+            state.failing = state.failing.filter { names.contains($0.key) }
+            reportFailing(
+                state, besides: post?.shownURL == earlier.post?.shownURL ? earlier.kinds : [],
+                Dictionary(expiries, uniquingKeysWith: { one, _ in one }))
         }
+    }
+
+    /// Nil if there is no token.
+    private static func expiry(of tokens: TokenCache) -> UnixTimestamp? {
+        tokens.statistics().expires.map { UnixTime.timestamp() + Duration(from: .now(), to: $0) }
     }
 
     private static func send(by post: EventPost) -> EventSender.Post {
         { event, then in post.perform(event, then: then) }
     }
 
-    private func reportFailing(_ state: State, besides earlier: Set<GatewayEvent.Kind>) {
+    private func reportFailing(
+        _ state: borrowing State, besides earlier: Set<GatewayEvent.Kind>, _ expiries: [String: UnixTimestamp?]
+    ) {
         if !earlier.contains(.tokenFailing) {
             for (skill, failure) in state.failing {
-                report(.tokenFailing(skill: skill, failure, tokenExpires: nil), state)
+                report(.tokenFailing(skill: skill, failure, tokenExpires: expiries[skill] ?? nil), state)
             }
         }
         if !earlier.contains(.circuitOpened) {
@@ -73,7 +89,7 @@ final class EventReporter: Sendable {
 
     /// - Parameter failure: nil: a token has come.
     func tokenFetchEnded(_ failure: TokenFetchFailure?, skill: String, _ tokens: TokenCache) {
-        let expires = tokens.statistics().expires.map { UnixTime.timestamp() + Duration(from: .now(), to: $0) }
+        let expires = Self.expiry(of: tokens)
         state.withLock { state in
             guard state.tokens.contains(ObjectIdentifier(tokens)) else { return }
             let earlier = state.failing.updateValue(failure, forKey: skill)

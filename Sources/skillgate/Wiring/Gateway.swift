@@ -116,7 +116,7 @@ final class Gateway: Service {
         _ = reloadable.take(configuration, users) {
             Self.tokenCache($0, endpoint, events, controlLoop, logger)
         }
-        events.use(configuration, tokens: reloadable.skills.map(\.tokens))
+        events.use(configuration, reloadable.skills)
         _ = try await reloadable.issuers.take(configuration, controlLoop: controlLoop, logger)
         sharedRates = shared.map { SharedRates(client: $0.permits, timers: controlLoop) }
         reloadable.sharedRates = sharedRates

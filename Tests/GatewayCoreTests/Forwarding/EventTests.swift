@@ -171,6 +171,18 @@ import Testing
         #expect(unknowns(bed).map(\.requestID) == ["r0"])
     }
 
+    @Test func `too many while the store is away are reported, each once`() throws {
+        let bed = try bed()
+        bed.store.isAway = true
+        for number in 0..<UnknownOutcomes.limit + 500 {
+            _ = bed.send(key: "k\(number)", fields: "X-Request-Id: r\(number)\r\n")
+            bed.pool.fail(.connectionLost)
+        }
+        bed.loop.advanceTime(by: .minutes(20))
+        let ids = unknowns(bed).map(\.requestID)
+        #expect(ids.count == UnknownOutcomes.limit + 500 && Set(ids).count == ids.count)
+    }
+
     @Test func `who has not asked for it is told nothing`() throws {
         let bed = try bed([.userGone])
         _ = bed.send()
