@@ -84,6 +84,27 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a skill that failed and gets another client has recovered`() async throws {
+        try await Self.run { bed, receiver, _ in
+            func told() throws -> [Told] { try Self.told(receiver).filter { $0.subject == "skills/weather" } }
+            try bed.replace("secret", with: "wrong-canary")
+            try await bed.until("it has been told") { try !told().isEmpty }
+            // The token from before is good for a while yet.
+            #expect(try told().first?.data["tokenExpiresAt"] != nil)
+            _ = try await bed.control("PUT", "clients/other-client", #"{"secrets": ["other-canary"]}"#)
+            try TestBed.write("other-canary", to: "other-secret", in: bed.folder)
+            let yaml = try String(contentsOf: bed.folder.appendingPathComponent("skillgate.yaml"), encoding: .utf8)
+            let client =
+                "{name: weather, clientID: amzn1.application-oa2-client.simulator, clientSecret: {file: secret}"
+            try bed.replace(
+                "skillgate.yaml",
+                with: yaml.replacing(
+                    client, with: "{name: weather, clientID: other-client, clientSecret: {file: other-secret}"))
+            try await bed.until("its end has been told") { try told().count == 2 }
+            #expect(try told().map(\.type) == ["skillgate.token-failing", "skillgate.token-recovered"])
+        }
+    }
+
     @Test func `who asks for a type on reload hears of what is failing already`() async throws {
         try await Self.run(", types: [user-gone]", secret: "wrong-canary") { bed, receiver, _ in
             try await bed.untilMetric(

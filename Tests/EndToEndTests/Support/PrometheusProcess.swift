@@ -93,7 +93,8 @@ struct PrometheusProcess: Sendable {
     ///
     /// - Parameter action: done again before each look.
     func until(_ expression: String, doing action: () async throws -> Void = {}) async throws {
-        for _ in 0..<20_000 {
+        let end = ContinuousClock.now + .seconds(90)
+        while ContinuousClock.now < end {
             try await action()
             if try await !query(expression).isEmpty { return }
         }
