@@ -232,10 +232,10 @@ import Testing
 
     @Test func `a slow server is waited for: a late reply ends nothing`() async throws {
         let server = try RedisProcess.plain()
-        try await with(server, change: { $0.commandTimeout = .milliseconds(200) }) { store in
+        try await with(server, change: { $0.commandTimeout = .milliseconds(500) }) { store in
             let before = store.events.all.count
-            // No command is answered for longer than one may take, and less than a dead connection does.
-            try server.command("CLIENT", "PAUSE", "300")
+            // No command is answered for longer than one may take, and for less than two take, which a dead connection is known by.
+            try server.command("CLIENT", "PAUSE", "750")
             #expect(try await store.claim(claim(1)) == .storeUnavailable)
             try await until { try await store.statistics.backlog == 0 }
             #expect(try await store.claim(claim(1, owner: 2)) == .owned)
