@@ -2,9 +2,10 @@ import NIOCore
 
 /// A message that Amazon answered 429, which other callers of the skill may have brought about.
 extension Forwarding {
-    /// Amazon's own windows are not known; with each further 429 to the same message the pause doubles.
+    /// Amazon's own windows are not known; with each further 429 to the same message the pause doubles, but for so long only that there
+    /// are many attempts in the time there is: until it is learnt what Amazon takes, most of them meet a window that is used up.
     private static let shortestPause = TimeAmount.milliseconds(100)
-    private static let longestPause = TimeAmount.seconds(2)
+    private static let longestPause = TimeAmount.milliseconds(400)
 
     var quota: SkillQuota? { message.skill.quotas?[region] }
 

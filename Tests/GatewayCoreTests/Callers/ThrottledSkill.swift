@@ -142,7 +142,8 @@ struct ThrottledSkill {
                 states[message.replica]?.release(caller)
                 outcomes[message.caller].sentAgain += 1
                 send(
-                    message.caller, from: message.replica, isRepeated: true, pause: min(message.pause * 2, .seconds(2)))
+                    message.caller, from: message.replica, isRepeated: true,
+                    pause: min(message.pause * 2, .milliseconds(400)))
                 continue
             }
             var message = message
