@@ -27,13 +27,6 @@ package final class EventSender: Sendable {
         case undelivered(count: Int)
     }
 
-    package struct Statistics: Sendable {
-        package var events: EventStatistics
-        package var queued: Int
-        /// Of those that are queued.
-        package var oldestAge: TimeAmount
-    }
-
     private struct State {
         /// Nil: nothing is sent, and nothing kept.
         var post: Post?
@@ -89,11 +82,12 @@ package final class EventSender: Sendable {
         if isUsed { timers.execute { self.send() } }
     }
 
-    package var statistics: Statistics {
+    package var statistics: MetricsSnapshot.Events {
         let now = timers.now
         return state.withLock {
-            Statistics(
-                events: $0.queue.statistics, queued: $0.queue.count, oldestAge: $0.queue.oldestAge(now: now))
+            MetricsSnapshot.Events(
+                statistics: $0.queue.statistics, queued: $0.queue.count,
+                oldestSeconds: Duration($0.queue.oldestAge(now: now)).inSeconds)
         }
     }
 

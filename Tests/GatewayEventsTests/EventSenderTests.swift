@@ -105,7 +105,7 @@ import Testing
         loop.run()
         for _ in 0..<8 { answer(isDelivered ? .delivered : Self.failure) }
         #expect(sender.statistics.queued == 0)
-        #expect(sender.statistics.events.count(.circuitOpened, .discarded) == (isDelivered ? 2 : 10))
+        #expect(sender.statistics.statistics.count(.circuitOpened, .discarded) == (isDelivered ? 2 : 10))
         use()
         report()
         #expect(receiver.waiting == ["11"])

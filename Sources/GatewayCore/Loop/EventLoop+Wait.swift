@@ -1,8 +1,8 @@
-import NIOCore
+package import NIOCore
 
 extension EventLoop {
     /// Calls `then` once, on this event loop: with the value, or with nil when the time is up. To be called on this event loop, too.
-    func wait<Value: Sendable>(
+    package func wait<Value: Sendable>(
         for future: EventLoopFuture<Value>, atMost limit: Duration, then: @escaping (Value?) -> Void
     ) {
         // Taken out when it is called: the future may live on for long, and must not keep what nobody waits for.

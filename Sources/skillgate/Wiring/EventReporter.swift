@@ -92,8 +92,8 @@ final class EventReporter: Sendable {
         let expires = Self.expiry(of: tokens)
         state.withLock { state in
             guard state.tokens.contains(ObjectIdentifier(tokens)) else { return }
-            let earlier = state.failing.updateValue(failure, forKey: skill)
-            switch (earlier, failure) {
+            defer { state.failing[skill] = failure }
+            switch (state.failing[skill], failure) {
             case (nil, let failure?):
                 report(.tokenFailing(skill: skill, failure, tokenExpires: expires), state)
             case (_?, nil): report(.tokenRecovered(skill: skill), state)
@@ -117,21 +117,10 @@ final class EventReporter: Sendable {
 
     /// Nil where no events are wanted, nor ever were.
     var snapshot: MetricsSnapshot.Events? {
-        let statistics = sender.statistics
-        guard state.withLock({ $0.post != nil }) || statistics.events != EventStatistics() else { return nil }
-        return MetricsSnapshot.Events(
-            statistics: statistics.events, queued: statistics.queued,
-            oldestSeconds: Duration(statistics.oldestAge).inSeconds)
+        let events = sender.statistics
+        return state.withLock({ $0.post != nil }) || events.statistics != EventStatistics() ? events : nil
     }
 
     /// Gives the events that are left one attempt each.
     func finish(within limit: Duration) async { try? await sender.finish(within: limit).get() }
-}
-
-extension [String: TokenFetchFailure] {
-    /// - Parameter value: nil removes it.
-    fileprivate mutating func updateValue(_ value: TokenFetchFailure?, forKey key: String) -> TokenFetchFailure? {
-        defer { self[key] = value }
-        return self[key]
-    }
 }

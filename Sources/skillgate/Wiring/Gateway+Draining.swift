@@ -43,12 +43,11 @@ extension Gateway {
         }
         let all = EventLoopFuture.andAllComplete(checks, on: controlLoop)
         // Half of the time for reading records: what has been found is to be delivered, too.
-        let isOver = controlLoop.scheduleTask(in: TimeAmount(Self.finalDeliveryTimeout / 2)) {}
-        let first = controlLoop.makePromise(of: Void.self)
-        all.whenComplete { _ in first.succeed() }
-        isOver.futureResult.whenSuccess { first.succeed() }
-        try? await first.futureResult.get()
-        isOver.cancel()
+        let areRead = controlLoop.makePromise(of: Void.self)
+        controlLoop.execute { [controlLoop] in
+            controlLoop.wait(for: all, atMost: Self.finalDeliveryTimeout / 2) { _ in areRead.succeed() }
+        }
+        try? await areRead.futureResult.get()
         await events.finish(within: max(.zero, end - .now))
         let unreported = (try? await onEachLoop { $0.forwarder.value.unreportedOutcomes })?.reduce(0, +) ?? 0
         if unreported > 0 {
