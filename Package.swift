@@ -130,6 +130,12 @@ let package = Package(
             dependencies: ["GatewayCore", crypto, nioCore],
             swiftSettings: settings
         ),
+        // What a tracing system is told.
+        .target(
+            name: "GatewayTraces",
+            dependencies: ["GatewayCore", nioCore],
+            swiftSettings: settings
+        ),
         // Callers' JSON Web Tokens. Nothing else knows the library that verifies them.
         .target(
             name: "WebTokens",
@@ -169,6 +175,7 @@ let package = Package(
                 "GatewayAdmin",
                 "GatewayCore",
                 "GatewayEvents",
+                "GatewayTraces",
                 "GatewayFiles",
                 "GatewayRedis",
                 "GatewayServer",
@@ -248,6 +255,11 @@ let package = Package(
         .testTarget(
             name: "GatewayEventsTests",
             dependencies: ["GatewayCore", "GatewayEvents", nioCore, nioEmbedded],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GatewayTracesTests",
+            dependencies: ["GatewayCore", "GatewayTraces", nioCore, nioEmbedded],
             swiftSettings: settings
         ),
         .testTarget(

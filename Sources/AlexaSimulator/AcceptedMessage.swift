@@ -6,4 +6,6 @@ struct AcceptedMessage: Codable, Sendable {
     var clientId: String
     var data: JSONValue
     var expiresAfterSeconds: Int
+    /// As the request had it.
+    var traceparent: String?
 }

@@ -75,7 +75,8 @@ struct MessageRoutes {
         answer.requestID = requestID
         let accepted = AcceptedMessage(
             region: region, userId: userId, requestId: requestID, clientId: clientID, data: .object(data),
-            expiresAfterSeconds: expiry)
+            expiresAfterSeconds: expiry,
+            traceparent: HTTPField.Name("traceparent").flatMap { request.headers[$0] })
         amazon.accept(accepted)
         deliverer?.accepted(accepted)
         return answer

@@ -13,6 +13,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private let loop: ListenerLoop
     private let authorities: Int
+    private let isSecure: Bool
     /// Until it is known that the client does not speak HTTP/2; nil if it must not, or says so in the handshake.
     private var preface: HTTP2Preface?
     private var decoder: RequestDecoder
@@ -34,6 +35,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     init(loop: ListenerLoop, isSecure: Bool, trusting authorities: Int = 0) {
         self.loop = loop
         self.authorities = authorities
+        self.isSecure = isSecure
         state = HTTPConnectionState(isSecure: isSecure, loop.timeouts, now: loop.eventLoop.now)
         if loop.http2 != nil && !isSecure { preface = HTTP2Preface() }
         decoder = RequestDecoder(limits: loop.limits, isSecure: isSecure)
@@ -42,7 +44,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        peer = Peer(address: context.remoteAddress)
+        peer = Peer(address: context.remoteAddress, isSecure: isSecure)
         if !loop.opened(self) { close() }
     }
 
@@ -79,7 +81,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The proxy at the other end has told whom it speaks for.
     private func clientIdentified(_ address: SocketAddress) {
         guard !state.isClosing else { return }
-        peer = Peer(address: address)
+        peer = Peer(address: address, isSecure: isSecure)
         if !loop.clientIdentified(self) { close() }
     }
 
@@ -93,7 +95,8 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
                 loop.revoked(peer)
                 return close()
             }
-            peer = Peer(address: peer.address, certificateNames: certificate.callerNames)
+            peer = Peer(
+                address: peer.address, certificateNames: certificate.callerNames, isSecure: isSecure)
         }
         if applicationProtocol == HTTPVersion.http2.rawValue { handOver(context) }
     }
@@ -178,7 +181,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The sweep may be late: an expired or no longer trusted certificate must not authenticate.
     private func dropExpiredCertificate() {
         guard let certificate, !certificate.isValid(loop), !peer.certificateNames.isEmpty else { return }
-        peer = Peer(address: peer.address)
+        peer = Peer(address: peer.address, isSecure: isSecure)
     }
 
     // MARK: Responses

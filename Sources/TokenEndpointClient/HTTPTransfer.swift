@@ -33,6 +33,7 @@ package struct HTTPTransfer: Sendable {
         /// Issuers' keys.
         case keys
         case events
+        case traces
     }
 
     package enum Version: Sendable {

@@ -18,7 +18,7 @@ import TokenEndpointClient
         "SkillgateCallersNotAuthenticated", "SkillgateRecordsEvicted", "SkillgateReloadFailed",
         "SkillgateLogLinesDropped", "SkillgateFileDescriptors", "SkillgateDown", "SkillgateRestarting",
         "SkillgateAbsent", "SkillgateCallerLimited", "SkillgateCertificateExpiring", "SkillgatePaused",
-        "SkillgateEventsNotDelivered",
+        "SkillgateEventsNotDelivered", "SkillgateTracesNotExported",
     ]
     private static let tokens = [
         "SkillgateTokenMissing", "SkillgateTokenFetchesFailing", "SkillgateTokenExpiring", "SkillgateIssuerKeysMissing",
@@ -95,11 +95,16 @@ import TokenEndpointClient
     }
 
     @Test func `what goes wrong with the process`() async throws {
+        let collector = try RunningProcess.python("collector.py")
+        defer { collector.signal(SIGKILL) }
+        let collectorURL = "http://127.0.0.1:\(try await collector.port("collector.listener"))"
+        _ = try await TestBed.transfer("GET", "\(collectorURL)/status/404")
         let configuration = """
             accessLog: {file: /dev/full}
             idempotency: {memory: {maximumRecords: 1}}
             discovery: probe
             events: {url: http://127.0.0.1:1, secret: {file: events}}
+            traces: {url: \(collectorURL)/v1/traces}
             """
         try await with(
             configuration,
@@ -107,6 +112,7 @@ import TokenEndpointClient
         ) { bed, prometheus in
             _ = try await bed.send("GONE-1", [:])
             try await prometheus.untilFiring("SkillgateEventsNotDelivered")
+            try await prometheus.untilFiring("SkillgateTracesNotExported") { _ = try await bed.send("NA-1") }
             try await prometheus.untilFiring("SkillgateCallersNotAuthenticated") {
                 _ = try await bed.send("NA-1", key: "wrong-canary-0123456789")
             }

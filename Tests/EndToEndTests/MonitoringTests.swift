@@ -62,6 +62,7 @@ import TokenEndpointClient
                       - {name: cluster, issuer: 'https://issuer.example', jwks: 'http://127.0.0.1:\(issuerPort)/keys', audiences: [skillgate]}
                     receipts: {signingKeys: [{file: receipts}]}
                     events: {url: 'http://127.0.0.1:1/hook', secret: {file: events}}
+                    traces: {url: 'http://127.0.0.1:1/v1/traces'}
                     idempotency:
                       store: redis
                       redis: {url: "redis://127.0.0.1:\(redis.port)", onStoreUnavailable: forward}

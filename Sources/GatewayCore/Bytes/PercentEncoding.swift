@@ -11,7 +11,7 @@ package enum PercentEncoding {
     }
 
     /// Undoes the encoding of `range`; nil when a `%` is not followed by two hexadecimal digits.
-    static func decode(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [UInt8]? {
+    package static func decode(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [UInt8]? {
         var decoded: [UInt8] = []
         decoded.reserveCapacity(range.count)
         var index = range.lowerBound

@@ -26,6 +26,8 @@ package final class Peer {
     /// Of a certificate that was verified: `uri:spiffe://…` and `dns:…`.
     package let certificateNames: [String]
     package let version: HTTPVersion
+    /// Over TLS.
+    package let isSecure: Bool
     /// With the credentials that came last, which nearly always are those of the next request, too.
     var lastAuthentication: Authentication? {
         get { memory?.last }
@@ -44,8 +46,9 @@ package final class Peer {
 
     package init(
         address: SocketAddress? = nil, certificateNames: [String] = [], version: HTTPVersion = .http1,
-        sharing memory: Memory? = nil
+        isSecure: Bool = false, sharing memory: Memory? = nil
     ) {
+        self.isSecure = isSecure
         self.version = version
         self.address = address
         self.certificateNames = certificateNames
@@ -56,7 +59,9 @@ package final class Peer {
     /// Whom this one speaks for.
     func client(at address: SocketAddress) -> Peer {
         if let lastClient, lastClient.address == address { return lastClient }
-        let client = Peer(address: address, certificateNames: certificateNames, version: version, sharing: sharedMemory)
+        let client = Peer(
+            address: address, certificateNames: certificateNames, version: version, isSecure: isSecure,
+            sharing: sharedMemory)
         lastClient = client
         return client
     }

@@ -28,6 +28,8 @@ final class Exchange {
     /// The caller, if its rate is limited.
     private var limited: Caller?
     private var isAboveRate = false
+    /// Nil: the request has none.
+    private(set) var trace: ExchangeTrace?
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
@@ -46,6 +48,13 @@ final class Exchange {
         if action == .message { forwarder.instruments.messageBegan() }
         labels.trace = fields.trace
         labels.id = request.id
+        if let traces = forwarder.traces { beginTrace(traces) }
+    }
+
+    private func beginTrace(_ traces: TraceRecorder) {
+        guard let trace = traces.begin(labels.trace, at: started) else { return }
+        labels.trace = TraceContext(trace.id, parentID: trace.parentID, isSampled: true, spanID: trace.spanID)
+        self.trace = trace
     }
 
     var fields: RequestFields { RequestFields(request, base) }
@@ -90,7 +99,11 @@ final class Exchange {
         _ future: EventLoopFuture<Value>, atMost left: Duration, then: @escaping (Value?) -> Void
     ) {
         hasWaited = true
-        eventLoop.wait(for: future, atMost: min(Self.sharedStoreTimeout, left / 2), then: then)
+        trace?.begin(.replicas, nil, now: eventLoop.now)
+        eventLoop.wait(for: future, atMost: min(Self.sharedStoreTimeout, left / 2)) { value in
+            self.trace?.end(now: self.eventLoop.now)
+            then(value)
+        }
     }
 
     /// The caller, by whatever credentials the request carries.
@@ -240,6 +253,12 @@ final class Exchange {
 
     /// - Parameter sends: times a message was written to a connection.
     func answer(_ answer: Response, sends: Int = 0) {
+        report(answer, sends)
+        recipient.answered(withQuota(answer))
+        if let trace { finish(trace, answer) }
+    }
+
+    private func report(_ answer: Response, _ sends: Int) {
         if action == .message {
             let duration = eventLoop.now - started
             labels.region = answer.region ?? labels.region
@@ -250,12 +269,24 @@ final class Exchange {
         } else if case .refusal(let refusal) = answer.content {
             forwarder.refused(refusal.problem, request.id, from: peer)
         }
-        guard let limited, let rate = limited.limits.rate else { return recipient.answered(answer) }
+    }
+
+    private func withQuota(_ answer: Response) -> Response {
+        guard let limited, let rate = limited.limits.rate else { return answer }
         var answer = answer
         answer.quota =
             limited.sharedRate?.quota(rate, now: eventLoop.now) ?? limited.usage.quota(rate, now: eventLoop.now)
         // What other replicas have used up is known here only later.
         if isAboveRate { answer.quota?.remaining = 0 }
-        recipient.answered(answer)
+        return answer
+    }
+
+    private func finish(_ trace: ExchangeTrace, _ answer: Response) {
+        labels.region = answer.region ?? labels.region
+        forwarder.traces?.finish(
+            trace,
+            TraceRecorder.Ending(
+                action: isValidation ? .validation : action, labels: labels, answer: answer, peer: peer, began: started,
+                requestID: request.id, contentBytes: request.content.readableBytes))
     }
 }

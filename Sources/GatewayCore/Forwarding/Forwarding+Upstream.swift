@@ -26,7 +26,9 @@ extension Forwarding: UpstreamReceiver {
             connection.release(by: self)
             return state.unsent(paused.refusal)
         }
-        let request = UpstreamRequest(user: message.user, token: token, content: contentToSend())
+        let span = exchange.trace?.beginAttempt(to: region, now: now)
+        var request = UpstreamRequest(user: message.user, token: token, content: contentToSend())
+        if let traces = forwarder.traces { request.trace = traces.upstream(span, caller: exchange.labels.trace) }
         guard connection.send(request, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)
@@ -34,7 +36,9 @@ extension Forwarding: UpstreamReceiver {
         }
         waitingSince = now
         if message.receipt != nil { awaited = connection }
-        forwarder.instruments.attempted(region, state.sent())
+        let reason = state.sent()
+        forwarder.instruments.attempted(region, reason)
+        exchange.trace?.sent(reason)
         return nil
     }
 
@@ -51,6 +55,7 @@ extension Forwarding: UpstreamReceiver {
         let now = eventLoop.now
         let duration = now - waitingSince
         forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
+        exchange.trace?.responded(answer)
         let isTokenProven = state.token.map { forwarder.isProven($0, of: message.skill) } ?? false
         let (next, lesson) = state.responded(
             answer, strict5xx: exchange.configuration.strict5xx, isTokenProven: isTokenProven,
@@ -74,6 +79,7 @@ extension Forwarding: UpstreamReceiver {
 
     func upstreamFailed(_ failure: UpstreamFailure) {
         awaited = nil
+        exchange.trace?.failed(failure)
         // What the connection still waits for counts against who was in a hurry.
         if failure == .timeout, deadline < limit { usage = exchange.keepPlace() }
         resume(state.failed(failure))

@@ -80,7 +80,9 @@ final class Forwarding {
     /// A message that is known to be accepted, or whose user is known to be gone, needs neither token nor connection.
     private func firstStep() -> ForwardingState.Step {
         if let claim, let answer = forwarder.store.acceptedResponse(to: claim, now: now) {
-            forwarder.instruments.claimed(ClaimReply(.accepted(answer), forwarder.store.kind))
+            let reply = ClaimReply(.accepted(answer), forwarder.store.kind)
+            forwarder.instruments.claimed(reply)
+            if let trace = exchange.trace { found(reply, in: trace) }
             return state.replay(answer)
         }
         // A region that the request states overrides an earlier finding that the user is gone.
@@ -101,7 +103,10 @@ final class Forwarding {
 
     private func run(from step: ForwardingState.Step) {
         var next: ForwardingState.Step? = step
-        while let step = next { next = perform(step) }
+        while let step = next {
+            if let trace = exchange.trace { begin(step, in: trace) }
+            next = perform(step)
+        }
     }
 
     /// - Returns: the next step; nil if this one waits or was the last.
@@ -173,6 +178,7 @@ final class Forwarding {
         answer.toldKey = message.toldKey
         if state.search.isElsewhere { exchange.ended(in: state.search.region, of: message.caller) }
         if answer.status >= 500 && state.sends > 0 { watchOutcome(answer) }
+        if let trace = exchange.trace { link(trace, ending) }
         exchange.answer(answer, sends: state.sends)
     }
 
@@ -208,6 +214,7 @@ final class Forwarding {
 
     private func claimed(_ reply: ClaimReply, holding connection: any UpstreamConnection) -> ForwardingState.Step {
         forwarder.instruments.claimed(reply)
+        if let trace = exchange.trace { claimed(reply, in: trace) }
         if reply.outcome != .owned { connection.release(by: self) }
         // `now` is still when the store was asked: `resume` updates it only after this returns.
         return state.claimed(reply, at: now, from: forwarder.store.kind, holding: connection)

@@ -44,6 +44,8 @@ package struct ForwardingConfiguration: Sendable {
     package var events: Set<GatewayEvent.Kind> = []
     /// After so long, an outcome that is unknown still is reported.
     package var unknownOutcomeAge = Duration.seconds(300)
+    /// Nil: no request has a trace.
+    package var tracing: TraceSampling?
     /// The access log has a line for 1 in N accepted messages.
     package var acceptedPerLogLine = 1
 

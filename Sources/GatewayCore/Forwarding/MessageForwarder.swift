@@ -17,6 +17,7 @@ package final class MessageForwarder: RequestHandler {
     let deliveries: DeliveryChecks
     let unknownOutcomes: UnknownOutcomes
     let logs: Logs
+    let traces: TraceRecorder?
     /// By skill label: the generation of the last token with which Amazon accepted a message.
     private var provenGenerations: [UInt64?] = []
     private let failedAttempts: NetworkThrottle
@@ -56,7 +57,8 @@ package final class MessageForwarder: RequestHandler {
         receiptRate: NetworkThrottle = .ofReceipts(), webTokens: SharedWebTokens = SharedWebTokens(),
         pauses: Pauses = Pauses(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
-        logs: Logs = Logs(), onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in },
+        logs: Logs = Logs(), traces: TraceRecorder? = nil,
+        onTrouble: @escaping @Sendable (Trouble, Region?) -> Void = { _, _ in },
         onEvent: @escaping @Sendable (GatewayEvent) -> Void = { _ in }
     ) {
         snapshot = ConfigurationSnapshot(configuration)
@@ -77,6 +79,8 @@ package final class MessageForwarder: RequestHandler {
         self.webTokens = WebTokenAuthentication(on: eventLoop, webTokens)
         self.wallClock = wallClock
         self.logs = logs
+        self.traces = traces
+        traces?.use(configuration.tracing)
         self.onTrouble = onTrouble
         self.onEvent = onEvent
         sends = EndOfTickQueue(on: eventLoop) { $0.perform() }
@@ -92,6 +96,8 @@ package final class MessageForwarder: RequestHandler {
         logs.access?.acceptedPerLine = configuration.acceptedPerLogLine
         deliveries.keep(only: Set(configuration.skills.filter { $0.receiptMember != nil }.map(\.label)))
         for lines in logs.all { lines.use(callerNames: callerNames, skillNames: skillNames) }
+        traces?.use(callerNames: callerNames, skillNames: skillNames)
+        traces?.use(configuration.tracing)
     }
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
@@ -328,6 +334,11 @@ package final class MessageForwarder: RequestHandler {
     package func reportUnknownOutcomes() -> EventLoopFuture<Void> { unknownOutcomes.checkAll() }
 
     package var unreportedOutcomes: Int { unknownOutcomes.count }
+
+    /// Hands on the traces that there are; succeeds when that is done.
+    package func closeTraces() -> EventLoopFuture<Void> {
+        traces?.close() ?? eventLoop.makeSucceededVoidFuture()
+    }
 
     /// Flushes and closes the logs.
     package func closeLogs() {

@@ -21,6 +21,7 @@ struct OwnKey {
         } catch {
             throw Refusal(error)
         }
+        exchange.trace?.links(to: scope)
     }
 
     /// Answers with what has become of the key.

@@ -83,12 +83,21 @@ final class ReceiptReport {
                 ended(index, .unknown, isList)
                 continue
             }
+            reports(subject)
             switch exchange.forwarder.store.receive(subject.receipt(at: received), on: exchange.eventLoop) {
             case .now(let outcome): ended(index, outcome, subject, isList)
             case .later(let future):
                 future.assumeIsolated().whenSuccess { self.ended(index, $0, subject, isList) }
             }
         }
+    }
+
+    /// Of several, its span names the last.
+    private func reports(_ subject: ReceiptIDs.Subject) {
+        guard let trace = exchange.trace else { return }
+        trace.links(to: subject.scope)
+        trace.record = subject.scope
+        exchange.labels.skill = exchange.configuration.skills[subject.skill].label
     }
 
     private func ended(_ index: Int, _ outcome: ReceiptOutcome?, _ subject: ReceiptIDs.Subject, _ isList: Bool) {

@@ -1,14 +1,39 @@
-import NIOCore
+package import NIOCore
 
-/// What a request says of the trace that it is a part of: the field `traceparent` (W3C Trace Context, section 3.2).
-package struct TraceContext: Sendable {
-    /// The id of the trace, 16 bytes that are never all zero.
-    private let high: UInt64
-    private let low: UInt64
-    /// Of the caller's span, never zero.
-    let parentID: UInt64
+/// Names one trace: 16 bytes that are never all zero.
+package struct TraceID: Hashable, Sendable {
+    package let high: UInt64
+    package let low: UInt64
 
-    /// Nil for whatever the standard calls invalid: an invalid `traceparent` is ignored.
+    /// 32 hexadecimal digits, as `traceparent` has them.
+    package var text: String {
+        var buffer = ByteBuffer()
+        write(to: &buffer)
+        return String(buffer: buffer)
+    }
+
+    package func write(to buffer: inout ByteBuffer) {
+        buffer.writeHexadecimal(high)
+        buffer.writeHexadecimal(low)
+    }
+}
+
+/// What is known of the trace that a request is a part of.
+package struct TraceContext: Equatable, Sendable {
+    package let id: TraceID
+    /// Of the caller's span, never zero; nil: the trace begins here.
+    package let parentID: UInt64?
+    /// Somebody records the trace: the caller says so, or the gateway does it itself.
+    package var isSampled: Bool
+    /// Of the gateway's own span; nil: it makes none.
+    package var spanID: UInt64?
+
+    init(_ id: TraceID, parentID: UInt64?, isSampled: Bool, spanID: UInt64? = nil) {
+        (self.id, self.parentID, self.isSampled, self.spanID) = (id, parentID, isSampled, spanID)
+    }
+
+    /// Parses the field `traceparent` (W3C Trace Context, section 3.2). Nil for whatever the standard calls invalid: an invalid
+    /// `traceparent` is ignored.
     init?(parsing bytes: Span<UInt8>, _ field: Range<Int>) {
         // 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01; a later version may go on behind another dash.
         let start = field.lowerBound
@@ -17,12 +42,12 @@ package struct TraceContext: Sendable {
             let high = Self.number(bytes, start + 3..<start + 19),
             let low = Self.number(bytes, start + 19..<start + 35),
             let parentID = Self.number(bytes, start + 36..<start + 52),
-            Self.number(bytes, start + 53..<start + 55) != nil
+            let flags = Self.number(bytes, start + 53..<start + 55)
         else { return nil }
         guard version == 0 ? field.count == 55 : version != 0xFF else { return nil }
         guard field.count == 55 || bytes[start + 55] == UInt8(ascii: "-") else { return nil }
         guard high | low != 0, parentID != 0 else { return nil }
-        (self.high, self.low, self.parentID) = (high, low, parentID)
+        self.init(TraceID(high: high, low: low), parentID: parentID, isSampled: flags & 1 != 0)
     }
 
     /// At most 16 hexadecimal digits; lower case is the only one there is.
@@ -38,28 +63,29 @@ package struct TraceContext: Sendable {
         return value
     }
 
-    /// 32 hexadecimal digits, as `traceparent` has them.
-    var traceIDText: String {
-        var text = ByteBuffer()
-        Self.write(high, to: &text)
-        Self.write(low, to: &text)
-        return String(buffer: text)
-    }
-
-    /// Members `traceID` and `parentID` of a line of a log.
+    /// Members `traceID`, `parentID` and `spanID` of a line of a log.
     func writeMembers(to text: inout ByteBuffer) {
         text.writeStaticString(",\"traceID\":\"")
-        Self.write(high, to: &text)
-        Self.write(low, to: &text)
-        text.writeStaticString("\",\"parentID\":\"")
-        Self.write(parentID, to: &text)
+        id.write(to: &text)
         text.writeStaticString("\"")
-    }
-
-    private static func write(_ number: UInt64, to text: inout ByteBuffer) {
-        for shift in stride(from: 60, through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 0xF
-            text.writeInteger(hexCharacter(digit))
+        if let parentID {
+            text.writeStaticString(",\"parentID\":\"")
+            text.writeHexadecimal(parentID)
+            text.writeStaticString("\"")
         }
+        if let spanID {
+            text.writeStaticString(",\"spanID\":\"")
+            text.writeHexadecimal(spanID)
+            text.writeStaticString("\"")
+        }
+    }
+}
+
+extension ByteBuffer {
+    /// 16 digits.
+    package mutating func writeHexadecimal(_ number: UInt64) {
+        writeMultipleIntegers(
+            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number >> 32)),
+            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number)))
     }
 }

@@ -8,9 +8,10 @@ package struct Exemplar: Sendable {
     var id: ExchangeID?
     var seconds: Double
 
-    /// Nil for a request that only the gateway has named.
+    /// Nil for a request that only the gateway has named. A trace that nobody records is none to look for.
     init?(trace: TraceContext?, id: ExchangeID?, seconds: Double) {
         let id = id?.isGiven == true ? id : nil
+        let trace = trace?.isSampled == true ? trace : nil
         guard trace != nil || id != nil else { return nil }
         self.trace = trace
         self.id = id
@@ -21,7 +22,7 @@ package struct Exemplar: Sendable {
 
     /// As many as there is room for.
     var labels: [(name: String, value: String)] {
-        let all = [trace.map { ("trace_id", $0.traceIDText) }, id.map { ("request_id", $0.text) }].compactMap { $0 }
+        let all = [trace.map { ("trace_id", $0.id.text) }, id.map { ("request_id", $0.text) }].compactMap { $0 }
         return all.reduce(into: []) { labels, label in
             let length = (labels + [label]).reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
             if length <= Self.limitCharacters { labels.append(label) }

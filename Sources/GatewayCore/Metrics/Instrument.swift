@@ -30,6 +30,9 @@ package enum Instrument: String, CaseIterable, Sendable {
     case eventFailures = "skillgate_event_failures_total"
     case eventsQueued = "skillgate_events_queued"
     case eventsOldest = "skillgate_events_oldest_seconds"
+    case spans = "skillgate_spans_total"
+    case spanExportFailures = "skillgate_span_export_failures_total"
+    case tracesQueued = "skillgate_traces_queued"
     case regionsLearned = "skillgate_regions_learned_total"
     case usersGone = "skillgate_users_gone"
     case receipts = "skillgate_receipts_total"
@@ -123,6 +126,9 @@ package enum Instrument: String, CaseIterable, Sendable {
         case .eventFailures:                      Row(.counter,    ["reason"],                                        "Attempts to deliver an event that failed, by reason.")
         case .eventsQueued:                       Row(.gauge,      [],                                                "Events that have not been delivered yet.")
         case .eventsOldest:                       Row(.gauge,      [],                                                "Age of the oldest event that has not been delivered yet.")
+        case .spans:                              Row(.counter,    ["result"],                                        "Spans of traces by what became of them.")
+        case .spanExportFailures:                 Row(.counter,    ["reason"],                                        "Attempts to export traces that failed, by reason.")
+        case .tracesQueued:                       Row(.gauge,      [],                                                "Traces that have not been exported yet.")
         case .regionsLearned:                     Row(.counter,    ["how"],                                           "Users whose region was learned, by how it was learned.")
         case .usersGone:                          Row(.gauge,      [],                                                "Users unknown to every region, whose messages the gateway answers with 404 for a while.")
         case .receipts:                           Row(.counter,    ["skill", "result"],                               "Messages that skills have reported, by what the report was.")

@@ -4,7 +4,7 @@ import NIOCore
 /// where the request came from; of those that were refused, as `RefusalTally` has it.
 package final class AuditLog {
     /// What was asked for.
-    enum Action: String {
+    package enum Action: String, CaseIterable, Sendable {
         case message
         /// What would become of a message.
         case validation

@@ -102,6 +102,7 @@ package struct MetricsSnapshot: Sendable {
     package var quotas: [(skill: String, region: Region, perSecond: Double)] = []
     /// Nil: none are delivered.
     package var events: Events?
+    package var traces: Traces?
     package var users = UserRegions.Statistics()
     /// By log; those that are kept.
     package var droppedLogLines: [(log: String, count: Int)] = []
@@ -140,6 +141,7 @@ package struct MetricsSnapshot: Sendable {
         for subject in paused { page.sample(.paused, [("kind", subject.kind), ("name", subject.name)], 1) }
         if let sharedRates { Self.render(sharedRates, to: &page) }
         renderEvents(to: &page)
+        renderTraces(to: &page)
         page.family(.regionsLearned)
         for source in UserRegions.Source.allCases {
             page.sample(.regionsLearned, [("how", source.rawValue)], users.learned[source] ?? 0)

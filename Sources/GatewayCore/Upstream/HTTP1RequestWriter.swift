@@ -26,6 +26,10 @@ package struct HTTP1RequestWriter: Sendable {
         buffer.writeImmutableBuffer(request.token.fieldLine)
         buffer.writeStaticString("Content-Length: ")
         buffer.writeDecimal(request.content.readableBytes)
+        if let trace = request.trace {
+            buffer.writeStaticString("\r\ntraceparent: ")
+            trace.write(to: &buffer)
+        }
         buffer.writeStaticString("\r\n\r\n")
         buffer.writeImmutableBuffer(request.content)
     }

@@ -5,6 +5,8 @@ package struct UpstreamRequest: Sendable {
     package let user: UserID
     package let token: AccessToken
     package let content: ByteBuffer
+    /// What it says of the trace that it is a part of; nil: nothing.
+    package var trace: SpanReference?
 
     package init(user: UserID, token: AccessToken, content: ByteBuffer) {
         self.user = user

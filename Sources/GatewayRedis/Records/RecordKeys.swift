@@ -27,6 +27,9 @@ struct RecordKeys {
     /// The key of what callers say of a user, or of another one.
     func statements(_ user: SharedUserID) -> String { "\(prefix):said:\(user.skill):\(user.place)" }
 
+    /// The key of the span under which a record's message was sent.
+    func trace(of record: IdempotencyScope) -> String { "\(String(buffer: recordKey(record))):trace" }
+
     /// For a node of a cluster: one of a series, each in a slot of its own.
     func epoch(_ number: Int) -> String { "\(prefix):{\(number)}:epoch" }
 

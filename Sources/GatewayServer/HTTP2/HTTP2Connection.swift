@@ -32,7 +32,9 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     init(loop: ListenerLoop, limits: HTTP2ServerState.Limits, peer: Peer, certificate: ClientCertificate?) {
         self.loop = loop
-        self.peer = Peer(address: peer.address, certificateNames: peer.certificateNames, version: .http2)
+        self.peer = Peer(
+            address: peer.address, certificateNames: peer.certificateNames, version: .http2,
+            isSecure: peer.isSecure)
         self.certificate = certificate
         state = HTTP2ServerState(limits: limits, loop.timeouts, now: loop.eventLoop.now)
     }
@@ -132,7 +134,7 @@ final class HTTP2Connection: ChannelInboundHandler {
     /// The sweep may be late: an expired or no longer trusted certificate must not authenticate.
     private func dropExpiredCertificate() {
         guard let certificate, !certificate.isValid(loop), !peer.certificateNames.isEmpty else { return }
-        peer = Peer(address: peer.address, version: .http2)
+        peer = Peer(address: peer.address, version: .http2, isSecure: peer.isSecure)
     }
 
     // MARK: Responses

@@ -93,6 +93,14 @@ package struct HTTP2RequestWriter {
             pieces.write(UInt8(truncatingIfNeeded: Self.digits(of: length)))
             pieces.write(decimal: length)
         }
+        if let trace = request.trace { Self.write(trace, to: &buffer) }
+    }
+
+    /// Not remembered (RFC 7541 section 6.2.2): the next one is another.
+    private static func write(_ trace: SpanReference, to buffer: inout ByteBuffer) {
+        buffer.writeInteger(0 as UInt8)
+        buffer.writeHPACKString(ByteBuffer(string: "traceparent"))
+        buffer.writeHPACKString(ByteBuffer(string: trace.text))
     }
 
     /// A request of which the peer does not remember all that it could.
@@ -111,6 +119,7 @@ package struct HTTP2RequestWriter {
         buffer.writeInteger(Self.contentLengthFollows)
         buffer.writeInteger(UInt8(truncatingIfNeeded: Self.digits(of: length)))
         buffer.writeDecimal(length)
+        if let trace = request.trace { Self.write(trace, to: &buffer) }
     }
 
     /// Of all that the peer remembers, a byte each: nearly every request is written by these alone, in few steps. Nil if one is missing.

@@ -156,6 +156,8 @@ struct GatewayConfiguration: Sendable {
     var auditFile: String?
     /// Nil: no events are delivered.
     var events: EventsConfiguration?
+    /// Nil: no traces are exported.
+    var traces: TracesConfiguration?
     var drain = Drain()
     /// Files that make another configuration when they change: the file itself, secrets and certificates.
     var watchedFiles = WatchedFiles()

@@ -36,6 +36,7 @@ struct Doctor {
         if tokens.isEmpty { await reachRegions() }
         for issuer in configuration.issuers { await examineKeys(of: issuer) }
         if let events = configuration.events { await examineEvents(events) }
+        if let traces = configuration.traces { await examineTraces(traces) }
         await examineStore()
         // Last: what it complains of has its cause in one of the others, as a rule.
         if let admin { await examineGateway(admin) }

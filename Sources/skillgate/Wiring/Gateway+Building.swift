@@ -68,6 +68,7 @@ extension Gateway {
         forwarding.discovery = configuration.discovery
         forwarding.strict5xx = configuration.upstream.strict5xx
         forwarding.acceptedPerLogLine = configuration.acceptedPerLogLine
+        forwarding.tracing = configuration.traces?.sampling
         if let events = configuration.events {
             forwarding.events = Set(events.kinds)
             forwarding.unknownOutcomeAge = events.unknownOutcomeAge

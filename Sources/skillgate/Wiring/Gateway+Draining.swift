@@ -22,6 +22,7 @@ extension Gateway {
         current.withLock { $0.reloadable.issuers }.stop()
         try await closeUpstream()
         await deliverLastEvents()
+        await exportLastTraces()
         sharedRates?.stop()
         quotas.stop()
         sharedStoreClients?.shutDown()
@@ -54,6 +55,16 @@ extension Gateway {
             logger.warning(
                 "shutting down with unreported unknown outcomes", metadata: ["gateway.events.count": "\(unreported)"])
         }
+    }
+
+    /// Before the shared store goes away, where links are looked up.
+    private func exportLastTraces() async {
+        let end = ContinuousClock.now + Self.finalDeliveryTimeout
+        let closed = loops.map { loop in
+            loop.forwarder.eventLoop.flatSubmit { loop.forwarder.value.closeTraces() }
+        }
+        try? await EventLoopFuture.andAllComplete(closed, on: controlLoop).get()
+        await traces.finish(within: max(.zero, end - .now))
     }
 
     /// Gives the store a short time to confirm pending settlements.

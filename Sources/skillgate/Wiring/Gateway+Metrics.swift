@@ -124,6 +124,7 @@ extension Gateway {
         snapshot.paused = pauses.all
         snapshot.sharedRates = sharedRates?.statistics
         snapshot.events = events.snapshot
+        snapshot.traces = traces.snapshot
         for skill in reloadable.skills {
             for region in Region.allCases {
                 guard let perSecond = skill.quotas?[region].perSecond else { continue }

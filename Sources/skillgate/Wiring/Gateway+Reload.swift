@@ -54,6 +54,7 @@ extension Gateway {
         for (tls, renewal) in renewals { tls.use(renewal) }
         for (tokens, credentials) in changes.replaced { tokens.replaceCredentials(credentials) }
         events.use(new, reloadable.skills)
+        traces.use(new)
         await use(forwarding, reloadable)
         await shareRecords(among: new.callers.count, callerNames: reloadable.callerNames, new)
         LogSettings.shared.use(new.log)

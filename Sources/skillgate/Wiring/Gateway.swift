@@ -54,6 +54,7 @@ final class Gateway: Service {
     let sharedRates: SharedRates?
     let quotas: SkillQuotas
     let events: EventReporter
+    let traces: TraceReporter
     let logs: LogFiles
     let problems: ProblemLog
     let listenerLog: ListenerLog
@@ -103,7 +104,7 @@ final class Gateway: Service {
         folder = try await LockedFolder.take(for: configuration.idempotency, logger)
         userMemory = folder.map { UserMemory(in: $0, logger) }
         let shared = try await SharedStoreClients.on(controlLoop, configuration.idempotency, logger)
-        if configuration.sharesUsers || configuration.sharesRates { shared?.start() }
+        if configuration.sharesUsers || configuration.sharesRates || configuration.traces != nil { shared?.start() }
         sharedStoreClients = shared
         users = UserRegions(
             earlier: await userMemory?.read(),
@@ -111,6 +112,9 @@ final class Gateway: Service {
         quotas = SkillQuotas(board: shared?.quotas, timers: controlLoop)
         let events = EventReporter(controlLoop: controlLoop, logger)
         self.events = events
+        let traces = TraceReporter(controlLoop: controlLoop, shared?.traces, logger)
+        self.traces = traces
+        traces.use(configuration)
         var reloadable = ReloadableState(quotas)
         let endpoint = Self.tokenEndpoint(configuration)
         _ = reloadable.take(configuration, users) {
@@ -161,6 +165,10 @@ final class Gateway: Service {
                     receiptRate: receiptRate, webTokens: webTokens, pauses: pauses,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
+                    traces: TraceRecorder(
+                        callerNames: names.callers, skillNames: names.skills, eventLoop: eventLoop,
+                        references: traces.references, wallClock: { UnixTime.timestamp() },
+                        sink: { traces.export($0) }),
                     onTrouble: { problems.report($0, $1) }, onEvent: { events.report($0) })
                 return Loop(
                     forwarder: NIOLoopBound(forwarder, eventLoop: eventLoop),

@@ -10,6 +10,7 @@ struct SharedStoreClients: Sendable {
     let permits: RedisPermitClient
     let users: RedisSharedUserClient
     let quotas: RedisQuotaBoard
+    let traces: RedisTraceReferences
     /// What users are hashed with, the same on all replicas.
     let userKey: SymmetricKey
 
@@ -32,7 +33,7 @@ struct SharedStoreClients: Sendable {
             let users = RedisSharedUserClient(client, unixMilliseconds: UnixTime.milliseconds)
             return SharedStoreClients(
                 redis: NIOLoopBound(client, eventLoop: controlLoop), permits: permits, users: users,
-                quotas: quotas, userKey: key)
+                quotas: quotas, traces: RedisTraceReferences(client), userKey: key)
         }.get()
     }
 

@@ -259,6 +259,7 @@ struct TestBed: Sendable {
         var userId: String
         var requestId: String
         var data: [String: String]
+        var traceparent: String?
     }
 
     func acceptedMessages() async throws -> [AcceptedMessage] {

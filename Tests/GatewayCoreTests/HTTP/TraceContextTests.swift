@@ -13,7 +13,7 @@ struct TraceContextTests {
 
     @Test func `a valid field is read, and written again`() throws {
         let trace = try #require(parse(Self.valid))
-        #expect(trace.traceIDText == "0af7651916cd43dd8448eb211c80319c")
+        #expect(trace.id.text == "0af7651916cd43dd8448eb211c80319c")
         #expect(trace.parentID == 0xb7ad_6b71_6920_3331)
         var text = ByteBuffer()
         trace.writeMembers(to: &text)
@@ -27,7 +27,7 @@ struct TraceContextTests {
         "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
     ])
     func `a later version is read as far as it is known`(text: String) {
-        #expect(parse(text)?.traceIDText == "0af7651916cd43dd8448eb211c80319c")
+        #expect(parse(text)?.id.text == "0af7651916cd43dd8448eb211c80319c")
     }
 
     @Test(arguments: [

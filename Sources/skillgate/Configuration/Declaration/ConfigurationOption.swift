@@ -102,7 +102,7 @@ extension ConfigurationOption {
     ) -> Self {
         Self(
             OptionDescription(name, .value(kind.type, kind.schema), help, otherwise: otherwise, example: example), path,
-            read: { $0.value(name, kind) }, node: { $0.flatMap(kind.text).map { Node($0) } })
+            read: { $0.value(name, kind).map(Optional.some) }, node: { $0.flatMap(kind.text).map { Node($0) } })
     }
 
     /// The path of a file, which is resolved against the folder of the configuration.
@@ -183,7 +183,8 @@ extension ConfigurationOption {
     ) -> Self {
         Self(
             OptionDescription(name, .value("secret", .secret), help, example: "{file: \(example)}"), path,
-            read: { $0.secret(name) }, node: { $0.map { _ in .redacted } })
+            // What is missing leaves what is there.
+            read: { $0.secret(name).map(Optional.some) }, node: { $0.map { _ in .redacted } })
     }
 
     static func requiredSecret(
@@ -248,10 +249,12 @@ extension ConfigurationOption {
 
     /// A mapping that may be left out, and makes a value of its own.
     ///
-    /// - Parameter check: looks at what was read, with what was read before it in the owner.
+    /// - Parameters:
+    ///   - begin: makes the value whose members are read; nil: `new`.
+    ///   - check: looks at what was read, with what was read before it in the owner.
     static func optionalSection<Value: Equatable>(
         _ name: String, _ path: WritableKeyPath<Owner, Value?>, new: Value, reloads: Bool = false,
-        _ options: [ConfigurationOption<Value>],
+        begin: ((ConfigurationSection) -> Value)? = nil, _ options: [ConfigurationOption<Value>],
         check: @escaping (ConfigurationSection, inout Value, Owner) -> Void = { _, _, _ in }
     ) -> Self {
         Self(
@@ -262,7 +265,9 @@ extension ConfigurationOption {
             },
             read: { section, owner in
                 guard section.has(name) else { return }
-                owner[keyPath: path] = section.section(name) { $0.value(new, options, check, owner) }
+                owner[keyPath: path] = section.section(name) { section in
+                    section.value(begin?(section) ?? new, options, check, owner)
+                }
             },
             node: { owner in owner[keyPath: path].map { .mapping(options, of: $0) } },
             needsNoRestart: { reloads || $0[keyPath: path] == $1[keyPath: path] })

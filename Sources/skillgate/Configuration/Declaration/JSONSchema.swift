@@ -59,6 +59,13 @@ final class JSONSchema: Encodable {
         return schema
     }
 
+    static var ratio: JSONSchema {
+        let schema = JSONSchema("number")
+        schema.minimum = 0
+        schema.maximum = 1
+        return schema
+    }
+
     static func choice(_ values: [String]) -> JSONSchema {
         let schema = JSONSchema()
         schema.enum = values
@@ -121,7 +128,7 @@ final class JSONSchema: Encodable {
 
     private static func scalar(_ text: String, like schema: JSONSchema) -> Scalar? {
         switch schema.type {
-        case ["integer"]: Int(text).map { .integer($0) }
+        case ["integer"], ["number"]: Int(text).map { .integer($0) }
         case ["boolean"]: .boolean(text == "true")
         case ["array"]: nil
         default: .string(text)

@@ -58,6 +58,7 @@ extension GatewayConfiguration {
                         example: "/var/log/skillgate/audit.log", check: reasonNotWritable)
                 ]),
             eventsOption,
+            tracesOption,
             .section(
                 "log",
                 [

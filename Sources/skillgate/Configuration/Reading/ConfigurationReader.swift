@@ -102,6 +102,10 @@ final class ConfigurationReader {
         warnings.append(problem(text, at: mark))
     }
 
+    func warn(_ text: String, at place: ConfigurationProblem.Location) {
+        warnings.append(ConfigurationProblem(place: place, text: text))
+    }
+
     func report(_ text: String, at mark: Mark?) {
         problems.append(problem(text, at: mark))
     }

@@ -47,6 +47,9 @@ extension GatewayConfiguration {
         self.init()
         if let root = reader.root(of: yaml) {
             upstream.proxy = Proxy.environment(reader.environment)
+            let telemetry = TelemetryEnvironment(reader.environment)
+            if !telemetry.traces.url.isEmpty { traces = telemetry.traces }
+            for warning in telemetry.warnings { reader.warn(warning.text, at: .environment(warning.variable)) }
             for option in Self.options { option.read(root, &self) }
             Self.check(root, &self)
             root.close()

@@ -1,0 +1,24 @@
+import GatewayTraces
+import TokenEndpointClient
+
+extension Doctor {
+    /// Whether the collector of traces takes an export, in which there are none.
+    mutating func examineTraces(_ traces: GatewayConfiguration.TracesConfiguration) async {
+        let post = TracePost(traces, configuration.upstream.proxy, configuration.endpoints)
+        do {
+            let response = try await post.transfer([]).perform()
+            let isTaken = (200...299).contains(response.status)
+            diagnosis.add(
+                "traces",
+                problem: isTaken
+                    ? nil
+                    : "the collector answers status \(response.status) to an empty export; expected 2xx from an OTLP/HTTP receiver, whose URL ends in /v1/traces",
+                "asked at \(post.url), status \(response.status); \(response.times.text)")
+        } catch {
+            diagnosis.add(
+                "traces",
+                problem: error.problem(reaching: post.url, through: post.proxyURL, caFile: "traces.caFile"),
+                error.description)
+        }
+    }
+}
