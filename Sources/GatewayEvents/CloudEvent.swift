@@ -1,6 +1,5 @@
 import FoundationEssentials
 package import GatewayCore
-import NIOCore
 
 /// An event in the JSON format of CloudEvents 1.0.
 package struct CloudEvent: Equatable, Sendable {
@@ -101,13 +100,5 @@ extension GatewayEvent {
         case .outcomeUnknown(let message, _), .receiptOverdue(let message, _): "skills/\(message.skill)"
         case .circuitOpened(let region), .circuitClosed(let region): "regions/\(region.name)"
         }
-    }
-}
-
-extension UnixTimestamp {
-    fileprivate var text: String {
-        var buffer = ByteBuffer()
-        buffer.writeTimestamp(self)
-        return String(buffer: buffer)
     }
 }

@@ -3,9 +3,6 @@ import NIOCore
 
 /// Names and attributes are those of OpenTelemetry's semantic conventions for HTTP and messaging; the gateway's own begin with `gateway.`.
 extension RequestTrace {
-    /// What the path of a message is called without its userId.
-    private static let messageTemplate = "/v1/skillmessages/users/{userId}"
-
     /// The request first, then what it waited for, in that order.
     ///
     /// - Parameter endpoints: where the regions are.
@@ -21,15 +18,15 @@ extension RequestTrace {
     }
 
     private var requestSpan: Span {
-        let (method, route) = action.route
+        let route = action.route
         var span = Span(
-            name: "\(method) \(route)", kind: .server, traceID: traceID, spanID: spanID, parentID: parentID,
+            name: route.name, kind: .server, traceID: traceID, spanID: spanID, parentID: parentID,
             hasRemoteParent: parentID != nil, began: beganNanoseconds,
             ended: beganNanoseconds &+ duration.nanoseconds, links: links)
-        span.add("http.request.method", method)
-        span.add("http.route", route)
+        span.add("http.request.method", route.method)
+        span.add("http.route", route.path)
         span.add("url.scheme", isSecure ? "https" : "http")
-        span.add("url.path", Self.withoutNames(route))
+        span.add("url.path", route.shownPath)
         span.add("http.response.status_code", status)
         span.add("http.request.body.size", contentBytes)
         span.add("network.protocol.name", "http")
@@ -46,12 +43,6 @@ extension RequestTrace {
         // A client's mistake is none of the server's.
         if status >= 500 { span.fail(problem?.rawValue ?? String(status)) }
         return span
-    }
-
-    /// The convention for what must not be shown.
-    private static func withoutNames(_ route: String) -> String {
-        route.split(separator: "/", omittingEmptySubsequences: false)
-            .map { $0.hasPrefix("{") ? "REDACTED" : $0 }.joined(separator: "/")
     }
 
     private func span(of step: Step, _ endpoints: ByRegion<APIEndpoint>) -> Span {
@@ -80,10 +71,10 @@ extension RequestTrace {
             let endpoint = endpoints[region]
             span.add("server.address", endpoint.host)
             span.add("server.port", endpoint.port)
-            span.add("url.full", endpoint.description + Self.withoutNames(Self.messageTemplate))
+            span.add("url.full", "\(endpoint)\(Route.message.shownPath)")
             span.add("gateway.region", region.name)
         }
-        span.add("url.template", Self.messageTemplate)
+        span.add("url.template", Route.message.path)
         if attempt.resends > 0 { span.add("http.request.resend_count", attempt.resends) }
         span.add("gateway.attempt.reason", attempt.reason?.rawValue)
         span.add("messaging.system", "alexa_skill_messaging")
@@ -109,7 +100,7 @@ extension RequestTrace.Step.Kind {
         case .token: "token"
         case .queue: "queue"
         case .claim: "claim"
-        case .send: "POST /v1/skillmessages/users/{userId}"
+        case .send: Route.message.name
         case .quota: "quota"
         case .settle: "settle"
         case .record: "record"
@@ -129,15 +120,39 @@ extension UpstreamFailure {
     }
 }
 
+/// What a request is called, and what of its path may be shown.
+private struct Route {
+    let method: String
+    let path: String
+    /// OpenTelemetry's convention for what must not be shown.
+    let shownPath: String
+    let name: String
+
+    init(_ method: String, _ path: String) {
+        self.method = method
+        self.path = path
+        name = "\(method) \(path)"
+        shownPath = path.split(separator: "/", omittingEmptySubsequences: false)
+            .map { $0.hasPrefix("{") ? "REDACTED" : $0 }.joined(separator: "/")
+    }
+
+    static let message = Route("POST", "/v1/skillmessages/users/{userId}")
+    static let inquiry = Route("GET", "/v1/idempotency-keys/{key}")
+    static let settlement = Route("PUT", "/v1/idempotency-keys/{key}")
+    static let receipt = Route("POST", "/v1/receipts")
+    static let accessToken = Route("POST", "/auth/o2/token")
+    static let userRegion = Route("PUT", "/v1/users/{userId}/region")
+}
+
 extension AuditLog.Action {
-    fileprivate var route: (method: String, path: String) {
+    fileprivate var route: Route {
         switch self {
-        case .message, .validation: ("POST", "/v1/skillmessages/users/{userId}")
-        case .inquiry: ("GET", "/v1/idempotency-keys/{key}")
-        case .settlement: ("PUT", "/v1/idempotency-keys/{key}")
-        case .receipt: ("POST", "/v1/receipts")
-        case .accessToken: ("POST", "/auth/o2/token")
-        case .userRegion: ("PUT", "/v1/users/{userId}/region")
+        case .message, .validation: .message
+        case .inquiry: .inquiry
+        case .settlement: .settlement
+        case .receipt: .receipt
+        case .accessToken: .accessToken
+        case .userRegion: .userRegion
         }
     }
 }

@@ -1,15 +1,14 @@
 package import GatewayCore
-import NIOCore
 
 /// Spans in OTLP's JSON encoding (OpenTelemetry Protocol 1, "JSON Protobuf Encoding").
 package struct TraceDocument: Sendable {
     package static let contentType = "application/json"
     /// Of the semantic conventions that names and attributes are taken from.
-    private static let schema = "https://opentelemetry.io/schemas/1.37.0"
+    private static let schema: StaticString = "\"https://opentelemetry.io/schemas/1.37.0\""
 
     /// Up to the spans, and behind them.
-    private let before: ByteBuffer
-    private let after: ByteBuffer
+    private let before: JSONBytes
+    private let after: JSONBytes
     private let endpoints: ByRegion<APIEndpoint>
 
     /// - Parameters:
@@ -19,21 +18,27 @@ package struct TraceDocument: Sendable {
         resource: [(name: String, value: String)], version: String, endpoints: ByRegion<APIEndpoint>
     ) {
         self.endpoints = endpoints
-        var before = ByteBuffer(string: "{\"resourceSpans\":[{\"resource\":{\"attributes\":[")
+        var before = JSONBytes()
+        before.append("{\"resourceSpans\":[{\"resource\":{\"attributes\":[")
         for (index, attribute) in resource.enumerated() {
-            if index > 0 { before.writeStaticString(",") }
-            before.writeStaticString("{\"key\":")
-            JSONText.writeString(attribute.name, to: &before)
-            before.writeStaticString(",\"value\":{\"stringValue\":")
-            JSONText.writeString(attribute.value, to: &before)
-            before.writeStaticString("}}")
+            if index > 0 { before.append(",") }
+            before.append("{\"key\":")
+            before.append(string: attribute.name)
+            before.append(",\"value\":{\"stringValue\":")
+            before.append(string: attribute.value)
+            before.append("}}")
         }
-        before.writeStaticString("]},\"scopeSpans\":[{\"scope\":{\"name\":\"skillgate\",\"version\":")
-        JSONText.writeString(version, to: &before)
-        before.writeStaticString("},\"spans\":[")
+        before.append("]},\"scopeSpans\":[{\"scope\":{\"name\":\"skillgate\",\"version\":")
+        before.append(string: version)
+        before.append("},\"spans\":[")
         self.before = before
-        after = ByteBuffer(
-            string: "],\"schemaUrl\":\"\(Self.schema)\"}],\"schemaUrl\":\"\(Self.schema)\"}]}")
+        var after = JSONBytes()
+        after.append("],\"schemaUrl\":")
+        after.append(Self.schema)
+        after.append("}],\"schemaUrl\":")
+        after.append(Self.schema)
+        after.append("}]}")
+        self.after = after
     }
 
     package func content(of traces: [RequestTrace]) -> [UInt8] {
@@ -41,13 +46,13 @@ package struct TraceDocument: Sendable {
         var isFirst = true
         for trace in traces {
             for span in trace.spans(endpoints) {
-                if !isFirst { text.writeStaticString(",") }
+                if !isFirst { text.append(",") }
                 isFirst = false
                 span.write(to: &text)
             }
         }
-        text.writeImmutableBuffer(after)
-        return Array(text.readableBytesView)
+        text.append(after)
+        return text.bytes
     }
 }
 
@@ -57,70 +62,65 @@ extension Span {
     private static let parentIsKnown = 0x100
     private static let parentIsRemote = 0x200
 
-    func write(to text: inout ByteBuffer) {
-        text.writeStaticString("{\"traceId\":\"")
-        traceID.write(to: &text)
-        text.writeStaticString("\",\"spanId\":\"")
-        text.writeHexadecimal(spanID)
+    func write(to text: inout JSONBytes) {
+        text.append("{\"traceId\":\"")
+        text.append(traceID)
+        text.append("\",\"spanId\":\"")
+        text.append(hexadecimal: spanID)
         if let parentID {
-            text.writeStaticString("\",\"parentSpanId\":\"")
-            text.writeHexadecimal(parentID)
+            text.append("\",\"parentSpanId\":\"")
+            text.append(hexadecimal: parentID)
         }
-        text.writeStaticString("\",\"flags\":")
-        text.writeNumber(Self.isSampled | Self.parentIsKnown | (hasRemoteParent ? Self.parentIsRemote : 0))
-        text.writeStaticString(",\"name\":")
-        JSONText.writeString(name, to: &text)
-        text.writeStaticString(",\"kind\":")
-        text.writeNumber(kind.rawValue)
+        text.append("\",\"flags\":")
+        text.append(Self.isSampled | Self.parentIsKnown | (hasRemoteParent ? Self.parentIsRemote : 0))
+        text.append(",\"name\":")
+        text.append(string: name)
+        text.append(",\"kind\":")
+        text.append(kind.rawValue)
         // Numbers of 64 bits are strings in the JSON of Protocol Buffers.
-        text.writeStaticString(",\"startTimeUnixNano\":\"")
-        text.writeNumber(Int(began))
-        text.writeStaticString("\",\"endTimeUnixNano\":\"")
-        text.writeNumber(Int(ended))
-        text.writeStaticString("\",\"attributes\":[")
+        text.append(",\"startTimeUnixNano\":\"")
+        text.append(Int(began))
+        text.append("\",\"endTimeUnixNano\":\"")
+        text.append(Int(ended))
+        text.append("\",\"attributes\":[")
         for (index, attribute) in attributes.enumerated() {
-            if index > 0 { text.writeStaticString(",") }
-            text.writeStaticString("{\"key\":\"")
-            text.writeStaticString(attribute.name)
-            text.writeStaticString("\",\"value\":{")
+            if index > 0 { text.append(",") }
+            text.append("{\"key\":\"")
+            text.append(attribute.name)
             switch attribute.value {
             case .text(let value):
-                text.writeStaticString("\"stringValue\":")
-                JSONText.writeString(value, to: &text)
+                text.append("\",\"value\":{\"stringValue\":")
+                text.append(string: value)
+                text.append("}}")
             case .number(let value):
-                text.writeStaticString("\"intValue\":\"")
-                text.writeNumber(value)
-                text.writeStaticString("\"")
+                text.append("\",\"value\":{\"intValue\":\"")
+                text.append(value)
+                text.append("\"}}")
             }
-            text.writeStaticString("}}")
         }
-        text.writeStaticString("]")
+        text.append("]")
         writeLinks(to: &text)
         if let error {
-            text.writeStaticString(",\"status\":{\"code\":2,\"message\":")
-            JSONText.writeString(error, to: &text)
-            text.writeStaticString("}")
+            text.append(",\"status\":{\"code\":2,\"message\":")
+            text.append(string: error)
+            text.append("}")
         }
-        text.writeStaticString("}")
+        text.append("}")
     }
 
-    private func writeLinks(to text: inout ByteBuffer) {
+    private func writeLinks(to text: inout JSONBytes) {
         guard !links.isEmpty else { return }
-        text.writeStaticString(",\"links\":[")
+        text.append(",\"links\":[")
         for (index, link) in links.enumerated() {
-            if index > 0 { text.writeStaticString(",") }
-            text.writeStaticString("{\"traceId\":\"")
-            link.traceID.write(to: &text)
-            text.writeStaticString("\",\"spanId\":\"")
-            text.writeHexadecimal(link.spanID)
-            text.writeStaticString("\",\"flags\":")
-            text.writeNumber(link.isSampled ? Self.isSampled : 0)
-            text.writeStaticString("}")
+            if index > 0 { text.append(",") }
+            text.append("{\"traceId\":\"")
+            text.append(link.traceID)
+            text.append("\",\"spanId\":\"")
+            text.append(hexadecimal: link.spanID)
+            text.append("\",\"flags\":")
+            text.append(link.isSampled ? Self.isSampled : 0)
+            text.append("}")
         }
-        text.writeStaticString("]")
+        text.append("]")
     }
-}
-
-extension ByteBuffer {
-    fileprivate mutating func writeNumber(_ number: Int) { writeString(String(number)) }
 }

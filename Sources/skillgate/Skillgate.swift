@@ -7,8 +7,8 @@ struct Skillgate: AsyncParsableCommand {
         abstract: "A stateless multi-region gateway for the Alexa Skill Messaging API.",
         version: "\(Build.version) (\(Build.revision), Swift \(Build.swift))",
         subcommands: [
-            Serve.self, Check.self, Options.self, Key.self, DoctorCommand.self, Admin.self, Records.self, Send.self,
-            Simulate.self, Demo.self,
+            Serve.self, Check.self, Options.self, Key.self, DoctorCommand.self, Trace.self, Admin.self, Records.self,
+            Send.self, Simulate.self, Demo.self,
         ]
     )
 

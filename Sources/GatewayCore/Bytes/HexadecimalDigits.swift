@@ -1,3 +1,5 @@
+import NIOCore
+
 /// Eight hexadecimal digits in lower case at a time, as the bytes of one word, the first in its most significant byte.
 enum HexadecimalDigits {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
@@ -29,5 +31,14 @@ enum HexadecimalDigits {
         let letters = (nibbles &+ 6 &* ones) >> 4 & ones
         return nibbles &+ UInt64(UInt8(ascii: "0")) &* ones
             &+ UInt64(UInt8(ascii: "a") - UInt8(ascii: "9") - 1) &* letters
+    }
+}
+
+extension ByteBuffer {
+    /// 16 digits.
+    mutating func writeHexadecimal(_ number: UInt64) {
+        writeMultipleIntegers(
+            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number >> 32)),
+            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number)))
     }
 }

@@ -37,6 +37,32 @@ package struct UnixTimestamp: Equatable, Sendable {
     }
 }
 
+extension UnixTimestamp {
+    /// As RFC 3339, in UTC with milliseconds.
+    package var text: String {
+        var buffer = ByteBuffer()
+        buffer.writeTimestamp(self)
+        return String(buffer: buffer)
+    }
+
+    /// Nil for other than what `text` gives: `2026-11-24T05:13:12.345Z`.
+    package init?(text: String) {
+        let bytes = Array(text.utf8)
+        let marks: [Int: UInt8] = [4: 0x2D, 7: 0x2D, 10: 0x54, 13: 0x3A, 16: 0x3A, 19: 0x2E, 23: 0x5A]
+        guard bytes.count == 24, marks.allSatisfy({ bytes[$0.key] == $0.value }) else { return nil }
+        func number(_ range: Range<Int>) -> Int32? { Int32(String(decoding: bytes[range], as: UTF8.self)) }
+        guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
+            let hour = number(11..<13), let minute = number(14..<16), let second = number(17..<19),
+            let milliseconds = number(20..<23),
+            [year, month, day, hour, minute, second, milliseconds].allSatisfy({ $0 >= 0 })
+        else { return nil }
+        var parts = tm()
+        (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1900, month - 1, day)
+        (parts.tm_hour, parts.tm_min, parts.tm_sec) = (hour, minute, second)
+        self.init(seconds: Int(timegm(&parts)), nanoseconds: Int(milliseconds) * 1_000_000)
+    }
+}
+
 extension ByteBuffer {
     /// Writes one timestamp as RFC 3339.
     package mutating func writeTimestamp(_ timestamp: UnixTimestamp) {

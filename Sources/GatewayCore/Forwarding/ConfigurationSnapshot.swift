@@ -28,22 +28,12 @@ final class ConfigurationSnapshot {
         self.configuration = configuration
         times = Times(configuration)
         scopePrefixes = configuration.callers.callers.map { caller in
-            configuration.skills.map { Self.scopePrefix(caller: caller.recordID, skill: $0.recordID) }
+            configuration.skills.map { IdempotencyScope.prefix(caller: caller.recordID, skill: $0.recordID) }
         }
     }
 
     /// The prefix of the scopes of this caller's keys for this skill.
     func scopePrefix(_ caller: Caller, _ skill: Skill) -> [UInt8] {
         scopePrefixes[caller.index][skill.index]
-    }
-
-    /// Each identifier is preceded by its length, so that no two pairs have the same prefix.
-    private static func scopePrefix(caller: String, skill: String) -> [UInt8] {
-        var prefix: [UInt8] = []
-        for id in [caller, skill] {
-            withUnsafeBytes(of: UInt32(clamping: id.utf8.count).bigEndian) { prefix.append(contentsOf: $0) }
-            prefix.append(contentsOf: id.utf8)
-        }
-        return prefix
     }
 }

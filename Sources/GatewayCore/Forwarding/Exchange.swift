@@ -237,8 +237,8 @@ final class Exchange {
 
     /// Audits a request that is authorized and valid.
     ///
-    /// - Parameter record: what it changes by hand.
-    func allowed(changing record: IdempotencyScope? = nil) { audit(nil, record: record) }
+    /// - Parameter record: the one that it is about, of a request that is no message.
+    func allowed(_ record: IdempotencyScope? = nil) { audit(nil, record: record) }
 
     /// Audits a request that is not authorized or not valid, and answers it with the refusal.
     func refuse(_ refusal: Refusal) {
@@ -251,34 +251,30 @@ final class Exchange {
             isValidation ? .validation : action, labels, by: method, from: peer, problem: problem, record: record)
     }
 
-    /// - Parameter sends: times a message was written to a connection.
-    func answer(_ answer: Response, sends: Int = 0) {
-        report(answer, sends)
-        recipient.answered(withQuota(answer))
-        if let trace { finish(trace, answer) }
-    }
-
-    private func report(_ answer: Response, _ sends: Int) {
+    /// - Parameters:
+    ///   - record: that of the message's idempotency key; nil: it has none.
+    ///   - sends: times the message was written to a connection.
+    func answer(_ answer: Response, record: IdempotencyScope? = nil, sends: Int = 0) {
+        // Nothing of it delays the answer.
+        defer { if let trace { finish(trace, answer) } }
         if action == .message {
             let duration = eventLoop.now - started
             labels.region = answer.region ?? labels.region
             forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
-            forwarder.logs.access?.finished(labels, answer, from: peer, sends: sends, duration: duration)
+            forwarder.logs.access?.finished(
+                labels, answer, from: peer, record: record, sends: sends, duration: duration)
             usage?.leave()
             if answer.status >= 300 { forwarder.report(answer) }
         } else if case .refusal(let refusal) = answer.content {
             forwarder.refused(refusal.problem, request.id, from: peer)
         }
-    }
-
-    private func withQuota(_ answer: Response) -> Response {
-        guard let limited, let rate = limited.limits.rate else { return answer }
+        guard let limited, let rate = limited.limits.rate else { return recipient.answered(answer) }
         var answer = answer
         answer.quota =
             limited.sharedRate?.quota(rate, now: eventLoop.now) ?? limited.usage.quota(rate, now: eventLoop.now)
         // What other replicas have used up is known here only later.
         if isAboveRate { answer.quota?.remaining = 0 }
-        return answer
+        recipient.answered(answer)
     }
 
     private func finish(_ trace: ExchangeTrace, _ answer: Response) {

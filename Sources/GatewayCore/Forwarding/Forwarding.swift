@@ -179,7 +179,7 @@ final class Forwarding {
         if state.search.isElsewhere { exchange.ended(in: state.search.region, of: message.caller) }
         if answer.status >= 500 && state.sends > 0 { watchOutcome(answer) }
         if let trace = exchange.trace { link(trace, ending) }
-        exchange.answer(answer, sends: state.sends)
+        exchange.answer(answer, record: claim?.scope, sends: state.sends)
     }
 
     /// Calls `then` with the value: at once if it is available, otherwise when it arrives (and returns nil until then).

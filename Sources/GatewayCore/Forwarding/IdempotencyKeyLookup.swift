@@ -10,7 +10,7 @@ struct IdempotencyKeyLookup {
             let key = try OwnKey(exchange, segment)
             // It changes nothing here, and must not contradict itself all the same.
             _ = try exchange.fields.statedRegion(in: exchange.configuration.regions)
-            exchange.allowed()
+            exchange.allowed(key.scope)
             exchange.reported(on: key.scope) { report in
                 guard let report else { return exchange.answer(Response(.refusal(.storeUnavailable), region: nil)) }
                 key.answer(exchange, report)

@@ -43,13 +43,13 @@ struct IdempotencyKeySettlement {
         guard let report else { return exchange.refuse(.storeUnavailable) }
         switch (report.state, report.fingerprint) {
         case (.accepted, _):
-            exchange.allowed(changing: key.scope)
+            exchange.allowed(key.scope)
             key.answer(exchange, report)
         case (.inFlight(let left), _): exchange.refuse(.idempotencyKeyInUse(retryAfter: left))
         case (.absent, _), (.unknown, nil):
             exchange.refuse(Refusal(.notFound, "nothing is known of this key, so there is no outcome to settle"))
         case (.unknown, let fingerprint?):
-            exchange.allowed(changing: key.scope)
+            exchange.allowed(key.scope)
             settle(key, AcceptedResponse(status: 202, region: nil, requestID: nil), fingerprint, report)
         }
     }

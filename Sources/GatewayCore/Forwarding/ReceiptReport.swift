@@ -110,7 +110,7 @@ final class ReceiptReport {
                 exchange.forwarder.instruments.deliveries.delivered(after: age, skill: skill)
             }
             // It changed what callers are told of their message.
-            if provesAcceptance { exchange.allowed(changing: subject.scope) }
+            if provesAcceptance { exchange.allowed(subject.scope) }
         }
         ended(index, ReceiptResult(outcome), isList)
     }

@@ -80,12 +80,3 @@ package struct TraceContext: Equatable, Sendable {
         }
     }
 }
-
-extension ByteBuffer {
-    /// 16 digits.
-    package mutating func writeHexadecimal(_ number: UInt64) {
-        writeMultipleIntegers(
-            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number >> 32)),
-            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number)))
-    }
-}

@@ -22,12 +22,63 @@ package struct IdempotencyScope: Hashable, Sendable {
             && one.words.3 == other.words.3
     }
 
-    /// 64 digits, as exported records have them.
+    /// Nil for what is no key.
+    ///
+    /// - Parameters:
+    ///   - key: its characters, without quotes.
+    ///   - caller, skill: what records know them by.
+    package init?(ofKey key: String, caller: String, skill: String) {
+        guard (1...IdempotencyKey.limitCharacters).contains(key.utf8.count),
+            key.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
+        else { return nil }
+        self.init(hashing: Self.prefix(caller: caller, skill: skill) + Array(key.utf8))
+    }
+
+    fileprivate init(hashing bytes: [UInt8]) {
+        var hash = SHA256()
+        bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        self = hash.finalize().withUnsafeBytes { digest in
+            IdempotencyScope(
+                words: (
+                    digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
+                    digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+                    digest.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
+                    digest.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+                ))
+        }
+    }
+
+    /// What the hashed bytes begin with. Each identifier is preceded by its length, so that no two pairs have the same prefix.
+    static func prefix(caller: String, skill: String) -> [UInt8] {
+        var prefix: [UInt8] = []
+        for id in [caller, skill] {
+            withUnsafeBytes(of: UInt32(clamping: id.utf8.count).bigEndian) { prefix.append(contentsOf: $0) }
+            prefix.append(contentsOf: id.utf8)
+        }
+        return prefix
+    }
+
+    /// Nil for other than 64 hexadecimal digits.
+    package init?(hexadecimal text: String) {
+        let digits = Array(text.utf8)
+        guard digits.count == 64 else { return nil }
+        var words: [UInt64] = [0, 0, 0, 0]
+        for (index, character) in digits.enumerated() {
+            guard let digit = hexDigit(character) else { return nil }
+            words[index / 16] = words[index / 16] << 4 | UInt64(digit)
+        }
+        self.init(words: (words[0], words[1], words[2], words[3]))
+    }
+
+    /// 64 digits, as logs and exported records have them.
     package var hexadecimal: String {
-        [words.0, words.1, words.2, words.3].map { word in
-            let digits = String(word, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
+        var buffer = ByteBuffer()
+        writeHexadecimal(to: &buffer)
+        return String(buffer: buffer)
+    }
+
+    func writeHexadecimal(to buffer: inout ByteBuffer) {
+        for word in [words.0, words.1, words.2, words.3] { buffer.writeHexadecimal(word) }
     }
 
     package func hash(into hasher: inout Hasher) {
@@ -74,22 +125,12 @@ package struct IdempotencyHasher {
         contentKeyed = others.reduce(keyed) { $1.identifier < $0.identifier ? $1 : $0 }
     }
 
-    /// - Parameter prefix: caller and skill, length-prefixed (`Skill.scopePrefix`).
+    /// - Parameter prefix: that of caller and skill.
     package mutating func scope(prefix: [UInt8], key: IdempotencyKey) -> IdempotencyScope {
         scopeInput.removeAll(keepingCapacity: true)
         scopeInput.append(contentsOf: prefix)
         key.characters.withUnsafeReadableBytes { scopeInput.append(contentsOf: $0) }
-        var hash = SHA256()
-        scopeInput.withUnsafeBytes { hash.update(bufferPointer: $0) }
-        return hash.finalize().withUnsafeBytes { digest in
-            IdempotencyScope(
-                words: (
-                    digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
-                    digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
-                    digest.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
-                    digest.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
-                ))
-        }
+        return IdempotencyScope(hashing: scopeInput)
     }
 
     /// The key of a message that has none of its own: what is equal, to the same user, has the same.

@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// The little JSON that the data plane writes itself.
 package enum JSONText {
@@ -10,7 +10,7 @@ package enum JSONText {
     }
 
     /// Writes `text` as a JSON string (RFC 8259 section 7), quotes included.
-    package static func writeString(_ text: String, to buffer: inout ByteBuffer) {
+    static func writeString(_ text: String, to buffer: inout ByteBuffer) {
         buffer.writeInteger(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {

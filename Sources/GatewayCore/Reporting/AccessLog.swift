@@ -17,10 +17,12 @@ package final class AccessLog {
 
     /// - Parameters:
     ///   - peer: who sent it.
+    ///   - record: that of its idempotency key; nil: it has none.
     ///   - sends: times the message was written to a connection.
     ///   - duration: from its last byte to its answer.
     func finished(
-        _ labels: ForwardingInstruments.Labels, _ answer: Response, from peer: Peer, sends: Int, duration: TimeAmount
+        _ labels: ForwardingInstruments.Labels, _ answer: Response, from peer: Peer, record: IdempotencyScope? = nil,
+        sends: Int, duration: TimeAmount
     ) {
         if case .refusal(let refusal) = answer.content, refusal.problem.row.severity == .debug,
             !hasLineOfItsOwn(refusal.problem, from: peer, caller: labels.caller)
@@ -45,6 +47,7 @@ package final class AccessLog {
                 text.writeStaticString(",\"keySource\":")
                 JSONText.writeString(source.rawValue, to: &text)
             }
+            if let record { Self.write(record, to: &text) }
             text.writeStaticString(",\"sends\":")
             text.writeDecimal(sends)
             let microseconds = Int(duration.nanoseconds / 1000)
@@ -81,7 +84,7 @@ package final class AccessLog {
             peer.writeProtocol(to: &text)
             text.writeStaticString(",\"receipt\":")
             JSONText.writeString(report.rawValue, to: &text)
-            text.writeString(",\"record\":\"\(scope.hexadecimal)\"")
+            Self.write(scope, to: &text)
             text.writeStaticString(",\"address\":")
             JSONText.writeString(peer.addressText, to: &text)
             if report == .first && acceptedPerLine > 1 { writeStandsFor(to: &text) }
@@ -120,6 +123,12 @@ package final class AccessLog {
             Self.write(entry.kind.problem, to: &text)
             entry.writeMembers(to: &text)
         }
+    }
+
+    private static func write(_ record: IdempotencyScope, to text: inout ByteBuffer) {
+        text.writeStaticString(",\"record\":\"")
+        record.writeHexadecimal(to: &text)
+        text.writeStaticString("\"")
     }
 
     private static func write(_ problem: Problem, to text: inout ByteBuffer) {

@@ -30,7 +30,7 @@ package final class AuditLog {
     /// - Parameters:
     ///   - method: nil where nobody was recognised.
     ///   - problem: why it was refused; nil where it was allowed.
-    ///   - record: what was changed by hand.
+    ///   - record: the one that the request is about.
     func decided(
         _ action: Action, _ labels: ForwardingInstruments.Labels, by method: CallerDirectory.Method?, from peer: Peer,
         problem: Problem?, record: IdempotencyScope? = nil

@@ -6,6 +6,10 @@ package struct StoredRecord: Equatable, Sendable {
     package var scope: IdempotencyScope
     package var report: KeyReport
     package var timeToLive: Duration
+
+    package init(scope: IdempotencyScope, report: KeyReport, timeToLive: Duration) {
+        (self.scope, self.report, self.timeToLive) = (scope, report, timeToLive)
+    }
 }
 
 /// Why the records could not all be read.

@@ -3,15 +3,10 @@ import GatewayCore
 import GatewayFiles
 import GatewayRedis
 import NIOCore
-import NIOPosix
 import Synchronization
 
 /// Writes the records of a store down, a line of JSON each.
 final class RecordExport: Sendable {
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
-    }
-
     struct Result: Equatable {
         var records = 0
         /// Keys that hold something else than a record.
@@ -64,45 +59,14 @@ final class RecordExport: Sendable {
         var redis = redis
         // Pages are longer than what a message asks for.
         redis.commandTimeout = .seconds(10)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        defer { group.shutdownGracefully { _ in } }
-        let eventLoop = group.next()
-        let reasons = LastStoreError()
-        let server = try await eventLoop.submit { [redis] in
-            let server = try RedisClient(
-                redis, clientName: "skillgate-export", eventLoop: eventLoop, vouches: false,
-                unixMilliseconds: UnixTime.milliseconds
-            ) { event in
-                if case .lost(let reason) = event { reasons.note(reason) }
-                if case .refused(let text) = event { reasons.note(text) }
-            }
-            server.start()
-            return NIOLoopBound(server, eventLoop: eventLoop)
-        }.get()
-        do {
-            try await Self.untilReached(server, reasons)
-            try await eventLoop.flatSubmit {
+        try await RedisSession.run(redis, name: "skillgate-export") { server in
+            try await server.eventLoop.flatSubmit {
                 server.value.readRecords { records, strangers in
                     let now = Int64(UnixTime.milliseconds())
                     self.write(records.compactMap { ExportedRecord($0, unixNow: now) }, strangers: strangers)
                 }
             }.get()
-        } catch {
-            try? await eventLoop.submit { server.value.shutDown() }.get()
-            throw error
         }
-        try await eventLoop.submit { server.value.shutDown() }.get()
         return try result()
-    }
-
-    private static func untilReached(_ server: NIOLoopBound<RedisClient>, _ reasons: LastStoreError) async throws {
-        let (patience, pause) = (Duration.seconds(10), Duration.milliseconds(20))
-        let end = ContinuousClock.now + patience
-        while try await !server.eventLoop.submit({ server.value.isUp }).get() {
-            guard ContinuousClock.now < end else {
-                throw Failure(description: "the store cannot be reached: \(reasons.last ?? "no answer in time")")
-            }
-            try await Task.sleep(for: pause)
-        }
     }
 }
