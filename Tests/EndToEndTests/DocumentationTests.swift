@@ -45,6 +45,39 @@ import Testing
         }
     }
 
+    @Test func `each page is in the index by task`() throws {
+        let index = try String(contentsOf: Self.root.appendingPathComponent("Docs/README.md"), encoding: .utf8)
+        for page in try Self.allPages() where page.hasPrefix("Docs/") && !page.contains("Decisions/") {
+            let name = String(page.dropFirst("Docs/".count))
+            #expect(name == "README.md" || index.contains("(\(name)"), "\(page)")
+        }
+    }
+
+    @Test func `the pictures are those that are drawn, and name options that there are`() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("skillgate-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let draw = try RunningProcess(
+            "/usr/bin/python3", [Self.root.appendingPathComponent("Docs/Pictures/draw").path, folder.path])
+        #expect(await draw.exitStatus() == 0)
+        for name in ["record.svg", "deployments.svg"] {
+            let drawn = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+            let shown = try String(
+                contentsOf: Self.root.appendingPathComponent("Docs/Pictures/\(name)"), encoding: .utf8)
+            #expect(drawn == shown, "\(name)")
+        }
+        let picture = try String(contentsOf: folder.appendingPathComponent("deployments.svg"), encoding: .utf8)
+        let options = try String(
+            contentsOf: Self.root.appendingPathComponent("Docs/Configuration.md"), encoding: .utf8)
+        let named = picture.matches(of: /class="small">([^<]+)</).flatMap { $0.1.split(separator: ", ") }
+            .filter { $0.contains(/[a-z][A-Z.]/) || ["issuers", "listeners", "regions"].contains($0) }
+        #expect(named.count >= 8)
+        for option in named {
+            let row = try Regex("\\| `([a-z]+(\\[\\])?\\.)*\(option.replacing(".", with: "\\."))[`.\\[]")
+            #expect(options.contains(row), "\(option)")
+        }
+    }
+
     private static func allPages() throws -> [String] {
         let files = FileManager.default.enumerator(atPath: root.appendingPathComponent("Docs").path)
         let names = (files?.allObjects as? [String] ?? []).filter { $0.hasSuffix(".md") }

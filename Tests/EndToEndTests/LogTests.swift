@@ -27,13 +27,19 @@ import TokenEndpointClient
             let openMetrics = try await TestBed.transfer(
                 "GET", bed.adminURL + "/metrics", "", ["Accept": "application/openmetrics-text; version=1.0.0"])
             let exemplars = openMetrics.text.split(separator: "\n").filter { $0.contains(" # {") }
-            #expect(exemplars.count == 1)
-            #expect(
-                exemplars.first?.hasPrefix(
-                    #"skillgate_message_duration_seconds_bucket{region="NA",source="upstream",le=""#) == true)
-            #expect(
-                exemplars.first?.contains(
-                    ##" # {trace_id="\##(Self.trace)",request_id="our\"1"} 0."##) == true)
+            // Each duration that the message has.
+            let families = [
+                #"skillgate_message_duration_seconds_bucket{region="NA",source="upstream",le=""#,
+                #"skillgate_upstream_duration_seconds_bucket{region="NA",status="202",le=""#,
+                #"skillgate_upstream_queue_seconds_bucket{region="NA",le=""#,
+            ]
+            #expect(exemplars.count == families.count, "\(exemplars)")
+            for family in families {
+                let exemplar = exemplars.first { $0.hasPrefix(family) }
+                #expect(
+                    exemplar?.contains(##" # {trace_id="\##(Self.trace)",request_id="our\"1"} 0."##) == true,
+                    "\(family)")
+            }
             let text = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
             #expect(!text.contains(Self.trace))
 

@@ -15,7 +15,7 @@ import TokenEndpointClient
             #expect(page.field("Content-Type") == "text/plain; version=0.0.4; charset=utf-8")
             try TestBed.write(page.text, to: "metrics", in: bed.folder)
             let promtool = try RunningProcess(
-                "/bin/sh", ["-c", "exec promtool check metrics < \(bed.folder.path)/metrics"])
+                "/bin/sh", ["-c", "exec promtool check metrics --extended < \(bed.folder.path)/metrics"])
             let complaints = await promtool.output()
             #expect(await promtool.exitStatus() == 0, "\(complaints)")
             for line in [

@@ -46,15 +46,15 @@ extension Forwarding: UpstreamReceiver {
     var skill: Int { message.skill.label }
 
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
-        forwarder.instruments.waited(region, seconds: (eventLoop.now - waitingSince).inSeconds)
+        let seconds = (eventLoop.now - waitingSince).inSeconds
+        forwarder.instruments.waited(region, seconds: seconds, exemplar: exchange.labels.exemplar(seconds))
         resume(state.leased(result))
     }
 
     func upstreamResponded(_ answer: UpstreamResponse) {
         awaited = nil
         let now = eventLoop.now
-        let duration = now - waitingSince
-        forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
+        count(answer, after: now - waitingSince)
         exchange.trace?.responded(answer)
         let isTokenProven = state.token.map { forwarder.isProven($0, of: message.skill) } ?? false
         let (next, lesson) = state.responded(
@@ -62,6 +62,12 @@ extension Forwarding: UpstreamReceiver {
             quota: verdict(on: answer, now: now))
         if let lesson { learn(lesson) }
         resume(next)
+    }
+
+    private func count(_ answer: UpstreamResponse, after duration: TimeAmount) {
+        let seconds = duration.inSeconds
+        forwarder.instruments.upstreamResponded(
+            region, status: answer.status, seconds: seconds, exemplar: exchange.labels.exemplar(seconds))
     }
 
     private func learn(_ lesson: ForwardingState.Lesson) {
@@ -90,8 +96,7 @@ extension Forwarding: UpstreamReceiver {
         usage?.leave()
         usage = nil
         guard let answer else { return }
-        let duration = eventLoop.now - waitingSince
-        forwarder.instruments.upstreamResponded(region, status: answer.status, seconds: duration.inSeconds)
+        count(answer, after: eventLoop.now - waitingSince)
         guard let accepted = state.respondedLate(answer) else { return }
         learn(.accepted)
         unknownOutcome?.isKnown = true

@@ -107,7 +107,8 @@ final class ReceiptReport {
         log(report, of: subject.scope, skill: skill)
         if case .first(let provesAcceptance, let remaining) = outcome {
             if let age = subject.age(remaining: remaining, retention: exchange.snapshot.times.retention) {
-                exchange.forwarder.instruments.deliveries.delivered(after: age, skill: skill)
+                exchange.forwarder.instruments.deliveries.delivered(
+                    after: age, skill: skill, report: exchange.labels)
             }
             // It changed what callers are told of their message.
             if provesAcceptance { exchange.allowed(subject.scope) }

@@ -1,5 +1,5 @@
 /// One observation of a histogram, by the names under which its request stands in the logs.
-package struct Exemplar: Sendable {
+package struct Exemplar: Equatable, Sendable {
     /// Of all names and values of labels together (OpenMetrics 1.0, "Exemplars").
     private static let limitCharacters = 128
 

@@ -1,13 +1,12 @@
 /// Counts of observations by upper bound, as Prometheus wants them. Not shared between threads.
 package struct Histogram: Equatable, Sendable {
-    /// The last observation of each bucket whose request somebody else has named, by the bucket's place.
-    package typealias Exemplars = [Int: Exemplar]
-
     /// Upper bounds in ascending order, in the unit of what is observed; above the last one counts as infinity.
     package let bounds: [Double]
     /// One for each bound and one for infinity; not cumulative.
     package private(set) var counts: [Int]
     package private(set) var sum = 0.0
+    /// The last observation of each bucket whose request somebody may look for, by the bucket's place.
+    private(set) var exemplars: [Int: Exemplar] = [:]
 
     /// From a local replay to a message's whole deadline.
     static let messageSeconds = [
@@ -24,14 +23,12 @@ package struct Histogram: Equatable, Sendable {
         counts = Array(repeating: 0, count: bounds.count + 1)
     }
 
-    /// - Returns: the place of its bucket.
-    @discardableResult
-    mutating func observe(_ value: Double) -> Int {
+    mutating func observe(_ value: Double, exemplar: @autoclosure () -> Exemplar? = nil) {
         var bucket = 0
         while bucket < bounds.count && value > bounds[bucket] { bucket += 1 }
         counts[bucket] += 1
         sum += value
-        return bucket
+        if let exemplar = exemplar() { exemplars[bucket] = exemplar }
     }
 
     package var count: Int { counts.reduce(0, +) }
@@ -67,5 +64,6 @@ package struct Histogram: Equatable, Sendable {
         guard bounds == other.bounds else { return }
         for bucket in counts.indices { counts[bucket] += other.counts[bucket] }
         sum += other.sum
+        exemplars.merge(other.exemplars) { $1 }
     }
 }

@@ -43,18 +43,15 @@ package struct MetricsPage: Sendable {
     }
 
     /// - Parameter exemplars: shown by OpenMetrics alone; the other format knows none.
-    mutating func histogram(
-        _ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram,
-        exemplars: Histogram.Exemplars = [:]
-    ) {
+    mutating func histogram(_ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram) {
         var count = 0
         for (index, bound) in histogram.bounds.enumerated() {
             count += histogram.counts[index]
-            let value = String(count) + exemplar(exemplars[index])
+            let value = String(count) + exemplar(histogram.exemplars[index])
             line(instrument.rawValue + "_bucket", labels + [("le", Self.number(bound))], value)
         }
         let all = histogram.count
-        let value = String(all) + exemplar(exemplars[histogram.bounds.count])
+        let value = String(all) + exemplar(histogram.exemplars[histogram.bounds.count])
         line(instrument.rawValue + "_bucket", labels + [("le", "+Inf")], value)
         line(instrument.rawValue + "_sum", labels, Self.number(histogram.sum))
         line(instrument.rawValue + "_count", labels, String(all))

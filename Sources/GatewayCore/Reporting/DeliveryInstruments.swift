@@ -54,8 +54,10 @@ package struct DeliveryInstruments: Sendable {
         counts[skill, default: Skill()].reports[report, default: 0] += 1
     }
 
-    mutating func delivered(after age: Duration, skill: Int) {
-        counts[skill, default: Skill()].seconds.observe(age / .seconds(1))
+    /// - Parameter report: the request that reports it.
+    mutating func delivered(after age: Duration, skill: Int, report: ForwardingInstruments.Labels) {
+        let seconds = age.inSeconds
+        counts[skill, default: Skill()].seconds.observe(seconds, exemplar: report.exemplar(seconds))
     }
 
     /// - Parameter pending: by skill.

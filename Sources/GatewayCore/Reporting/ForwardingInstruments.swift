@@ -14,6 +14,9 @@ package struct ForwardingInstruments: Sendable {
         package var id: ExchangeID?
         /// For logs and exemplars.
         package var trace: TraceContext?
+
+        /// Nil for a request that nobody would look for.
+        func exemplar(_ seconds: Double) -> Exemplar? { Exemplar(trace: trace, id: id, seconds: seconds) }
     }
 
     /// One series of `skillgate_messages_total`. Small numbers, so that counting a message hashes eight bytes.
@@ -150,8 +153,6 @@ package struct ForwardingInstruments: Sendable {
     private var messageDurations = Array(
         repeating: Histogram(bounds: Histogram.messageSeconds),
         count: (Region.allCases.count + 1) * Response.Source.allCases.count)
-    /// Beside `messageDurations`.
-    private var messageExemplars: [Int: Histogram.Exemplars] = [:]
 
     package init() {}
 
@@ -162,10 +163,6 @@ package struct ForwardingInstruments: Sendable {
 
     private static func place(_ source: IdempotencyKeySource.Label?) -> Int {
         source?.place ?? IdempotencyKeySource.Label.allCases.count
-    }
-
-    func messageExemplars(_ region: Region?, _ source: Response.Source) -> Histogram.Exemplars {
-        messageExemplars[Self.place(region, source)] ?? [:]
     }
 
     package func messageDuration(_ region: Region?, _ source: Response.Source) -> Histogram {
@@ -184,8 +181,8 @@ package struct ForwardingInstruments: Sendable {
         if !BenchmarkOmissions.metrics { idempotencyClaims[reply.store, ClaimOutcomeLabel(reply.outcome)] += 1 }
     }
 
-    mutating func waited(_ region: Region, seconds: Double) {
-        if !BenchmarkOmissions.metrics { upstreamQueue[region].observe(seconds) }
+    mutating func waited(_ region: Region, seconds: Double, exemplar: @autoclosure () -> Exemplar? = nil) {
+        if !BenchmarkOmissions.metrics { upstreamQueue[region].observe(seconds, exemplar: exemplar()) }
     }
 
     mutating func attempted(_ region: Region, _ reason: AttemptReason) {
@@ -200,11 +197,8 @@ package struct ForwardingInstruments: Sendable {
         if BenchmarkOmissions.metrics { return }
         messagesInFlight -= 1
         messages[MessageSeries(labels, status: answer.status, source: answer.source), default: 0] += 1
-        let place = Self.place(labels.region, answer.source)
-        let bucket = messageDurations[place].observe(seconds)
-        if let exemplar = Exemplar(trace: labels.trace, id: labels.id, seconds: seconds) {
-            messageExemplars[place, default: [:]][bucket] = exemplar
-        }
+        messageDurations[Self.place(labels.region, answer.source)].observe(
+            seconds, exemplar: labels.exemplar(seconds))
         guard case .refusal(let refusal) = answer.content else { return }
         rejected[refusal.problem, default: 0] += 1
         if refusal.problem.row.resend == .mayDouble, !answer.isReplay, let region = labels.region {
@@ -217,11 +211,13 @@ package struct ForwardingInstruments: Sendable {
         reported[ReportedSeries(caller: caller, rule: rule), default: 0] += 1
     }
 
-    mutating func upstreamResponded(_ region: Region, status: Int, seconds: Double) {
+    mutating func upstreamResponded(
+        _ region: Region, status: Int, seconds: Double, exemplar: @autoclosure () -> Exemplar? = nil
+    ) {
         if BenchmarkOmissions.metrics { return }
         upstreamDurations[
             UpstreamSeries(region: region, status: status), default: Histogram(bounds: Histogram.messageSeconds)
-        ].observe(seconds)
+        ].observe(seconds, exemplar: exemplar())
     }
 
     /// Adds what another event loop counted.
@@ -242,8 +238,5 @@ package struct ForwardingInstruments: Sendable {
         reported.merge(other.reported, uniquingKeysWith: +)
         deliveries.add(other.deliveries)
         for index in messageDurations.indices { messageDurations[index].add(other.messageDurations[index]) }
-        for (place, exemplars) in other.messageExemplars {
-            messageExemplars[place, default: [:]].merge(exemplars) { $1 }
-        }
     }
 }

@@ -194,8 +194,7 @@ package struct MetricsSnapshot: Sendable {
                 let histogram = forwarding.messageDuration(region, source)
                 guard histogram.count > 0 else { continue }
                 page.histogram(
-                    .messageDuration, [("region", region?.name ?? Self.none), ("source", source.rawValue)], histogram,
-                    exemplars: forwarding.messageExemplars(region, source))
+                    .messageDuration, [("region", region?.name ?? Self.none), ("source", source.rawValue)], histogram)
             }
         }
         page.family(.messagesInFlight)

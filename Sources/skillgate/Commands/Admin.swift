@@ -15,9 +15,9 @@ struct Admin: AsyncParsableCommand {
 
     /// Where the gateway is.
     struct Socket: ParsableArguments {
-        @Option(help: "The path of the gateway's Unix socket for operators.")
+        @Option(help: "The path of the gateway's Unix socket for operators.", completion: .file())
         var socket: String?
-        @Option(help: "The configuration file (YAML), which names it (`admin.socket`).")
+        @Option(help: "The configuration file (YAML), which names it (`admin.socket`).", completion: .configuration)
         var config: String?
         @OptionGroup var listener: AdminListener
 
@@ -131,7 +131,7 @@ struct Admin: AsyncParsableCommand {
         var skill: String?
         @Option(help: "The name of a caller.")
         var caller: String?
-        @Option(help: "A region: NA, EU or FE.")
+        @Option(help: "A region: NA, EU or FE.", completion: .regions)
         var region: String?
 
         fileprivate var parameters: [String: String] {

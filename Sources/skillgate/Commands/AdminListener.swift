@@ -8,9 +8,13 @@ struct AdminListener: ParsableArguments {
 
     @Option(help: "The URL of a running gateway's admin listener.")
     var admin: String?
-    @Option(help: "A file with an operator's key (`admin.operators`); otherwise \(AdminListener.keyVariable).")
+    @Option(
+        help: "A file with an operator's key (`admin.operators`); otherwise \(AdminListener.keyVariable).",
+        completion: .file())
     var operatorKeyFile: String?
-    @Option(help: "A file of certificates (PEM) to trust besides the system's, for the admin listener.")
+    @Option(
+        help: "A file of certificates (PEM) to trust besides the system's, for the admin listener.", completion: .file()
+    )
     var adminCAFile: String?
 
     func validate() throws {

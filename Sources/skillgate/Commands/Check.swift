@@ -4,10 +4,12 @@ struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Reads a configuration and its secrets, and reports every problem with its line and column.")
 
-    @Option(help: "The configuration file (YAML).")
+    @Option(help: "The configuration file (YAML).", completion: .configuration)
     var config: String
 
-    @Option(help: "The configuration in force; warns of callers and skills whose idempotency keys would be forgotten.")
+    @Option(
+        help: "The configuration in force; warns of callers and skills whose idempotency keys would be forgotten.",
+        completion: .file())
     var against: String?
 
     @Flag(help: "Prints the effective configuration, including defaults and overrides, without secrets.")

@@ -10,7 +10,7 @@ struct DoctorCommand: AsyncParsableCommand {
             found, with 69 otherwise.
             """)
 
-    @Option(help: "The configuration file (YAML).")
+    @Option(help: "The configuration file (YAML).", completion: .configuration)
     var config: String
     @OptionGroup var listener: AdminListener
 

@@ -9,7 +9,7 @@ struct Key: ParsableCommand {
             the configuration itself (`apiKeys: [{sha256: …}]`). Give the key only to the caller.
             """)
 
-    @Option(help: "Prints the hash of the API key in this file; - reads standard input.")
+    @Option(help: "Prints the hash of the API key in this file; - reads standard input.", completion: .file())
     var hash: String?
 
     func run() throws {

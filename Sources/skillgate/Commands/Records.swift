@@ -43,7 +43,7 @@ struct Records: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Counts the records in files, by state and caller. A gateway may be using them.")
 
-        @Option(help: "The configuration file (YAML).")
+        @Option(help: "The configuration file (YAML).", completion: .configuration)
         var config: String
 
         func run() async throws {
@@ -61,7 +61,7 @@ struct Records: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Reads every file of records, and names what is damaged with file and byte.")
 
-        @Option(help: "The configuration file (YAML).")
+        @Option(help: "The configuration file (YAML).", completion: .configuration)
         var config: String
 
         func run() async throws {
@@ -86,7 +86,7 @@ struct Records: ParsableCommand {
                 as NAME.damaged. No gateway may be running on them.
                 """)
 
-        @Option(help: "The configuration file (YAML).")
+        @Option(help: "The configuration file (YAML).", completion: .configuration)
         var config: String
 
         func run() async throws {
@@ -117,7 +117,7 @@ struct Records: ParsableCommand {
                 Gateways may be using them; what they change meanwhile may be missing. Stop them first where nothing may.
                 """)
 
-        @Option(help: "The configuration file (YAML).")
+        @Option(help: "The configuration file (YAML).", completion: .configuration)
         var config: String
 
         func run() async throws {
@@ -158,10 +158,10 @@ struct Records: ParsableCommand {
                 the configuration that names Redis, and start the gateways with that one.
                 """)
 
-        @Option(help: "The configuration file (YAML).")
+        @Option(help: "The configuration file (YAML).", completion: .configuration)
         var config: String
 
-        @Argument(help: "The file that was exported; - for standard input.")
+        @Argument(help: "The file that was exported; - for standard input.", completion: .file())
         var file: String
 
         func run() async throws {
@@ -198,7 +198,7 @@ struct Records: ParsableCommand {
                 again. Changes nothing if no records were lost.
                 """)
 
-        @Option(help: "The configuration file (YAML).")
+        @Option(help: "The configuration file (YAML).", completion: .configuration)
         var config: String
 
         func run() async throws {

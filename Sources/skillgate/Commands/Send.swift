@@ -20,9 +20,9 @@ struct Send: AsyncParsableCommand {
 
     @Option(help: "The URL of the gateway.")
     var gateway = "http://127.0.0.1:8080"
-    @Option(help: "A file with the API key.")
+    @Option(help: "A file with the API key.", completion: .file())
     var keyFile: String?
-    @Option(help: "A PEM file of certificate authorities to trust in addition to the system's.")
+    @Option(help: "A PEM file of certificate authorities to trust in addition to the system's.", completion: .file())
     var caFile: String?
     @Option(help: "The userId to send one message to.")
     var user: String?
@@ -30,15 +30,15 @@ struct Send: AsyncParsableCommand {
     var data = "{}"
     @Option(help: "Seconds for which Amazon tries to deliver one message, 60 to 86400.")
     var expiresAfter: Int?
-    @Option(help: "The region of the user of one message: NA, EU or FE.")
+    @Option(help: "The region of the user of one message: NA, EU or FE.", completion: .regions)
     var region: String?
     @Option(help: "The skill of one message.")
     var skill: String?
     @Option(help: "The idempotency key of one message, so that it is not sent twice.")
     var idempotencyKey: String?
-    @Option(help: "A file with one message per line (NDJSON); - reads standard input.")
+    @Option(help: "A file with one message per line (NDJSON); - reads standard input.", completion: .file())
     var file: String?
-    @Option(help: "The results file; FILE.results by default. Required with --file -.")
+    @Option(help: "The results file; FILE.results by default. Required with --file -.", completion: .file())
     var results: String?
     @Option(help: "How many messages to send at once.")
     var concurrency = 16

@@ -7,7 +7,7 @@ import UnixSignals
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the gateway.")
 
-    @Option(help: "The configuration file (YAML).")
+    @Option(help: "The configuration file (YAML).", completion: .configuration)
     var config: String
 
     func run() async throws {

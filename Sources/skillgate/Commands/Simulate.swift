@@ -20,13 +20,13 @@ struct Simulate: AsyncParsableCommand {
     @Option(help: "The address to listen on.")
     var listen = "127.0.0.1:9080"
 
-    @Option(help: "A PEM file with the certificate chain; enables TLS.")
+    @Option(help: "A PEM file with the certificate chain; enables TLS.", completion: .file())
     var tlsCert: String?
 
-    @Option(help: "A PEM file with the certificate's private key.")
+    @Option(help: "A PEM file with the certificate's private key.", completion: .file())
     var tlsKey: String?
 
-    @Option(help: "A YAML file with clients, users and faults.")
+    @Option(help: "A YAML file with clients, users and faults.", completion: .file())
     var scenario: String?
 
     @Option(help: "Delivers accepted messages to the skill at this URL, following Amazon's retry schedule.")

@@ -18,7 +18,7 @@ struct Trace: AsyncParsableCommand {
             valueName: "key-or-id"))
     var name: String
 
-    @Option(help: "The configuration file (YAML).", completion: .file(extensions: ["yaml", "yml", "json"]))
+    @Option(help: "The configuration file (YAML).", completion: .configuration)
     var config: String
 
     @Option(help: "A further log file; may be given several times.", completion: .file())
