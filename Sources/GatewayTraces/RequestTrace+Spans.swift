@@ -32,6 +32,7 @@ extension RequestTrace {
         span.add("network.protocol.name", "http")
         span.add("network.protocol.version", version == .http2 ? "2" : "1.1")
         span.add("client.address", clientAddress)
+        span.add("gateway.action", action.rawValue)
         span.add("gateway.request_id", requestID)
         span.add("gateway.caller", caller)
         span.add("gateway.skill", skill)

@@ -28,8 +28,7 @@ struct Span {
     var ended: Int64
     var attributes: [(name: StaticString, value: Value)] = []
     var links: [SpanReference] = []
-    /// What went wrong, by a name that there are few of; nil: nothing.
-    var error: String?
+    private(set) var hasFailed = false
 
     mutating func add(_ name: StaticString, _ text: String?) {
         if let text { attributes.append((name, .text(text))) }
@@ -37,8 +36,9 @@ struct Span {
 
     mutating func add(_ name: StaticString, _ number: Int) { attributes.append((name, .number(number))) }
 
+    /// - Parameter error: what went wrong, by a name that there are few of.
     mutating func fail(_ error: String) {
-        self.error = error
+        hasFailed = true
         add("error.type", error)
     }
 }

@@ -100,11 +100,8 @@ extension Span {
         }
         text.append("]")
         writeLinks(to: &text)
-        if let error {
-            text.append(",\"status\":{\"code\":2,\"message\":")
-            text.append(string: error)
-            text.append("}")
-        }
+        // What it is stands in `error.type` (semantic conventions for HTTP, "Status").
+        if hasFailed { text.append(",\"status\":{\"code\":2}") }
         text.append("}")
     }
 

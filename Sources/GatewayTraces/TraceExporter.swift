@@ -8,7 +8,7 @@ import Synchronization
 package final class TraceExporter: Sendable {
     /// What became of one attempt.
     package enum Outcome: Sendable {
-        /// `rejected`: spans that the collector does not want all the same, and why.
+        /// `rejected`: spans that the collector did not take although it took the others. `detail`: what it says of them.
         case exported(rejected: Int, detail: String)
         /// `detail` is for the log.
         case failed(TraceStatistics.FailureReason, detail: String, retryAfter: Duration?)
@@ -136,10 +136,11 @@ package final class TraceExporter: Sendable {
         let notices: [Notice] = state.withLock { state in
             switch outcome {
             case .exported(let rejected, let detail):
+                let rejected = min(max(0, rejected), batch.spanCount)
                 state.queue.exported(batch, rejected: rejected)
                 defer { state.isFailing = false }
                 return (state.isFailing ? [.exported] : [])
-                    + (rejected > 0 ? [.rejected(spans: rejected, detail: detail)] : [])
+                    + (rejected > 0 || !detail.isEmpty ? [.rejected(spans: rejected, detail: detail)] : [])
             case .failed(let reason, let detail, let retryAfter):
                 state.queue.exportFailed(batch, reason, retryAfter: retryAfter, random: random, now: now)
                 if state.post == nil { state.queue.discardAll() }

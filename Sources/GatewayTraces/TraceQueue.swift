@@ -86,6 +86,7 @@ package struct TraceQueue: Sendable {
     package mutating func collectorChanged() {
         collector += 1
         (failuresInARow, pausedUntil) = (0, nil)
+        failed = failed.map { Batch(traces: $0.traces, collector: collector) }
     }
 
     /// There is no collector any more, or no time.
@@ -127,7 +128,7 @@ package struct TraceQueue: Sendable {
         return .send(batch)
     }
 
-    /// - Parameter rejected: spans that the collector does not want all the same.
+    /// - Parameter rejected: spans that the collector did not take although it took the others.
     package mutating func exported(_ batch: Batch, rejected: Int) {
         sending = nil
         let rejected = min(max(0, rejected), batch.spanCount)

@@ -194,6 +194,35 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `messages that share a request or its name are told apart`() async throws {
+        try await Self.with("{file: {directory: records}}") { bed in
+            // One report of two messages, and a request that is called the same.
+            for key in ["one", "two"] {
+                #expect(try await bed.send("NA-1", Self.fields(key, "same")).status == 202)
+            }
+            let receipts = try await bed.acceptedMessages().compactMap { $0.data["receipt"] }
+            let ids = receipts.map { #""\#($0)""# }.joined(separator: ",")
+            let report = try await TestBed.transfer("POST", bed.url + "/v1/receipts", #"{"ids":[\#(ids)]}"#)
+            #expect(report.status == 200)
+            try await bed.until("it is in the log") {
+                let log = try String(contentsOf: bed.folder.appendingPathComponent("access.log"), encoding: .utf8)
+                return log.split(separator: "\n").count == 4
+            }
+            let one = Self.timeless(try await Self.tell("one", bed))
+            #expect(one.count == 4 && one.filter { $0.contains("sends a message") }.count == 1, "\(one)")
+            let both = Self.timeless(try await Self.tell("same", bed))
+            #expect(both.filter { $0.hasPrefix("record ") }.count == 2 && both.count == 10, "\(both)")
+            // What stands in a file of a stranger's is text, whatever it says.
+            let file = bed.folder.appendingPathComponent("strange")
+            try Data(
+                (#"{"time":"\u001b[2J","id":"one","status":202,"durationMilliseconds":1e300}"# + "\n{\"id\":\"one\"\n")
+                    .utf8
+            ).write(to: file)
+            let strange = try await Self.tell("one", bed, ["--log", file.path])
+            #expect(strange.contains(#"\u{1b}[2J"#) && !strange.contains("\u{1b}"))
+        }
+    }
+
     @Test func `a record in Redis is read, and what cannot be is said`() async throws {
         let redis = try RedisProcess.plain()
         try await redis.start()

@@ -214,6 +214,19 @@ import TokenEndpointClient
         }
     }
 
+    @Test func `a section of the configuration is no mistake where the environment wants no traces`() async throws {
+        for variable in [
+            ("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ] {
+            let environment = ["OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", variable.0: variable.1]
+            try await TestBed.run(configuration: "traces: {serviceName: x}", environment: environment) { bed in
+                #expect(try await bed.send("NA-1", Self.fields(1)).status == 202)
+                let metrics = try await TestBed.transfer("GET", bed.adminURL + "/metrics").text
+                #expect(!metrics.contains("skillgate_spans_total"))
+            }
+        }
+    }
+
     @Test func `requests to a region carry the trace where the configuration says so`() async throws {
         for http2 in ["off", "auto"] {
             try await Self.run(

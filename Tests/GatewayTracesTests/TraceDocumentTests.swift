@@ -41,7 +41,7 @@ import Testing
             let step = RequestTrace.Step(
                 kind: .send(attempt), spanID: 7, region: .europe, began: .zero, ended: .zero)
             let text = text([.sample(1, steps: [step])])
-            #expect(text.contains(#""status":{"code":2,"message":"\#(name)"}"#))
+            #expect(text.contains(#"{"key":"error.type","value":{"stringValue":"\#(name)"}}],"status":{"code":2}"#))
             #expect(text.contains(#""stringValue":"https://api.eu.amazonalexa.com/v1/skillmessages/users/REDACTED""#))
             #expect(text.contains(#"{"key":"http.request.resend_count","value":{"intValue":"1"}}"#))
         }

@@ -109,8 +109,18 @@ import Testing
         fail(batch)
         let again = try #require(next())
         #expect(Self.numbers(again) == [1, 2, 3, 4] && now == start)
-        // Nor does what the last one took late end a pause of this one.
+        // One that was waiting for its next try is new to the next collector, too, which may ask for time.
         fail(again)
+        queue.collectorChanged()
+        let third = try #require(next())
+        #expect(now == start)
+        fail(third, .error, retryAfter: .seconds(20))
+        queue.collectorChanged()
+        _ = queue.add([.sample(9)], now: now)
+        let fourth = try #require(next())
+        #expect(Self.numbers(fourth) == [1, 2, 3, 4] && now == start)
+        // Nor does what the last one took late end a pause of this one.
+        fail(fourth)
         queue.exported(batch, rejected: 0)
         _ = next()
         #expect(seconds == 1)

@@ -50,11 +50,11 @@ extension UnixTimestamp {
         let bytes = Array(text.utf8)
         let marks: [Int: UInt8] = [4: 0x2D, 7: 0x2D, 10: 0x54, 13: 0x3A, 16: 0x3A, 19: 0x2E, 23: 0x5A]
         guard bytes.count == 24, marks.allSatisfy({ bytes[$0.key] == $0.value }) else { return nil }
-        func number(_ range: Range<Int>) -> Int32? { Int32(String(decoding: bytes[range], as: UTF8.self)) }
+        func number(_ range: Range<Int>) -> Int32? { bytes.span.decimal(range).map { Int32(clamping: $0) } }
         guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
             let hour = number(11..<13), let minute = number(14..<16), let second = number(17..<19),
-            let milliseconds = number(20..<23),
-            [year, month, day, hour, minute, second, milliseconds].allSatisfy({ $0 >= 0 })
+            let milliseconds = number(20..<23), (1...12).contains(month), (1...31).contains(day), hour < 24,
+            minute < 60, second < 60
         else { return nil }
         var parts = tm()
         (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1900, month - 1, day)

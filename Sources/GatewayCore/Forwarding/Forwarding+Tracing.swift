@@ -43,6 +43,6 @@ extension Forwarding {
         guard let claim, state.claimedAt == nil else { return }
         var isInUse = false
         if case .failure(let refusal) = ending.outcome { isInUse = refusal.problem == .idempotencyKeyInUse }
-        if ending.isReplay || isInUse { trace.links(to: claim.scope) }
+        if ending.isReplay || isInUse { trace.addLink(to: claim.scope) }
     }
 }

@@ -28,7 +28,9 @@ extension Forwarding: UpstreamReceiver {
         }
         let span = exchange.trace?.beginAttempt(to: region, now: now)
         var request = UpstreamRequest(user: message.user, token: token, content: contentToSend())
-        if let traces = forwarder.traces { request.trace = traces.upstream(span, caller: exchange.labels.trace) }
+        if let traces = forwarder.traces {
+            request.trace = traces.upstreamReference(span, caller: exchange.labels.trace)
+        }
         guard connection.send(request, limit: limit, receiver: self) else {
             // No byte was written, so the message may be sent on another connection.
             forwarder.instruments.attempted(region, .connectionLost)

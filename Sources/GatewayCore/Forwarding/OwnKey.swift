@@ -21,7 +21,8 @@ struct OwnKey {
         } catch {
             throw Refusal(error)
         }
-        exchange.trace?.links(to: scope)
+        exchange.trace?.addLink(to: scope)
+        exchange.trace?.record = scope
     }
 
     /// Answers with what has become of the key.

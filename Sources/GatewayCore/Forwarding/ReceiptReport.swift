@@ -83,7 +83,7 @@ final class ReceiptReport {
                 ended(index, .unknown, isList)
                 continue
             }
-            reports(subject)
+            noteInTrace(subject)
             switch exchange.forwarder.store.receive(subject.receipt(at: received), on: exchange.eventLoop) {
             case .now(let outcome): ended(index, outcome, subject, isList)
             case .later(let future):
@@ -93,9 +93,9 @@ final class ReceiptReport {
     }
 
     /// Of several, its span names the last.
-    private func reports(_ subject: ReceiptIDs.Subject) {
+    private func noteInTrace(_ subject: ReceiptIDs.Subject) {
         guard let trace = exchange.trace else { return }
-        trace.links(to: subject.scope)
+        trace.addLink(to: subject.scope)
         trace.record = subject.scope
         exchange.labels.skill = exchange.configuration.skills[subject.skill].label
     }

@@ -15,7 +15,7 @@ package struct TraceStatistics: Equatable, Sendable {
 
     /// Why an attempt to export failed; a label of the metrics.
     package enum FailureReason: String, CaseIterable, Sendable {
-        /// Another status than 2xx, 408, 429, 502, 503 and 504: the collector does not want these spans.
+        /// Another status than 2xx, 429, 502, 503 and 504: the collector does not want these spans.
         case rejected
         /// One of those: the collector is in trouble.
         case error

@@ -35,7 +35,13 @@ final class ExchangeTrace {
         steps[steps.count - 1].ended = now - began
     }
 
-    func links(to record: IdempotencyScope) { linkedRecords.append(record) }
+    /// Each is looked up, so that one request must not name any number.
+    private static let mostLinks = 16
+
+    func addLink(to record: IdempotencyScope) {
+        guard linkedRecords.count < Self.mostLinks, !linkedRecords.contains(record) else { return }
+        linkedRecords.append(record)
+    }
 
     func claimed(_ reply: ClaimReply) {
         guard case .claim? = steps.last?.kind else { return }

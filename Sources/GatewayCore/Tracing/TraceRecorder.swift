@@ -68,7 +68,7 @@ package final class TraceRecorder {
     /// - Parameters:
     ///   - span: that of the attempt; nil: there is none.
     ///   - caller: what the caller's `traceparent` says.
-    func upstream(_ span: SpanReference?, caller: TraceContext?) -> SpanReference? {
+    func upstreamReference(_ span: SpanReference?, caller: TraceContext?) -> SpanReference? {
         guard sampling?.reachesUpstream == true else { return nil }
         // Whoever makes no span passes on that of its caller.
         return span

@@ -11,7 +11,7 @@ package protocol TraceReferences: Sendable {
     func find(_ record: IdempotencyScope, _ then: @escaping @Sendable (SpanReference?) -> Void)
 }
 
-/// Those that one process has seen of late. Only sampled messages are here, so that a lock is no matter.
+/// Those that one process has seen of late. Event loops share a lock here, for the moment of one insertion, and for traced messages only.
 package final class RecentTraces: TraceReferences {
     private struct State {
         var spans: [IdempotencyScope: SpanReference] = [:]

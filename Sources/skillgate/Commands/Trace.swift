@@ -9,9 +9,6 @@ struct Trace: AsyncParsableCommand {
             say. The record is read from files or Redis, which gateways may be using. Times are UTC; the present comes last.
             """)
 
-    /// From a request to its record, to the other requests with it, to what is said of those.
-    private static let passes = 3
-
     @Argument(
         help: ArgumentHelp(
             "An idempotency key, the name of a record, a request id (X-Request-Id), Amazon's request id or a trace id.",
@@ -24,7 +21,7 @@ struct Trace: AsyncParsableCommand {
     @Option(help: "A further log file; may be given several times.", completion: .file())
     var log: [String] = []
 
-    @Option(help: "The caller whose key it is; else each of the configuration is tried.")
+    @Option(help: "The caller whose message it is; else those of all callers are told.")
     var caller: String?
 
     func run() async throws {
@@ -37,24 +34,27 @@ struct Trace: AsyncParsableCommand {
         var search = LogSearch()
         for file in [configuration.accessLogFile, configuration.auditFile].compactMap({ $0 }) + log { search.add(file) }
         let keyed = scopes(configuration)
-        var names = Set([name] + keyed.map(\.hexadecimal))
-        var lines = search.lines(with: names)
-        // What belongs to the same message by its record, and what else is said of the same requests.
-        for _ in 1..<Self.passes {
-            let others = lines.flatMap { [$0.record, $0.id].compactMap { $0 } }
-            guard !names.isSuperset(of: others) else { break }
-            names.formUnion(others)
-            lines = search.lines(with: names)
-        }
-        let named = Set(lines.compactMap(\.record)).compactMap { IdempotencyScope(hexadecimal: $0) }
+        let lines = MessageLines(name, keyed.map(\.hexadecimal), caller: caller, in: &search)
+        let named = lines.ofRecords.keys.compactMap { IdempotencyScope(hexadecimal: $0) }
         let (records, trouble) = await RecordLookup(configuration: configuration).find(Array(Set(keyed + named)))
-        let story = MessageStory(lines, records, now: UnixTime.timestamp().text)
-        for note in notes(configuration, search, trouble) { StandardError.write("note: \(note)\n") }
-        guard !story.isEmpty else {
-            StandardError.write("nothing is known of `\(name)`\n")
+        for note in notes(configuration, search, lines, trouble) { StandardError.write("note: \(note.oneLine)\n") }
+        let now = UnixTime.timestamp().text
+        var stories = Set(lines.ofRecords.keys).union(records.map(\.scope)).sorted().map { scope in
+            (
+                title: "record \(scope)",
+                story: MessageStory(lines.ofRecords[scope] ?? [], records.filter { $0.scope == scope }, now: now)
+            )
+        }
+        stories.append((title: "without a record", story: MessageStory(lines.ofNone, [], now: now)))
+        stories.removeAll { $0.story.isEmpty }
+        guard !stories.isEmpty else {
+            StandardError.write("nothing is known of `\(name.oneLine)`\n")
             throw ExitCode(ExitStatus.data)
         }
-        try StandardOutput.write(story.text)
+        // The name may be that of several messages.
+        for (title, story) in stories {
+            try StandardOutput.write((stories.count > 1 ? "\(title.oneLine):\n" : "") + story.text)
+        }
     }
 
     /// The records that the name may be the key of, or the name of.
@@ -70,7 +70,9 @@ struct Trace: AsyncParsableCommand {
     }
 
     /// What was not looked at.
-    private func notes(_ configuration: GatewayConfiguration, _ search: LogSearch, _ trouble: String?) -> [String] {
+    private func notes(
+        _ configuration: GatewayConfiguration, _ search: LogSearch, _ lines: MessageLines, _ trouble: String?
+    ) -> [String] {
         var notes = search.unreadable
         if configuration.accessLogFile == nil && log.isEmpty {
             notes.append("requests are missing: there is no access log (`accessLog.file`)")
@@ -78,6 +80,7 @@ struct Trace: AsyncParsableCommand {
         if search.isCut {
             notes.append("the name stands in more than \(LogSearch.limit) lines; the others are missing")
         }
+        if lines.isCut { notes.append("the name is that of more than \(MessageLines.mostRecords) messages") }
         if let trouble { notes.append("the record is missing: \(trouble)") }
         return notes
     }

@@ -47,16 +47,23 @@ struct TelemetryEnvironment {
                 warn(name, "is `\(text)`; expected milliseconds from 100 to 60000")
             }
         }
+        for name in ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"]
+        where variables[name] != nil {
+            warn(name, "is set; the gateway presents no client certificate to collectors")
+        }
         guard let (name, url) = endpoint, isWanted else { return }
         guard let endpoint = try? APIEndpoint(parsing: url) else {
             return warn(name, "is not the URL of an OTLP/HTTP receiver, so no traces are exported to it")
         }
         if let (name, text) = value("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
-            !text.hasPrefix("http/")
+            text.lowercased() != "http/json"
         {
-            return warn(
-                name,
-                "is `\(text)`; the gateway speaks http/json, so no traces are exported to \(endpoint.authority)")
+            guard text.lowercased() == "http/protobuf" else {
+                return warn(
+                    name,
+                    "is `\(text)`; the gateway speaks http/json, so no traces are exported to \(endpoint.authority)")
+            }
+            warn(name, "is `\(text)`; the gateway sends http/json to the same URL, which most collectors take, too")
         }
         traces.url = url
     }
@@ -67,16 +74,22 @@ struct TelemetryEnvironment {
         return (name, base + (base.hasSuffix("/") ? "v1/traces" : "/v1/traces"))
     }
 
+    /// Whether a receiver is named, be it used or not.
+    var hasEndpoint: Bool { endpoint != nil }
+
     private var isWanted: Bool {
         if value("OTEL_SDK_DISABLED")?.text.lowercased() == "true" { return false }
         guard let (_, exporters) = value("OTEL_TRACES_EXPORTER") else { return true }
-        return exporters.split(separator: ",").contains("otlp")
+        return exporters.split(separator: ",").contains {
+            $0.filter { $0 != " " }.lowercased() == "otlp"
+        }
     }
 
     // MARK: Sampler and resource
 
     private mutating func readSampler() {
-        guard let (name, sampler) = value("OTEL_TRACES_SAMPLER") else { return }
+        guard let (name, text) = value("OTEL_TRACES_SAMPLER") else { return }
+        let sampler = text.lowercased()
         let isParentBased = sampler.hasPrefix("parentbased_")
         switch isParentBased ? String(sampler.dropFirst("parentbased_".count)) : sampler {
         case "always_on": traces.ratio = 1
@@ -85,7 +98,7 @@ struct TelemetryEnvironment {
         default:
             return warn(
                 name,
-                "is `\(sampler)`; expected always_on, always_off or traceidratio, with or without `parentbased_` before it"
+                "is `\(text)`; expected always_on, always_off or traceidratio, with or without `parentbased_` before it"
             )
         }
         traces.isParentBased = isParentBased
@@ -98,8 +111,8 @@ struct TelemetryEnvironment {
     }
 
     static func ratio(_ text: String) -> Double? {
-        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2E }), let ratio = Double(text),
-            (0...1).contains(ratio)
+        // Neither hexadecimal nor `nan`.
+        guard text.allSatisfy({ "0123456789.eE-+".contains($0) }), let ratio = Double(text), (0...1).contains(ratio)
         else { return nil }
         return ratio
     }
@@ -107,7 +120,9 @@ struct TelemetryEnvironment {
     private mutating func readResource() {
         if let (name, text) = value("OTEL_RESOURCE_ATTRIBUTES") {
             if let pairs = TelemetryPairs.parse(text) {
-                traces.resourceAttributes = text.split(separator: ",").map(String.init)
+                traces.resourceAttributes = text.split(separator: ",").map(String.init).filter {
+                    TelemetryPairs.pair($0)?.name != "service.name"
+                }
                 if let service = pairs.last(where: { $0.name == "service.name" }) { traces.serviceName = service.value }
             } else {
                 warn(name, "is not a list of attributes; expected `name=value`, separated by commas")

@@ -30,12 +30,12 @@ struct LogSearch {
 
     /// The lines in which one of the names is the value of a member that names something.
     mutating func lines(with names: Set<String>) -> [LogLine] {
-        let needles = names.map { Array("\"\($0)\"".utf8) }
+        let hashes = Set(names.map { Self.hash(Array(JSONText.string($0).utf8.dropFirst().dropLast())[...]) })
         var found: [LogLine] = []
         for file in files {
             do throws(TextFile.ReadingError) {
                 try Self.read(file) { line in
-                    guard needles.contains(where: { Self.contains($0, line) }), found.count < Self.limit,
+                    guard found.count < Self.limit, Self.hasString(line, in: hashes),
                         let entry = try? JSONDecoder().decode(LogLine.self, from: Data(line)),
                         entry.names.contains(where: names.contains)
                     else { return }
@@ -49,21 +49,36 @@ struct LogSearch {
         return found
     }
 
-    private static func contains(_ needle: [UInt8], _ line: ArraySlice<UInt8>) -> Bool {
-        guard let first = needle.first else { return true }
-        return line.withUnsafeBytes { line in
-            needle.withUnsafeBytes { needle in
-                var rest = line[...]
-                while rest.count >= needle.count, let start = rest.firstIndex(of: first) {
-                    rest = rest[start...]
-                    guard rest.count >= needle.count else { return false }
-                    if rest.prefix(needle.count).elementsEqual(needle) { return true }
-                    rest = rest.dropFirst()
+    /// Whether a string of the line may be one of those. The line is gone through once, however many they are.
+    private static func hasString(_ line: ArraySlice<UInt8>, in hashes: Set<UInt64>) -> Bool {
+        line.withUnsafeBytes { line in
+            var index = 0
+            while index < line.count {
+                guard line[index] == UInt8(ascii: "\"") else {
+                    index += 1
+                    continue
                 }
-                return false
+                index += 1
+                var hash = offset
+                while index < line.count, line[index] != UInt8(ascii: "\"") {
+                    // What is behind a backslash ends nothing.
+                    let count = line[index] == UInt8(ascii: "\\") && index + 1 < line.count ? 2 : 1
+                    for byte in line[index..<index + count] { hash = next(hash, byte) }
+                    index += count
+                }
+                if hashes.contains(hash) { return true }
+                index += 1
             }
+            return false
         }
     }
+
+    // FNV-1a: for speed; what it finds is looked at again.
+    private static let offset: UInt64 = 0xCBF2_9CE4_8422_2325
+
+    private static func next(_ hash: UInt64, _ byte: UInt8) -> UInt64 { (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+
+    private static func hash(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(offset, next) }
 
     private static func read(_ file: String, _ body: (ArraySlice<UInt8>) -> Void) throws(TextFile.ReadingError) {
         let descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -80,6 +95,9 @@ struct LogSearch {
         var piece = [UInt8](repeating: 0, count: pieceBytes)
         while true {
             let count = piece.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 {
+                throw TextFile.ReadingError(description: "\(file) cannot be read: \(String(cString: strerror(errno)))")
+            }
             guard count > 0 else { break }
             rest += piece[..<count]
             var start = 0

@@ -37,7 +37,9 @@ struct MessageStory {
         for record in records { add(now, record.sentence) }
     }
 
-    private mutating func add(_ time: String, _ text: String) { events.append(Event(time: time, text: text)) }
+    private mutating func add(_ time: String, _ text: String) {
+        events.append(Event(time: time.oneLine, text: text.oneLine))
+    }
 
     var isEmpty: Bool { events.isEmpty }
 
@@ -55,9 +57,14 @@ extension LogLine {
 
     /// When the request's last byte had come; nil if the line does not say it.
     fileprivate var began: String? {
-        durationMilliseconds.flatMap { duration in
+        duration.flatMap { duration in
             UnixTimestamp(text: time).map { ($0 + .microseconds(-Int64(duration * 1000))).text }
         }
+    }
+
+    /// In milliseconds; nil for what no request takes.
+    private var duration: Double? {
+        durationMilliseconds.flatMap { (0...1e9).contains($0) ? $0 : nil }
     }
 
     fileprivate func request(_ decision: LogLine?) -> String {
@@ -83,7 +90,7 @@ extension LogLine {
             default: gateway(status)
             }
         if let requestID { text += "; Amazon's request id is \(requestID)" }
-        if let durationMilliseconds { text += "; it took \(Self.milliseconds(durationMilliseconds))" }
+        if let duration { text += "; it took \(Self.milliseconds(duration))" }
         if let standsFor, standsFor > 1 { text += "; the line stands for \(standsFor)" }
         return text
     }
@@ -160,8 +167,7 @@ extension LogLine {
         case "validation": return "\(who) asks what would become of the message"
         case "inquiry": return "\(who) asks what became of its key"
         case "settlement": return "\(who) says that Amazon accepted the message: its outcome is settled"
-        // The line of the report says so.
-        case "receipt": return nil
+        // Of a receipt, the line of the report says so.
         default: return nil
         }
     }

@@ -63,7 +63,13 @@ extension Gateway {
         let closed = loops.map { loop in
             loop.forwarder.eventLoop.flatSubmit { loop.forwarder.value.closeTraces() }
         }
-        try? await EventLoopFuture.andAllComplete(closed, on: controlLoop).get()
+        let all = EventLoopFuture.andAllComplete(closed, on: controlLoop)
+        // Half of the time for looking up links: what is there is to be exported, too.
+        let areLinked = controlLoop.makePromise(of: Void.self)
+        controlLoop.execute { [controlLoop] in
+            controlLoop.wait(for: all, atMost: Self.finalDeliveryTimeout / 2) { _ in areLinked.succeed() }
+        }
+        try? await areLinked.futureResult.get()
         await traces.finish(within: max(.zero, end - .now))
     }
 

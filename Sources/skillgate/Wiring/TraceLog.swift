@@ -30,7 +30,7 @@ final class TraceLog: Sendable {
         case .rejected(let spans, let detail):
             guard isDue(.rejection) else { return }
             logger.warning(
-                "the collector rejected spans",
+                "the collector has taken an export, and complains of it",
                 metadata: ["gateway.traces.spans": "\(spans)", "gateway.traces.detail": "\(detail)"])
         case .displaced:
             guard isDue(.loss) else { return }

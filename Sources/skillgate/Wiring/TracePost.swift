@@ -28,7 +28,7 @@ struct TracePost: Equatable, Sendable {
     /// Differs from process to process.
     private static let instance = UUID().uuidString.lowercased()
 
-    /// What the configuration says comes last, and wins.
+    /// What comes last wins: the configuration, and the name that it has an option for.
     private static func resource(
         _ configuration: GatewayConfiguration.TracesConfiguration
     ) -> [(name: String, value: String)] {
@@ -94,7 +94,7 @@ extension TraceExporter.Outcome {
             self = .exported(rejected: partial.rejectedSpans, detail: partial.errorMessage)
         case .success(let response):
             // Those that the protocol says to send again after.
-            let isInTrouble = [408, 429, 502, 503, 504].contains(response.status)
+            let isInTrouble = [429, 502, 503, 504].contains(response.status)
             self = .failed(
                 isInTrouble ? .error : .rejected, detail: "status \(response.status)",
                 retryAfter: response.retryAfter(unixTime: UnixTime.now()))
@@ -130,6 +130,7 @@ private struct PartialSuccess: Decodable {
         rejectedSpans =
             (try? container.decode(Int.self, forKey: .rejectedSpans))
             ?? (try? container.decode(String.self, forKey: .rejectedSpans)).flatMap { Int($0) } ?? 0
-        errorMessage = (try? container.decode(String.self, forKey: .errorMessage)) ?? ""
+        // Of a stranger's text, the beginning is enough for a log.
+        errorMessage = String(((try? container.decode(String.self, forKey: .errorMessage)) ?? "").prefix(200))
     }
 }

@@ -77,11 +77,11 @@ import Testing
     @Test func `upstream requests carry the attempt's span, or the caller's where there is none`() {
         let span = SpanReference(traceID: TraceID(high: 7, low: 1), spanID: 5, isSampled: true)
         let silent = recorder(TraceSampling())
-        #expect(silent.upstream(span, caller: nil) == nil)
+        #expect(silent.upstreamReference(span, caller: nil) == nil)
         let telling = recorder(TraceSampling(reachesUpstream: true))
-        #expect(telling.upstream(span, caller: Self.caller(isSampled: true)) == span)
-        #expect(telling.upstream(nil, caller: nil) == nil)
-        let passedOn = telling.upstream(nil, caller: Self.caller(isSampled: false))
+        #expect(telling.upstreamReference(span, caller: Self.caller(isSampled: true)) == span)
+        #expect(telling.upstreamReference(nil, caller: nil) == nil)
+        let passedOn = telling.upstreamReference(nil, caller: Self.caller(isSampled: false))
         #expect(passedOn?.text == "00-00000000000000070000000000000001-0000000000000009-00")
     }
 
@@ -119,8 +119,8 @@ import Testing
         let first = try #require(recorder.begin(nil, at: loop.now))
         recorder.sending(first, known, retention: .hours(1))
         let second = try #require(recorder.begin(nil, at: loop.now))
-        second.links(to: unknown)
-        second.links(to: known)
+        second.addLink(to: unknown)
+        second.addLink(to: known)
         recorder.finish(second, ending(caller: nil))
         loop.run()
         try recorder.close().wait()

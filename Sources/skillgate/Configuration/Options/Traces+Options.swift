@@ -21,6 +21,12 @@ extension GatewayConfiguration {
             TraceSampling(ratio: ratio, isParentBased: isParentBased, reachesUpstream: reachesUpstream)
         }
 
+        /// Over a network.
+        var sendsSecretsInClear: Bool {
+            guard headers != nil, let endpoint = try? APIEndpoint(parsing: url) else { return false }
+            return !endpoint.isSecure && !endpoint.isLoopback
+        }
+
         var fields: [(name: String, value: String)] {
             headers.flatMap(TelemetryPairs.parse(_:)) ?? []
         }
@@ -45,7 +51,7 @@ extension GatewayConfiguration {
                 .value("timeout", \.timeout, .duration(.milliseconds(100) ... .seconds(60)), "for one export request"),
                 .value(
                     "ratio", \.ratio, .ratio,
-                    "fraction of requests that are traced, of those that nobody decides about"),
+                    "fraction of requests that are traced, of those whose caller has made no decision"),
                 .value(
                     "parentBased", \.isParentBased, .boolean,
                     "a valid `traceparent` of the caller decides whether its request is traced"),
@@ -59,7 +65,7 @@ extension GatewayConfiguration {
                     example: "[deployment.environment.name=production]"),
             ]
         ) { section, traces, _ in
-            if traces.url.isEmpty {
+            if traces.url.isEmpty && !TelemetryEnvironment(section.reader.environment).hasEndpoint {
                 section.reportMissing("url", expected: "the URL of an OTLP/HTTP receiver, which ends in `/v1/traces`")
             }
             if let headers = traces.headers, TelemetryPairs.parse(headers) == nil {
@@ -67,12 +73,16 @@ extension GatewayConfiguration {
                     "`headers` is not a list of fields; expected `name=value`, separated by commas, values percent-encoded",
                     at: "headers")
             }
+            if traces.resourceAttributes.contains(where: { TelemetryPairs.pair($0)?.name == "service.name" }) {
+                section.report(
+                    "`resourceAttributes` holds `service.name`; expected `serviceName`", at: "resourceAttributes")
+            }
             if traces.serviceName.isEmpty { section.report("`serviceName` is empty", at: "serviceName") }
-            guard traces.headers != nil, let endpoint = try? APIEndpoint(parsing: traces.url),
-                !endpoint.isSecure && !endpoint.isLoopback
-            else { return }
-            section.reader.warn(
-                "`traces.headers` go over the network unencrypted; expected an https URL", at: section.mark(of: "url"))
+            if traces.sendsSecretsInClear {
+                section.reader.warn(
+                    "`traces.headers` go over the network unencrypted; expected an https URL",
+                    at: section.mark(of: "url"))
+            }
         }
     }
 }

@@ -14,16 +14,8 @@ struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringConvertible
 
     var description: String {
         switch place {
-        case .file(let name, let line, let column): "\(name):\(line):\(column): \(Self.oneLine(text))"
-        case .environment(let name): "\(name): \(Self.oneLine(text))"
-        }
-    }
-
-    /// What the file holds may be part of the text: it must not reach a terminal as more than characters.
-    private static func oneLine(_ text: String) -> String {
-        text.unicodeScalars.reduce(into: "") { line, scalar in
-            let isControl = scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
-            line += isControl ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        case .file(let name, let line, let column): "\(name):\(line):\(column): \(text.oneLine)"
+        case .environment(let name): "\(name): \(text.oneLine)"
         }
     }
 }

@@ -50,7 +50,14 @@ extension GatewayConfiguration {
             let telemetry = TelemetryEnvironment(reader.environment)
             if !telemetry.traces.url.isEmpty { traces = telemetry.traces }
             for warning in telemetry.warnings { reader.warn(warning.text, at: .environment(warning.variable)) }
+            if telemetry.traces.sendsSecretsInClear {
+                reader.warn(
+                    "its fields go over the network unencrypted; expected an https URL",
+                    at: .environment("OTEL_EXPORTER_OTLP_HEADERS"))
+            }
             for option in Self.options { option.read(root, &self) }
+            // The section is there, and the environment wants no traces.
+            if traces?.url.isEmpty == true { traces = nil }
             Self.check(root, &self)
             root.close()
             reader.reportUnknownVariables()
