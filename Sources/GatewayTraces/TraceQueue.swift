@@ -46,7 +46,9 @@ package struct TraceQueue: Sendable {
     private var firstCame: NIODeadline?
     /// One that has failed.
     private var failed: Batch?
+    /// Traces that are being sent, and how many of them to collectors from before.
     private var sending: Int?
+    private var sendingElsewhere = 0
     /// Counts up with each change of the collector.
     private var collector = 0
     private var failuresInARow = 0
@@ -58,10 +60,10 @@ package struct TraceQueue: Sendable {
         self.configuration = configuration
     }
 
-    package var isEmpty: Bool { waiting.isEmpty && failed == nil && sending == nil }
+    package var isEmpty: Bool { waiting.isEmpty && failed == nil && sending == nil && sendingElsewhere == 0 }
 
     /// Traces that have not been exported yet.
-    package var count: Int { waiting.count + (failed?.traces.count ?? 0) + (sending ?? 0) }
+    package var count: Int { waiting.count + (failed?.traces.count ?? 0) + (sending ?? 0) + sendingElsewhere }
 
     /// - Returns: how many traces lost their places.
     package mutating func add(_ traces: [RequestTrace], now: NIODeadline) -> Int {
@@ -87,6 +89,9 @@ package struct TraceQueue: Sendable {
         collector += 1
         (failuresInARow, pausedUntil) = (0, nil)
         failed = failed.map { Batch(traces: $0.traces, collector: collector) }
+        // It may take the old one as long as it likes.
+        sendingElsewhere += sending ?? 0
+        sending = nil
     }
 
     /// There is no collector any more, or no time.
@@ -130,11 +135,15 @@ package struct TraceQueue: Sendable {
 
     /// - Parameter rejected: spans that the collector did not take although it took the others.
     package mutating func exported(_ batch: Batch, rejected: Int) {
-        sending = nil
+        sendingEnded(batch)
         let rejected = min(max(0, rejected), batch.spanCount)
         ended(batch.spanCount - rejected, .exported)
         ended(rejected, .rejected)
         if batch.collector == collector { (failuresInARow, pausedUntil) = (0, nil) }
+    }
+
+    private mutating func sendingEnded(_ batch: Batch) {
+        if batch.collector == collector { sending = nil } else { sendingElsewhere -= batch.traces.count }
     }
 
     /// - Parameters:
@@ -143,12 +152,13 @@ package struct TraceQueue: Sendable {
     package mutating func exportFailed(
         _ batch: Batch, _ reason: TraceStatistics.FailureReason, retryAfter: Duration?, random: Double, now: NIODeadline
     ) {
-        sending = nil
+        sendingEnded(batch)
         statistics.failures[reason, default: 0] += 1
         if isFinal { return ended(batch.spanCount, .discarded) }
         if reason == .rejected { return ended(batch.spanCount, .rejected) }
         guard batch.collector == collector else {
-            failed = Batch(traces: batch.traces, collector: collector)
+            // Among those that wait, of which there may be too many by now.
+            _ = add(batch.traces, now: now)
             return
         }
         failuresInARow += 1

@@ -239,7 +239,7 @@ import TokenEndpointClient
                     "one-1")
             }
             let text = try await Self.tell("one-1", bed)
-            #expect(text.contains("the record is missing: records are in the memory of the gateway's process"))
+            #expect(text.contains("records may be missing: they are in the memory of the gateway's process"))
             let process = try RunningProcess(
                 RunningProcess.skillgate, ["trace", "other", "--config", bed.folder.path + "/skillgate.yaml"])
             #expect(await process.output().contains("nothing is known of `other`"))

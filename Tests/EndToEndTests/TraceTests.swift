@@ -203,7 +203,7 @@ import TokenEndpointClient
             }
             #expect(try await doctor().contains("asked at \(url)/v1/traces, status 200"))
             _ = try await TestBed.transfer("GET", "\(url)/status/404")
-            #expect(try await doctor().contains("status 404 to an empty export"))
+            #expect(try await doctor().contains("what answers status 404 to an empty export"))
             let file = bed.folder.appendingPathComponent("skillgate.yaml")
             let yaml = try String(contentsOf: file, encoding: .utf8)
             try bed.replace("skillgate.yaml", with: yaml.replacing("\(url)/v1/traces", with: otherURL))

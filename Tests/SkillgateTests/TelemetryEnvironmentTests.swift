@@ -58,6 +58,10 @@ import Testing
     @Test(arguments: [
         ("OTEL_TRACES_SAMPLER", "jaeger_remote"), ("OTEL_RESOURCE_ATTRIBUTES", "nonsense"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=%zz"), ("OTEL_EXPORTER_OTLP_HEADERS", "a=b%0D%0Ac: d"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Content-Length=5"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a="), ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nope"),
+        ("OTEL_SERVICE_NAME", "a\nb"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/zero"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key.pem"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318"),

@@ -41,7 +41,7 @@ struct Trace: AsyncParsableCommand {
         let now = UnixTime.timestamp().text
         var stories = Set(lines.ofRecords.keys).union(records.map(\.scope)).sorted().map { scope in
             (
-                title: "record \(scope)",
+                title: "record \(scope)" + Self.owner(lines.ofRecords[scope] ?? []),
                 story: MessageStory(lines.ofRecords[scope] ?? [], records.filter { $0.scope == scope }, now: now)
             )
         }
@@ -55,6 +55,11 @@ struct Trace: AsyncParsableCommand {
         for (title, story) in stories {
             try StandardOutput.write((stories.count > 1 ? "\(title.oneLine):\n" : "") + story.text)
         }
+    }
+
+    private static func owner(_ lines: [LogLine]) -> String {
+        let owner = [lines.lazy.compactMap(\.caller).first, lines.lazy.compactMap(\.skill).first].compactMap { $0 }
+        return owner.isEmpty ? "" : " (\(owner.joined(separator: ", ")))"
     }
 
     /// The records that the name may be the key of, or the name of.
@@ -81,7 +86,7 @@ struct Trace: AsyncParsableCommand {
             notes.append("the name stands in more than \(LogSearch.limit) lines; the others are missing")
         }
         if lines.isCut { notes.append("the name is that of more than \(MessageLines.mostRecords) messages") }
-        if let trouble { notes.append("the record is missing: \(trouble)") }
+        if let trouble { notes.append("records may be missing: \(trouble)") }
         return notes
     }
 }

@@ -30,12 +30,16 @@ struct TelemetryEnvironment {
     // MARK: Exporter
 
     private mutating func readExporter() {
-        if let (_, file) = value("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE") {
-            traces.caFile = file
+        if let (name, file) = value("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE") {
+            if let mistake = GatewayConfiguration.mistake(inCertificates: file) {
+                warn(name, mistake)
+            } else {
+                traces.caFile = file
+            }
         }
         if let (name, text) = value("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS") {
-            if TelemetryPairs.parse(text) == nil {
-                warn(name, "is not a list of fields; expected `name=value`, separated by commas")
+            if let mistake = TelemetryPairs.mistake(inFields: text) {
+                warn(name, mistake)
             } else {
                 traces.headers = text
             }
@@ -123,11 +127,17 @@ struct TelemetryEnvironment {
                 traces.resourceAttributes = text.split(separator: ",").map(String.init).filter {
                     TelemetryPairs.pair($0)?.name != "service.name"
                 }
-                if let service = pairs.last(where: { $0.name == "service.name" }) { traces.serviceName = service.value }
+                let service = pairs.last { $0.name == "service.name" }
+                if let service, TelemetryPairs.isName(service.value) { traces.serviceName = service.value }
             } else {
                 warn(name, "is not a list of attributes; expected `name=value`, separated by commas")
             }
         }
-        if let (_, text) = value("OTEL_SERVICE_NAME") { traces.serviceName = text }
+        guard let (name, text) = value("OTEL_SERVICE_NAME") else { return }
+        if TelemetryPairs.isName(text) {
+            traces.serviceName = text
+        } else {
+            warn(name, "is not 1 to 255 characters of one line")
+        }
     }
 }

@@ -7,12 +7,13 @@ extension Doctor {
         let post = TracePost(traces, configuration.upstream.proxy, configuration.endpoints)
         do {
             let response = try await post.transfer([]).perform()
-            let isTaken = (200...299).contains(response.status)
+            // Any web server may answer 200.
+            let isTaken = (200...299).contains(response.status) && TracePost.isAnswer(response)
             diagnosis.add(
                 "traces",
                 problem: isTaken
                     ? nil
-                    : "the collector answers status \(response.status) to an empty export; expected 2xx from an OTLP/HTTP receiver, whose URL ends in /v1/traces",
+                    : "what answers status \(response.status) to an empty export is no OTLP/HTTP receiver, or wants none; its URL ends in /v1/traces, as a rule",
                 "asked at \(post.url), status \(response.status); \(response.times.text)")
         } catch {
             diagnosis.add(

@@ -9,14 +9,14 @@ struct RecordLookup {
 
     /// Those that there are.
     ///
-    /// - Returns: also why records could not be read; nil: they were.
+    /// - Returns: also why some may be missing; nil: none is.
     func find(_ scopes: [IdempotencyScope]) async -> (records: [ExportedRecord], trouble: String?) {
         guard !scopes.isEmpty else { return ([], nil) }
         let idempotency = configuration.idempotency
         do {
             switch idempotency.kind {
-            case .memory: return ([], "records are in the memory of the gateway's process")
-            case .file: return (try inFiles(idempotency.file.directory ?? "", Set(scopes)), nil)
+            case .memory: return ([], "they are in the memory of the gateway's process")
+            case .file: return try inFiles(idempotency.file.directory ?? "", Set(scopes))
             case .redis:
                 guard let redis = idempotency.redis else { return ([], nil) }
                 return (try await inRedis(redis, scopes), nil)
@@ -26,9 +26,14 @@ struct RecordLookup {
         }
     }
 
-    private func inFiles(_ folder: String, _ scopes: Set<IdempotencyScope>) throws(DiskError) -> [ExportedRecord] {
-        try RecordOverview(DiskFolder(folder)).records(unixNow: Int64(UnixTime.milliseconds()))
+    private func inFiles(
+        _ folder: String, _ scopes: Set<IdempotencyScope>
+    ) throws(DiskError) -> (records: [ExportedRecord], trouble: String?) {
+        let overview = try RecordOverview(DiskFolder(folder))
+        let records = overview.records(unixNow: Int64(UnixTime.milliseconds()))
             .filter { scopes.contains($0.scope) }.compactMap { ExportedRecord($0) }
+        let isDamaged = overview.reports.contains { !$0.damages.isEmpty }
+        return (records, isDamaged ? "files of records are damaged (`skillgate records check`)" : nil)
     }
 
     private func inRedis(_ redis: RedisConfiguration, _ scopes: [IdempotencyScope]) async throws -> [ExportedRecord] {

@@ -62,6 +62,12 @@ struct TracePost: Equatable, Sendable {
         return transfer
     }
 
+    /// Whether it is one of OTLP/HTTP: JSON as was asked for, or nothing.
+    static func isAnswer(_ response: HTTPTransfer.Response) -> Bool {
+        response.content.isEmpty
+            || (try? JSONDecoder().decode([String: PartialSuccess?].self, from: Data(response.content))) != nil
+    }
+
     /// Writes them on another thread: a batch may be a megabyte.
     func perform(
         _ traces: [RequestTrace], on threads: NIOThreadPool, then: @escaping @Sendable (TraceExporter.Outcome) -> Void

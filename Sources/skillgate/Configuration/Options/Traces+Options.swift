@@ -65,19 +65,21 @@ extension GatewayConfiguration {
                     example: "[deployment.environment.name=production]"),
             ]
         ) { section, traces, _ in
-            if traces.url.isEmpty && !TelemetryEnvironment(section.reader.environment).hasEndpoint {
+            if traces.url.isEmpty, !section.has("url"),
+                !TelemetryEnvironment(section.reader.environment).hasEndpoint
+            {
                 section.reportMissing("url", expected: "the URL of an OTLP/HTTP receiver, which ends in `/v1/traces`")
             }
-            if let headers = traces.headers, TelemetryPairs.parse(headers) == nil {
-                section.report(
-                    "`headers` is not a list of fields; expected `name=value`, separated by commas, values percent-encoded",
-                    at: "headers")
+            if let mistake = traces.headers.flatMap(TelemetryPairs.mistake(inFields:)) {
+                section.report("`headers` \(mistake)", at: "headers")
             }
             if traces.resourceAttributes.contains(where: { TelemetryPairs.pair($0)?.name == "service.name" }) {
                 section.report(
                     "`resourceAttributes` holds `service.name`; expected `serviceName`", at: "resourceAttributes")
             }
-            if traces.serviceName.isEmpty { section.report("`serviceName` is empty", at: "serviceName") }
+            if !TelemetryPairs.isName(traces.serviceName) {
+                section.report("`serviceName` is not 1 to 255 characters of one line", at: "serviceName")
+            }
             if traces.sendsSecretsInClear {
                 section.reader.warn(
                     "`traces.headers` go over the network unencrypted; expected an https URL",
@@ -99,6 +101,21 @@ enum TelemetryPairs {
         return pairs
     }
 
+    /// What is wrong with a list of fields; nil if nothing is.
+    static func mistake(inFields text: String) -> String? {
+        guard let fields = parse(text) else {
+            return "is not a list of fields; expected `name=value`, separated by commas, values percent-encoded"
+        }
+        if fields.contains(where: { $0.value.isEmpty }) { return "holds a field without a value" }
+        // They say where a request ends, or what it is.
+        let own = [
+            "content-length", "transfer-encoding", "connection", "host", "expect", "te", "upgrade", "content-type",
+        ]
+        return fields.first { own.contains($0.name.lowercased()) }.map {
+            "holds the field `\($0.name)`, which is the request's own"
+        }
+    }
+
     /// Values are percent-encoded.
     static func pair(_ text: some StringProtocol) -> (name: String, value: String)? {
         guard let sign = text.firstIndex(of: "=") else { return nil }
@@ -110,6 +127,12 @@ enum TelemetryPairs {
             !value.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
         else { return nil }
         return (name, value)
+    }
+
+    /// Whether it can be the name of a service.
+    static func isName(_ text: String) -> Bool {
+        (1...255).contains(text.utf8.count)
+            && !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
     }
 
     private static func trimmed(_ text: some StringProtocol) -> String {

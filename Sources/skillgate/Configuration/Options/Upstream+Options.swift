@@ -54,6 +54,10 @@ extension GatewayConfiguration {
     }
 
     static func mistake(ofCAFile reader: ConfigurationReader, _ file: String) -> String? {
+        mistake(inCertificates: file)
+    }
+
+    static func mistake(inCertificates file: String) -> String? {
         do {
             _ = try TextFile.read(file, limitBytes: 4 << 20)
             _ = try ClientTLS(caFile: file)
