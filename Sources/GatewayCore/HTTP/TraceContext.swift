@@ -64,7 +64,7 @@ package struct TraceContext: Equatable, Sendable {
     }
 
     /// Members `traceID`, `parentID` and `spanID` of a line of a log.
-    func writeMembers(to text: inout ByteBuffer) {
+    func writeMembers(withSpan: Bool, to text: inout ByteBuffer) {
         text.writeStaticString(",\"traceID\":\"")
         id.write(to: &text)
         text.writeStaticString("\"")
@@ -73,7 +73,7 @@ package struct TraceContext: Equatable, Sendable {
             text.writeHexadecimal(parentID)
             text.writeStaticString("\"")
         }
-        if let spanID {
+        if withSpan, let spanID {
             text.writeStaticString(",\"spanID\":\"")
             text.writeHexadecimal(spanID)
             text.writeStaticString("\"")

@@ -32,6 +32,10 @@ package struct MetricsPage: Sendable {
         let row = instrument.row
         if format == .openMetrics && row.kind == .counter && name.hasSuffix("_total") { name.removeLast(6) }
         text += "# HELP \(name) \(row.help)\n# TYPE \(name) \(row.kind.rawValue)\n"
+        // A unit is the last part of a name (OpenMetrics 1.0, "Unit"); the other format takes the line for a comment.
+        for unit in ["seconds", "bytes"] where format == .openMetrics && name.hasSuffix("_\(unit)") {
+            text += "# UNIT \(name) \(unit)\n"
+        }
     }
 
     package mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Double) {
@@ -42,7 +46,7 @@ package struct MetricsPage: Sendable {
         line(instrument.rawValue, labels, String(value))
     }
 
-    /// - Parameter exemplars: shown by OpenMetrics alone; the other format knows none.
+    /// Exemplars are shown by OpenMetrics alone; the other format knows none.
     mutating func histogram(_ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram) {
         var count = 0
         for (index, bound) in histogram.bounds.enumerated() {

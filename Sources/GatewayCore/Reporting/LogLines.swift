@@ -112,7 +112,8 @@ struct LogNames {
         }
         if let id = labels.id { Self.write(id, to: &text) }
         Self.write(labels.brokenRules, to: &text)
-        labels.trace?.writeMembers(to: &text)
+        // What nobody has authenticated makes no span.
+        labels.trace?.writeMembers(withSpan: labels.caller != nil, to: &text)
     }
 
     /// Member `wouldRefuse`, if there is anything to tell.

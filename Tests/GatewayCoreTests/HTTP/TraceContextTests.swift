@@ -16,7 +16,7 @@ struct TraceContextTests {
         #expect(trace.id.text == "0af7651916cd43dd8448eb211c80319c")
         #expect(trace.parentID == 0xb7ad_6b71_6920_3331)
         var text = ByteBuffer()
-        trace.writeMembers(to: &text)
+        trace.writeMembers(withSpan: true, to: &text)
         #expect(
             String(buffer: text)
                 == #","traceID":"0af7651916cd43dd8448eb211c80319c","parentID":"b7ad6b7169203331""#)

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import GatewayCore
@@ -31,8 +32,10 @@ import Testing
                 """#)
     }
 
-    @Test func `OpenMetrics names a counter's family without its suffix, and ends`() {
+    @Test func `OpenMetrics names a counter's family without its suffix, tells units, and ends`() {
         let text = page(.openMetrics)
+        #expect(text.contains("\n# UNIT skillgate_token_fetch_duration_seconds seconds\n"))
+        #expect(text.components(separatedBy: "# UNIT").count == 2)
         #expect(text.contains("# TYPE skillgate_upstream_attempts counter\nskillgate_upstream_attempts_total{"))
         #expect(text.hasSuffix("# EOF\n"))
         #expect(
