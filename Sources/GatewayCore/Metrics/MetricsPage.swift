@@ -33,9 +33,11 @@ package struct MetricsPage: Sendable {
         if format == .openMetrics && row.kind == .counter && name.hasSuffix("_total") { name.removeLast(6) }
         text += "# HELP \(name) \(row.help)\n# TYPE \(name) \(row.kind.rawValue)\n"
         // A unit is the last part of a name (OpenMetrics 1.0, "Unit"); the other format takes the line for a comment.
-        for unit in ["seconds", "bytes"] where format == .openMetrics && name.hasSuffix("_\(unit)") {
-            text += "# UNIT \(name) \(unit)\n"
-        }
+        if format == .openMetrics, let unit = Self.unit(of: name) { text += "# UNIT \(name) \(unit)\n" }
+    }
+
+    private static func unit(of name: String) -> String? {
+        name.hasSuffix("_seconds") ? "seconds" : name.hasSuffix("_bytes") ? "bytes" : nil
     }
 
     package mutating func sample(_ instrument: Instrument, _ labels: [Label] = [], _ value: Double) {
@@ -48,25 +50,24 @@ package struct MetricsPage: Sendable {
 
     /// Exemplars are shown by OpenMetrics alone; the other format knows none.
     mutating func histogram(_ instrument: Instrument, _ labels: [Label] = [], _ histogram: Histogram) {
+        let exemplars = format == .openMetrics ? histogram.exemplars : [:]
         var count = 0
         for (index, bound) in histogram.bounds.enumerated() {
             count += histogram.counts[index]
-            let value = String(count) + exemplar(histogram.exemplars[index])
+            let value = String(count) + Self.text(exemplars[index])
             line(instrument.rawValue + "_bucket", labels + [("le", Self.number(bound))], value)
         }
         let all = histogram.count
-        let value = String(all) + exemplar(histogram.exemplars[histogram.bounds.count])
+        let value = String(all) + Self.text(exemplars[histogram.bounds.count])
         line(instrument.rawValue + "_bucket", labels + [("le", "+Inf")], value)
         line(instrument.rawValue + "_sum", labels, Self.number(histogram.sum))
         line(instrument.rawValue + "_count", labels, String(all))
     }
 
-    private func exemplar(_ exemplar: Exemplar?) -> String {
-        guard format == .openMetrics, let exemplar, case let labels = exemplar.labels, !labels.isEmpty else {
-            return ""
-        }
-        let text = labels.map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",")
-        return " # {\(text)} \(Self.number(exemplar.seconds))"
+    private static func text(_ exemplar: Exemplar?) -> String {
+        guard let exemplar, case let labels = exemplar.labels, !labels.isEmpty else { return "" }
+        let text = labels.map { "\($0.name)=\"\(escaped($0.value))\"" }.joined(separator: ",")
+        return " # {\(text)} \(number(exemplar.seconds))"
     }
 
     consuming func finished() -> String {
