@@ -26,12 +26,10 @@ struct JSONBytes {
 
     /// 16 digits.
     mutating func append(hexadecimal number: UInt64) {
-        for shift in stride(from: 60, through: 0, by: -4) {
-            bytes.append(Self.digits[Int(truncatingIfNeeded: number >> UInt64(shift) & 0xF)])
+        for half in [UInt32(truncatingIfNeeded: number >> 32), UInt32(truncatingIfNeeded: number)] {
+            withUnsafeBytes(of: HexadecimalDigits.digits(of: half).bigEndian) { bytes.append(contentsOf: $0) }
         }
     }
-
-    private static let digits = Array("0123456789abcdef".utf8)
 
     mutating func append(_ id: TraceID) {
         append(hexadecimal: id.high)

@@ -1,3 +1,4 @@
+import GatewayCore
 import Testing
 
 @testable import skillgate
@@ -44,7 +45,7 @@ import Testing
         var variables = ["OTEL_TRACES_SAMPLER": sampler]
         variables["OTEL_TRACES_SAMPLER_ARG"] = argument
         let traces = read(variables).traces
-        #expect(traces.ratio == ratio && traces.isParentBased == isParentBased)
+        #expect(traces.sampling.ratio == ratio && traces.sampling.isParentBased == isParentBased)
     }
 
     @Test func `a resource has attributes and a name`() {
@@ -74,7 +75,7 @@ import Testing
     @Test func `a ratio that is none is warned of`() {
         for text in ["2", "-0.1", "nan", "0x1p-1", "1e", "", "half"] {
             let environment = read(["OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": text])
-            #expect(environment.traces.ratio == 1)
+            #expect(environment.traces.sampling.ratio == 1)
             #expect(environment.warnings.map(\.variable) == (text.isEmpty ? [] : ["OTEL_TRACES_SAMPLER_ARG"]))
         }
     }

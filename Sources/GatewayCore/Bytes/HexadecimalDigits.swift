@@ -1,12 +1,12 @@
 import NIOCore
 
 /// Eight hexadecimal digits in lower case at a time, as the bytes of one word, the first in its most significant byte.
-enum HexadecimalDigits {
+package enum HexadecimalDigits {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let lowHalves: UInt64 = 0x0F0F_0F0F_0F0F_0F0F
 
     /// The digits of a number.
-    static func digits(of number: UInt32) -> UInt64 {
+    package static func digits(of number: UInt32) -> UInt64 {
         var nibbles = UInt64(number)
         nibbles = (nibbles | nibbles << 16) & 0x0000_FFFF_0000_FFFF
         nibbles = (nibbles | nibbles << 8) & 0x00FF_00FF_00FF_00FF

@@ -282,7 +282,7 @@ final class Exchange {
         forwarder.traces?.finish(
             trace,
             TraceRecorder.Ending(
-                action: isValidation ? .validation : action, labels: labels, answer: answer, peer: peer, began: started,
+                action: isValidation ? .validation : action, labels: labels, answer: answer, peer: peer,
                 requestID: request.id, contentBytes: request.content.readableBytes))
     }
 }

@@ -5,7 +5,7 @@ final class ExchangeTrace {
     let id: TraceID
     let spanID: UInt64
     let parentID: UInt64?
-    private let began: NIODeadline
+    let began: NIODeadline
     private var spanIDs: SpanIDs
     private(set) var steps: [RequestTrace.Step] = []
     private var isInStep = false

@@ -91,7 +91,6 @@ package final class TraceRecorder {
         let labels: ForwardingInstruments.Labels
         let answer: Response
         let peer: Peer
-        let began: NIODeadline
         let requestID: ExchangeID
         let contentBytes: Int
     }
@@ -102,7 +101,7 @@ package final class TraceRecorder {
         let labels = ending.labels
         // What nobody has authenticated makes no traces.
         guard labels.caller != nil || !trace.linkedRecords.isEmpty else { return }
-        let duration = now - ending.began
+        let duration = now - trace.began
         var problem: Problem?
         if case .refusal(let refusal) = ending.answer.content { problem = refusal.problem }
         var finished = RequestTrace(

@@ -96,10 +96,12 @@ package struct HTTP2RequestWriter {
         if let trace = request.trace { Self.write(trace, to: &buffer) }
     }
 
+    private static let traceparent = ByteBuffer(string: "traceparent")
+
     /// Not remembered (RFC 7541 section 6.2.2): the next one is another.
     private static func write(_ trace: SpanReference, to buffer: inout ByteBuffer) {
         buffer.writeInteger(0 as UInt8)
-        buffer.writeHPACKString(ByteBuffer(string: "traceparent"))
+        buffer.writeHPACKString(traceparent)
         buffer.writeHPACKString(ByteBuffer(string: trace.text))
     }
 

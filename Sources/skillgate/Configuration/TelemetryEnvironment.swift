@@ -96,8 +96,8 @@ struct TelemetryEnvironment {
         let sampler = text.lowercased()
         let isParentBased = sampler.hasPrefix("parentbased_")
         switch isParentBased ? String(sampler.dropFirst("parentbased_".count)) : sampler {
-        case "always_on": traces.ratio = 1
-        case "always_off": traces.ratio = 0
+        case "always_on": traces.sampling.ratio = 1
+        case "always_off": traces.sampling.ratio = 0
         case "traceidratio": readRatio()
         default:
             return warn(
@@ -105,13 +105,13 @@ struct TelemetryEnvironment {
                 "is `\(text)`; expected always_on, always_off or traceidratio, with or without `parentbased_` before it"
             )
         }
-        traces.isParentBased = isParentBased
+        traces.sampling.isParentBased = isParentBased
     }
 
     private mutating func readRatio() {
         guard let (name, text) = value("OTEL_TRACES_SAMPLER_ARG") else { return }
         guard let ratio = Self.ratio(text) else { return warn(name, "is `\(text)`; expected a number from 0 to 1") }
-        traces.ratio = ratio
+        traces.sampling.ratio = ratio
     }
 
     static func ratio(_ text: String) -> Double? {

@@ -39,16 +39,8 @@ extension Gateway {
     private func deliverLastEvents() async {
         guard runningConfiguration.events != nil else { return }
         let end = ContinuousClock.now + Self.finalDeliveryTimeout
-        let checks = loops.map { loop in
-            loop.forwarder.eventLoop.flatSubmit { loop.forwarder.value.reportUnknownOutcomes() }
-        }
-        let all = EventLoopFuture.andAllComplete(checks, on: controlLoop)
         // Half of the time for reading records: what has been found is to be delivered, too.
-        let areRead = controlLoop.makePromise(of: Void.self)
-        controlLoop.execute { [controlLoop] in
-            controlLoop.wait(for: all, atMost: Self.finalDeliveryTimeout / 2) { _ in areRead.succeed() }
-        }
-        try? await areRead.futureResult.get()
+        await onEachLoop(atMost: Self.finalDeliveryTimeout / 2) { $0.forwarder.value.reportUnknownOutcomes() }
         await events.finish(within: max(.zero, end - .now))
         let unreported = (try? await onEachLoop { $0.forwarder.value.unreportedOutcomes })?.reduce(0, +) ?? 0
         if unreported > 0 {
@@ -60,17 +52,22 @@ extension Gateway {
     /// Before the shared store goes away, where links are looked up.
     private func exportLastTraces() async {
         let end = ContinuousClock.now + Self.finalDeliveryTimeout
-        let closed = loops.map { loop in
-            loop.forwarder.eventLoop.flatSubmit { loop.forwarder.value.closeTraces() }
-        }
-        let all = EventLoopFuture.andAllComplete(closed, on: controlLoop)
         // Half of the time for looking up links: what is there is to be exported, too.
-        let areLinked = controlLoop.makePromise(of: Void.self)
-        controlLoop.execute { [controlLoop] in
-            controlLoop.wait(for: all, atMost: Self.finalDeliveryTimeout / 2) { _ in areLinked.succeed() }
-        }
-        try? await areLinked.futureResult.get()
+        await onEachLoop(atMost: Self.finalDeliveryTimeout / 2) { $0.forwarder.value.closeTraces() }
         await traces.finish(within: max(.zero, end - .now))
+    }
+
+    /// Begins `body` on all event loops at once, and returns when it has ended on each, or when the time is up.
+    private func onEachLoop(
+        atMost limit: Duration, _ body: @escaping @Sendable (Loop) -> EventLoopFuture<Void>
+    ) async {
+        let all = EventLoopFuture.andAllComplete(
+            loops.map { loop in loop.forwarder.eventLoop.flatSubmit { body(loop) } }, on: controlLoop)
+        let isOver = controlLoop.makePromise(of: Void.self)
+        controlLoop.execute { [controlLoop] in
+            controlLoop.wait(for: all, atMost: limit) { _ in isOver.succeed() }
+        }
+        try? await isOver.futureResult.get()
     }
 
     /// Gives the store a short time to confirm pending settlements.

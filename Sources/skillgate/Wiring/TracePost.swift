@@ -83,11 +83,7 @@ struct TracePost: Equatable, Sendable {
     /// Whether they are sent in the same way. Other requests may be traced.
     static func == (one: TracePost, other: TracePost) -> Bool {
         var (one, other) = (one.configuration, other.configuration)
-        for path in [\GatewayConfiguration.TracesConfiguration.isParentBased, \.reachesUpstream] {
-            one[keyPath: path] = false
-            other[keyPath: path] = false
-        }
-        (one.ratio, other.ratio) = (0, 0)
+        (one.sampling, other.sampling) = (TraceSampling(), TraceSampling())
         return one == other
     }
 }

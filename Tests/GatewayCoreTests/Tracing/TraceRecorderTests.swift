@@ -34,7 +34,7 @@ import Testing
         (labels.caller, labels.skill) = (caller, 0)
         return TraceRecorder.Ending(
             action: .message, labels: labels, answer: Response(.refusal(.storeFull), region: nil), peer: Peer(),
-            began: loop.now, requestID: .made(connection: 1, request: 2), contentBytes: 3)
+            requestID: .made(connection: 1, request: 2), contentBytes: 3)
     }
 
     // MARK: Sampling

@@ -10,16 +10,10 @@ extension GatewayConfiguration {
         /// The path of a PEM file whose certificates are trusted besides the system's.
         var caFile: String?
         var timeout = Duration.seconds(10)
-        var ratio = 1.0
-        var isParentBased = true
-        var reachesUpstream = false
+        var sampling = TraceSampling()
         var serviceName = "skillgate"
         /// `name=value`.
         var resourceAttributes: [String] = []
-
-        var sampling: TraceSampling {
-            TraceSampling(ratio: ratio, isParentBased: isParentBased, reachesUpstream: reachesUpstream)
-        }
 
         /// Over a network.
         var sendsSecretsInClear: Bool {
@@ -35,7 +29,7 @@ extension GatewayConfiguration {
     static var tracesOption: ConfigurationOption<Self> {
         .optionalSection(
             "traces", \.traces, new: TracesConfiguration(), reloads: true,
-            begin: { TelemetryEnvironment($0.reader.environment).traces },
+            begin: { $0.reader.telemetry.traces },
             [
                 .value(
                     "url", \.url, .collectorURL,
@@ -50,13 +44,13 @@ extension GatewayConfiguration {
                     example: "ca.pem", check: mistake(ofCAFile:_:)),
                 .value("timeout", \.timeout, .duration(.milliseconds(100) ... .seconds(60)), "for one export request"),
                 .value(
-                    "ratio", \.ratio, .ratio,
+                    "ratio", \.sampling.ratio, .ratio,
                     "fraction of requests that are traced, of those whose caller has made no decision"),
                 .value(
-                    "parentBased", \.isParentBased, .boolean,
+                    "parentBased", \.sampling.isParentBased, .boolean,
                     "a valid `traceparent` of the caller decides whether its request is traced"),
                 .value(
-                    "upstream", \.reachesUpstream, .boolean,
+                    "upstream", \.sampling.reachesUpstream, .boolean,
                     "requests to the regions carry `traceparent` (Amazon ignores it)"),
                 .value(
                     "serviceName", \.serviceName, .text("a name"), "`service.name` of the traces"),
@@ -66,7 +60,7 @@ extension GatewayConfiguration {
             ]
         ) { section, traces, _ in
             if traces.url.isEmpty, !section.has("url"),
-                !TelemetryEnvironment(section.reader.environment).hasEndpoint
+                !section.reader.telemetry.hasEndpoint
             {
                 section.reportMissing("url", expected: "the URL of an OTLP/HTTP receiver, which ends in `/v1/traces`")
             }

@@ -31,6 +31,8 @@ final class ConfigurationReader {
     /// What relative paths are relative to.
     private let folder: String
     let environment: [String: String]
+    /// Reads a file that the environment may name.
+    private(set) lazy var telemetry = TelemetryEnvironment(environment)
     private(set) var problems: [ConfigurationProblem] = []
     private(set) var warnings: [ConfigurationProblem] = []
     private(set) var checks: [@Sendable () -> ConfigurationProblem?] = []

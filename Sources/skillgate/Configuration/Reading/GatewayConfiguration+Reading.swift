@@ -47,7 +47,7 @@ extension GatewayConfiguration {
         self.init()
         if let root = reader.root(of: yaml) {
             upstream.proxy = Proxy.environment(reader.environment)
-            let telemetry = TelemetryEnvironment(reader.environment)
+            let telemetry = reader.telemetry
             if !telemetry.traces.url.isEmpty { traces = telemetry.traces }
             for warning in telemetry.warnings { reader.warn(warning.text, at: .environment(warning.variable)) }
             if telemetry.traces.sendsSecretsInClear {
