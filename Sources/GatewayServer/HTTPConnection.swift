@@ -211,13 +211,6 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
         context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     }
 
-    /// Writes the response that `answered` has encoded.
-    func flush() {
-        guard responseIsPending else { return }
-        responseIsPending = false
-        context?.writeAndFlush(wrapOutboundOut(responseBuffer), promise: nil)
-    }
-
     /// Closes our side and gives the client time to read: closing at once, with bytes unread, would reset the
     /// connection and could destroy the response in transit (RFC 9112 section 9.6).
     private func closeGracefully() {
@@ -253,6 +246,17 @@ extension HTTPConnection: ClientConnection, ResponseRecipient {
         loop.flushes.append(self)
         if decoder.bufferedBytes > 0 { advance() }
         if state.hasPendingRead, let context { read(context: context) }
+    }
+}
+
+extension HTTPConnection: EndOfTickQueue.Work {
+    func perform() { flush() }
+
+    /// Writes the response that `answered` has encoded.
+    private func flush() {
+        guard responseIsPending else { return }
+        responseIsPending = false
+        context?.writeAndFlush(wrapOutboundOut(responseBuffer), promise: nil)
     }
 }
 

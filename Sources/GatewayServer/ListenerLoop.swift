@@ -17,7 +17,7 @@ final class ListenerLoop {
     let http2: HTTP2ServerState.Limits?
     let timeouts: HTTPConnectionState.Timeouts
     /// Connections with answers to be sent at the end of the turn.
-    let flushes: EndOfTickQueue<HTTPConnection>
+    let flushes: EndOfTickQueue
     private(set) var isDraining = false
     /// When a connection that becomes idle now has been so for too long: as of the last sweep, since for every answer
     /// the time would be asked for otherwise, and up to an interval late.
@@ -67,7 +67,7 @@ final class ListenerLoop {
             idle: TimeAmount(configuration.idleTimeout), write: TimeAmount(configuration.writeTimeout))
         self.gate = gate
         idleDeadline = eventLoop.now + timeouts.idle
-        flushes = EndOfTickQueue(on: eventLoop) { $0.flush() }
+        flushes = EndOfTickQueue(on: eventLoop)
     }
 
     /// False if there is no room for one more from its address: it is to be closed, and does not count.

@@ -4,20 +4,24 @@ extension Span where Element == UInt8 {
     package func isEqualIgnoringCase(_ range: Range<Int>, to lowercase: StaticString) -> Bool {
         guard range.count == lowercase.utf8CodeUnitCount else { return false }
         let literal = UnsafeRawPointer(lowercase.utf8Start)
+        guard range.count >= 8 else {
+            for offset in 0..<range.count {
+                var byte = self[range.lowerBound + offset]
+                if byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") { byte |= 0x20 }
+                if byte != literal.load(fromByteOffset: offset, as: UInt8.self) { return false }
+            }
+            return true
+        }
+        // The last eight bytes are compared together, even where some of them have been before.
+        let last = range.count - 8
         var offset = 0
-        while offset + 8 <= range.count {
+        while true {
             let word = Marks.lowercased(
                 bytes.unsafeLoadUnaligned(fromByteOffset: range.lowerBound + offset, as: UInt64.self))
             guard word == literal.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
-            offset += 8
+            guard offset < last else { return true }
+            offset = min(offset + 8, last)
         }
-        while offset < range.count {
-            var byte = self[range.lowerBound + offset]
-            if byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") { byte |= 0x20 }
-            if byte != literal.load(fromByteOffset: offset, as: UInt8.self) { return false }
-            offset += 1
-        }
-        return true
     }
 
     @inlinable

@@ -97,6 +97,27 @@ package final class CallerDirectory: Sendable {
 
     typealias Authenticated = (caller: Caller, method: Method)
 
+    /// What a request's credentials show. Passed on with every request: what is said to the few that are refused is kept apart, since a
+    /// large value is copied at a cost.
+    enum Shown {
+        case caller(Authenticated)
+        indirect case nobody(CallerError)
+
+        init(_ result: Result<Authenticated, CallerError>) {
+            switch result {
+            case .success(let authenticated): self = .caller(authenticated)
+            case .failure(let error): self = .nobody(error)
+            }
+        }
+
+        func get() throws(CallerError) -> Authenticated {
+            switch self {
+            case .caller(let authenticated): authenticated
+            case .nobody(let error): throw error
+            }
+        }
+    }
+
     /// Whose the credentials are, if the connection had the same before; nil if that has to be found out.
     func known(_ request: InboundRequest, from peer: Peer, unixTime: () -> Int) -> Authenticated? {
         guard let authorization = request.head.authorization else { return nil }

@@ -14,7 +14,7 @@ final class Exchange {
     var isValidation = false
     private let peer: Peer
     /// Whose the request is, or why it is nobody's; nil: that has to be found out.
-    private var shown: Result<CallerDirectory.Authenticated, CallerError>?
+    private var shown: CallerDirectory.Shown?
     /// Whether the rate that counts over all replicas lets it come; nil: that has to be found out, if there is one.
     private var permit: SharedRate.Decision?
     private static let sharedStoreTimeout = Duration.seconds(2)
@@ -33,7 +33,7 @@ final class Exchange {
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
-        _ shown: Result<CallerDirectory.Authenticated, CallerError>?, to recipient: any ResponseRecipient,
+        _ shown: CallerDirectory.Shown?, to recipient: any ResponseRecipient,
         on forwarder: MessageForwarder, arrived: NIODeadline
     ) {
         self.action = action
@@ -69,11 +69,12 @@ final class Exchange {
     func permitToAwait() -> EventLoopFuture<SharedRate.Decision>? {
         let shown =
             self.shown
-            ?? Result { () throws(CallerError) in
-                try configuration.callers.authenticate(request, from: peer, unixTime: forwarder.unixTime)
-            }
+            ?? CallerDirectory.Shown(
+                Result { () throws(CallerError) in
+                    try configuration.callers.authenticate(request, from: peer, unixTime: forwarder.unixTime)
+                })
         self.shown = shown
-        guard case .success((let caller, _)) = shown, let sharedRate = caller.sharedRate, let rate = caller.limits.rate,
+        guard case .caller((let caller, _)) = shown, let sharedRate = caller.sharedRate, let rate = caller.limits.rate,
             // What is let through in any case does not wait.
             !caller.reportedRules.contains(.rate)
         else { return nil }

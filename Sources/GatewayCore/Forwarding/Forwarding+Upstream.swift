@@ -3,7 +3,7 @@ import NIOCore
 /// Sending on a connection, and the events of the connection and its pool.
 extension Forwarding: UpstreamReceiver {
     /// A send that is performed at the end of the event-loop tick.
-    struct Send {
+    struct Send: EndOfTickQueue.Work {
         let forwarding: Forwarding
         let connection: any UpstreamConnection
 

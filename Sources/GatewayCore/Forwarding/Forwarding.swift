@@ -171,7 +171,7 @@ final class Forwarding {
     }
 
     private func answer() {
-        guard let ending = state.ending else { return }
+        guard let ending = state.takeEnding() else { return }
         var answer = Response(Response.Content(ending.outcome), region: ending.region, isReplay: ending.isReplay)
         answer.deduplication = state.deduplication
         answer.witness = ending.witness

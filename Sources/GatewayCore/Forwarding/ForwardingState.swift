@@ -79,6 +79,9 @@ struct ForwardingState {
         self.isKeyed = isKeyed
     }
 
+    /// The end, once: it is moved, since a copy of it is expensive.
+    mutating func takeEnding() -> Ending? { ending.take() }
+
     // MARK: Token, connection, claim
 
     /// - Parameter result: nil when the wait took too long.

@@ -9,7 +9,7 @@ package final class MessageForwarder: RequestHandler {
     let store: any IdempotencyStore
     let pools: ByRegion<any UpstreamPool>
     let eventLoop: any EventLoop
-    let sends: EndOfTickQueue<Forwarding.Send>
+    let sends: EndOfTickQueue
     var hasher: IdempotencyHasher
     /// The content of the last message that took the id of a receipt along; kept so that the next one reuses its memory.
     var contentBuffer = ByteBuffer()
@@ -83,7 +83,7 @@ package final class MessageForwarder: RequestHandler {
         traces?.use(configuration.tracing)
         self.onTrouble = onTrouble
         self.onEvent = onEvent
-        sends = EndOfTickQueue(on: eventLoop) { $0.perform() }
+        sends = EndOfTickQueue(on: eventLoop)
         hasher = IdempotencyHasher(fingerprintKeys)
     }
 
@@ -103,7 +103,7 @@ package final class MessageForwarder: RequestHandler {
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
         let (arrived, callers) = (eventLoop.now, snapshot.configuration.callers)
         if let known = callers.known(request, from: peer, unixTime: unixTime) {
-            return answer(request, from: peer, .success(known), to: recipient, arrived: arrived)
+            return answer(request, from: peer, .caller(known), to: recipient, arrived: arrived)
         }
         guard let (token, digest) = callers.webToken(request) else {
             return answer(request, from: peer, nil, to: recipient, arrived: arrived)
@@ -118,13 +118,13 @@ package final class MessageForwarder: RequestHandler {
             let shown = outcome.flatMap { outcome in
                 Result { () throws(CallerError) in try callers.authenticated(outcome, by: request, from: peer) }
             }
-            self.answer(request, from: peer, shown, to: recipient, arrived: arrived)
+            self.answer(request, from: peer, CallerDirectory.Shown(shown), to: recipient, arrived: arrived)
         }
     }
 
     /// - Parameter shown: whose the request is; nil: that has to be found out.
     private func answer(
-        _ request: InboundRequest, from peer: Peer, _ shown: Result<CallerDirectory.Authenticated, CallerError>?,
+        _ request: InboundRequest, from peer: Peer, _ shown: CallerDirectory.Shown?,
         to recipient: any ResponseRecipient, arrived: NIODeadline
     ) {
         do {
@@ -176,7 +176,7 @@ package final class MessageForwarder: RequestHandler {
 
     /// The caller that the request's credentials identify.
     func authenticate(
-        _ request: InboundRequest, from peer: Peer, _ shown: Result<CallerDirectory.Authenticated, CallerError>? = nil
+        _ request: InboundRequest, from peer: Peer, _ shown: CallerDirectory.Shown? = nil
     ) throws(Refusal) -> CallerDirectory.Authenticated {
         do {
             if let shown { return try shown.get() }

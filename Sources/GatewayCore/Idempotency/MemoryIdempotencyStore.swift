@@ -134,8 +134,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             guard record != before else { return .outcome(.owned) }
             state.table.replace(
                 claim.scope, at: place, with: record, of: claim.caller, isBrief: claim.isBrief)
-            account(claim.caller, before, record, &state)
-            change = noted(claim.scope, before, record, of: claim.caller)
+            account(claim.caller, before?.isHeld, record?.isHeld, &state)
+            if changes != nil { change = noted(claim.scope, before, record, of: claim.caller) }
             return .outcome(.owned)
         }
     }
@@ -202,10 +202,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     /// Counts that a record of `caller` became another; nil stands for none.
-    private func account(
-        _ caller: Int, _ before: IdempotencyRecord?, _ after: IdempotencyRecord?, _ state: inout ShardState
-    ) {
-        let (wasHeld, isHeld) = (before?.isHeld, after?.isHeld)
+    private func account(_ caller: Int, _ wasHeld: Bool?, _ isHeld: Bool?, _ state: inout ShardState) {
         guard wasHeld != isHeld else { return }
         shares.changed(records(of: caller, &state), wasHeld: wasHeld, isHeld: isHeld)
     }
@@ -243,8 +240,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             if record != before {
                 let isBrief = before == nil ? claim.isBrief : state.table.isBrief(at: place)
                 state.table.replace(claim.scope, at: place, with: record, of: claim.caller, isBrief: isBrief)
-                account(claim.caller, before, record, &state)
-                change = noted(claim.scope, before, record, of: claim.caller)
+                account(claim.caller, before?.isHeld, record?.isHeld, &state)
+                if changes != nil { change = noted(claim.scope, before, record, of: claim.caller) }
             }
             if case .sending = record?.state { return (nil, []) }
             return (found, state.waiters.isEmpty ? [] : state.waiters.removeValue(forKey: claim.scope) ?? [])
@@ -273,8 +270,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             let outcome = IdempotencyRecord.receive(receipt, on: &record, now: now)
             guard case .first(let provesAcceptance, _) = outcome else { return (outcome, []) }
             state.table.replace(scope, at: place, with: record, of: caller, isBrief: state.table.isBrief(at: place))
-            account(caller, before, record, &state)
-            change = noted(scope, before, record, of: caller)
+            account(caller, before.isHeld, record?.isHeld, &state)
+            if changes != nil { change = noted(scope, before, record, of: caller) }
             guard provesAcceptance, !state.waiters.isEmpty else { return (outcome, []) }
             return (outcome, state.waiters.removeValue(forKey: scope) ?? [])
         }
@@ -308,7 +305,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             state.table.replace(
                 change.scope, at: place, with: change.before, of: change.caller,
                 isBrief: state.table.isBrief(at: place))
-            account(change.caller, current, change.before, &state)
+            account(change.caller, current?.isHeld, change.before?.isHeld, &state)
             return state.waiters.removeValue(forKey: change.scope) ?? []
         }
     }
@@ -352,8 +349,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             let owner = state.table.caller(at: place) ?? change.caller
             state.table.replace(
                 change.scope, at: place, with: change.record, of: change.caller, isLoading: true)
-            account(owner, before, nil, &state)
-            account(change.caller, nil, change.record, &state)
+            account(owner, before?.isHeld, nil, &state)
+            account(change.caller, nil, change.record?.isHeld, &state)
             // As for a claim, whoever has more than its share makes room.
             guard before == nil, change.record != nil, shares.isOverfull else { return nil }
             let victim = shares.caller(aboveShare: shares.share) ?? change.caller

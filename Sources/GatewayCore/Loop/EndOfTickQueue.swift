@@ -5,28 +5,32 @@ package import NIOCore
 /// A write wakes whoever waits at the other end, and waking another process is the most expensive part. Written one after
 /// the other behind all reading and deciding of a turn, messages find their peer awake from the first on. A loop with
 /// one message a turn puts nothing off for longer than it takes to call this.
-package final class EndOfTickQueue<Element> {
-    private let eventLoop: any EventLoop
-    private let perform: (Element) -> Void
-    private var waiting: [Element] = []
-    /// Emptied and used again, so that turns allocate nothing.
-    private var spare: [Element] = []
-
-    /// - Parameter perform: called once for each element, in their order, in the turn in which it was appended. What it
-    ///   appends itself is performed behind the others.
-    package init(on eventLoop: any EventLoop, _ perform: @escaping (Element) -> Void) {
-        self.eventLoop = eventLoop
-        self.perform = perform
+///
+/// Not generic over its work: what another module puts in would not be compiled for its type, and look up metadata with every message.
+package final class EndOfTickQueue {
+    package protocol Work {
+        func perform()
     }
 
-    package func append(_ element: Element) {
-        waiting.append(element)
+    private let eventLoop: any EventLoop
+    private var waiting: [any Work] = []
+    /// Emptied and used again, so that turns allocate nothing.
+    private var spare: [any Work] = []
+
+    package init(on eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    /// - Parameter work: performed once, in the order of the calls, in the turn in which it was appended. What it appends itself is
+    ///   performed behind the others.
+    package func append(_ work: any Work) {
+        waiting.append(work)
         if waiting.count == 1 { eventLoop.assumeIsolated().execute { self.tickEnded() } }
     }
 
     private func tickEnded() {
         swap(&waiting, &spare)
-        for element in spare { perform(element) }
+        for work in spare { work.perform() }
         spare.removeAll(keepingCapacity: true)
     }
 }

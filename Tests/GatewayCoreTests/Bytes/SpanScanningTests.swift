@@ -39,9 +39,11 @@ import Testing
         }
     }
 
-    @Test func `the case of ASCII letters does not count, and any other difference does`() {
-        let literal: StaticString = "idempotency-key[{@`"
-        let text = Array("idempotency-key[{@`".utf8)
+    @Test(
+        arguments: ["te", "expect[", "location", "forwarded", "content-encoding", "idempotency-key[{@`"]
+            as [StaticString])
+    func `the case of ASCII letters does not count, and any other difference does`(literal: StaticString) {
+        let text = Array(literal.description.utf8)
         for place in text.indices {
             for byte in UInt8.min...UInt8.max {
                 var bytes = [0x20] + text

@@ -8,17 +8,28 @@ import Testing
         var done: [Int] = []
     }
 
+    private struct Entry: EndOfTickQueue.Work {
+        var number: Int
+        var log: Log
+        var then: () -> Void = {}
+
+        func perform() {
+            log.done.append(number)
+            then()
+        }
+    }
+
     @Test func `what is appended is done once, in order, at the end of the turn`() {
         let loop = EmbeddedEventLoop()
         let log = Log()
-        let queue = EndOfTickQueue<Int>(on: loop) { log.done.append($0) }
-        queue.append(1)
-        queue.append(2)
+        let queue = EndOfTickQueue(on: loop)
+        queue.append(Entry(number: 1, log: log))
+        queue.append(Entry(number: 2, log: log))
         #expect(log.done.isEmpty)
         loop.run()
         #expect(log.done == [1, 2])
         loop.run()
-        queue.append(3)
+        queue.append(Entry(number: 3, log: log))
         loop.run()
         #expect(log.done == [1, 2, 3])
     }
@@ -26,14 +37,9 @@ import Testing
     @Test func `what is appended meanwhile is done behind the others`() {
         let loop = EmbeddedEventLoop()
         let log = Log()
-        var later: EndOfTickQueue<Int>?
-        let queue = EndOfTickQueue<Int>(on: loop) { number in
-            log.done.append(number)
-            if number < 3 { later?.append(number + 2) }
-        }
-        later = queue
-        queue.append(1)
-        queue.append(2)
+        let queue = EndOfTickQueue(on: loop)
+        queue.append(Entry(number: 1, log: log) { queue.append(Entry(number: 3, log: log)) })
+        queue.append(Entry(number: 2, log: log) { queue.append(Entry(number: 4, log: log)) })
         loop.run()
         #expect(log.done == [1, 2, 3, 4])
     }
