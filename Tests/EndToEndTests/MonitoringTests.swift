@@ -196,7 +196,7 @@ import TokenEndpointClient
         let dashboard = try JSONDecoder().decode(
             Dashboard.self, from: Data(text("Deploy/Grafana/dashboards/skillgate.json").utf8))
         return dashboard.panels.flatMap { $0.targets ?? [] }.map { target in
-            ["$__rate_interval": "10s", "$job": ".*", "$instance": ".*"].reduce(target.expr) {
+            ["$__rate_interval": "10s", "$namespace": ".*", "$job": ".*", "$instance": ".*"].reduce(target.expr) {
                 $0.replacingOccurrences(of: $1.key, with: $1.value)
             }
         }
