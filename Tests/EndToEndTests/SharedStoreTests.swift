@@ -150,6 +150,8 @@ import TokenEndpointClient
             let retry = try await bed.send("NA-1", fields)
             #expect(retry.status == 202 && retry.field("Idempotent-Replayed") == "true")
             #expect(retry.field("Gateway-Deduplication") == "replica")
+            let ready = try await TestBed.transfer("GET", bed.adminURL + "/readyz").text
+            #expect(ready.contains("the idempotency store: outcomes that wait to be written to it: 1"))
             try await redis.start()
             try await bed.untilMetric("skillgate_idempotency_settlement_backlog", is: 0)
             let later = try await bed.send("NA-1", fields)

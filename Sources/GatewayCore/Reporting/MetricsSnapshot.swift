@@ -71,6 +71,9 @@ package struct MetricsSnapshot: Sendable {
             var problems = settings.filter { !$0.isSafe }.map { "the setting \($0.name) can lose records" }
             if isHeld { problems.append("it has lost records: nothing is sent under new keys") }
             if statistics.isFull { problems.append("it is full") }
+            if statistics.backlog > 0 {
+                problems.append("outcomes that wait to be written to it: \(statistics.backlog)")
+            }
             return problems
         }
 
