@@ -6,6 +6,9 @@ import NIOCore
 final class ListenerLoop {
     /// Time limits are looked at this often; so much later than promised a connection may be closed.
     private static let sweepInterval = TimeAmount.milliseconds(250)
+    /// So long a sweep holds everything else up, and so long it lets everything else go first: many connections that are overdue
+    /// together, as those of one attacker are, take many milliseconds to refuse.
+    private static let (sweepSlice, sweepPause) = (TimeAmount.microseconds(200), TimeAmount.milliseconds(1))
     /// How long a client whose answer said `close` may take to read it.
     private static let lingerTimeout = TimeAmount.seconds(2)
 
@@ -34,6 +37,8 @@ final class ListenerLoop {
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var dateSecond = 0
     private var sweep: RepeatedTask?
+    /// What the sweep in progress has not looked at.
+    private var unswept: [any ClientConnection] = []
     private let gate: ConnectionGate
     let tls: ListenerTLS?
     private var whenEmpty: EventLoopPromise<Void>?
@@ -186,8 +191,23 @@ final class ListenerLoop {
     }
 
     private func closeOverdue() {
-        let now = eventLoop.now
-        swept(now)
-        for connection in clients { connection.checkDeadlines(now: now) }
+        swept(eventLoop.now)
+        guard unswept.isEmpty else { return }
+        unswept = clients
+        goOnSweeping()
+    }
+
+    private func goOnSweeping() {
+        let pause = eventLoop.now + Self.sweepSlice
+        while let connection = unswept.popLast() {
+            let now = eventLoop.now
+            guard now < pause else {
+                unswept.append(connection)
+                eventLoop.assumeIsolated().scheduleTask(in: Self.sweepPause) { self.goOnSweeping() }
+                return
+            }
+            // It may have been closed meanwhile.
+            if connections[ObjectIdentifier(connection)] != nil { connection.checkDeadlines(now: now) }
+        }
     }
 }
