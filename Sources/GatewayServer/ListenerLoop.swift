@@ -4,11 +4,12 @@ import NIOCore
 
 /// The connections of one listener on one event loop: their time limits, and draining.
 final class ListenerLoop {
-    /// Time limits are looked at this often; so much later than promised a connection may be closed.
+    /// Time limits are looked at this often; so much later than promised a connection may be closed, or a few seconds where
+    /// thousands are overdue together.
     private static let sweepInterval = TimeAmount.milliseconds(250)
-    /// So long a sweep holds everything else up, and so long it lets everything else go first: many connections that are overdue
-    /// together, as those of one attacker are, take many milliseconds to refuse.
-    private static let (sweepSlice, sweepPause) = (TimeAmount.microseconds(200), TimeAmount.milliseconds(1))
+    /// A sweep goes on for so long at a time, and then lets everything else go first for a while: to refuse many connections, as those
+    /// of one attacker are, takes many milliseconds.
+    private static let (sweepSlice, sweepPause) = (TimeAmount.microseconds(200), TimeAmount.microseconds(500))
     /// How long a client whose answer said `close` may take to read it.
     private static let lingerTimeout = TimeAmount.seconds(2)
 
@@ -201,13 +202,12 @@ final class ListenerLoop {
         let pause = eventLoop.now + Self.sweepSlice
         while let connection = unswept.popLast() {
             let now = eventLoop.now
-            guard now < pause else {
-                unswept.append(connection)
+            // It may have been closed meanwhile.
+            if connections[ObjectIdentifier(connection)] != nil { connection.checkDeadlines(now: now) }
+            guard now < pause || unswept.isEmpty else {
                 eventLoop.assumeIsolated().scheduleTask(in: Self.sweepPause) { self.goOnSweeping() }
                 return
             }
-            // It may have been closed meanwhile.
-            if connections[ObjectIdentifier(connection)] != nil { connection.checkDeadlines(now: now) }
         }
     }
 }

@@ -129,6 +129,24 @@ import TokenEndpointClient
         }
     }
 
+    /// More than one slice of the sweep.
+    @Test func `heads that do not end, many at once, are all 408`() async throws {
+        try await TestBed.run { bed in
+            let port = bed.port
+            let statuses = try await withThrowingTaskGroup(of: Int?.self) { group in
+                for _ in 0..<400 {
+                    group.addTask {
+                        try await RawConnection.with(port: port) {
+                            try await $0.exchange("POST / HTTP/1.1\r\nHo")?.status
+                        }
+                    }
+                }
+                return try await group.reduce(into: [Int?]()) { $0.append($1) }
+            }
+            #expect(statuses == Array(repeating: 408, count: 400))
+        }
+    }
+
     @Test func `a caller that closes its side still gets the answer, and one that asks for close gets it`() async throws
     {
         try await TestBed.run { bed in

@@ -50,7 +50,7 @@ extension Span where Element == UInt8 {
     func endOfUnreserved(in range: Range<Int>) -> Int {
         endOfRun(from: range.lowerBound, until: range.upperBound) { word in
             let alphanumeric = Marks.alphanumeric(word)
-            // Of ids, nearly all is.
+            // Ids are nearly all letters and digits.
             guard alphanumeric != Marks.highBits else { return 0 }
             return
                 ~(alphanumeric | Marks.within(word, UInt8(ascii: "-")...UInt8(ascii: "."))

@@ -97,8 +97,8 @@ package final class CallerDirectory: Sendable {
 
     typealias Authenticated = (caller: Caller, method: Method)
 
-    /// What a request's credentials show. Passed on with every request: what is said to the few that are refused is kept apart, since a
-    /// large value is copied at a cost.
+    /// What a request's credentials show. Passed along with every request, so it is kept small: the error of the few that are
+    /// refused is stored apart.
     enum Shown {
         case caller(Authenticated)
         indirect case nobody(CallerError)

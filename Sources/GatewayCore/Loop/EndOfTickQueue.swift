@@ -6,7 +6,7 @@ package import NIOCore
 /// the other behind all reading and deciding of a turn, messages find their peer awake from the first on. A loop with
 /// one message a turn puts nothing off for longer than it takes to call this.
 ///
-/// Not generic over its work: what another module puts in would not be compiled for its type, and look up metadata with every message.
+/// Not generic: no code would be made for the types of other modules, and metadata would be looked up with every message.
 package final class EndOfTickQueue {
     package protocol Work {
         func perform()
