@@ -6,7 +6,7 @@ package struct Readiness: Encodable, Sendable {
         package var skill: String
         /// `valid`, `none` (never had one) or `expired`.
         package var token: String
-        /// Why the last try to fetch one failed; nil once one has succeeded, or while none has ended.
+        /// Why the last try to fetch one failed; nil once one has succeeded, while none has ended, and where it is of no consequence yet.
         package var problem: String?
 
         package init(skill: String, token: String, problem: String? = nil) {
@@ -81,9 +81,12 @@ package struct Readiness: Encodable, Sendable {
         // Ready for those who can be served; a skill without a token is refused by itself.
         ready = !draining && skills.contains { $0.token != "none" }
         var reasons: [String] = []
-        for skill in skills where skill.token != "valid" {
-            let why = skill.problem.map { ": \($0)" } ?? ""
-            reasons.append("skill \(skill.skill) has no valid token\(why)")
+        for skill in skills {
+            if skill.token != "valid" {
+                reasons.append("skill \(skill.skill) has no valid token\(skill.problem.map { ": \($0)" } ?? "")")
+            } else if let problem = skill.problem {
+                reasons.append("skill \(skill.skill) gets no new token: \(problem)")
+            }
         }
         for region in regions where region.circuit != "closed" {
             reasons.append("region \(region.region) is not responding (circuit \(region.circuit))")

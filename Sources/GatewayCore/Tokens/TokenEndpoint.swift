@@ -44,6 +44,17 @@ package struct TokenFetchFailure: Error, Equatable, Sendable {
     package var reason: Reason
     package var detail: String
 
+    /// What has to be known to mend it, as a part of a sentence about a skill.
+    package var text: String {
+        switch reason {
+        case .invalidClient: "its client id or secret is wrong (the token endpoint says invalid_client)"
+        case .refused: "the token endpoint refuses it (\(detail))"
+        case .unusableAnswer: "the token endpoint does not grant one (\(detail))"
+        case .unreachable: "the token endpoint cannot be reached (\(detail))"
+        case .timeout: "the token endpoint does not answer in time (\(detail))"
+        }
+    }
+
     package init(_ reason: Reason, _ detail: String) {
         self.reason = reason
         self.detail = detail

@@ -119,7 +119,7 @@ struct Doctor {
 
     private static func problem(_ failure: TokenFetchFailure, _ status: Int) -> String {
         switch (failure.reason, status) {
-        case (.invalidClient, _): "its client id or secret is wrong (the token endpoint says invalid_client)"
+        case (.invalidClient, _): failure.text
         case (_, 429): "the token endpoint throttles: tokens are being fetched too often, here or elsewhere"
         case (_, 500...): "the token endpoint is failing (status \(status))"
         case (.refused, _) where failure.detail.contains("invalid_scope"):

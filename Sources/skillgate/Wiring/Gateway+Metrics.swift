@@ -21,9 +21,11 @@ extension Gateway {
         let states = skills.map { skill in
             let statistics = skill.tokens.statistics()
             let isValid = statistics.expires.map { $0 > now } ?? false
+            // While there is a token, most troubles have an end. A secret that is refused has none, and the token may have been revoked with it.
+            let failure = statistics.lastFailure.flatMap { isValid && $0.reason != .invalidClient ? nil : $0 }
             return Readiness.SkillState(
                 skill: skill.name, token: isValid ? "valid" : statistics.hasHadToken ? "expired" : "none",
-                problem: isValid ? nil : statistics.lastFailure.map { "\($0.reason.rawValue), \($0.detail)" })
+                problem: failure?.text)
         }
         return Readiness(
             draining: isDraining.load(ordering: .relaxed), skills: states,

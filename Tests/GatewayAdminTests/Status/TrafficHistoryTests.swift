@@ -62,21 +62,25 @@ struct TrafficHistoryTests {
 
     @Test func `one word says how it stands, and sentences why`() {
         func readiness(
-            token: String = "valid", draining: Bool = false, circuit: String = "closed", up: Bool = true,
+            token: String = "valid", problem: String? = nil, draining: Bool = false, circuit: String = "closed",
+            up: Bool = true,
             problems: [String] = [], isReloadRefused: Bool = false
         ) -> Readiness {
             Readiness(
-                draining: draining, skills: [.init(skill: "s", token: token, problem: "timeout, no answer")],
+                draining: draining, skills: [.init(skill: "s", token: token, problem: problem)],
                 regions: [.init(region: "NA", circuit: circuit)],
                 store: .init(kind: "redis", up: up, problems: problems), isReloadRefused: isReloadRefused)
         }
         #expect(readiness().state == .ready && readiness().reasons.isEmpty && !readiness().degraded)
         #expect(readiness(token: "none").state == .notReady && !readiness(token: "none").ready)
         #expect(readiness(token: "expired").state == .degraded && readiness(token: "expired").ready)
-        #expect(readiness(token: "expired").reasons == ["skill s has no valid token: timeout, no answer"])
+        #expect(
+            readiness(token: "expired", problem: "it is late").reasons == ["skill s has no valid token: it is late"])
+        #expect(readiness(problem: "it is wrong").reasons == ["skill s gets no new token: it is wrong"])
         #expect(readiness(draining: true).state == .draining && !readiness(draining: true).ready)
         for degraded in [
-            readiness(circuit: "open"), readiness(up: false), readiness(problems: ["it is full"]),
+            readiness(problem: "it is wrong"), readiness(circuit: "open"), readiness(up: false),
+            readiness(problems: ["it is full"]),
             readiness(isReloadRefused: true),
         ] {
             #expect(degraded.state == .degraded && degraded.ready && degraded.reasons.count == 1)
