@@ -89,7 +89,8 @@ package struct Readiness: Encodable, Sendable {
             }
         }
         for region in regions where region.circuit != "closed" {
-            reasons.append("region \(region.region) is not responding (circuit \(region.circuit))")
+            let circuit = region.circuit == "halfOpen" ? "half-open" : region.circuit
+            reasons.append("region \(region.region) is not responding (circuit \(circuit))")
         }
         reasons += trouble.map(\.text)
         reasons += issuers

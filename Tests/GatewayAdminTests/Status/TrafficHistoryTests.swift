@@ -77,6 +77,7 @@ struct TrafficHistoryTests {
         #expect(
             readiness(token: "expired", problem: "it is late").reasons == ["skill s has no valid token: it is late"])
         #expect(readiness(problem: "it is wrong").reasons == ["skill s gets no new token: it is wrong"])
+        #expect(readiness(circuit: "halfOpen").reasons == ["region NA is not responding (circuit half-open)"])
         #expect(readiness(draining: true).state == .draining && !readiness(draining: true).ready)
         for degraded in [
             readiness(problem: "it is wrong"), readiness(circuit: "open"), readiness(up: false),
