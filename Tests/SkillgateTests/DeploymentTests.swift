@@ -274,7 +274,7 @@ struct DeploymentTests {
         #expect(configuration.idempotency.kind == .file)
         let volumes = gateway["volumes"]?.array().compactMap(\.string) ?? []
         #expect(volumes.contains("records:\(directory)") && compose["volumes"]?.mapping?["records"] != nil)
-        #expect(try Self.text("Deploy/Dockerfile").contains("-o skillgate -g skillgate \(directory)\n"))
+        #expect(try Self.text("Deploy/image-root").contains("-o 65532 -g 65532 \"$root\(directory)\"\n"))
         let grace = gateway["stop_grace_period"]?.string.flatMap { Int($0.dropLast()) }
         Self.expectTimeToDrain(grace, configuration, "docker-compose.yaml")
         // Every file that is mounted is there.
