@@ -83,7 +83,7 @@ import TokenEndpointClient
         }
     }
 
-    @Test func `a refused message is sent anew under its key`() async throws {
+    @Test func `a refused message is sent again under its key`() async throws {
         try await TestBed.run { bed in
             let fields = ["Gateway-Region": "NA", "Idempotency-Key": "k"]
             try await bed.setFaults(#"{"NA": {"status": 429, "count": 1}}"#)

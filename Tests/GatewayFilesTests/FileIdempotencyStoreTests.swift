@@ -202,7 +202,7 @@ struct FileIdempotencyStoreTests {
         #expect(try (aDay - 10...aDay).contains(bed.successor().memory.count))
     }
 
-    @Test func `what takes more room than twice what is needed is written anew`() throws {
+    @Test func `what takes more room than twice what is needed is written again`() throws {
         let bed = try FileBed()
         // Refused messages leave nothing behind, and each took its room.
         for key in 1...4000 as ClosedRange<UInt64> {

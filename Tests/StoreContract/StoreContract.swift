@@ -285,7 +285,7 @@ package struct StoreContract {
         let accepted = AcceptedResponse(status: 202, region: .europe, requestID: .uuid(1, 2))
         let response = UpstreamResponse(status: 202, requestID: .uuid(1, 2))
         try await one.settle(first, .accepted(accepted), result: AttemptResult(.success(response), region: .europe))
-        // Whoever came too late to wait claims anew; that is what nil says.
+        // Whoever came too late to wait claims again; that is what nil says.
         for found in [try await here, try await there] {
             if let found { #expect(try found.response.get() == response && found.region == .europe) }
         }

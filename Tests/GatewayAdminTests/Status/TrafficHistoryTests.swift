@@ -63,8 +63,7 @@ struct TrafficHistoryTests {
     @Test func `one word says how it stands, and sentences why`() {
         func readiness(
             token: String = "valid", problem: String? = nil, draining: Bool = false, circuit: String = "closed",
-            up: Bool = true,
-            problems: [String] = [], isReloadRefused: Bool = false
+            up: Bool = true, problems: [String] = [], isReloadRefused: Bool = false
         ) -> Readiness {
             Readiness(
                 draining: draining, skills: [.init(skill: "s", token: token, problem: problem)],
@@ -81,8 +80,7 @@ struct TrafficHistoryTests {
         #expect(readiness(draining: true).state == .draining && !readiness(draining: true).ready)
         for degraded in [
             readiness(problem: "it is wrong"), readiness(circuit: "open"), readiness(up: false),
-            readiness(problems: ["it is full"]),
-            readiness(isReloadRefused: true),
+            readiness(problems: ["it is full"]), readiness(isReloadRefused: true),
         ] {
             #expect(degraded.state == .degraded && degraded.ready && degraded.reasons.count == 1)
         }

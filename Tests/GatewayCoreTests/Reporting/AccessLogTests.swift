@@ -80,7 +80,7 @@ import Testing
         #expect(bed.text.hasSuffix(#""requestID":"a\"b\\c"}"# + "\n"))
     }
 
-    @Test func `the second is written anew when it changes`() {
+    @Test func `the second is written again when it changes`() {
         var writer = TimestampWriter()
         var buffer = ByteBuffer()
         for (seconds, nanoseconds) in [(0, 0), (0, 999_999_999), (59, 1_000_000), (60, 10_000_000)] {

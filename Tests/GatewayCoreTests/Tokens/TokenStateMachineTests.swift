@@ -191,7 +191,7 @@ import Testing
         #expect(machine.timeTriggered(now: at(2)) == .fetch(.current))
     }
 
-    @Test func `replaced secrets fetch anew, and the token at hand is used until then`() {
+    @Test func `replaced secrets fetch again, and the token at hand is used until then`() {
         var machine = withToken()
         machine.credentialsReplaced(hasNextSecret: true, now: at(10))
         #expect(machine.timeTriggered(now: at(10)) == .fetch(.current))

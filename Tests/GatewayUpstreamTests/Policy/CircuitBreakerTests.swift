@@ -22,7 +22,7 @@ final class CircuitBreakerTests {
         #expect(isOpened && circuit.state == .open)
     }
 
-    @Test func `an answer in between starts the row anew`() {
+    @Test func `an answer in between starts the row again`() {
         for round in 0..<4 {
             for _ in 0..<4 { #expect(!opens(at: Double(round) * 11)) }
             circuit.answered()
