@@ -36,12 +36,20 @@ package struct Readiness: Encodable, Sendable {
     /// A region that does not answer does not make a gateway unready: the others go on.
     package struct RegionState: Encodable, Sendable {
         package var region: String
-        /// `closed`, `halfOpen` or `open`.
-        package var circuit: String
+        /// Written as `closed`, `halfOpen` or `open`.
+        package var circuit: CircuitState
 
-        package init(region: String, circuit: String) {
+        package init(region: String, circuit: CircuitState) {
             self.region = region
             self.circuit = circuit
+        }
+
+        private enum CodingKeys: String, CodingKey { case region, circuit }
+
+        package func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(region, forKey: .region)
+            try container.encode("\(circuit)", forKey: .circuit)
         }
     }
 
@@ -88,9 +96,8 @@ package struct Readiness: Encodable, Sendable {
                 reasons.append("skill \(skill.skill) gets no new token: \(problem)")
             }
         }
-        for region in regions where region.circuit != "closed" {
-            let circuit = region.circuit == "halfOpen" ? "half-open" : region.circuit
-            reasons.append("region \(region.region) is not responding (circuit \(circuit))")
+        for region in regions where region.circuit != .closed {
+            reasons.append("region \(region.region) is not responding (circuit \(region.circuit.text))")
         }
         reasons += trouble.map(\.text)
         reasons += issuers

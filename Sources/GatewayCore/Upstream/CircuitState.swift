@@ -9,4 +9,7 @@ package enum CircuitState: Int, Sendable {
     case halfOpen = 1
     /// Nothing is sent, and nothing tried. Can transition to: halfOpen.
     case open = 2
+
+    /// For people.
+    package var text: String { self == .halfOpen ? "half-open" : "\(self)" }
 }

@@ -29,7 +29,7 @@ extension Gateway {
         }
         return Readiness(
             draining: isDraining.load(ordering: .relaxed), skills: states,
-            regions: Region.allCases.map { .init(region: $0.name, circuit: "\(regions[$0].circuit)") },
+            regions: Region.allCases.map { .init(region: $0.name, circuit: regions[$0].circuit) },
             store: Readiness.StoreState(
                 kind: records.kind.rawValue, up: store?.isUp ?? true,
                 problems: store?.problems ?? []),

@@ -62,7 +62,7 @@ struct TrafficHistoryTests {
 
     @Test func `one word says how it stands, and sentences why`() {
         func readiness(
-            token: String = "valid", problem: String? = nil, draining: Bool = false, circuit: String = "closed",
+            token: String = "valid", problem: String? = nil, draining: Bool = false, circuit: CircuitState = .closed,
             up: Bool = true, problems: [String] = [], isReloadRefused: Bool = false
         ) -> Readiness {
             Readiness(
@@ -76,10 +76,10 @@ struct TrafficHistoryTests {
         #expect(
             readiness(token: "expired", problem: "it is late").reasons == ["skill s has no valid token: it is late"])
         #expect(readiness(problem: "it is wrong").reasons == ["skill s gets no new token: it is wrong"])
-        #expect(readiness(circuit: "halfOpen").reasons == ["region NA is not responding (circuit half-open)"])
+        #expect(readiness(circuit: .halfOpen).reasons == ["region NA is not responding (circuit half-open)"])
         #expect(readiness(draining: true).state == .draining && !readiness(draining: true).ready)
         for degraded in [
-            readiness(problem: "it is wrong"), readiness(circuit: "open"), readiness(up: false),
+            readiness(problem: "it is wrong"), readiness(circuit: .open), readiness(up: false),
             readiness(problems: ["it is full"]), readiness(isReloadRefused: true),
         ] {
             #expect(degraded.state == .degraded && degraded.ready && degraded.reasons.count == 1)
