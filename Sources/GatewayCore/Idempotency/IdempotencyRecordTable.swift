@@ -1,13 +1,14 @@
 import NIOCore
 
-/// The records of one shard, packed: about 120 bytes each with their place in the index.
+/// The records of one shard, packed: about 125 bytes each with their place in the index.
 ///
-/// Records lie in chunks that never move; an open-addressing index of 4-byte slots finds them. Held records, and the settled
+/// Records lie in chunks that never move; an index finds them. Held records, and the settled
 /// ones of each caller, form a list in the order in which they expire; those that live shorter than others form lists of their
 /// own for each caller. Nearly always that is the order in which they come, so that neither expiry nor eviction needs a scan.
 struct IdempotencyRecordTable {
     /// In bytes, index included, for turning a limit in bytes into one in records.
-    static let bytesPerRecord = MemoryLayout<PackedRecord>.stride + 12
+    static let bytesPerRecord =
+        MemoryLayout<PackedRecord>.stride + MemoryLayout<Slot>.stride + IdempotencyRecordIndex.bytesPerRecord
 
     private struct PackedRecord {
         enum Kind: UInt8 { case free, sending, resending, unknown, acceptedUUID, acceptedText, acceptedWithoutID }
@@ -41,10 +42,53 @@ struct IdempotencyRecordTable {
         }
 
         var isHeld: Bool { kind == .sending || kind == .resending || kind == .unknown }
+
+        /// - Parameter number: of an accepted one, as `leaseEnds` has it.
+        mutating func stand(between previous: Slot, _ next: Slot, number: UInt64?) {
+            self.previous = previous
+            self.next = next
+            if let number { leaseEnds = .uptimeNanoseconds(number) }
+        }
+
+        /// Everything but its place in a list.
+        ///
+        /// - Returns: the request id if it is no UUID, which there is no room for here.
+        mutating func pack(
+            _ record: IdempotencyRecord, _ scope: IdempotencyScope, of caller: Int, isBrief: Bool
+        ) -> String? {
+            words = scope.words
+            fingerprint = record.fingerprint
+            expires = record.expires
+            self.caller = UInt16(clamping: caller)
+            self.isBrief = isBrief
+            switch record.state {
+            case .sending(let owner, let end, let isResend):
+                kind = isResend ? .resending : .sending
+                identity = (owner.origin, owner.number)
+                leaseEnds = end
+            case .unknown:
+                kind = .unknown
+            case .accepted(let answer):
+                status = UInt16(clamping: answer.status)
+                region = answer.region.map { UInt8(clamping: $0.rawValue) } ?? noRegion
+                receivedAt = answer.receivedAt ?? 0
+                switch answer.requestID {
+                case .uuid(let high, let low):
+                    kind = .acceptedUUID
+                    identity = (high, low)
+                case .text(let text):
+                    kind = .acceptedText
+                    return text
+                case nil:
+                    kind = .acceptedWithoutID
+                }
+            }
+            return nil
+        }
     }
 
     private static let noRegion = UInt8.max
-    private typealias Slot = UInt32
+    private typealias Slot = IdempotencyRecordIndex.Slot
     private static let none = Slot.max
 
     private struct AgeList {
@@ -65,8 +109,7 @@ struct IdempotencyRecordTable {
     private static let chunkLength = 128
     private var chunks: [ContiguousArray<PackedRecord>] = []
     private var freeSlots: [Slot] = []
-    /// Slot + 1, or 0 for empty; a power of two long, at most three quarters full.
-    private var index = ContiguousArray<UInt32>(repeating: 0, count: 64)
+    private var index = IdempotencyRecordIndex()
     private var held = AgeList()
     /// The brief ones, by caller: how long they live is the caller's.
     private var heldBriefly: [AgeList] = []
@@ -84,23 +127,27 @@ struct IdempotencyRecordTable {
     /// look-up reaches into memory that no cache holds.
     struct Index {
         fileprivate var position: Int?
+
+        var isEmpty: Bool { position == nil }
     }
 
-    func place(of scope: IdempotencyScope) -> Index { Index(position: position(of: scope)) }
+    func place(of scope: IdempotencyScope) -> Index {
+        Index(position: index.position(of: scope) { self[$0].isOf(scope) })
+    }
 
     /// The record at `place`, unpacked; nil if there is none.
     func record(at place: Index) -> IdempotencyRecord? {
-        place.position.map { unpack(slot(at: $0)) }
+        place.position.map { unpack(index.slot(at: $0)) }
     }
 
     /// The record of `scope`, unpacked.
     func record(_ scope: IdempotencyScope) -> IdempotencyRecord? { record(at: place(of: scope)) }
 
     /// Whose the record at `place` is; nil if there is none.
-    func caller(at place: Index) -> Int? { place.position.map { Int(self[slot(at: $0)].caller) } }
+    func caller(at place: Index) -> Int? { place.position.map { Int(self[index.slot(at: $0)].caller) } }
 
     /// As `IdempotencyClaim.isBrief`, of the record at `place`.
-    func isBrief(at place: Index) -> Bool { place.position.map { self[slot(at: $0)].isBrief } ?? false }
+    func isBrief(at place: Index) -> Bool { place.position.map { self[index.slot(at: $0)].isBrief } ?? false }
 
     /// Puts `record` in the place of what was there; nil removes it.
     mutating func replace(
@@ -117,10 +164,10 @@ struct IdempotencyRecordTable {
         isBrief: Bool = false, isLoading: Bool = false
     ) {
         if let position = place.position {
-            let slot = slot(at: position)
+            let slot = index.slot(at: position)
             unlink(slot)
             guard let record else {
-                removeFromIndex(at: position)
+                index.remove(at: position)
                 free(slot)
                 return
             }
@@ -130,7 +177,7 @@ struct IdempotencyRecordTable {
             let slot = newSlot()
             pack(record, scope, of: caller, isBrief: isBrief, into: slot)
             link(slot, isLoading: isLoading)
-            insertIntoIndex(slot, scope)
+            index.insert(slot, scope)
         }
     }
 
@@ -205,35 +252,8 @@ struct IdempotencyRecordTable {
     private mutating func pack(
         _ record: IdempotencyRecord, _ scope: IdempotencyScope, of caller: Int, isBrief: Bool, into slot: Slot
     ) {
-        var text: String?
-        self[slot].isBrief = isBrief
-        self[slot].caller = UInt16(clamping: caller)
-        switch record.state {
-        case .sending(let owner, let leaseEnds, let isResend):
-            self[slot].kind = isResend ? .resending : .sending
-            self[slot].identity = (owner.origin, owner.number)
-            self[slot].leaseEnds = leaseEnds
-        case .unknown:
-            self[slot].kind = .unknown
-        case .accepted(let answer):
-            self[slot].status = UInt16(clamping: answer.status)
-            self[slot].region = answer.region.map { UInt8(clamping: $0.rawValue) } ?? Self.noRegion
-            self[slot].receivedAt = answer.receivedAt ?? 0
-            switch answer.requestID {
-            case .uuid(let high, let low):
-                self[slot].kind = .acceptedUUID
-                self[slot].identity = (high, low)
-            case .text(let value):
-                self[slot].kind = .acceptedText
-                text = value
-            case nil:
-                self[slot].kind = .acceptedWithoutID
-            }
-        }
+        let text = self[slot].pack(record, scope, of: caller, isBrief: isBrief)
         if text != nil || !texts.isEmpty { texts[slot] = text }
-        self[slot].words = scope.words
-        self[slot].fingerprint = record.fingerprint
-        self[slot].expires = record.expires
     }
 
     private func unpack(_ slot: Slot) -> IdempotencyRecord {
@@ -285,58 +305,56 @@ struct IdempotencyRecordTable {
     }
 
     private mutating func link(_ slot: Slot, isLoading: Bool) {
-        var list = list(of: slot)
-        if !self[slot].isHeld {
-            settledCount += 1
-            self[slot].leaseEnds = .uptimeNanoseconds(settledCount)
-        }
+        let record = self[slot]
+        var list = list(of: record)
         // Behind all that expire no later: nearly always at the end.
         var previous = list.newest
-        while !isLoading, previous != Self.none, self[previous].expires > self[slot].expires {
+        while !isLoading, previous != Self.none, self[previous].expires > record.expires {
             previous = self[previous].previous
         }
         let next = previous == Self.none ? list.oldest : self[previous].next
-        self[slot].previous = previous
-        self[slot].next = next
+        if !record.isHeld { settledCount += 1 }
+        self[slot].stand(between: previous, next, number: record.isHeld ? nil : settledCount)
         if previous == Self.none {
             list.oldest = slot
-            list.oldestExpires = self[slot].expires
+            list.oldestExpires = record.expires
         } else {
             self[previous].next = slot
         }
         if next == Self.none { list.newest = slot } else { self[next].previous = slot }
-        setList(list, of: slot)
-        count(self[slot].kind, 1)
+        setList(list, of: record)
+        count(record.kind, 1)
     }
 
-    private func list(of slot: Slot) -> AgeList {
-        guard self[slot].isHeld else {
-            let place = place(of: slot)
+    private func list(of record: PackedRecord) -> AgeList {
+        guard record.isHeld else {
+            let place = place(of: record)
             return place < settled.count ? settled[place] : AgeList()
         }
-        guard self[slot].isBrief else { return held }
-        let caller = Int(self[slot].caller)
+        guard record.isBrief else { return held }
+        let caller = Int(record.caller)
         return caller < heldBriefly.count ? heldBriefly[caller] : AgeList()
     }
 
-    private mutating func setList(_ list: AgeList, of slot: Slot) {
-        guard !self[slot].isHeld else {
-            guard self[slot].isBrief else { return held = list }
-            let caller = Int(self[slot].caller)
+    private mutating func setList(_ list: AgeList, of record: PackedRecord) {
+        guard !record.isHeld else {
+            guard record.isBrief else { return held = list }
+            let caller = Int(record.caller)
             while heldBriefly.count <= caller { heldBriefly.append(AgeList()) }
             return heldBriefly[caller] = list
         }
-        let place = place(of: slot)
+        let place = place(of: record)
         while settled.count <= place { settled += [AgeList(), AgeList()] }
         settled[place] = list
     }
 
     /// That of its list among the settled ones.
-    private func place(of slot: Slot) -> Int { 2 * Int(self[slot].caller) + (self[slot].isBrief ? 1 : 0) }
+    private func place(of record: PackedRecord) -> Int { 2 * Int(record.caller) + (record.isBrief ? 1 : 0) }
 
     private mutating func unlink(_ slot: Slot) {
-        var list = list(of: slot)
-        let (previous, next) = (self[slot].previous, self[slot].next)
+        let record = self[slot]
+        var list = list(of: record)
+        let (previous, next) = (record.previous, record.next)
         if previous == Self.none {
             list.oldest = next
             list.oldestExpires = next == Self.none ? .distantFuture : self[next].expires
@@ -344,8 +362,8 @@ struct IdempotencyRecordTable {
             self[previous].next = next
         }
         if next == Self.none { list.newest = previous } else { self[next].previous = previous }
-        setList(list, of: slot)
-        count(self[slot].kind, -1)
+        setList(list, of: record)
+        count(record.kind, -1)
     }
 
     private mutating func count(_ kind: PackedRecord.Kind, _ change: Int) {
@@ -357,57 +375,6 @@ struct IdempotencyRecordTable {
         }
     }
 
-    // MARK: Index (open addressing, linear probing, deletion by shifting back)
-
-    private func home(_ scope: IdempotencyScope) -> Int {
-        Int(truncatingIfNeeded: scope.placement & UInt64(index.count - 1))
-    }
-
-    private func slot(at position: Int) -> Slot { index[position] - 1 }
-
-    private func position(of scope: IdempotencyScope) -> Int? {
-        var position = home(scope)
-        while index[position] != 0 {
-            if self[slot(at: position)].isOf(scope) { return position }
-            position = (position + 1) & (index.count - 1)
-        }
-        return nil
-    }
-
-    private mutating func insertIntoIndex(_ slot: Slot, _ scope: IdempotencyScope) {
-        if counts.all * 4 > index.count * 3 { growIndex() }
-        var position = home(scope)
-        while index[position] != 0 { position = (position + 1) & (index.count - 1) }
-        index[position] = slot + 1
-    }
-
     /// Makes room in the index for so many records, so that it need not grow while they come.
-    mutating func reserve(_ records: Int) {
-        while records * 4 > index.count * 3 { growIndex() }
-    }
-
-    private mutating func growIndex() {
-        let old = index
-        index = ContiguousArray(repeating: 0, count: old.count * 2)
-        for entry in old where entry != 0 {
-            var position = home(self[entry - 1].scope)
-            while index[position] != 0 { position = (position + 1) & (index.count - 1) }
-            index[position] = entry
-        }
-    }
-
-    private mutating func removeFromIndex(at removed: Int) {
-        let mask = index.count - 1
-        var hole = removed
-        var position = (removed + 1) & mask
-        while index[position] != 0 {
-            let distance = (position - home(self[slot(at: position)].scope)) & mask
-            if distance >= (position - hole) & mask {
-                index[hole] = index[position]
-                hole = position
-            }
-            position = (position + 1) & mask
-        }
-        index[hole] = 0
-    }
+    mutating func reserve(_ records: Int) { index.reserve(records) }
 }
