@@ -231,7 +231,7 @@ let package = Package(
             name: "GatewayServerTests",
             dependencies: [
                 "GatewayCore", "GatewayServer", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioHPACK,
-                nioSSL,
+                nioPosix, nioSSL,
             ],
             swiftSettings: settings
         ),

@@ -2,6 +2,7 @@ import GatewayCore
 import NIOCore
 import NIOSSL
 import NIOTLS
+import TransportSecurity
 
 /// One connection from a client: parses requests and writes responses, one request at a time and in order.
 ///
@@ -14,6 +15,8 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     private let loop: ListenerLoop
     private let authorities: Int
     private let isSecure: Bool
+    /// Nil for TLS: what is written goes through the pipeline.
+    private var writer: SocketWriter?
     /// Until it is known that the client does not speak HTTP/2; nil if it must not, or says so in the handshake.
     private var preface: HTTP2Preface?
     private var decoder: RequestDecoder
@@ -44,6 +47,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        if !isSecure { writer = SocketWriter(context.channel) }
         peer = Peer(address: context.remoteAddress, isSecure: isSecure)
         if !loop.opened(self) { close() }
     }
@@ -51,6 +55,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         state.closed()
         self.context = nil
+        writer = nil
         loop.closed(self)
     }
 
@@ -60,6 +65,9 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
         decoder.receive(unwrapInboundIn(data))
         if state.isReading { advance() }
     }
+
+    /// Nobody behind it waits for that.
+    func channelReadComplete(context: ChannelHandlerContext) {}
 
     func channelInactive(context: ChannelHandlerContext) {
         state.closed()
@@ -120,7 +128,8 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The client speaks HTTP/2: another handler takes the connection.
     private func handOver(_ context: ChannelHandlerContext, _ start: ByteBuffer? = nil) {
         guard let limits = loop.http2 else { return close() }
-        let connection = HTTP2Connection(loop: loop, limits: limits, peer: peer, certificate: certificate)
+        let connection = HTTP2Connection(
+            loop: loop, limits: limits, peer: peer, certificate: certificate, writer: writer)
         let pipeline = context.pipeline.syncOperations
         guard (try? pipeline.addHandler(connection, position: .after(self))) != nil else { return close() }
         state.closed()
@@ -208,7 +217,16 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func write(_ buffer: ByteBuffer) {
         flush()
-        context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        writeAndFlush(buffer)
+    }
+
+    private func writeAndFlush(_ buffer: ByteBuffer) {
+        guard let context else { return }
+        if let writer {
+            writer.writeAndFlush(buffer, in: context)
+        } else {
+            context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        }
     }
 
     /// Closes our side and gives the client time to read: closing at once, with bytes unread, would reset the
@@ -256,7 +274,7 @@ extension HTTPConnection: EndOfTickQueue.Work {
     private func flush() {
         guard responseIsPending else { return }
         responseIsPending = false
-        context?.writeAndFlush(wrapOutboundOut(responseBuffer), promise: nil)
+        writeAndFlush(responseBuffer)
     }
 }
 

@@ -2,6 +2,7 @@ package import GatewayCore
 package import NIOCore
 import NIOPosix
 import NIOSSL
+import TransportSecurity
 
 /// A listening socket whose connections are spread over the event loops, each with a forwarder of its own.
 package struct HTTPListener: Sendable {
@@ -70,6 +71,7 @@ package struct HTTPListener: Sendable {
                     let pipeline = channel.pipeline.syncOperations
                     if let header = loop.value.proxyHeader() { try pipeline.addHandler(header) }
                     if let tls {
+                        try pipeline.addHandler(SocketWriteHandler(), position: .first)
                         let (context, authorities) = tls.handshake
                         try pipeline.addHandler(ProtocolCheck(spoken: tls.applicationProtocols))
                         try pipeline.addHandler(NIOSSLServerHandler(context: context))

@@ -22,6 +22,7 @@ final class HTTP1ChannelHandler: ChannelInboundHandler {
     private var state = State.free
     private var decoder = ResponseDecoder()
     private var context: ChannelHandlerContext?
+    private var channel: (any Channel)?
 
     init(id: PoolStateMachine.ConnectionID, pool: RegionalPool) {
         self.id = id
@@ -30,6 +31,7 @@ final class HTTP1ChannelHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        channel = context.channel
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -58,6 +60,9 @@ final class HTTP1ChannelHandler: ChannelInboundHandler {
         case .free, .closed: nil
         }
     }
+
+    /// Nobody behind it waits for that.
+    func channelReadComplete(context: ChannelHandlerContext) {}
 
     func channelInactive(context: ChannelHandlerContext) {
         fail(.connectionLost)
@@ -97,6 +102,7 @@ final class HTTP1ChannelHandler: ChannelInboundHandler {
         pool.closed(self)
         context?.close(promise: nil)
         context = nil
+        channel = nil
     }
 
     /// Called by the sweep of the pool.
@@ -118,7 +124,7 @@ final class HTTP1ChannelHandler: ChannelInboundHandler {
 
 extension HTTP1ChannelHandler: PooledConnection {
     func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool {
-        guard case .free = state, let context, context.channel.isActive else {
+        guard case .free = state, let context, channel?.isActive == true else {
             close(lostBy: receiver)
             return false
         }

@@ -46,6 +46,7 @@ package struct ClientConnector {
 
     private func add(_ handler: some ChannelHandler, to channel: any Channel, verifying verified: String) throws {
         let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(SocketWriteHandler(), position: .first)
         try pipeline.addHandler(handler)
         guard let context = tls?.context else { return }
         // SNI carries names only (RFC 6066 section 3); an address is verified against the certificate.

@@ -1,5 +1,6 @@
 import GatewayCore
 import NIOCore
+import TransportSecurity
 
 /// One connection from a client over HTTP/2: performs the actions of `HTTP2ServerState`.
 ///
@@ -10,6 +11,8 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     /// Output above this is written before the end of the turn.
     private static let outputBytes = 64 << 10
+    /// Of the memory that one turn's writes took, for the next.
+    private static let keptBytes = 4 << 10
 
     /// How long a connection that is never idle is served while the gateway ends.
     private static let drainTime = TimeAmount.seconds(3)
@@ -20,6 +23,8 @@ final class HTTP2Connection: ChannelInboundHandler {
     var openStreams: Int { state.openStreams }
     /// The client's certificate, if it presented one.
     private let certificate: ClientCertificate?
+    /// Nil for TLS: what is written goes through the pipeline.
+    private var writer: SocketWriter?
     private var context: ChannelHandlerContext?
     /// The last response, as HTTP/1.1 has it; kept so that the next one reuses its memory.
     private var responseBuffer = ByteBuffer()
@@ -30,7 +35,11 @@ final class HTTP2Connection: ChannelInboundHandler {
     /// When the client must have read what was written; set while the channel is not writable.
     private var writeDeadline = NIODeadline.distantFuture
 
-    init(loop: ListenerLoop, limits: HTTP2ServerState.Limits, peer: Peer, certificate: ClientCertificate?) {
+    init(
+        loop: ListenerLoop, limits: HTTP2ServerState.Limits, peer: Peer, certificate: ClientCertificate?,
+        writer: SocketWriter? = nil
+    ) {
+        self.writer = writer
         self.loop = loop
         self.peer = Peer(
             address: peer.address, certificateNames: peer.certificateNames, version: .http2,
@@ -49,6 +58,7 @@ final class HTTP2Connection: ChannelInboundHandler {
         state.close()
         state.output = ByteBuffer()
         self.context = nil
+        writer = nil
         loop.closed(self)
     }
 
@@ -56,6 +66,9 @@ final class HTTP2Connection: ChannelInboundHandler {
         state.receive(unwrapInboundIn(data))
         advance()
     }
+
+    /// Nobody behind it waits for that.
+    func channelReadComplete(context: ChannelHandlerContext) {}
 
     func channelInactive(context: ChannelHandlerContext) {
         state.close()
@@ -160,9 +173,12 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     private func flush() {
         guard state.output.readableBytes > 0, let context else { return }
-        let output = state.output
-        state.output = ByteBuffer()
-        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        if let writer {
+            writer.writeAndFlush(state.output, in: context)
+        } else {
+            context.writeAndFlush(wrapOutboundOut(state.output), promise: nil)
+        }
+        if state.output.storageCapacity > Self.keptBytes { state.output = ByteBuffer() } else { state.output.clear() }
     }
 
     /// Closes our side and gives the client time to read, as HTTP/1.1 does (RFC 9112 section 9.6).

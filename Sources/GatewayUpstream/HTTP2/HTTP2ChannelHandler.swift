@@ -49,6 +49,9 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
         perform()
     }
 
+    /// Nobody behind it waits for that.
+    func channelReadComplete(context: ChannelHandlerContext) {}
+
     func channelInactive(context: ChannelHandlerContext) {
         end(.connectionLost)
         context.fireChannelInactive()
