@@ -12,16 +12,20 @@ package struct ResponseDecoder: ~Copyable, Sendable {
     private static let contentLimitBytes = UpstreamResponse.contentLimitBytes
     private static let maximumFields = 128
     private enum State {
-        /// Can transition to: length, chunked, untilClose, and head again after an interim response.
+        /// Can transition to: length, chunked, untilClose, overlong, and head again after an interim response.
         case head(scanned: Int)
-        case length(UpstreamResponse, Int, keepsAlive: Bool)
-        case chunked(UpstreamResponse, ChunkedContent, keepsAlive: Bool)
-        case untilClose(UpstreamResponse)
+        case length(Int)
+        case chunked(ChunkedContent)
+        case untilClose
         /// There is more content than is passed on: it ends where the limit is. Can transition to: head.
-        case overlong(UpstreamResponse, ByteBuffer)
+        case overlong(ByteBuffer)
     }
 
     private var state = State.head(scanned: 0)
+    /// Without its content; nil before its head is complete.
+    private var answer: UpstreamResponse?
+    /// The connection may carry another message behind the answer.
+    private var keepsAlive = false
     private var buffer = ByteBuffer()
 
     package init() {}
@@ -39,19 +43,14 @@ package struct ResponseDecoder: ~Copyable, Sendable {
     /// The answer as far as it came, for when no more of it will: with its head its status is known, and so is what became of
     /// the message. Nil before that.
     package func answerSoFar() -> UpstreamResponse? {
-        switch state {
+        guard let answer else { return nil }
+        return switch state {
         case .head: nil
-        case .length(let answer, _, _): answer.cutShort(after: buffer)
-        case .overlong(let answer, let content): Self.cutShort(answer, content, buffer)
-        case .chunked(let answer, let chunks, _): answer.cutShort(after: chunks.content)
-        case .untilClose(let answer): Self.complete(answer, buffer)
+        case .length: answer.cutShort(after: buffer)
+        case .overlong(let content): Self.cutShort(answer, content, buffer)
+        case .chunked(let chunks): answer.cutShort(after: chunks.content)
+        case .untilClose: answer.with(buffer)
         }
-    }
-
-    private static func complete(_ answer: UpstreamResponse, _ content: ByteBuffer) -> UpstreamResponse {
-        var answer = answer
-        answer.content = content
-        return answer
     }
 
     private static func cutShort(
@@ -77,29 +76,32 @@ package struct ResponseDecoder: ~Copyable, Sendable {
                     guard let head = buffer.readSlice(length: end) else { return .needsMoreBytes }
                     try readHead(head)
                 }
-            case .length(let answer, let length, let keepsAlive):
+            case .length(let length):
                 guard buffer.readableBytes >= length else { return .needsMoreBytes }
-                let content = length > 0 ? buffer.readSlice(length: length) : nil
-                return finish(content.map { Self.complete(answer, $0) } ?? answer, keepsAlive: keepsAlive)
-            case .chunked(let answer, var chunks, let keepsAlive):
-                state = .untilClose(answer)  // lets `chunks` be changed in place
+                guard length > 0, let content = buffer.readSlice(length: length) else { return finish { $0 } }
+                return finish { $0.with(content) }
+            case .chunked(var chunks):
+                state = .untilClose  // lets `chunks` be changed in place
                 switch try? chunks.consume(&buffer) {
                 case .incomplete:
-                    state = .chunked(answer, chunks, keepsAlive: keepsAlive)
+                    state = .chunked(chunks)
                     return .needsMoreBytes
-                case .complete:
-                    return finish(Self.complete(answer, chunks.content), keepsAlive: keepsAlive)
-                case .tooLarge: state = .overlong(answer, chunks.content)
-                case nil: return finish(answer.cutShort(after: chunks.content), keepsAlive: false)
+                case .complete: return finish { $0.with(chunks.content) }
+                case .tooLarge: state = .overlong(chunks.content)
+                case nil:
+                    keepsAlive = false
+                    return finish { $0.cutShort(after: chunks.content) }
                 }
-            case .untilClose(let answer):
+            case .untilClose:
                 guard buffer.readableBytes > Self.contentLimitBytes else { return .needsMoreBytes }
-                state = .overlong(answer, ByteBuffer())
-            case .overlong(let answer, let content):
+                state = .overlong(ByteBuffer())
+            case .overlong(let content):
                 guard content.readableBytes + buffer.readableBytes >= Self.contentLimitBytes else {
                     return .needsMoreBytes
                 }
-                return finish(Self.cutShort(answer, content, buffer), keepsAlive: false)
+                keepsAlive = false
+                let more = buffer
+                return finish { Self.cutShort($0, content, more) }
             }
         }
     }
@@ -113,26 +115,27 @@ package struct ResponseDecoder: ~Copyable, Sendable {
             state = .head(scanned: 0)
             return
         }
-        let answer = UpstreamResponse(
+        answer = UpstreamResponse(
             status: parsed.status, requestID: parsed.requestID, retryAfter: parsed.retryAfter,
             contentType: parsed.contentType, of: bytes)
+        keepsAlive = parsed.keepsAlive
         switch parsed.framing {
-        case .none: state = .length(answer, 0, keepsAlive: parsed.keepsAlive)
+        case .none: state = .length(0)
         case .length(let length):
-            state =
-                length <= Self.contentLimitBytes
-                ? .length(answer, length, keepsAlive: parsed.keepsAlive) : .overlong(answer, ByteBuffer())
-        case .chunked:
-            state = .chunked(
-                answer, ChunkedContent(limitBytes: Self.contentLimitBytes), keepsAlive: parsed.keepsAlive)
-        case .untilClose: state = .untilClose(answer)
+            state = length <= Self.contentLimitBytes ? .length(length) : .overlong(ByteBuffer())
+        case .chunked: state = .chunked(ChunkedContent(limitBytes: Self.contentLimitBytes))
+        case .untilClose: state = .untilClose
         }
     }
 
     /// Bytes behind an answer that nobody asked for make the connection useless: what would they answer?
-    private mutating func finish(_ answer: UpstreamResponse, keepsAlive: Bool) -> Event {
+    ///
+    /// - Parameter complete: gives the answer its content.
+    private mutating func finish(_ complete: (UpstreamResponse) -> UpstreamResponse) -> Event {
+        guard let answer = answer.take() else { return .needsMoreBytes }
         let isReusable = keepsAlive && buffer.readableBytes == 0
-        self = ResponseDecoder()
-        return .answer(answer, isReusable: isReusable)
+        state = .head(scanned: 0)
+        buffer = ByteBuffer()
+        return .answer(complete(answer), isReusable: isReusable)
     }
 }

@@ -4,9 +4,25 @@ package import NIOCore
 package struct UpstreamResponse: Equatable, Sendable {
     package var status: Int
     package var requestID: RequestID?
-    package var retryAfter: String?
-    package var contentType: String?
-    package var content = ByteBuffer()
+    /// Kept apart, so that an answer is copied by copying one reference: it passes through many hands.
+    private var rest: Rest?
+
+    private final class Rest: Equatable, Sendable {
+        let retryAfter: String?
+        let contentType: String?
+        let content: ByteBuffer
+
+        init(_ retryAfter: String?, _ contentType: String?, _ content: ByteBuffer) {
+            self.retryAfter = retryAfter
+            self.contentType = contentType
+            self.content = content
+        }
+
+        static func == (one: Rest, other: Rest) -> Bool {
+            one.retryAfter == other.retryAfter && one.contentType == other.contentType
+                && one.content == other.content
+        }
+    }
 
     package init(
         status: Int, requestID: RequestID? = nil, retryAfter: String? = nil, contentType: String? = nil,
@@ -14,9 +30,19 @@ package struct UpstreamResponse: Equatable, Sendable {
     ) {
         self.status = status
         self.requestID = requestID
-        self.retryAfter = retryAfter
-        self.contentType = contentType
-        self.content = content
+        if retryAfter != nil || contentType != nil || content.readableBytes > 0 {
+            rest = Rest(retryAfter, contentType, content)
+        }
+    }
+
+    package var retryAfter: String? { rest?.retryAfter }
+    package var contentType: String? { rest?.contentType }
+    package var content: ByteBuffer { rest?.content ?? ByteBuffer() }
+
+    /// The same with this content.
+    package func with(_ content: ByteBuffer) -> Self {
+        Self(
+            status: status, requestID: requestID, retryAfter: retryAfter, contentType: contentType, content: content)
     }
 }
 
@@ -40,11 +66,9 @@ extension UpstreamResponse {
     /// else would be taken for the whole.
     package func cutShort(after content: ByteBuffer) -> UpstreamResponse {
         guard status >= 400 else { return self }
-        var answer = self
-        answer.content =
+        return with(
             content.getSlice(
-                at: content.readerIndex, length: min(content.readableBytes, Self.contentLimitBytes)) ?? content
-        return answer
+                at: content.readerIndex, length: min(content.readableBytes, Self.contentLimitBytes)) ?? content)
     }
 
     /// Usual ones are constants, which need no memory of their own.

@@ -61,9 +61,7 @@ struct HTTP2Response {
 
     /// With all of its content. How long a field says that it is does not matter: the frames say where it ends.
     var complete: UpstreamResponse? {
-        guard var head else { return nil }
-        head.content = content
-        return head
+        content.readableBytes == 0 ? head : head?.with(content)
     }
 
     /// As far as it came, for when no more of it will: with its status it is known what became of the message.
