@@ -178,73 +178,115 @@ package struct IdempotencyRecord: Equatable, Sendable {
         if case .accepted = state { false } else { true }
     }
 
+    /// What a claim brings about.
+    enum ClaimStep {
+        /// The record stays as it is.
+        case reply(ClaimOutcome)
+        /// The record becomes this one, which the claim's owner holds.
+        case hold(IdempotencyRecord)
+    }
+
+    /// What a settlement brings about.
+    enum SettlementStep {
+        case nothing
+        case becomes(IdempotencyRecord)
+        case removed
+    }
+
+    /// What `claim` makes of `record`; nil stands for absent.
+    static func step(by claim: IdempotencyClaim, on record: IdempotencyRecord?, now: NIODeadline) -> ClaimStep {
+        func held(isResend: Bool) -> ClaimStep {
+            .hold(
+                IdempotencyRecord(
+                    fingerprint: claim.fingerprint,
+                    state: .sending(owner: claim.owner, leaseEnds: now + claim.lease, isResend: isResend),
+                    expires: now + claim.retention))
+        }
+        guard let record, record.expires > now else { return held(isResend: false) }
+        if let difference = claim.difference(from: record.fingerprint) { return .reply(difference) }
+        switch record.state {
+        case .accepted(let answer):
+            return .reply(.accepted(answer))
+        case .sending(claim.owner, _, _):
+            return .reply(.owned)  // the reply to its first claim was lost
+        case .sending(_, let leaseEnds, _) where leaseEnds > now:
+            return .reply(.inFlight(left: Duration(from: now, to: leaseEnds)))
+        case .sending, .unknown:
+            return claim.consent ? held(isResend: true) : .reply(.unknown)
+        }
+    }
+
+    /// What becomes of `record` by what became of the attempt that made `claim`; nil stands for absent.
+    ///
+    /// - Returns: `found`: the answer that the message is known to have got, if this attempt did not find that out: by a receipt, or by
+    ///   another attempt. Nil after an answer of Amazon's, which stands.
+    static func step(
+        by claim: IdempotencyClaim, _ settlement: Settlement, on record: IdempotencyRecord?, now: NIODeadline
+    ) -> (step: SettlementStep, found: AcceptedResponse?) {
+        guard let record, record.expires > now else {
+            guard case .accepted(let answer) = settlement else { return (record == nil ? .nothing : .removed, nil) }
+            return (.becomes(accepted(answer, claim, until: now + claim.retention)), nil)
+        }
+        // Whoever holds a record may have found it under another key.
+        var isOwner = false
+        var isResend = false
+        if case .sending(claim.owner, _, let resend) = record.state { (isOwner, isResend) = (true, resend) }
+        guard isOwner || record.fingerprint == claim.fingerprint else { return (.nothing, nil) }
+        switch (settlement, record.state) {
+        // From any attempt, however late: what was accepted must never be sent again.
+        case (.accepted(let answer), .accepted(let known)):
+            guard known.witness != nil else { return (.nothing, nil) }
+            let answer = answer.received(at: known.receivedAt ?? answer.receivedAt)
+            return (answer == known ? .nothing : .becomes(record.with(.accepted(answer))), nil)
+        case (.accepted(let answer), .sending), (.accepted(let answer), .unknown):
+            // A late one may find the record of a later attempt, which lives as long as that says.
+            let expires = max(now + claim.retention, record.expires)
+            return (.becomes(accepted(answer, claim, until: expires)), nil)
+        case (.unknown, .accepted(let known)), (.released, .accepted(let known)): return (.nothing, known)
+        case (.refused, .accepted): return (.nothing, nil)
+        case (.unknown, _): return (isOwner ? .becomes(record.with(.unknown)) : .nothing, nil)
+        case (.released, _), (.refused, _):
+            guard isOwner else { return (.nothing, nil) }
+            return (isResend ? .becomes(record.with(.unknown)) : .removed, nil)
+        }
+    }
+
+    private static func accepted(
+        _ answer: AcceptedResponse, _ claim: IdempotencyClaim, until expires: NIODeadline
+    ) -> IdempotencyRecord {
+        IdempotencyRecord(fingerprint: claim.fingerprint, state: .accepted(answer), expires: expires)
+    }
+
+    private func with(_ state: State) -> IdempotencyRecord {
+        IdempotencyRecord(fingerprint: fingerprint, state: state, expires: expires)
+    }
+
     /// Applies `claim` to `record`; nil stands for absent.
     package static func claim(
         _ claim: IdempotencyClaim, on record: inout IdempotencyRecord?, now: NIODeadline
     ) -> ClaimOutcome {
-        func held(isResend: Bool) -> IdempotencyRecord {
-            IdempotencyRecord(
-                fingerprint: claim.fingerprint,
-                state: .sending(owner: claim.owner, leaseEnds: now + claim.lease, isResend: isResend),
-                expires: now + claim.retention)
-        }
-        guard let current = record, current.expires > now else {
-            record = held(isResend: false)
-            return .owned
-        }
-        if let difference = claim.difference(from: current.fingerprint) { return difference }
-        switch current.state {
-        case .accepted(let answer):
-            return .accepted(answer)
-        case .sending(claim.owner, _, _):
-            return .owned  // the reply to its first claim was lost
-        case .sending(_, let leaseEnds, _) where leaseEnds > now:
-            return .inFlight(left: Duration(from: now, to: leaseEnds))
-        case .sending, .unknown:
-            guard claim.consent else { return .unknown }
-            record = held(isResend: true)
+        switch step(by: claim, on: record, now: now) {
+        case .reply(let outcome): return outcome
+        case .hold(let held):
+            record = held
             return .owned
         }
     }
 
     /// Applies what became of the attempt that made `claim`.
     ///
-    /// - Returns: the answer that the message is known to have got, if this attempt did not find that out: by a receipt, or by
-    ///   another attempt. Nil after an answer of Amazon's, which stands.
+    /// - Returns: as `found` of `step`.
     @discardableResult
     package static func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, on record: inout IdempotencyRecord?, now: NIODeadline
     ) -> AcceptedResponse? {
-        if let current = record, current.expires > now {
-            // Whoever holds a record may have found it under another key.
-            var isOwner = false
-            if case .sending(claim.owner, _, _) = current.state { isOwner = true }
-            guard isOwner || current.fingerprint == claim.fingerprint else { return nil }
-        } else {
-            record = nil
+        let (step, found) = step(by: claim, settlement, on: record, now: now)
+        switch step {
+        case .nothing: break
+        case .becomes(let next): record = next
+        case .removed: record = nil
         }
-        switch settlement {
-        case .accepted(let answer):
-            // From any attempt, however late: what was accepted must never be sent again.
-            if case .accepted(let known) = record?.state {
-                if known.witness != nil {
-                    record?.state = .accepted(answer.received(at: known.receivedAt ?? answer.receivedAt))
-                }
-                return nil
-            }
-            // A late one may find the record of a later attempt, which lives as long as that says.
-            let expires = max(now + claim.retention, record?.expires ?? now)
-            record = IdempotencyRecord(fingerprint: claim.fingerprint, state: .accepted(answer), expires: expires)
-        case .unknown:
-            if case .accepted(let known) = record?.state { return known }
-            guard case .sending(claim.owner, _, _) = record?.state else { return nil }
-            record?.state = .unknown
-        case .released, .refused:
-            if case .accepted(let known) = record?.state { return settlement == .released ? known : nil }
-            guard case .sending(claim.owner, _, let isResend) = record?.state else { return nil }
-            if isResend { record?.state = .unknown } else { record = nil }
-        }
-        return nil
+        return found
     }
 
     /// What `record` says to somebody who only asks; nil stands for absent.

@@ -119,10 +119,12 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
             removeExpired(&state, claim.caller, now: now)
             var place = state.table.place(of: claim.scope)
             let before = state.table.record(at: place)
-            var record = before
-            let outcome = IdempotencyRecord.claim(claim, on: &record, now: now)
-            guard outcome == .owned else { return .outcome(outcome) }
-            if before == nil && !hasRoom {
+            let record: IdempotencyRecord
+            switch IdempotencyRecord.step(by: claim, on: before, now: now) {
+            case .reply(let outcome): return .outcome(outcome)
+            case .hold(let held): record = held
+            }
+            if place.isEmpty && !hasRoom {
                 switch room(for: claim.caller, &state) {
                 case .free: break
                 case .none: return .outcome(.storeFull)
@@ -131,10 +133,9 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
                     place = state.table.place(of: claim.scope)
                 }
             }
-            guard record != before else { return .outcome(.owned) }
             state.table.replace(
                 claim.scope, at: place, with: record, of: claim.caller, isBrief: claim.isBrief)
-            account(claim.caller, before?.isHeld, record?.isHeld, &state)
+            account(claim.caller, before?.isHeld, record.isHeld, &state)
             if changes != nil { change = noted(claim.scope, before, record, of: claim.caller) }
             return .outcome(.owned)
         }
@@ -209,10 +210,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? {
         shard(claim.scope).state.withLock { state in
-            // By the rules of a claim, on a copy.
-            var record = state.table.record(claim.scope)
-            guard case .accepted = record?.state,
-                case .accepted(let answer) = IdempotencyRecord.claim(claim, on: &record, now: now)
+            guard let record = state.table.record(claim.scope),
+                case .reply(.accepted(let answer)) = IdempotencyRecord.step(by: claim, on: record, now: now)
             else { return nil }
             return answer
         }
@@ -234,17 +233,21 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     ) -> (found: AcceptedResponse?, waiters: [EventLoopPromise<AttemptResult?>]) {
         shard(claim.scope).state.withLock { state in
             let place = state.table.place(of: claim.scope)
-            var record = state.table.record(at: place)
-            let before = record
-            let found = IdempotencyRecord.settle(claim, settlement, on: &record, now: now)
-            if record != before {
-                let isBrief = before == nil ? claim.isBrief : state.table.isBrief(at: place)
-                state.table.replace(claim.scope, at: place, with: record, of: claim.caller, isBrief: isBrief)
-                account(claim.caller, before?.isHeld, record?.isHeld, &state)
-                if changes != nil { change = noted(claim.scope, before, record, of: claim.caller) }
+            let before = state.table.record(at: place)
+            let (step, found) = IdempotencyRecord.step(by: claim, settlement, on: before, now: now)
+            let record: IdempotencyRecord?
+            switch step {
+            case .nothing:
+                if case .sending = before?.state { return (nil, []) }
+                return (found, takeWaiters(for: claim.scope, &state))
+            case .becomes(let next): record = next
+            case .removed: record = nil
             }
-            if case .sending = record?.state { return (nil, []) }
-            return (found, state.waiters.isEmpty ? [] : state.waiters.removeValue(forKey: claim.scope) ?? [])
+            let isBrief = place.isEmpty ? claim.isBrief : state.table.isBrief(at: place)
+            state.table.replace(claim.scope, at: place, with: record, of: claim.caller, isBrief: isBrief)
+            account(claim.caller, before?.isHeld, record?.isHeld, &state)
+            if changes != nil { change = noted(claim.scope, before, record, of: claim.caller) }
+            return (found, takeWaiters(for: claim.scope, &state))
         }
     }
 
@@ -366,7 +369,13 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     /// Those who wait for an attempt of which nobody will say how it ended.
     package func takeWaiters(for scope: IdempotencyScope) -> [EventLoopPromise<AttemptResult?>] {
-        shard(scope).state.withLock { $0.waiters.removeValue(forKey: scope) ?? [] }
+        shard(scope).state.withLock { takeWaiters(for: scope, &$0) }
+    }
+
+    private func takeWaiters(
+        for scope: IdempotencyScope, _ state: inout ShardState
+    ) -> [EventLoopPromise<AttemptResult?>] {
+        state.waiters.isEmpty ? [] : state.waiters.removeValue(forKey: scope) ?? []
     }
 
     package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {

@@ -1,19 +1,21 @@
 package import NIOCore
 
 /// What one step changed of a record. Changes of one record are numbered in the order in which they were made.
-package struct RecordChange: Equatable, Sendable {
-    package var number: UInt64
-    package var scope: IdempotencyScope
+///
+/// By reference: it is large, and a store that writes no changes down must not pay for there being none.
+package final class RecordChange: Sendable {
+    package let number: UInt64
+    package let scope: IdempotencyScope
     /// The caller's label.
-    package var caller: Int
+    package let caller: Int
     /// Nil: there was none.
-    package var before: IdempotencyRecord?
+    package let before: IdempotencyRecord?
     /// Nil: there is none any more.
-    package var record: IdempotencyRecord?
+    package let record: IdempotencyRecord?
     /// Of the record, or of the one that was there.
-    package var fingerprint: RequestFingerprint
+    package let fingerprint: RequestFingerprint
     /// When the change matters no longer.
-    package var expires: NIODeadline
+    package let expires: NIODeadline
 
     package init(
         number: UInt64, scope: IdempotencyScope, caller: Int, before: IdempotencyRecord? = nil,
