@@ -48,24 +48,34 @@ package enum RequestID: Equatable, Hashable, Sendable {
     }
 
     package func write(to buffer: inout ByteBuffer) {
+        buffer.writePieces(limit: characters) { write(to: &$0) }
+    }
+
+    /// Of what `write` writes.
+    var characters: Int {
+        switch self {
+        case .text(let text): text.utf8.count
+        case .uuid: Self.uuidCharacters
+        }
+    }
+
+    func write(to pieces: inout PieceWriter) {
         switch self {
         case .text(let text):
-            buffer.writeString(text)
+            pieces.write(text)
         case .uuid(let high, let low):
             let second = HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high))
             let third = HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low >> 32))
-            buffer.writePieces(limit: Self.uuidCharacters) { pieces in
-                pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high >> 32)))
-                pieces.write(Self.hyphen)
-                pieces.write(UInt32(truncatingIfNeeded: second >> 32))
-                pieces.write(Self.hyphen)
-                pieces.write(UInt32(truncatingIfNeeded: second))
-                pieces.write(Self.hyphen)
-                pieces.write(UInt32(truncatingIfNeeded: third >> 32))
-                pieces.write(Self.hyphen)
-                pieces.write(UInt32(truncatingIfNeeded: third))
-                pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low)))
-            }
+            pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: high >> 32)))
+            pieces.write(Self.hyphen)
+            pieces.write(UInt32(truncatingIfNeeded: second >> 32))
+            pieces.write(Self.hyphen)
+            pieces.write(UInt32(truncatingIfNeeded: second))
+            pieces.write(Self.hyphen)
+            pieces.write(UInt32(truncatingIfNeeded: third >> 32))
+            pieces.write(Self.hyphen)
+            pieces.write(UInt32(truncatingIfNeeded: third))
+            pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: low)))
         }
     }
 }

@@ -139,7 +139,7 @@ package struct IdempotencyHasher {
     package mutating func contentKey(user: UserID, content: ByteBuffer) -> IdempotencyKey {
         canonical.removeAll()
         append(user, content)
-        return canonical.form.withUnsafeBytes {
+        return canonical.form.withUnsafeReadableBytes {
             IdempotencyKey(contentDigest: Array(contentKeyed.authenticationCode(for: $0)))
         }
     }
@@ -162,7 +162,7 @@ package struct IdempotencyHasher {
         let keyBytes = key.characters.readableBytesUInt8Span
         canonical.append(keyBytes, 0..<keyBytes.count)
         append(user, content)
-        return canonical.form.withUnsafeBytes { form in
+        return canonical.form.withUnsafeReadableBytes { form in
             // An empty list takes no memory.
             (RequestFingerprint(of: form, keyed), others.map { RequestFingerprint(of: form, $0) })
         }

@@ -1,12 +1,16 @@
+import NIOCore
+
 /// One message in a form that does not depend on how a client happened to write it: members sorted by name, escapes
 /// undone, everything preceded by its length so that no two messages share a form.
 ///
 /// A client that serialises its map again for a retry must be recognised; one that changes a character must not be.
 /// The buffers are kept between messages, so that making the form allocates nothing once they have grown.
 struct CanonicalMessage {
-    private(set) var form: [UInt8] = []
+    private(set) var form = ByteBuffer()
     private var members: [Member] = []
     private var names: [UInt8] = []
+    /// A string without its escapes.
+    private var unescaped: [UInt8] = []
 
     private static let insertionLimit = 16
 
@@ -22,18 +26,27 @@ struct CanonicalMessage {
     }
 
     mutating func removeAll() {
-        form.removeAll(keepingCapacity: true)
+        form.clear()
         members.removeAll(keepingCapacity: true)
         names.removeAll(keepingCapacity: true)
     }
 
-    mutating func append(length: Int) {
-        withUnsafeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian) { form.append(contentsOf: $0) }
+    mutating func append(_ bytes: Span<UInt8>, _ range: Range<Int>) { Self.append(nil, bytes, range, to: &form) }
+
+    private static func append(_ tag: Tag?, _ bytes: Span<UInt8>, _ range: Range<Int>, to form: inout ByteBuffer) {
+        form.writePieces(limit: 5 + range.count) { pieces in
+            if let tag { pieces.write(tag.rawValue) }
+            pieces.write(UInt32(truncatingIfNeeded: range.count))
+            pieces.write(bytes, range)
+        }
     }
 
-    mutating func append(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        append(length: range.count)
-        bytes.extracting(range).withUnsafeBufferPointer { form.append(contentsOf: $0) }
+    /// - Parameter count: of members or elements.
+    private mutating func append(_ tag: Tag, count: Int) {
+        form.writePieces(limit: 5) { pieces in
+            pieces.write(tag.rawValue)
+            pieces.write(UInt32(truncatingIfNeeded: count))
+        }
     }
 
     /// Appends the value at `start` of JSON text that `MessageValidator` has accepted; returns the offset behind it.
@@ -43,21 +56,18 @@ struct CanonicalMessage {
         case UInt8(ascii: "["): return appendArray(bytes, at: start)
         case UInt8(ascii: "\""):
             let (end, isPlain) = Self.stringEnd(bytes, at: start)
-            form.append(Tag.string.rawValue)
             if isPlain {
-                append(bytes, start + 1..<end - 1)
+                Self.append(.string, bytes, start + 1..<end - 1, to: &form)
             } else {
-                let lengthAt = form.count
-                append(length: 0)
-                Self.appendUnescaped(bytes, start + 1..<end - 1, to: &form)
-                setLength(at: lengthAt, form.count - lengthAt - 4)
+                unescaped.removeAll(keepingCapacity: true)
+                Self.appendUnescaped(bytes, start + 1..<end - 1, to: &unescaped)
+                unescaped.withUnsafeBufferPointer { Self.append(.string, $0.span, 0..<$0.count, to: &form) }
             }
             return end
         default:
             var end = start
             while end < bytes.count && !Self.endsScalar(bytes[end]) { end += 1 }
-            form.append(Tag.scalar.rawValue)
-            append(bytes, start..<end)
+            Self.append(.scalar, bytes, start..<end, to: &form)
             return end
         }
     }
@@ -81,12 +91,10 @@ struct CanonicalMessage {
             if bytes[index] == UInt8(ascii: ",") { index = JSONScanner.skipWhitespace(bytes, from: index + 1) }
         }
         sortMembers(from: firstMember)
-        form.append(Tag.object.rawValue)
-        append(length: members.count - firstMember)
+        append(.object, count: members.count - firstMember)
         for number in firstMember..<members.count {
             let member = members[number]
-            append(length: member.name.count)
-            names.withUnsafeBufferPointer { form.append(contentsOf: $0[member.name]) }
+            names.withUnsafeBufferPointer { Self.append(nil, $0.span, member.name, to: &form) }
             _ = appendValue(bytes, at: member.value)
         }
         members.removeSubrange(firstMember...)
@@ -95,9 +103,8 @@ struct CanonicalMessage {
     }
 
     private mutating func appendArray(_ bytes: Span<UInt8>, at start: Int) -> Int {
-        form.append(Tag.array.rawValue)
-        let lengthAt = form.count
-        append(length: 0)
+        append(.array, count: 0)
+        let countAt = form.writerIndex - 4
         var count = 0
         var index = JSONScanner.skipWhitespace(bytes, from: start + 1)
         while bytes[index] != UInt8(ascii: "]") {
@@ -105,7 +112,7 @@ struct CanonicalMessage {
             if bytes[index] == UInt8(ascii: ",") { index = JSONScanner.skipWhitespace(bytes, from: index + 1) }
             count += 1
         }
-        setLength(at: lengthAt, count)
+        form.setInteger(UInt32(truncatingIfNeeded: count), at: countAt)
         return index + 1
     }
 
@@ -132,12 +139,6 @@ struct CanonicalMessage {
             return names[left] < names[right]
         }
         return one.name.count == other.name.count ? one.value < other.value : one.name.count < other.name.count
-    }
-
-    private mutating func setLength(at index: Int, _ length: Int) {
-        withUnsafeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian) { bytes in
-            for offset in 0..<4 { form[index + offset] = bytes[offset] }
-        }
     }
 
     private static func endsScalar(_ byte: UInt8) -> Bool {

@@ -1,3 +1,5 @@
+import NIOCore
+
 /// Reads the members of a small JSON object.
 package enum JSONMembers {
     /// The members in their order, each with where its value stands.
@@ -49,7 +51,7 @@ package enum JSONMembers {
         _ = try all(of: bytes)
         var message = CanonicalMessage()
         _ = message.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
-        return message.form
+        return Array(buffer: message.form)
     }
 
     /// The string that a value is, escapes undone; nil for a value that is none.

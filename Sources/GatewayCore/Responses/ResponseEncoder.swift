@@ -109,9 +109,11 @@ package final class ResponseEncoder: Sendable {
             }
         }
         if let requestID = upstream.requestID {
-            buffer.writeStaticString("X-Amzn-RequestId: ")
-            requestID.write(to: &buffer)
-            buffer.writeStaticString("\r\n")
+            buffer.writePieces(limit: requestID.characters + 20) { pieces in
+                pieces.write("X-Amzn-RequestId: ")
+                requestID.write(to: &pieces)
+                pieces.write("\r\n")
+            }
         }
         if let retryAfter = upstream.retryAfter { Self.writeField("Retry-After", retryAfter, to: &buffer) }
         Self.writeGatewayFields(answer, to: &buffer)

@@ -18,19 +18,23 @@ package struct HTTP1RequestWriter: Sendable {
     package func write(_ request: UpstreamRequest, into buffer: inout ByteBuffer) {
         let length =
             beforeUser.readableBytes + request.user.canonical.readableBytes + afterUser.readableBytes
-            + request.token.fieldLine.readableBytes + request.content.readableBytes + 32
-        buffer.clear(minimumCapacity: length)
-        buffer.writeImmutableBuffer(beforeUser)
-        buffer.writeImmutableBuffer(request.user.canonical)
-        buffer.writeImmutableBuffer(afterUser)
-        buffer.writeImmutableBuffer(request.token.fieldLine)
-        buffer.writeStaticString("Content-Length: ")
-        buffer.writeDecimal(request.content.readableBytes)
+            + request.token.fieldLine.readableBytes + 40
+        buffer.clear(minimumCapacity: length + request.content.readableBytes + 4)
+        buffer.writePieces(limit: length) { pieces in
+            pieces.write(beforeUser)
+            pieces.write(request.user.canonical)
+            pieces.write(afterUser)
+            pieces.write(request.token.fieldLine)
+            pieces.write("Content-Length: ")
+            pieces.write(decimal: request.content.readableBytes)
+        }
         if let trace = request.trace {
             buffer.writeStaticString("\r\ntraceparent: ")
             trace.write(to: &buffer)
         }
-        buffer.writeStaticString("\r\n\r\n")
-        buffer.writeImmutableBuffer(request.content)
+        buffer.writePieces(limit: request.content.readableBytes + 4) { pieces in
+            pieces.write("\r\n\r\n")
+            pieces.write(request.content)
+        }
     }
 }
