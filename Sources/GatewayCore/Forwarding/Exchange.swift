@@ -255,11 +255,14 @@ final class Exchange {
     /// - Parameters:
     ///   - record: that of the message's idempotency key; nil: it has none.
     ///   - sends: times the message was written to a connection.
-    func answer(_ answer: Response, record: IdempotencyScope? = nil, sends: Int = 0) {
+    ///   - now: read a moment ago; nil: to be read.
+    func answer(
+        _ answer: Response, record: IdempotencyScope? = nil, sends: Int = 0, now: NIODeadline? = nil
+    ) {
         // Nothing of it delays the answer.
         defer { if let trace { finish(trace, answer) } }
         if action == .message {
-            let duration = eventLoop.now - started
+            let duration = (now ?? eventLoop.now) - started
             labels.region = answer.region ?? labels.region
             forwarder.instruments.messageFinished(labels, answer, seconds: duration.inSeconds)
             forwarder.logs.access?.finished(

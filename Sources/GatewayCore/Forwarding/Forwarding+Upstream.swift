@@ -1,15 +1,20 @@
 import NIOCore
 
 /// Sending on a connection, and the events of the connection and its pool.
-extension Forwarding: UpstreamReceiver {
-    /// A send that is performed at the end of the event-loop tick.
-    struct Send: EndOfTickQueue.Work {
-        let forwarding: Forwarding
-        let connection: any UpstreamConnection
-
-        func perform() { forwarding.resume(forwarding.write(to: connection)) }
+extension Forwarding: EndOfTickQueue.Work {
+    /// Sends at the end of the event loop's turn.
+    func send(on connection: any UpstreamConnection) {
+        leased = connection
+        forwarder.sends.append(self)
     }
 
+    func perform() {
+        guard let connection = leased.take() else { return }
+        resume(write(to: connection))
+    }
+}
+
+extension Forwarding: UpstreamReceiver {
     private func write(to connection: any UpstreamConnection) -> ForwardingState.Step? {
         let now = eventLoop.now
         let sendBudget = exchange.snapshot.times.sendBudget
@@ -63,7 +68,7 @@ extension Forwarding: UpstreamReceiver {
             answer, strict5xx: exchange.configuration.strict5xx, isTokenProven: isTokenProven,
             quota: verdict(on: answer, now: now))
         if let lesson { learn(lesson) }
-        resume(next)
+        resume(next, now: now)
     }
 
     private func count(_ answer: UpstreamResponse, after duration: TimeAmount) {

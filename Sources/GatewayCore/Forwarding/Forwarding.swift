@@ -20,6 +20,8 @@ final class Forwarding {
     let limit: NIODeadline
     /// The place among the caller's messages in flight that is kept until the region's time is up.
     var usage: CallerUsage?
+    /// That on which it is sent at the end of the turn.
+    var leased: (any UpstreamConnection)?
     /// That on which the answer is awaited; nil where nothing else can tell of it.
     var awaited: (any UpstreamConnection)?
     /// A receipt of the message has been asked for, once for all sends.
@@ -42,7 +44,7 @@ final class Forwarding {
 
     static func begin(_ exchange: Exchange, user: Range<Int>) {
         do {
-            let message = try Message(exchange, user: user)
+            let message = try Message.read(exchange, user: user)
             guard let known = try message.askReplicas(in: exchange) else { return begin(message, exchange) }
             let left = Duration(from: exchange.eventLoop.now, to: exchange.started + message.timeLimit)
             exchange.waitForSharedStore(known, atMost: left) { _ in begin(message, exchange) }
@@ -97,7 +99,11 @@ final class Forwarding {
     /// Continues after a wait; nil if another wait has begun.
     func resume(_ next: ForwardingState.Step?) {
         guard let next else { return }
-        now = eventLoop.now
+        resume(next, now: eventLoop.now)
+    }
+
+    func resume(_ next: ForwardingState.Step, now: NIODeadline) {
+        self.now = now
         run(from: next)
     }
 
@@ -135,7 +141,7 @@ final class Forwarding {
             }
             return when(forwarder.store.claim(claim, on: eventLoop), connection) { $0.claimed($1, holding: $2) }
         case .send(let connection):
-            forwarder.sends.append(Send(forwarding: self, connection: connection))
+            send(on: connection)
             return nil
         case .renewToken:
             let generation = state.token?.generation ?? 0
@@ -179,7 +185,7 @@ final class Forwarding {
         if state.search.isElsewhere { exchange.ended(in: state.search.region, of: message.caller) }
         if answer.status >= 500 && state.sends > 0 { watchOutcome(answer) }
         if let trace = exchange.trace { link(trace, ending) }
-        exchange.answer(answer, record: claim?.scope, sends: state.sends)
+        exchange.answer(answer, record: claim?.scope, sends: state.sends, now: now)
     }
 
     /// Calls `then` with the value: at once if it is available, otherwise when it arrives (and returns nil until then).

@@ -20,42 +20,32 @@ struct Message {
     let consent: Bool
     /// From its last byte to its answer: the deadline of the configuration, or less if the caller waits less long.
     let timeLimit: TimeAmount
-    private let lease: TimeAmount
+    fileprivate let lease: TimeAmount
     /// Waits leave something behind for as long as what they waited for takes. With shorter waits, a caller within its limit of
     /// messages in flight could leave behind any number.
     private static let shortestTimeLimit = TimeAmount.milliseconds(100)
 
     /// Authenticates and validates.
     ///
+    /// No initializer: one that can fail makes the message in a place of its own and copies it from there.
+    ///
     /// - Parameter userSegment: where the userId stands in the request's head.
-    init(_ exchange: Exchange, user userSegment: Range<Int>) throws(Refusal) {
+    static func read(_ exchange: Exchange, user userSegment: Range<Int>) throws(Refusal) -> Message {
         let fields = exchange.fields
-        caller = try exchange.authenticate()
+        let caller = try exchange.authenticate()
         try exchange.enter(caller)
-        skill = try exchange.skill(of: caller)
-        user = try exchange.user(userSegment)
+        let skill = try exchange.skill(of: caller)
+        let user = try exchange.user(userSegment)
         let field = try fields.idempotencyKey()
-        consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
-        isOnlyToBeValidated = try fields.isOnlyToBeValidated()
+        let consent = try fields.consentsToResend() || caller.unknownOutcome == .resend
+        let isOnlyToBeValidated = try fields.isOnlyToBeValidated()
         exchange.isValidation = isOnlyToBeValidated
-        let times = exchange.snapshot.times
-        if let timeout = try fields.timeout(), timeout < times.deadline {
-            timeLimit = max(timeout, Self.shortestTimeLimit)
-            lease = TimeAmount(ForwardingConfiguration.Limits.lease(deadline: Duration(timeLimit)))
-        } else {
-            (timeLimit, lease) = (times.deadline, times.lease)
-        }
+        let (timeLimit, lease) = try times(of: exchange, fields.timeout())
         try fields.refuseContentEncoding()
         let content = exchange.request.content
-        let layout: MessageValidator.Layout
-        do {
-            layout =
-                BenchmarkOmissions.validation
-                ? MessageValidator.Layout() : try MessageValidator.validate(content.readableBytesUInt8Span)
-        } catch {
-            throw Refusal(error)
-        }
+        let layout = try layout(of: content)
         var key: IdempotencyKey?
+        let isKeyedByContent: Bool
         if caller.keySources.isFieldAlone {
             if field == nil && caller.requiresIdempotencyKey {
                 try exchange.enforce(
@@ -69,17 +59,37 @@ struct Message {
             (key, isKeyedByContent) = (found?.key, found?.source == .content)
             exchange.labels.keySource = found?.source
         }
-        dataBytes = layout.dataBytes
-        receipt = try Self.receipt(skill, content, layout)
+        let receipt = try receipt(skill, content, layout)
         let isMade = receipt != nil && key == nil && !isOnlyToBeValidated
         if isMade {
             var generator = SystemRandomNumberGenerator()
             key = IdempotencyKey(randomBy: &generator)
             exchange.labels.keySource = .made
         }
-        self.key = key
-        toldKey = isKeyedByContent || isMade ? key : nil
         exchange.forwarder.instruments.keyed(from: exchange.labels.keySource)
+        return Message(
+            caller: caller, skill: skill, user: user, key: key, isKeyedByContent: isKeyedByContent,
+            toldKey: isKeyedByContent || isMade ? key : nil, receipt: receipt,
+            isOnlyToBeValidated: isOnlyToBeValidated, dataBytes: layout.dataBytes, consent: consent,
+            timeLimit: timeLimit, lease: lease)
+    }
+
+    private static func times(
+        of exchange: Exchange, _ timeout: TimeAmount?
+    ) -> (limit: TimeAmount, lease: TimeAmount) {
+        let times = exchange.snapshot.times
+        guard let timeout, timeout < times.deadline else { return (times.deadline, times.lease) }
+        let limit = max(timeout, Self.shortestTimeLimit)
+        return (limit, TimeAmount(ForwardingConfiguration.Limits.lease(deadline: Duration(limit))))
+    }
+
+    private static func layout(of content: ByteBuffer) throws(Refusal) -> MessageValidator.Layout {
+        if BenchmarkOmissions.validation { return MessageValidator.Layout() }
+        do {
+            return try MessageValidator.validate(content.readableBytesUInt8Span)
+        } catch {
+            throw Refusal(error)
+        }
     }
 
     // MARK: Region

@@ -8,10 +8,14 @@ import Testing
         var done: [Int] = []
     }
 
-    private struct Entry: EndOfTickQueue.Work {
-        var number: Int
-        var log: Log
-        var then: () -> Void = {}
+    private final class Entry: EndOfTickQueue.Work {
+        private let number: Int
+        private let log: Log
+        private let then: () -> Void
+
+        init(number: Int, log: Log, then: @escaping () -> Void = {}) {
+            (self.number, self.log, self.then) = (number, log, then)
+        }
 
         func perform() {
             log.done.append(number)
