@@ -151,10 +151,8 @@ final class Forwarding {
             return when(renewal, within: tokenTimeout, ()) { forwarding, result, _ in forwarding.renewed(result) }
         case .settle:
             // The record before the caller: a caller that got 202 must find it again when it retries.
-            guard let claim, state.claimedAt != nil, let ending = state.ending else { return .answer }
-            var result = AttemptResult(ending.outcome.mapError { $0 }, region: ending.region)
-            if case .accepted(let answer) = ending.settlement, answer.witness != nil { result = AttemptResult(answer) }
-            let reply = forwarder.store.settle(claim, ending.settlement, result: result, on: eventLoop)
+            guard let claim, state.claimedAt != nil, let (settlement, result) = state.settlement else { return .answer }
+            let reply = forwarder.store.settle(claim, settlement, result: result, on: eventLoop)
             return when(reply, ()) { forwarding, reply, _ in forwarding.state.settled(reply) }
         case .consultRecord:
             guard let claim else { return .answer }

@@ -82,6 +82,17 @@ struct ForwardingState {
     /// The end, once: it is moved, since a copy of it is expensive.
     mutating func takeEnding() -> Ending? { ending.take() }
 
+    /// What the record is told, and those who wait for the outcome; nil before the end.
+    var settlement: (Settlement, result: AttemptResult)? {
+        guard let settlement = ending?.settlement, let outcome = ending?.outcome else { return nil }
+        if case .accepted(let answer) = settlement, answer.witness != nil { return (settlement, AttemptResult(answer)) }
+        let region = ending?.region
+        return switch outcome {
+        case .success(let answer): (settlement, AttemptResult(.success(answer), region: region))
+        case .failure(let refusal): (settlement, AttemptResult(.failure(refusal), region: region))
+        }
+    }
+
     // MARK: Token, connection, claim
 
     /// - Parameter result: nil when the wait took too long.

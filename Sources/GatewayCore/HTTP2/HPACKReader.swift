@@ -4,6 +4,7 @@ package struct HPACKReader {
     private static let tableLimit = 4096
 
     private var table = HPACKDynamicTable(limit: tableLimit)
+    private var memory = HuffmanMemory()
     /// Of a list of fields, each counted as in the table (RFC 9113 section 6.5.2, `SETTINGS_MAX_HEADER_LIST_SIZE`).
     private let listLimit: Int
     /// What a block may become. Beyond the limit it is decoded only for what it does to the table; and a few bytes may name large entries
@@ -26,6 +27,7 @@ package struct HPACKReader {
     ///   follow depend on them.
     package mutating func decode(_ block: Span<UInt8>, into fields: inout HTTP2Fields) throws(HTTP2Error) {
         fields.removeAll()
+        memory.startBlock()
         var size = 0
         var index = 0
         while index < block.count {
@@ -92,12 +94,12 @@ package struct HPACKReader {
         source.span.extracting(range).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
     }
 
-    private func literal(
+    private mutating func literal(
         _ block: Span<UInt8>, _ index: inout Int, named place: Int, to bytes: inout [UInt8]
     ) throws(HTTP2Error) -> HTTP2Fields.Field {
         let name =
-            place == 0 ? try Self.string(block, &index, to: &bytes) : try copy(place, nameOnly: true, to: &bytes).name
-        return (name, try Self.string(block, &index, to: &bytes))
+            place == 0 ? try string(block, &index, to: &bytes) : try copy(place, nameOnly: true, to: &bytes).name
+        return (name, try string(block, &index, to: &bytes))
     }
 
     /// Passes over a string, as it is written.
@@ -110,16 +112,16 @@ package struct HPACKReader {
     }
 
     /// RFC 7541 section 5.2.
-    private static func string(
+    private mutating func string(
         _ block: Span<UInt8>, _ index: inout Int, to bytes: inout [UInt8]
     ) throws(HTTP2Error) -> Range<Int> {
         let first = index
-        let range = try extent(block, &index)
+        let range = try Self.extent(block, &index)
         let isHuffman = block[first] & 0x80 != 0
         let start = bytes.count
         if isHuffman {
-            guard HuffmanCode.shared.decode(block, range, to: &bytes) else {
-                throw error("a string is no Huffman code")
+            guard memory.decode(block, range, to: &bytes) else {
+                throw Self.error("a string is no Huffman code")
             }
         } else {
             block.extracting(range).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
