@@ -71,6 +71,7 @@ package struct HTTPListener: Sendable {
                     let pipeline = channel.pipeline.syncOperations
                     if let header = loop.value.proxyHeader() { try pipeline.addHandler(header) }
                     if let tls {
+                        // What TLS writes is sent. Plain connections write by themselves.
                         try pipeline.addHandler(SocketWriteHandler(), position: .first)
                         let (context, authorities) = tls.handshake
                         try pipeline.addHandler(ProtocolCheck(spoken: tls.applicationProtocols))

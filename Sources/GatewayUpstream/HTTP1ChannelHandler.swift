@@ -22,6 +22,7 @@ final class HTTP1ChannelHandler: ChannelInboundHandler {
     private var state = State.free
     private var decoder = ResponseDecoder()
     private var context: ChannelHandlerContext?
+    /// That of `context`, which takes longer to ask.
     private var channel: (any Channel)?
 
     init(id: PoolStateMachine.ConnectionID, pool: RegionalPool) {

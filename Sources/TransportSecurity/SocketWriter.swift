@@ -6,6 +6,9 @@ package import NIOCore
 ///
 /// NIO keeps a list of what is to be written, with promises and marks, and walks through it to write a single buffer. That costs
 /// a message more than parsing its head does.
+///
+/// All that is written to a channel has to go through one writer from the first byte on: it knows by its own count whether NIO has
+/// anything left.
 package final class SocketWriter {
     private let channel: any Channel
     /// Open, and this channel's, for as long as the channel is active: NIO closes it in one step with that. Nil where there is no
@@ -26,7 +29,7 @@ package final class SocketWriter {
     package func writeAndFlush(_ buffer: ByteBuffer, in context: ChannelHandlerContext) {
         var sent = 0
         if passedOn == 0, let socket, channel.isActive {
-            // Without MSG_NOSIGNAL, a peer that is gone would end the process.
+            // A peer that is gone must not end the process, whatever NIO has done about the signal.
             sent = buffer.withUnsafeReadableBytes { send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             if sent == buffer.readableBytes { return }
         }

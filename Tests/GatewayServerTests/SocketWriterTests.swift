@@ -97,8 +97,10 @@ import TransportSecurity
         try await writer.close().get()
     }
 
-    @Test func `writing to a peer that is gone ends the connection, and nothing else`() async throws {
+    @Test func `writing to a peer that is gone ends the connection`() async throws {
         let (writer, reader, _) = try await Self.connection(expecting: 1)
+        // So that nothing but writing finds it out.
+        try await writer.setOption(.autoRead, value: false).get()
         try await #require(reader as? any SocketOptionProvider).setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
         try await reader.close().get()
         try await writer.eventLoop.submit {
@@ -111,6 +113,57 @@ import TransportSecurity
             writeOn()
         }.get()
         try await writer.closeFuture.get()
+    }
+
+    /// Counts what is written to NIO.
+    private final class Counter: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+
+        private(set) var writes = 0
+
+        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+            writes += 1
+            context.write(data, promise: promise)
+        }
+    }
+
+    @Test func `what the socket takes does not reach NIO`() async throws {
+        let (writer, reader, isEqual) = try await Self.connection(expecting: 3_000)
+        let writes = try await writer.eventLoop.submit {
+            let (pipeline, counter) = (writer.pipeline.syncOperations, Counter())
+            try pipeline.addHandlers([counter, SocketWriteHandler()])
+            for piece in 0..<3 {
+                pipeline.writeAndFlush(NIOAny(Self.buffer(piece * 1_000..<(piece + 1) * 1_000)), promise: nil)
+            }
+            return counter.writes
+        }.get()
+        #expect(writes == 0)
+        try await reader.setOption(.autoRead, value: true).get()
+        #expect(try await isEqual.get())
+        try await writer.close().get()
+    }
+
+    @Test func `a socket that is full and has room in turns gets every byte in order`() async throws {
+        let (rounds, pieces, pieceBytes) = (12, 40, 20_000)
+        let (writer, reader, isEqual) = try await Self.connection(expecting: rounds * pieces * pieceBytes)
+        try await reader.setOption(.autoRead, value: true).get()
+        let handler = NIOLoopBoundBox.makeBoxSendingValue(SocketWriteHandler(), eventLoop: writer.eventLoop)
+        try await writer.eventLoop.submit { try writer.pipeline.syncOperations.addHandler(handler.value) }.get()
+        for round in 0..<rounds {
+            let isWritten = writer.eventLoop.makePromise(of: Void.self)
+            try await writer.eventLoop.submit {
+                let pipeline = writer.pipeline.syncOperations
+                for piece in round * pieces..<(round + 1) * pieces {
+                    let isLast = piece == (round + 1) * pieces - 1
+                    let buffer = Self.buffer(piece * pieceBytes..<(piece + 1) * pieceBytes)
+                    // Every other round goes on before NIO has written what it has.
+                    pipeline.writeAndFlush(NIOAny(buffer), promise: isLast && round % 2 == 0 ? isWritten : nil)
+                }
+            }.get()
+            if round % 2 == 0 { try await isWritten.futureResult.get() } else { isWritten.succeed() }
+        }
+        #expect(try await isEqual.get())
+        try await writer.close().get()
     }
 
     @Test func `without a socket, everything goes on`() throws {

@@ -183,7 +183,8 @@ final class Forwarding {
         if state.search.isElsewhere { exchange.ended(in: state.search.region, of: message.caller) }
         if answer.status >= 500 && state.sends > 0 { watchOutcome(answer) }
         if let trace = exchange.trace { link(trace, ending) }
-        exchange.answer(answer, record: claim?.scope, sends: state.sends, now: now)
+        // Read a moment ago if anything was waited for; else it is the time of the request's arrival.
+        exchange.answer(answer, record: claim?.scope, sends: state.sends, now: state.sends > 0 ? now : nil)
     }
 
     /// Calls `then` with the value: at once if it is available, otherwise when it arrives (and returns nil until then).

@@ -27,7 +27,7 @@ struct Message {
 
     /// Authenticates and validates.
     ///
-    /// No initializer: one that can fail makes the message in a place of its own and copies it from there.
+    /// A static function, since an initializer that can throw builds a copy first.
     ///
     /// - Parameter userSegment: where the userId stands in the request's head.
     static func read(_ exchange: Exchange, user userSegment: Range<Int>) throws(Refusal) -> Message {

@@ -1,7 +1,8 @@
 import Glibc
 
-/// Decodes the strings of header blocks, and remembers those of the last block: a peer sends mostly the same fields again, and comparing a
-/// string costs a tenth of decoding it.
+/// Decodes the strings of header blocks, and remembers for each place in a block the string that was there last: a peer sends mostly the same
+/// fields again, and comparing a string costs a tenth of decoding it. What is short enough is kept for the connection's life,
+/// credentials among it; the connection's own table keeps such, too.
 struct HuffmanMemory {
     /// Strings of a block, and bytes of one as it is written, that are remembered. Bounds what a peer can make a connection keep.
     private static let limit = 16

@@ -6,7 +6,7 @@
 struct IdempotencyRecordIndex {
     typealias Slot = UInt32
 
-    /// In bytes, on average: a place is between three eighths and three quarters full.
+    /// In bytes, on average: between three eighths and three quarters of the places are taken.
     static let bytesPerRecord = 2 * MemoryLayout<Place>.stride
 
     private struct Place {

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The records of one shard, packed: about 125 bytes each with their place in the index.
+/// The records of one shard, packed: about 120 bytes each with their place in the index.
 ///
 /// Records lie in chunks that never move; an index finds them. Held records, and the settled
 /// ones of each caller, form a list in the order in which they expire; those that live shorter than others form lists of their
@@ -125,18 +125,18 @@ struct IdempotencyRecordTable {
 
     /// Where a record stands, until the next change: looked up once for reading it and for replacing it, since each
     /// look-up reaches into memory that no cache holds.
-    struct Index {
+    struct Place {
         fileprivate var position: Int?
 
         var isEmpty: Bool { position == nil }
     }
 
-    func place(of scope: IdempotencyScope) -> Index {
-        Index(position: index.position(of: scope) { self[$0].isOf(scope) })
+    func place(of scope: IdempotencyScope) -> Place {
+        Place(position: index.position(of: scope) { self[$0].isOf(scope) })
     }
 
     /// The record at `place`, unpacked; nil if there is none.
-    func record(at place: Index) -> IdempotencyRecord? {
+    func record(at place: Place) -> IdempotencyRecord? {
         place.position.map { unpack(index.slot(at: $0)) }
     }
 
@@ -144,10 +144,10 @@ struct IdempotencyRecordTable {
     func record(_ scope: IdempotencyScope) -> IdempotencyRecord? { record(at: place(of: scope)) }
 
     /// Whose the record at `place` is; nil if there is none.
-    func caller(at place: Index) -> Int? { place.position.map { Int(self[index.slot(at: $0)].caller) } }
+    func caller(at place: Place) -> Int? { place.position.map { Int(self[index.slot(at: $0)].caller) } }
 
     /// As `IdempotencyClaim.isBrief`, of the record at `place`.
-    func isBrief(at place: Index) -> Bool { place.position.map { self[index.slot(at: $0)].isBrief } ?? false }
+    func isBrief(at place: Place) -> Bool { place.position.map { self[index.slot(at: $0)].isBrief } ?? false }
 
     /// Puts `record` in the place of what was there; nil removes it.
     mutating func replace(
@@ -160,7 +160,7 @@ struct IdempotencyRecordTable {
     ///   - place: of `scope`.
     ///   - isLoading: records come in any order, and `sortByExpiry` follows.
     mutating func replace(
-        _ scope: IdempotencyScope, at place: Index, with record: IdempotencyRecord?, of caller: Int,
+        _ scope: IdempotencyScope, at place: Place, with record: IdempotencyRecord?, of caller: Int,
         isBrief: Bool = false, isLoading: Bool = false
     ) {
         if let position = place.position {
@@ -328,7 +328,7 @@ struct IdempotencyRecordTable {
 
     private func list(of record: PackedRecord) -> AgeList {
         guard record.isHeld else {
-            let place = place(of: record)
+            let place = listPlace(of: record)
             return place < settled.count ? settled[place] : AgeList()
         }
         guard record.isBrief else { return held }
@@ -343,13 +343,13 @@ struct IdempotencyRecordTable {
             while heldBriefly.count <= caller { heldBriefly.append(AgeList()) }
             return heldBriefly[caller] = list
         }
-        let place = place(of: record)
+        let place = listPlace(of: record)
         while settled.count <= place { settled += [AgeList(), AgeList()] }
         settled[place] = list
     }
 
     /// That of its list among the settled ones.
-    private func place(of record: PackedRecord) -> Int { 2 * Int(record.caller) + (record.isBrief ? 1 : 0) }
+    private func listPlace(of record: PackedRecord) -> Int { 2 * Int(record.caller) + (record.isBrief ? 1 : 0) }
 
     private mutating func unlink(_ slot: Slot) {
         let record = self[slot]

@@ -32,7 +32,7 @@ extension GatewayConfiguration {
                             "of all callers"),
                         .value(
                             "maximumBytes", \.idempotency.memory.maximumBytes, .size(1024...(1 << 40)),
-                            "about 110 bytes per record"),
+                            "about 120 bytes per record"),
                         .value(
                             "whenFull", \.idempotency.memory.whenFull, .choice,
                             "forget the oldest accepted message, or respond with 503"),
