@@ -18,8 +18,8 @@ package struct ClientConnector {
     ///   - dialled: where TCP connects to.
     ///   - verified: whom the certificate has to be for; another one than `dialled` behind a proxy.
     ///   - tunnel: begins when TCP has connected; TLS begins when it has ended.
-    ///   - handler: added last to the pipeline, once, when there is nothing left before it but TLS and the `SocketWriteHandler`. TCP may race for several
-    ///     addresses; the handler sees the winner alone.
+    ///   - handler: added last to the pipeline, once, when there is nothing left before it but TLS and the
+    ///     `SocketWriteHandler`. TCP may race for several addresses; the handler sees the winner alone.
     ///   - options: of the channel, besides those that every connection has.
     ///   - failed: called on the event loop if there is no connection for `handler`; later failures go to `handler`.
     package func connect(

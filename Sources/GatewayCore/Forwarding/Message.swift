@@ -20,7 +20,7 @@ struct Message {
     let consent: Bool
     /// From its last byte to its answer: the deadline of the configuration, or less if the caller waits less long.
     let timeLimit: TimeAmount
-    fileprivate let lease: TimeAmount
+    private let lease: TimeAmount
     /// Waits leave something behind for as long as what they waited for takes. With shorter waits, a caller within its limit of
     /// messages in flight could leave behind any number.
     private static let shortestTimeLimit = TimeAmount.milliseconds(100)

@@ -23,8 +23,6 @@ final class HTTP2Connection: ChannelInboundHandler {
     var openStreams: Int { state.openStreams }
     /// The client's certificate, if it presented one.
     private let certificate: ClientCertificate?
-    /// Empty; its memory is that of the last output, for the next.
-    private var spare = ByteBuffer()
     /// Nil for TLS: what is written goes through the pipeline.
     private var writer: SocketWriter?
     private var context: ChannelHandlerContext?
@@ -175,18 +173,13 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     private func flush() {
         guard state.output.readableBytes > 0, let context else { return }
-        // Taken out first: writing can make the channel writable again, so that more is written meanwhile.
-        var output = state.output
-        state.output = spare
-        spare = ByteBuffer()
+        let output = state.output.takeAll()
         if let writer {
             writer.writeAndFlush(output, in: context)
         } else {
             context.writeAndFlush(wrapOutboundOut(output), promise: nil)
         }
-        guard output.storageCapacity <= Self.keptBytes else { return }
-        output.clear()
-        spare = output
+        state.output.reuse(output, limitBytes: Self.keptBytes)
     }
 
     /// Closes our side and gives the client time to read, as HTTP/1.1 does (RFC 9112 section 9.6).

@@ -138,8 +138,9 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
             if state.output.readableBytes > limit { end(.connectionLost) }
             return
         }
-        context.writeAndFlush(wrapOutboundOut(state.output), promise: nil)
-        if state.output.storageCapacity > Self.keptBytes { state.output = ByteBuffer() } else { state.output.clear() }
+        let output = state.output.takeAll()
+        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        state.output.reuse(output, limitBytes: Self.keptBytes)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

@@ -102,6 +102,28 @@ import Testing
         #expect(bed.pool.status.connections == UpstreamConnectionCounts(idle: 1, leased: 0, connecting: 1))
     }
 
+    /// A channel that each write makes full, and that has room again before the write returns.
+    private final class Brim: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+
+        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+            context.write(data, promise: promise)
+            context.fireChannelWritabilityChanged()
+        }
+    }
+
+    @Test func `what is being written is not written again when the channel has room`() throws {
+        let bed = try Bed()
+        let message = Message()
+        bed.lease(message)
+        try bed.open()
+        try bed.read()
+        try bed.channels[0].pipeline.syncOperations.addHandler(Brim(), position: .first)
+        #expect(bed.send(message) == true)
+        bed.loop.run()
+        #expect(try bed.read() == 1 && bed.peers[0].requests.count == 1)
+    }
+
     @Test func `where TLS agrees on nothing, HTTP/1.1 is spoken`() throws {
         for name in [nil, "http/1.1"] {
             let bed = try Bed()
