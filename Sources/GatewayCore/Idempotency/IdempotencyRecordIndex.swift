@@ -3,13 +3,21 @@
 /// Each place holds the lower half of its scope's placement beside the slot. So looking for a record that there is not, which is
 /// what every new message does, reaches into no other record's memory, and neither does growing: records are cold, and each of
 /// them costs a miss in every cache.
+///
+/// It has parts, each of which grows by itself: a whole one of a million records would hold everybody up while it does.
 struct IdempotencyRecordIndex {
     typealias Slot = UInt32
 
     /// In bytes, on average: between three eighths and three quarters of the places are taken.
     static let bytesPerRecord = 2 * MemoryLayout<Place>.stride
 
-    private struct Place {
+    /// Where a scope stands, until the next change.
+    struct Position: Equatable {
+        fileprivate var part: Int
+        fileprivate var place: Int
+    }
+
+    fileprivate struct Place {
         /// No record has this slot.
         static let empty = Place(slot: .max, placement: 0)
 
@@ -19,62 +27,94 @@ struct IdempotencyRecordIndex {
         var isEmpty: Bool { slot == .max }
     }
 
-    /// A power of two long, at most three quarters full.
-    private var places = ContiguousArray<Place>(repeating: .empty, count: 64)
-    private var mask: Int { places.count - 1 }
-    private var count = 0
+    private var parts: ContiguousArray<Part>
 
-    func slot(at position: Int) -> Slot { places[position].slot }
+    /// - Parameter parts: a power of two.
+    init(parts: Int) {
+        self.parts = ContiguousArray(repeating: Part(), count: parts)
+    }
+
+    func slot(at position: Position) -> Slot { parts[position.part].places[position.place].slot }
 
     /// - Parameter isOf: whether the record in a slot is that of the scope; asked where their placements are equal.
-    func position(of scope: IdempotencyScope, where isOf: (Slot) -> Bool) -> Int? {
-        let placement = UInt32(truncatingIfNeeded: scope.placement)
-        var position = home(placement)
-        while !places[position].isEmpty {
-            let place = places[position]
-            if place.placement == placement && isOf(place.slot) { return position }
-            position = (position + 1) & mask
-        }
-        return nil
+    func position(of scope: IdempotencyScope, where isOf: (Slot) -> Bool) -> Position? {
+        let part = part(of: scope)
+        return parts[part].position(of: Self.placement(scope), where: isOf).map { Position(part: part, place: $0) }
     }
 
     /// - Parameter scope: that has no place yet.
     mutating func insert(_ slot: Slot, _ scope: IdempotencyScope) {
-        reserve(count + 1)
-        put(Place(slot: slot, placement: UInt32(truncatingIfNeeded: scope.placement)))
-        count += 1
+        parts[part(of: scope)].insert(Place(slot: slot, placement: Self.placement(scope)))
     }
 
-    mutating func remove(at removed: Int) {
-        count -= 1
-        var hole = removed
-        var position = (removed + 1) & mask
-        while !places[position].isEmpty {
-            let distance = (position - home(places[position].placement)) & mask
-            if distance >= (position - hole) & mask {
-                places[hole] = places[position]
-                hole = position
-            }
-            position = (position + 1) & mask
-        }
-        places[hole] = .empty
-    }
+    mutating func remove(at position: Position) { parts[position.part].remove(at: position.place) }
 
     /// Makes room for so many records, so that it need not grow while they come.
     mutating func reserve(_ records: Int) {
-        guard records * 4 > places.count * 3 else { return }
-        var length = places.count
-        while records * 4 > length * 3 { length *= 2 }
-        let old = places
-        places = ContiguousArray(repeating: .empty, count: length)
-        for place in old where !place.isEmpty { put(place) }
+        for part in parts.indices { parts[part].reserve(records / parts.count) }
     }
 
-    private mutating func put(_ place: Place) {
-        var position = home(place.placement)
-        while !places[position].isEmpty { position = (position + 1) & mask }
-        places[position] = place
+    /// By the uppermost bits: those below choose among the tables of a store, the lower half the place in the part.
+    private func part(of scope: IdempotencyScope) -> Int {
+        Int(truncatingIfNeeded: scope.placement >> 48) & (parts.count - 1)
     }
 
-    private func home(_ placement: UInt32) -> Int { Int(placement) & mask }
+    private static func placement(_ scope: IdempotencyScope) -> UInt32 { UInt32(truncatingIfNeeded: scope.placement) }
+}
+
+extension IdempotencyRecordIndex {
+    fileprivate struct Part {
+        /// A power of two long, at most three quarters full.
+        private(set) var places = ContiguousArray<Place>(repeating: .empty, count: 64)
+        private var mask: Int { places.count - 1 }
+        private var count = 0
+
+        func position(of placement: UInt32, where isOf: (Slot) -> Bool) -> Int? {
+            var position = home(placement)
+            while !places[position].isEmpty {
+                let place = places[position]
+                if place.placement == placement && isOf(place.slot) { return position }
+                position = (position + 1) & mask
+            }
+            return nil
+        }
+
+        mutating func insert(_ place: Place) {
+            reserve(count + 1)
+            put(place)
+            count += 1
+        }
+
+        mutating func remove(at removed: Int) {
+            count -= 1
+            var hole = removed
+            var position = (removed + 1) & mask
+            while !places[position].isEmpty {
+                let distance = (position - home(places[position].placement)) & mask
+                if distance >= (position - hole) & mask {
+                    places[hole] = places[position]
+                    hole = position
+                }
+                position = (position + 1) & mask
+            }
+            places[hole] = .empty
+        }
+
+        mutating func reserve(_ records: Int) {
+            guard records * 4 > places.count * 3 else { return }
+            var length = places.count
+            while records * 4 > length * 3 { length *= 2 }
+            let old = places
+            places = ContiguousArray(repeating: .empty, count: length)
+            for place in old where !place.isEmpty { put(place) }
+        }
+
+        private mutating func put(_ place: Place) {
+            var position = home(place.placement)
+            while !places[position].isEmpty { position = (position + 1) & mask }
+            places[position] = place
+        }
+
+        private func home(_ placement: UInt32) -> Int { Int(placement) & mask }
+    }
 }

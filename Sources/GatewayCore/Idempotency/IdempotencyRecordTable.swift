@@ -109,7 +109,7 @@ struct IdempotencyRecordTable {
     private static let chunkLength = 128
     private var chunks: [ContiguousArray<PackedRecord>] = []
     private var freeSlots: [Slot] = []
-    private var index = IdempotencyRecordIndex()
+    private var index: IdempotencyRecordIndex
     private var held = AgeList()
     /// The brief ones, by caller: how long they live is the caller's.
     private var heldBriefly: [AgeList] = []
@@ -123,10 +123,15 @@ struct IdempotencyRecordTable {
     private var texts: [UInt32: String] = [:]
     private(set) var counts = Counts()
 
+    /// - Parameter indexParts: a power of two.
+    init(indexParts: Int = 1) {
+        index = IdempotencyRecordIndex(parts: indexParts)
+    }
+
     /// Where a record stands, until the next change: looked up once for reading it and for replacing it, since each
     /// look-up reaches into memory that no cache holds.
     struct Place {
-        fileprivate var position: Int?
+        fileprivate var position: IdempotencyRecordIndex.Position?
 
         var isEmpty: Bool { position == nil }
     }

@@ -30,8 +30,8 @@ struct RecordImport {
         logger.logLevel = .notice
         let folder = try await LockedFolder.take(for: configuration.idempotency, logger)
         let records = try await IdempotencyRecords(
-            configuration, in: folder, callers: configuration.callers.map(\.recordID), controlLoop: eventLoop,
-            logger: logger)
+            configuration, in: folder, callers: configuration.callers.map(\.recordID), eventLoops: 1,
+            controlLoop: eventLoop, logger: logger)
         let store = try await eventLoop.submit {
             try records.connect(on: eventLoop, number: 0).map { NIOLoopBound($0, eventLoop: eventLoop) }
         }.get()

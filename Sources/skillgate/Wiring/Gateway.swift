@@ -96,7 +96,8 @@ final class Gateway: Service {
         adminAccess = AdminAccess(
             openTo: configuration.adminOpenTo, operators: configuration.adminAccess.operators,
             onRefused: { [listenerLog] in listenerLog.refusedOperator(from: $0) })
-        group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
+        let eventLoops = configuration.eventLoops ?? System.coreCount
+        group = MultiThreadedEventLoopGroup(numberOfThreads: eventLoops)
         redisCertificateExpiry = try configuration.idempotency.redis?.tls.flatMap {
             try ClientTLS($0).certificateExpiry
         }
@@ -127,7 +128,7 @@ final class Gateway: Service {
         let forwarding = try Self.forwarding(configuration, &reloadable)
         records = try await IdempotencyRecords(
             configuration, in: folder, callers: configuration.recordIDs(of: reloadable.callerNames),
-            controlLoop: controlLoop, logger: logger)
+            eventLoops: eventLoops, controlLoop: controlLoop, logger: logger)
         userMemory?.keep(users, controlLoop: controlLoop)
         current = Mutex(Current(configuration: configuration, reloadable: reloadable))
 

@@ -19,15 +19,17 @@ struct IdempotencyRecords: Sendable {
     /// - Parameters:
     ///   - lockedFolder: that of a file store.
     ///   - callers: their ids, by label.
+    ///   - eventLoops: that use them.
     ///   - controlLoop: runs the timers of the control plane.
     init(
-        _ whole: GatewayConfiguration, in lockedFolder: LockedFolder?, callers: [String], controlLoop: any EventLoop,
-        logger: Logger
+        _ whole: GatewayConfiguration, in lockedFolder: LockedFolder?, callers: [String], eventLoops: Int,
+        controlLoop: any EventLoop, logger: Logger
     ) async throws {
         let configuration = whole.idempotency
         self.configuration = configuration
         log = StoreLog(logger)
-        local = MemoryIdempotencyStore(configuration.memory, numbersChanges: configuration.kind == .file)
+        local = MemoryIdempotencyStore(
+            configuration.memory, eventLoops: eventLoops, numbersChanges: configuration.kind == .file)
         local.share(among: whole.callers.count)
         fingerprintKeys = Self.fingerprintKeys(configuration, logger)
         if let lockedFolder {

@@ -8,9 +8,11 @@ import Testing
 
     @Test func `finds what was inserted and not removed, while it grows and shrinks`() {
         var generator = SeededGenerator(seed: 5)
-        var index = IdempotencyRecordIndex()
+        var index = IdempotencyRecordIndex(parts: 4)
         var slots: [Int: UInt32] = [:]
-        func position(of number: Int) -> Int? { index.position(of: scope(number)) { $0 == slots[number] } }
+        func position(of number: Int) -> IdempotencyRecordIndex.Position? {
+            index.position(of: scope(number)) { $0 == slots[number] }
+        }
         for step in 0..<20_000 as Range<UInt32> {
             let number = Int.random(in: 0..<(step < 10_000 ? 3_000 : 30), using: &generator)
             if let found = position(of: number) {
@@ -27,7 +29,7 @@ import Testing
     }
 
     @Test func `two scopes with one placement are told apart by their records`() {
-        var index = IdempotencyRecordIndex()
+        var index = IdempotencyRecordIndex(parts: 4)
         index.insert(7, scope(1))
         index.insert(8, scope(1))
         #expect(index.position(of: scope(1)) { $0 == 7 }.map { index.slot(at: $0) } == 7)

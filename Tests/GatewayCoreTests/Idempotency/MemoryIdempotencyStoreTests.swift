@@ -167,10 +167,12 @@ import Testing
         #expect(store.statistics(now: loop.now).evictedEarlyBy == nil)
     }
 
-    @Test func `what one caller stores beyond its share evicts its own, oldest first`() throws {
+    @Test(arguments: [1, 16]) func `what one caller stores beyond its share evicts its own, oldest first`(
+        eventLoops: Int
+    ) throws {
         var configuration = MemoryIdempotencyStore.Configuration()
         configuration.maximumRecords = 10_000
-        let store = MemoryIdempotencyStore(configuration)
+        let store = MemoryIdempotencyStore(configuration, eventLoops: eventLoops)
         store.share(among: 2)
         let loop = EmbeddedEventLoop()
         try accept(0..<5_000, of: 0, in: store, on: loop)
@@ -181,10 +183,12 @@ import Testing
         #expect(store.evictedByCaller == [0, 15_000])
     }
 
-    @Test func `a caller below its share gets room from the one that has most`() throws {
+    @Test(arguments: [1, 16]) func `a caller below its share gets room from the one that has most`(eventLoops: Int)
+        throws
+    {
         var configuration = MemoryIdempotencyStore.Configuration()
         configuration.maximumRecords = 3_000
-        let store = MemoryIdempotencyStore(configuration)
+        let store = MemoryIdempotencyStore(configuration, eventLoops: eventLoops)
         store.share(among: 3)
         let loop = EmbeddedEventLoop()
         try accept(0..<1_000, of: 0, in: store, on: loop)
@@ -195,12 +199,13 @@ import Testing
         #expect(accepted(20_000..<21_000, of: 2, in: store) == 1_000)
     }
 
-    @Test func `records that cannot be evicted take no other caller's share`() throws {
+    @Test(arguments: [1, 16]) func `records that cannot be evicted take no other caller's share`(eventLoops: Int) throws
+    {
         for whenFull in MemoryIdempotencyStore.Configuration.WhenFull.allCases {
             var configuration = MemoryIdempotencyStore.Configuration()
             configuration.maximumRecords = 100
             configuration.whenFull = whenFull
-            let store = MemoryIdempotencyStore(configuration)
+            let store = MemoryIdempotencyStore(configuration, eventLoops: eventLoops)
             store.share(among: 2)
             let loop = EmbeddedEventLoop()
             for number in 0..<50 as Range<UInt64> {
@@ -212,10 +217,12 @@ import Testing
         }
     }
 
-    @Test func `keys whose scopes are alike in any part are spread all the same`() throws {
+    @Test(arguments: [1, 16]) func `keys whose scopes are alike in any part are spread all the same`(eventLoops: Int)
+        throws
+    {
         var configuration = MemoryIdempotencyStore.Configuration()
         configuration.maximumRecords = 4_000
-        let store = MemoryIdempotencyStore(configuration)
+        let store = MemoryIdempotencyStore(configuration, eventLoops: eventLoops)
         let loop = EmbeddedEventLoop()
         // What somebody can find who tries keys until the words of their scopes agree in the bits that chose a place before.
         for number in 0..<4_000 as Range<UInt64> {
