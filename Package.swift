@@ -72,9 +72,10 @@ let package = Package(
     ],
     targets: [
         // The rules of forwarding: no sockets, no files, no clocks of its own.
+        .target(name: "CPrefetch"),
         .target(
             name: "GatewayCore",
-            dependencies: [nioCore, crypto],
+            dependencies: ["CPrefetch", nioCore, crypto],
             swiftSettings: settings + leftOut
         ),
 

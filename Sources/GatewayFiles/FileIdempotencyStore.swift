@@ -260,6 +260,8 @@ package final class FileIdempotencyStore: IdempotencyStore {
 
     // MARK: Other
 
+    package func prefetch(_ scope: IdempotencyScope) { memory.prefetch(scope) }
+
     package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? {
         memory.acceptedResponse(to: claim, now: now)
     }

@@ -60,6 +60,7 @@ extension Forwarding: UpstreamReceiver {
 
     func upstreamResponded(_ answer: UpstreamResponse) {
         awaited = nil
+        if let claim { forwarder.store.prefetch(claim.scope) }
         let now = eventLoop.now
         count(answer, after: now - waitingSince)
         exchange.trace?.responded(answer)

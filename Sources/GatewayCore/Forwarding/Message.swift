@@ -139,10 +139,12 @@ struct Message {
     func claim(in exchange: Exchange) -> IdempotencyClaim? {
         guard let key else { return nil }
         let (forwarder, snapshot) = (exchange.forwarder, exchange.snapshot)
+        let scope = forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key)
+        forwarder.store.prefetch(scope)
         let (fingerprint, others) = forwarder.hasher.fingerprints(
             key: key, user: user, content: exchange.request.content)
         return IdempotencyClaim(
-            scope: forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key),
+            scope: scope,
             fingerprint: fingerprint,
             owner: forwarder.nextAttempt(),
             lease: lease,

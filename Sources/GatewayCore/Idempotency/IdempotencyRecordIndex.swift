@@ -1,3 +1,5 @@
+import CPrefetch
+
 /// Finds the slots of records by their scopes: open addressing, linear probing, deletion by shifting back.
 ///
 /// Each place holds the lower half of its scope's placement beside the slot. So looking for a record that there is not, which is
@@ -42,6 +44,9 @@ struct IdempotencyRecordIndex {
         return parts[part].position(of: Self.placement(scope), where: isOf).map { Position(part: part, place: $0) }
     }
 
+    /// Has the processor fetch where `scope` is looked for.
+    func prefetch(_ scope: IdempotencyScope) { parts[part(of: scope)].prefetch(Self.placement(scope)) }
+
     /// - Parameter scope: that has no place yet.
     mutating func insert(_ slot: Slot, _ scope: IdempotencyScope) {
         parts[part(of: scope)].insert(Place(slot: slot, placement: Self.placement(scope)))
@@ -77,6 +82,11 @@ extension IdempotencyRecordIndex {
                 position = (position + 1) & mask
             }
             return nil
+        }
+
+        func prefetch(_ placement: UInt32) {
+            let home = home(placement)
+            places.withUnsafeBufferPointer { skillgate_prefetch($0.baseAddress.map { $0 + home }) }
         }
 
         mutating func insert(_ place: Place) {

@@ -140,6 +140,9 @@ struct IdempotencyRecordTable {
         Place(position: index.position(of: scope) { self[$0].isOf(scope) })
     }
 
+    /// Has the processor fetch what a look-up of `scope` reads first.
+    func prefetch(_ scope: IdempotencyScope) { index.prefetch(scope) }
+
     /// The record at `place`, unpacked; nil if there is none.
     func record(at place: Place) -> IdempotencyRecord? {
         place.position.map { unpack(index.slot(at: $0)) }

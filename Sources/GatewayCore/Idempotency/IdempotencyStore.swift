@@ -90,6 +90,10 @@ package struct AttemptResult: Sendable {
 package protocol IdempotencyStore: AnyObject {
     var kind: StoreKind { get }
 
+    /// The record of `scope` is about to be asked for: where it is in this process's memory, the processor fetches it into its
+    /// cache meanwhile.
+    func prefetch(_ scope: IdempotencyScope)
+
     func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
 
     /// The first response, if the claim's message is already known here to be accepted; nil otherwise. Changes nothing.
@@ -120,6 +124,8 @@ package protocol IdempotencyStore: AnyObject {
 }
 
 extension IdempotencyStore {
+    package func prefetch(_ scope: IdempotencyScope) {}
+
     /// A store across a network cannot tell without a request.
     package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? { nil }
 }

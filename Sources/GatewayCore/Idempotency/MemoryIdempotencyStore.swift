@@ -98,6 +98,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     package var kind: StoreKind { .memory }
 
+    package func prefetch(_ scope: IdempotencyScope) { shard(scope).state.withLock { $0.table.prefetch(scope) } }
+
     package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
         var change: RecordChange?
         return .now(ClaimReply(self.claim(claim, now: eventLoop.now, noting: &change), .memory))
