@@ -6,7 +6,8 @@ package import NIOCore
 /// pieces that is more work than the piece.
 package struct PieceWriter {
     private let memory: UnsafeMutableRawBufferPointer
-    fileprivate private(set) var count = 0
+    /// Bytes written so far.
+    private(set) var count = 0
 
     fileprivate init(_ memory: UnsafeMutableRawBufferPointer) {
         self.memory = memory
@@ -23,6 +24,12 @@ package struct PieceWriter {
 
     package mutating func write(_ word: UInt32) {
         memory.storeBytes(of: word.bigEndian, toByteOffset: place(for: 4), as: UInt32.self)
+    }
+
+    /// Overwrites what was written at `offset`.
+    mutating func set(_ word: UInt32, at offset: Int) {
+        precondition(offset <= count - 4, "nothing was written there")
+        memory.storeBytes(of: word.bigEndian, toByteOffset: offset, as: UInt32.self)
     }
 
     package mutating func write(_ word: UInt64) {
@@ -58,6 +65,12 @@ package struct PieceWriter {
         }
     }
 
+    /// 16 digits.
+    package mutating func write(hexadecimal number: UInt64) {
+        write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number >> 32)))
+        write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number)))
+    }
+
     /// A number as HPACK has it (RFC 7541 section 5.1).
     ///
     /// - Parameters:
@@ -76,8 +89,9 @@ package struct PieceWriter {
     }
 
     private mutating func write(_ source: UnsafeRawBufferPointer) {
-        guard source.count > 0 else { return }
-        UnsafeMutableRawBufferPointer(rebasing: memory[place(for: source.count)...]).copyMemory(from: source)
+        guard let start = source.baseAddress, source.count > 0 else { return }
+        let place = place(for: source.count)
+        memory.baseAddress?.advanced(by: place).copyMemory(from: start, byteCount: source.count)
     }
 
     /// A limit that is too small is a mistake of ours, and must not write over what is somebody else's.
@@ -92,7 +106,8 @@ extension ByteBuffer {
     /// - Parameter limit: in bytes; what is written must not be more.
     package mutating func writePieces(limit: Int, _ write: (inout PieceWriter) -> Void) {
         writeWithUnsafeMutableBytes(minimumWritableBytes: limit) { memory in
-            var pieces = PieceWriter(UnsafeMutableRawBufferPointer(rebasing: memory.prefix(limit)))
+            var pieces = PieceWriter(
+                UnsafeMutableRawBufferPointer(start: memory.baseAddress, count: min(limit, memory.count)))
             write(&pieces)
             return pieces.count
         }

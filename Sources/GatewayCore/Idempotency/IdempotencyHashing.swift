@@ -137,18 +137,10 @@ package struct IdempotencyHasher {
     ///
     /// - Parameter content: a message that `MessageValidator` has accepted.
     package mutating func contentKey(user: UserID, content: ByteBuffer) -> IdempotencyKey {
-        canonical.removeAll()
-        append(user, content)
+        canonical.make(of: content.readableBytesUInt8Span, user: user.canonical)
         return canonical.form.withUnsafeReadableBytes {
             IdempotencyKey(contentDigest: Array(contentKeyed.authenticationCode(for: $0)))
         }
-    }
-
-    private mutating func append(_ user: UserID, _ content: ByteBuffer) {
-        let userBytes = user.canonical.readableBytesUInt8Span
-        canonical.append(userBytes, 0..<userBytes.count)
-        let bytes = content.readableBytesUInt8Span
-        _ = canonical.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
     }
 
     /// - Parameters:
@@ -158,10 +150,7 @@ package struct IdempotencyHasher {
     package mutating func fingerprints(
         key: IdempotencyKey, user: UserID, content: ByteBuffer
     ) -> (RequestFingerprint, others: [RequestFingerprint]) {
-        canonical.removeAll()
-        let keyBytes = key.characters.readableBytesUInt8Span
-        canonical.append(keyBytes, 0..<keyBytes.count)
-        append(user, content)
+        canonical.make(of: content.readableBytesUInt8Span, key: key.characters, user: user.canonical)
         return canonical.form.withUnsafeReadableBytes { form in
             // An empty list takes no memory.
             (RequestFingerprint(of: form, keyed), others.map { RequestFingerprint(of: form, $0) })

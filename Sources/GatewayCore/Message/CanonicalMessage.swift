@@ -7,6 +7,50 @@ import NIOCore
 /// The buffers are kept between messages, so that making the form allocates nothing once they have grown.
 struct CanonicalMessage {
     private(set) var form = ByteBuffer()
+    private var writer = Writer()
+
+    /// - Parameters:
+    ///   - content: JSON text that `MessageValidator` has accepted.
+    ///   - key, user: what else makes the message the same; they come before the content.
+    mutating func make(of content: Span<UInt8>, key: ByteBuffer? = nil, user: ByteBuffer? = nil) {
+        Self.make(&form, &writer, content, key, user)
+    }
+
+    private static func make(
+        _ form: inout ByteBuffer, _ writer: inout Writer, _ content: Span<UInt8>, _ key: ByteBuffer?,
+        _ user: ByteBuffer?
+    ) {
+        let limit = Writer.limit(content) + 8 + (key?.readableBytes ?? 0) + (user?.readableBytes ?? 0)
+        form.clear()
+        form.writePieces(limit: limit) { pieces in
+            if let key { write(key, to: &pieces) }
+            if let user { write(user, to: &pieces) }
+            _ = writer.write(content, at: JSONScanner.skipWhitespace(content, from: 0), to: &pieces)
+        }
+    }
+
+    private static func write(_ bytes: ByteBuffer, to pieces: inout PieceWriter) {
+        pieces.write(UInt32(truncatingIfNeeded: bytes.readableBytes))
+        pieces.write(bytes)
+    }
+
+    /// Appends the characters of a string, given without its quotes, with escapes undone.
+    static func appendUnescaped(_ bytes: Span<UInt8>, _ range: Range<Int>, to output: inout [UInt8]) {
+        var index = range.lowerBound
+        while index < range.upperBound {
+            if bytes[index] == UInt8(ascii: "\\"), let escape = try? JSONEscape(bytes, at: index) {
+                escape.append(to: &output)
+                index += escape.length
+            }
+            let end = min(bytes.first(UInt8(ascii: "\\"), from: index), range.upperBound)
+            bytes.extracting(index..<end).withUnsafeBufferPointer { output.append(contentsOf: $0) }
+            index = end
+        }
+    }
+}
+
+/// Writes JSON values, and keeps what it needs for that.
+private struct Writer {
     private var members: [Member] = []
     private var names: [UInt8] = []
     /// A string without its escapes.
@@ -25,54 +69,48 @@ struct CanonicalMessage {
         case object, array, string, scalar
     }
 
-    mutating func removeAll() {
-        form.clear()
-        members.removeAll(keepingCapacity: true)
-        names.removeAll(keepingCapacity: true)
+    /// In bytes, of the form of `content`. What grows most is a list of single digits: two bytes for each, comma included,
+    /// become a tag, a length and the digit. One value has no comma.
+    static func limit(_ content: Span<UInt8>) -> Int { 3 * content.count + 3 }
+
+    private static func write(
+        _ tag: Tag, _ bytes: Span<UInt8>, _ range: Range<Int>, to pieces: inout PieceWriter
+    ) {
+        pieces.write(tag.rawValue)
+        write(bytes, range, to: &pieces)
     }
 
-    mutating func append(_ bytes: Span<UInt8>, _ range: Range<Int>) { Self.append(nil, bytes, range, to: &form) }
-
-    private static func append(_ tag: Tag?, _ bytes: Span<UInt8>, _ range: Range<Int>, to form: inout ByteBuffer) {
-        form.writePieces(limit: 5 + range.count) { pieces in
-            if let tag { pieces.write(tag.rawValue) }
-            pieces.write(UInt32(truncatingIfNeeded: range.count))
-            pieces.write(bytes, range)
-        }
+    private static func write(_ bytes: Span<UInt8>, _ range: Range<Int>, to pieces: inout PieceWriter) {
+        pieces.write(UInt32(truncatingIfNeeded: range.count))
+        pieces.write(bytes, range)
     }
 
-    /// - Parameter count: of members or elements.
-    private mutating func append(_ tag: Tag, count: Int) {
-        form.writePieces(limit: 5) { pieces in
-            pieces.write(tag.rawValue)
-            pieces.write(UInt32(truncatingIfNeeded: count))
-        }
-    }
-
-    /// Appends the value at `start` of JSON text that `MessageValidator` has accepted; returns the offset behind it.
-    mutating func appendValue(_ bytes: Span<UInt8>, at start: Int) -> Int {
+    /// Writes the value at `start`.
+    ///
+    /// - Returns: the offset behind it.
+    mutating func write(_ bytes: Span<UInt8>, at start: Int, to pieces: inout PieceWriter) -> Int {
         switch bytes[start] {
-        case UInt8(ascii: "{"): return appendObject(bytes, at: start)
-        case UInt8(ascii: "["): return appendArray(bytes, at: start)
+        case UInt8(ascii: "{"): return writeObject(bytes, at: start, to: &pieces)
+        case UInt8(ascii: "["): return writeArray(bytes, at: start, to: &pieces)
         case UInt8(ascii: "\""):
             let (end, isPlain) = Self.stringEnd(bytes, at: start)
             if isPlain {
-                Self.append(.string, bytes, start + 1..<end - 1, to: &form)
+                Self.write(.string, bytes, start + 1..<end - 1, to: &pieces)
             } else {
                 unescaped.removeAll(keepingCapacity: true)
-                Self.appendUnescaped(bytes, start + 1..<end - 1, to: &unescaped)
-                unescaped.withUnsafeBufferPointer { Self.append(.string, $0.span, 0..<$0.count, to: &form) }
+                CanonicalMessage.appendUnescaped(bytes, start + 1..<end - 1, to: &unescaped)
+                unescaped.withUnsafeBufferPointer { Self.write(.string, $0.span, 0..<$0.count, to: &pieces) }
             }
             return end
         default:
             var end = start
             while end < bytes.count && !Self.endsScalar(bytes[end]) { end += 1 }
-            Self.append(.scalar, bytes, start..<end, to: &form)
+            Self.write(.scalar, bytes, start..<end, to: &pieces)
             return end
         }
     }
 
-    private mutating func appendObject(_ bytes: Span<UInt8>, at start: Int) -> Int {
+    private mutating func writeObject(_ bytes: Span<UInt8>, at start: Int, to pieces: inout PieceWriter) -> Int {
         let firstMember = members.count
         let firstName = names.count
         var index = JSONScanner.skipWhitespace(bytes, from: start + 1)
@@ -82,7 +120,7 @@ struct CanonicalMessage {
             if isPlain {
                 bytes.extracting(index + 1..<nameEnd - 1).withUnsafeBufferPointer { names.append(contentsOf: $0) }
             } else {
-                Self.appendUnescaped(bytes, index + 1..<nameEnd - 1, to: &names)
+                CanonicalMessage.appendUnescaped(bytes, index + 1..<nameEnd - 1, to: &names)
             }
             let colon = JSONScanner.skipWhitespace(bytes, from: nameEnd)
             let value = JSONScanner.skipWhitespace(bytes, from: colon + 1)
@@ -91,28 +129,30 @@ struct CanonicalMessage {
             if bytes[index] == UInt8(ascii: ",") { index = JSONScanner.skipWhitespace(bytes, from: index + 1) }
         }
         sortMembers(from: firstMember)
-        append(.object, count: members.count - firstMember)
+        pieces.write(Tag.object.rawValue)
+        pieces.write(UInt32(truncatingIfNeeded: members.count - firstMember))
         for number in firstMember..<members.count {
             let member = members[number]
-            names.withUnsafeBufferPointer { Self.append(nil, $0.span, member.name, to: &form) }
-            _ = appendValue(bytes, at: member.value)
+            names.withUnsafeBufferPointer { Self.write($0.span, member.name, to: &pieces) }
+            _ = write(bytes, at: member.value, to: &pieces)
         }
         members.removeSubrange(firstMember...)
         names.removeSubrange(firstName...)
         return index + 1
     }
 
-    private mutating func appendArray(_ bytes: Span<UInt8>, at start: Int) -> Int {
-        append(.array, count: 0)
-        let countAt = form.writerIndex - 4
+    private mutating func writeArray(_ bytes: Span<UInt8>, at start: Int, to pieces: inout PieceWriter) -> Int {
+        pieces.write(Tag.array.rawValue)
+        let countAt = pieces.count
+        pieces.write(0 as UInt32)
         var count = 0
         var index = JSONScanner.skipWhitespace(bytes, from: start + 1)
         while bytes[index] != UInt8(ascii: "]") {
-            index = JSONScanner.skipWhitespace(bytes, from: appendValue(bytes, at: index))
+            index = JSONScanner.skipWhitespace(bytes, from: write(bytes, at: index, to: &pieces))
             if bytes[index] == UInt8(ascii: ",") { index = JSONScanner.skipWhitespace(bytes, from: index + 1) }
             count += 1
         }
-        form.setInteger(UInt32(truncatingIfNeeded: count), at: countAt)
+        pieces.set(UInt32(truncatingIfNeeded: count), at: countAt)
         return index + 1
     }
 
@@ -179,19 +219,5 @@ struct CanonicalMessage {
             }
         } while depth > 0
         return index
-    }
-
-    /// Appends the characters of a string, given without its quotes, with escapes undone.
-    static func appendUnescaped(_ bytes: Span<UInt8>, _ range: Range<Int>, to output: inout [UInt8]) {
-        var index = range.lowerBound
-        while index < range.upperBound {
-            if bytes[index] == UInt8(ascii: "\\"), let escape = try? JSONEscape(bytes, at: index) {
-                escape.append(to: &output)
-                index += escape.length
-            }
-            let end = min(bytes.first(UInt8(ascii: "\\"), from: index), range.upperBound)
-            bytes.extracting(index..<end).withUnsafeBufferPointer { output.append(contentsOf: $0) }
-            index = end
-        }
     }
 }

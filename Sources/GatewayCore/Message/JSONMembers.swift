@@ -50,7 +50,7 @@ package enum JSONMembers {
     package static func canonicalForm(of bytes: Span<UInt8>) throws(MessageError) -> [UInt8] {
         _ = try all(of: bytes)
         var message = CanonicalMessage()
-        _ = message.appendValue(bytes, at: JSONScanner.skipWhitespace(bytes, from: 0))
+        message.make(of: bytes)
         return Array(buffer: message.form)
     }
 

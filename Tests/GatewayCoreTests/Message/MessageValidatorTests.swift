@@ -101,8 +101,8 @@ import Testing
             guard (try? validate(ByteBuffer(bytes: bytes))) != nil else { continue }
             accepted += 1
             var canonical = CanonicalMessage()
-            let end = canonical.appendValue(bytes.span, at: JSONScanner.skipWhitespace(bytes.span, from: 0))
-            #expect(end <= bytes.count)
+            canonical.make(of: bytes.span)
+            #expect(canonical.form.readableBytes > 0)
         }
         #expect(accepted > 0)
     }
