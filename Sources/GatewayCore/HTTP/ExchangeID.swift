@@ -38,8 +38,7 @@ package enum ExchangeID: Equatable, Sendable {
         switch self {
         case .given(let text): pieces.write(text)
         case .made(let connection, let request):
-            pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection >> 32)))
-            pieces.write(HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: connection)))
+            pieces.write(hexadecimal: connection)
             pieces.write(HexadecimalDigits.digits(of: request))
         }
     }

@@ -30,10 +30,14 @@ package struct SpanReference: Hashable, Sendable {
     }
 
     package func write(to buffer: inout ByteBuffer) {
-        buffer.writeStaticString("00-")
-        traceID.write(to: &buffer)
-        buffer.writeStaticString("-")
-        buffer.writeHexadecimal(spanID)
-        buffer.writeStaticString(isSampled ? "-01" : "-00")
+        buffer.writePieces(limit: Self.characters) { write(to: &$0) }
+    }
+
+    func write(to pieces: inout PieceWriter) {
+        pieces.write("00-")
+        traceID.write(to: &pieces)
+        pieces.write("-")
+        pieces.write(hexadecimal: spanID)
+        pieces.write(isSampled ? "-01" : "-00")
     }
 }

@@ -13,8 +13,12 @@ package struct TraceID: Hashable, Sendable {
     }
 
     package func write(to buffer: inout ByteBuffer) {
-        buffer.writeHexadecimal(high)
-        buffer.writeHexadecimal(low)
+        buffer.writePieces(limit: 32) { write(to: &$0) }
+    }
+
+    func write(to pieces: inout PieceWriter) {
+        pieces.write(hexadecimal: high)
+        pieces.write(hexadecimal: low)
     }
 }
 

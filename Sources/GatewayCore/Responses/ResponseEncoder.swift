@@ -94,9 +94,10 @@ package final class ResponseEncoder: Sendable {
     private func write(
         _ upstream: UpstreamResponse, _ answer: Response, _ form: Form, to buffer: inout ByteBuffer
     ) {
+        var head: ByteBuffer?
         if let region = answer.region {
             if upstream.status == 202 {
-                buffer.writeImmutableBuffer(acceptedHeads[region])
+                head = acceptedHeads[region]
             } else {
                 Self.writeStatusLine(upstream.status, to: &buffer)
                 Self.writeUpstreamFields(upstream.status, region, nextHops[region], to: &buffer)
@@ -108,8 +109,11 @@ package final class ResponseEncoder: Sendable {
                 Self.writeField("Gateway-Outcome", witness.rawValue, to: &buffer)
             }
         }
-        if let requestID = upstream.requestID {
-            buffer.writePieces(limit: requestID.characters + 20) { pieces in
+        let requestID = upstream.requestID
+        let limit = (head?.readableBytes ?? 0) + (requestID.map { $0.characters + 20 } ?? 0)
+        buffer.writePieces(limit: limit) { pieces in
+            if let head { pieces.write(head) }
+            if let requestID {
                 pieces.write("X-Amzn-RequestId: ")
                 requestID.write(to: &pieces)
                 pieces.write("\r\n")
@@ -222,7 +226,8 @@ package final class ResponseEncoder: Sendable {
     }
 
     private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {
-        buffer.writePieces(limit: ExchangeID.limitCharacters + form.dateLine.readableBytes + 128) { pieces in
+        let limit = ExchangeID.limitCharacters + form.dateLine.readableBytes + 128 + content.readableBytes
+        buffer.writePieces(limit: limit) { pieces in
             pieces.write("X-Request-Id: ")
             form.id.write(to: &pieces)
             pieces.write("\r\n")
@@ -232,8 +237,8 @@ package final class ResponseEncoder: Sendable {
             pieces.write("Content-Length: ")
             pieces.write(decimal: content.readableBytes)
             pieces.write("\r\n\r\n")
+            if form.hasContent { pieces.write(content) }
         }
-        if form.hasContent { buffer.writeImmutableBuffer(content) }
     }
 
     private static func writeField(_ name: StaticString, _ value: String, to buffer: inout ByteBuffer) {

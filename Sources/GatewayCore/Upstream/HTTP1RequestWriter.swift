@@ -16,23 +16,21 @@ package struct HTTP1RequestWriter: Sendable {
 
     /// - Parameter buffer: is emptied first; its memory is used again unless an earlier request is still being written.
     package func write(_ request: UpstreamRequest, into buffer: inout ByteBuffer) {
-        let length =
+        let limit =
             beforeUser.readableBytes + request.user.canonical.readableBytes + afterUser.readableBytes
-            + request.token.fieldLine.readableBytes + 40
-        buffer.clear(minimumCapacity: length + request.content.readableBytes + 4)
-        buffer.writePieces(limit: length) { pieces in
+            + request.token.fieldLine.readableBytes + request.content.readableBytes + SpanReference.characters + 60
+        buffer.clear(minimumCapacity: limit)
+        buffer.writePieces(limit: limit) { pieces in
             pieces.write(beforeUser)
             pieces.write(request.user.canonical)
             pieces.write(afterUser)
             pieces.write(request.token.fieldLine)
             pieces.write("Content-Length: ")
             pieces.write(decimal: request.content.readableBytes)
-        }
-        if let trace = request.trace {
-            buffer.writeStaticString("\r\ntraceparent: ")
-            trace.write(to: &buffer)
-        }
-        buffer.writePieces(limit: request.content.readableBytes + 4) { pieces in
+            if let trace = request.trace {
+                pieces.write("\r\ntraceparent: ")
+                trace.write(to: &pieces)
+            }
             pieces.write("\r\n\r\n")
             pieces.write(request.content)
         }
