@@ -106,7 +106,7 @@ struct IdempotencyRecordTable {
         var all: Int { sending + unknown + accepted }
     }
 
-    private static let chunkLength = 128
+    private static let chunkLength = 512
     private var chunks: [ContiguousArray<PackedRecord>] = []
     private var freeSlots: [Slot] = []
     private var index: IdempotencyRecordIndex
