@@ -1,0 +1,39 @@
+import NIOCore
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct CanonicalMessageTests {
+    private func form(_ json: String) -> ByteBuffer {
+        let bytes = Array(json.utf8)
+        var canonical = CanonicalMessage()
+        canonical.make(of: bytes.span)
+        return canonical.form
+    }
+
+    @Test(arguments: [
+        "1", "\"\"", "{}", "[]", "[1,1,1,1,1,1,1,1]", "[[[[[[]]]]]]", "[{},{},{}]", "[\"\",\"\",\"\"]",
+        #"{"":1,"a":2,"b":{"":{"":""}}}"#, #"["\u00e9\n\ud83d\ude00","\ud800"]"#,
+    ])
+    func `there is room for the form of what grows most`(json: String) {
+        #expect(form(json).readableBytes <= 3 * json.utf8.count + 3)
+    }
+
+    @Test func `key and user come first, each behind its length`() {
+        let content = Array("{}".utf8)
+        var canonical = CanonicalMessage()
+        for _ in 0..<2 {
+            canonical.make(of: content.span, key: ByteBuffer(string: "k1"), user: ByteBuffer(string: "u"))
+            #expect(
+                Array(buffer: canonical.form)
+                    == [0, 0, 0, 2] + "k1".utf8 + [0, 0, 0, 1] + "u".utf8 + [0] + [0, 0, 0, 0])
+        }
+    }
+
+    @Test func `the order of members, white space and escapes change nothing, and a character does`() {
+        let message = form(#"{"a":[1,"é"],"b":{"c":null}}"#)
+        #expect(form(" { \"b\" : {\"c\":null}, \"\\u0061\":[ 1 , \"\\u00e9\" ] } ") == message)
+        #expect(form(#"{"a":[1,"e"],"b":{"c":null}}"#) != message)
+        #expect(form(#"{"a":["1","é"],"b":{"c":null}}"#) != message)
+    }
+}
