@@ -77,7 +77,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? ProxyHeaderHandler.Client { clientIdentified(event.address) }
         if case .handshakeCompleted(let name) = event as? TLSUserEvent { handshakeCompleted(context, name) }
-        if let event = event as? ChannelEvent, event == .inputClosed, state.inputClosed() { close() }
+        if let event = event as? ChannelEvent, event == .inputClosed, state.inputClosed() { end() }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -141,7 +141,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     // MARK: Time
 
     func checkDeadlines(now: NIODeadline) {
-        if let certificate, !certificate.isValid(loop), state.endsWithCertificate { close() }
+        if let certificate, !certificate.isValid(loop), state.endsWithCertificate { end() }
         switch state.overdue(now: now) {
         case .close: close()
         case .refuse(let part):
@@ -154,7 +154,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     func startDraining() {}
 
     func drain() {
-        if state.endsWhenDraining { close() }
+        if state.endsWhenDraining { end() }
     }
 
     // MARK: Requests
@@ -166,7 +166,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
         while state.takesRequests {
             switch decoder.next() {
             case .needsMoreBytes(let phase):
-                if state.awaits(phase, now: { loop.eventLoop.now }) { close() }
+                if state.awaits(phase, now: { loop.eventLoop.now }) { end() }
                 return
             case .continueExpected(let request):
                 dropExpiredCertificate()
@@ -229,13 +229,18 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    /// Closes our side and gives the client time to read: closing at once, with bytes unread, would reset the
-    /// connection and could destroy the response in transit (RFC 9112 section 9.6).
     private func closeGracefully() {
         guard let context else { return }
-        context.close(mode: .output, promise: nil)
-        loop.lingers(context.channel)
+        loop.closeGracefully(context, inputIsClosed: state.inputIsClosed)
         if state.hasPendingRead { read(context: context) }
+    }
+
+    /// Ends the connection where no answer is awaited; the client may still have to read those that it got.
+    private func end() {
+        flush()
+        guard let context, ListenerLoop.hasUnwritten(context.channel) else { return close() }
+        state.endsGracefully()
+        closeGracefully()
     }
 
     func close() {

@@ -48,7 +48,7 @@ struct HTTPConnectionState {
     private var deadline: NIODeadline
     /// When the client must have read its responses; set while the channel is not writable.
     private var writeDeadline = NIODeadline.distantFuture
-    private var inputIsClosed = false
+    private(set) var inputIsClosed = false
     /// A read that was held back.
     private(set) var hasPendingRead = false
 

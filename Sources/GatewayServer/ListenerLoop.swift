@@ -128,15 +128,35 @@ final class ListenerLoop {
     /// Counts the changes of the authorities that clients' certificates are verified with.
     var authorities: Int { tls?.authorities ?? 0 }
 
+    /// Closes our side and gives the client time to read: closing at once, with bytes unread, would reset the
+    /// connection and could destroy the response in transit (RFC 9112 section 9.6).
+    func closeGracefully(_ context: ChannelHandlerContext, inputIsClosed: Bool) {
+        // Where both sides are closed, NIO does not wait for what is left to be written.
+        if !inputIsClosed || !Self.hasUnwritten(context.channel) { context.close(mode: .output, promise: nil) }
+        lingers(context.channel, until: nil)
+    }
+
     /// The client has been told that the connection ends; it is closed when it has read that, or after a while.
     ///
-    /// One that is not writable is left to its write timeout.
-    func lingers(_ channel: any Channel) {
+    /// One that is not writable is left to its write timeout; what is left once it is gets as long again.
+    private func lingers(_ channel: any Channel, until limit: NIODeadline?) {
         eventLoop.assumeIsolated().scheduleTask(in: Self.lingerTimeout) {
             // A channel that was closed while it was not writable stays so.
             guard channel.isActive else { return }
-            if channel.isWritable { channel.close(promise: nil) } else { self.lingers(channel) }
+            guard channel.isWritable else { return self.lingers(channel, until: nil) }
+            let now = self.eventLoop.now
+            let limit = limit ?? now + self.timeouts.write
+            if Self.hasUnwritten(channel) && now < limit {
+                self.lingers(channel, until: limit)
+            } else {
+                channel.close(promise: nil)
+            }
         }
+    }
+
+    /// Whether there are bytes for which the socket has had no room yet. Closing would lose them.
+    static func hasUnwritten(_ channel: any Channel) -> Bool {
+        ((try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0) > 0
     }
 
     /// From here on every connection ends with an answer, or between two.

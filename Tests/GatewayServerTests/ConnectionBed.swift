@@ -12,6 +12,7 @@ final class ScriptedHandler: RequestHandler {
     var refused: [Problem] = []
     var refusesHeads = false
     var answersLater = false
+    var content = "ok"
     private var recipients: [any ResponseRecipient] = []
 
     func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
@@ -24,7 +25,7 @@ final class ScriptedHandler: RequestHandler {
     func answer() {
         guard !recipients.isEmpty else { return }
         recipients.removeFirst().answered(
-            Response(.page(Page(contentType: "text/plain", content: ByteBuffer(string: "ok"))), region: nil))
+            Response(.page(Page(contentType: "text/plain", content: ByteBuffer(string: content))), region: nil))
     }
 
     func refusal(beforeContentOf request: InboundRequest, from peer: Peer) -> Refusal? {

@@ -182,12 +182,10 @@ final class HTTP2Connection: ChannelInboundHandler {
         state.output.reuse(output, limitBytes: Self.keptBytes)
     }
 
-    /// Closes our side and gives the client time to read, as HTTP/1.1 does (RFC 9112 section 9.6).
     private func closeGracefully() {
         guard let context else { return }
         flush()
-        context.close(mode: .output, promise: nil)
-        loop.lingers(context.channel)
+        loop.closeGracefully(context, inputIsClosed: inputHasEnded)
         if hasPendingRead { read(context: context) }
     }
 }
