@@ -15,7 +15,7 @@ struct FileStoreContractTests {
         var options = RecordFiles.Options(unixMilliseconds: { Int64(Date().timeIntervalSince1970 * 1000) })
         options.outlivesMachine = outlivesMachine
         options.longestSegment = 4096
-        let memory = MemoryIdempotencyStore(numbersChanges: true)
+        let memory = MemoryIdempotencyStore(eventLoops: 16, numbersChanges: true)
         let files = RecordFiles(on: DiskFolder(folder.path), memory, threads: .singleton, options)
         _ = try files.load(now: .now(), callers: [])
         var stores: [StoreOnLoop] = []
@@ -30,7 +30,7 @@ struct FileStoreContractTests {
         #expect(files.bytes > 4096)
 
         // All of it is what another process finds.
-        let other = MemoryIdempotencyStore(numbersChanges: true)
+        let other = MemoryIdempotencyStore(eventLoops: 16, numbersChanges: true)
         let loaded = try RecordFiles(on: DiskFolder(folder.path), other, threads: .singleton, options)
             .load(now: .now(), callers: [])
         #expect(loaded.tornEnds == 0 && loaded.entries > 40)

@@ -26,7 +26,8 @@ struct LossOfPowerTests {
         var options = RecordFiles.Options(unixMilliseconds: { 1_795_497_192_000 })
         options.outlivesMachine = true
         options.longestSegment = 2048
-        let files = RecordFiles(on: disk, MemoryIdempotencyStore(numbersChanges: true), threads: .singleton, options)
+        let files = RecordFiles(
+            on: disk, MemoryIdempotencyStore(eventLoops: 16, numbersChanges: true), threads: .singleton, options)
         _ = try files.load(now: .now(), callers: [])
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         return try await StoreOnLoop(on: loop) {

@@ -178,7 +178,7 @@ import Testing
             configuration.onStoreWiped = .hold
             // Neither is it deduplicated by this process alone: the store is there.
             try await with(
-                configuration, health: health, whenUnavailable: .forward(MemoryIdempotencyStore())
+                configuration, health: health, whenUnavailable: .forward(MemoryIdempotencyStore(eventLoops: 16))
             ) { (store: StoreOnLoop) async throws in
                 #expect(try await store.claim(claim(1)) == .owned)
                 try server.command("FLUSHALL")
@@ -340,7 +340,7 @@ import Testing
 
     @Test func `told to forward, this process deduplicates alone, and tells the server afterwards`() async throws {
         let server = try RedisProcess.durable()
-        try await with(server, whenUnavailable: .forward(MemoryIdempotencyStore())) { store in
+        try await with(server, whenUnavailable: .forward(MemoryIdempotencyStore(eventLoops: 16))) { store in
             #expect(try await store.reply(claim(1)) == ClaimReply(.owned, .redis))
             try await store.settle(claim(1), .released)
             await server.kill()

@@ -12,7 +12,7 @@ import Testing
     }
 
     @Test func `records in memory keep the contract`() async throws {
-        let store = MemoryIdempotencyStore()
+        let store = MemoryIdempotencyStore(eventLoops: 16)
         let (one, other) = loops()
         try await StoreContract(one: StoreOnLoop(store, on: one), other: StoreOnLoop(store, on: other)).check()
     }

@@ -81,7 +81,7 @@ final class SimulatedProcess {
     }
 
     private static func fileStore(on disk: SimulatedDisk, eventLoop: any EventLoop) throws -> FileIdempotencyStore {
-        let memory = MemoryIdempotencyStore(numbersChanges: true)
+        let memory = MemoryIdempotencyStore(eventLoops: 16, numbersChanges: true)
         var options = RecordFiles.Options(unixMilliseconds: { disk.unixMilliseconds })
         options.longestSegment = 1024
         let files = RecordFiles(on: disk, memory, threads: .singleton, options)

@@ -7,7 +7,12 @@ package struct IdempotencyScope: Hashable, Sendable {
     package let words: (UInt64, UInt64, UInt64, UInt64)
     /// Where a record is put in memory: SipHash under a key of this process, so that nobody can find keys that meet in one
     /// place. Anybody can compute the words.
-    let placement: UInt64
+    private let placement: UInt64
+
+    /// Each choice has bits of its own: the place in a part of an index, the shard of a store, the part of that shard's index.
+    var placeBits: UInt32 { UInt32(truncatingIfNeeded: placement) }
+    var shardBits: UInt8 { UInt8(truncatingIfNeeded: placement >> 32) }
+    var partBits: UInt8 { UInt8(truncatingIfNeeded: placement >> 48) }
 
     package init(words: (UInt64, UInt64, UInt64, UInt64)) {
         self.words = words

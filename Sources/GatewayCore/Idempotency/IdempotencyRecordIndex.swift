@@ -16,7 +16,7 @@ struct IdempotencyRecordIndex {
     /// Where a scope stands, until the next change.
     struct Position: Equatable {
         fileprivate var part: Int
-        fileprivate var place: Int
+        fileprivate var offset: Int
     }
 
     fileprivate struct Place {
@@ -33,15 +33,16 @@ struct IdempotencyRecordIndex {
 
     /// - Parameter parts: a power of two.
     init(parts: Int) {
+        precondition(parts.nonzeroBitCount == 1, "not a power of two")
         self.parts = ContiguousArray(repeating: Part(), count: parts)
     }
 
-    func slot(at position: Position) -> Slot { parts[position.part].places[position.place].slot }
+    func slot(at position: Position) -> Slot { parts[position.part].places[position.offset].slot }
 
     /// - Parameter isOf: whether the record in a slot is that of the scope; asked where their placements are equal.
     func position(of scope: IdempotencyScope, where isOf: (Slot) -> Bool) -> Position? {
         let part = part(of: scope)
-        return parts[part].position(of: Self.placement(scope), where: isOf).map { Position(part: part, place: $0) }
+        return parts[part].position(of: Self.placement(scope), where: isOf).map { Position(part: part, offset: $0) }
     }
 
     /// Has the processor fetch where `scope` is looked for.
@@ -52,19 +53,16 @@ struct IdempotencyRecordIndex {
         parts[part(of: scope)].insert(Place(slot: slot, placement: Self.placement(scope)))
     }
 
-    mutating func remove(at position: Position) { parts[position.part].remove(at: position.place) }
+    mutating func remove(at position: Position) { parts[position.part].remove(at: position.offset) }
 
-    /// Makes room for so many records, so that it need not grow while they come.
+    /// Makes room for so many records, so that it hardly grows while they come.
     mutating func reserve(_ records: Int) {
         for part in parts.indices { parts[part].reserve(records / parts.count) }
     }
 
-    /// By the uppermost bits: those below choose among the tables of a store, the lower half the place in the part.
-    private func part(of scope: IdempotencyScope) -> Int {
-        Int(truncatingIfNeeded: scope.placement >> 48) & (parts.count - 1)
-    }
+    private func part(of scope: IdempotencyScope) -> Int { Int(scope.partBits) & (parts.count - 1) }
 
-    private static func placement(_ scope: IdempotencyScope) -> UInt32 { UInt32(truncatingIfNeeded: scope.placement) }
+    private static func placement(_ scope: IdempotencyScope) -> UInt32 { scope.placeBits }
 }
 
 extension IdempotencyRecordIndex {

@@ -43,6 +43,12 @@ struct IdempotencyRecordTable {
 
         var isHeld: Bool { kind == .sending || kind == .resending || kind == .unknown }
 
+        /// Whether it stands in its list where `record` would: a receipt or an unknown outcome changes neither list nor expiry.
+        func keepsPlace(_ record: IdempotencyRecord, of caller: Int, isBrief: Bool) -> Bool {
+            isHeld == record.isHeld && self.isBrief == isBrief && Int(self.caller) == caller
+                && expires == record.expires
+        }
+
         /// - Parameter number: of an accepted one, as `leaseEnds` has it.
         mutating func stand(between previous: Slot, _ next: Slot, number: UInt64?) {
             self.previous = previous
@@ -107,8 +113,12 @@ struct IdempotencyRecordTable {
     }
 
     private static let chunkLength = 512
+    private static let longestWalk = 4096
     private var chunks: [ContiguousArray<PackedRecord>] = []
-    private var freeSlots: [Slot] = []
+    /// The last slot that was given back; each knows the one before it as its next.
+    private var freed = none
+    /// Slots from here on were never used.
+    private var unused: Slot = 0
     private var index: IdempotencyRecordIndex
     private var held = AgeList()
     /// The brief ones, by caller: how long they live is the caller's.
@@ -119,8 +129,9 @@ struct IdempotencyRecordTable {
     private var settledCount: UInt64 = 0
     /// The caller whose list is looked at next for what has expired: those who have gone quiet take up no room for ever.
     private var nextExpiry = 0
-    /// Request ids that are no UUID.
-    private var texts: [UInt32: String] = [:]
+    /// Request ids that are no UUID, by slot. Empty until one comes; then there are several, since one grows all at once.
+    private var texts: [[Slot: String]] = []
+    private static let textParts = 256
     private(set) var counts = Counts()
 
     /// - Parameter indexParts: a power of two.
@@ -140,7 +151,7 @@ struct IdempotencyRecordTable {
         Place(position: index.position(of: scope) { self[$0].isOf(scope) })
     }
 
-    /// Has the processor fetch what a look-up of `scope` reads first.
+    /// Has the processor fetch what a look-up of `scope` reads first: its place in the index.
     func prefetch(_ scope: IdempotencyScope) { index.prefetch(scope) }
 
     /// The record at `place`, unpacked; nil if there is none.
@@ -173,6 +184,11 @@ struct IdempotencyRecordTable {
     ) {
         if let position = place.position {
             let slot = index.slot(at: position)
+            if let record, self[slot].keepsPlace(record, of: caller, isBrief: isBrief) {
+                count(self[slot].kind, -1)
+                pack(record, scope, of: caller, isBrief: isBrief, into: slot)
+                return count(self[slot].kind, 1)
+            }
             unlink(slot)
             guard let record else {
                 index.remove(at: position)
@@ -240,28 +256,39 @@ struct IdempotencyRecordTable {
     }
 
     private mutating func newSlot() -> Slot {
-        if let slot = freeSlots.popLast() { return slot }
-        let first = chunks.count * Self.chunkLength
+        if freed != Self.none {
+            defer { freed = self[freed].next }
+            return freed
+        }
+        defer { unused += 1 }
+        guard unused == chunks.count * Self.chunkLength else { return unused }
         let empty = PackedRecord(
             words: (0, 0, 0, 0), fingerprint: RequestFingerprint(words: (0, 0)),
             identity: (0, 0), expires: .uptimeNanoseconds(0), leaseEnds: .uptimeNanoseconds(0), receivedAt: 0,
             previous: Self.none, next: Self.none, status: 0, caller: 0, region: 0, kind: .free, isBrief: false)
         chunks.append(ContiguousArray(repeating: empty, count: Self.chunkLength))
-        for offset in (1..<Self.chunkLength).reversed() { freeSlots.append(Slot(truncatingIfNeeded: first + offset)) }
-        return Slot(truncatingIfNeeded: first)
+        return unused
     }
 
     private mutating func free(_ slot: Slot) {
-        if self[slot].kind == .acceptedText { texts[slot] = nil }
+        if self[slot].kind == .acceptedText { setText(nil, of: slot) }
         self[slot].kind = .free
-        freeSlots.append(slot)
+        self[slot].next = freed
+        freed = slot
     }
 
     private mutating func pack(
         _ record: IdempotencyRecord, _ scope: IdempotencyScope, of caller: Int, isBrief: Bool, into slot: Slot
     ) {
-        let text = self[slot].pack(record, scope, of: caller, isBrief: isBrief)
-        if text != nil || !texts.isEmpty { texts[slot] = text }
+        setText(self[slot].pack(record, scope, of: caller, isBrief: isBrief), of: slot)
+    }
+
+    private mutating func setText(_ text: String?, of slot: Slot) {
+        if texts.isEmpty {
+            guard text != nil else { return }
+            texts = Array(repeating: [:], count: Self.textParts)
+        }
+        texts[Int(slot) % Self.textParts][slot] = text
     }
 
     private func unpack(_ slot: Slot) -> IdempotencyRecord {
@@ -280,7 +307,7 @@ struct IdempotencyRecordTable {
                     owner: AttemptID(origin: packed.identity.0, number: packed.identity.1),
                     leaseEnds: packed.leaseEnds, isResend: packed.kind == .resending)
             case .acceptedUUID: accepted(.uuid(packed.identity.0, packed.identity.1))
-            case .acceptedText: accepted(texts[slot].map(RequestID.text))
+            case .acceptedText: accepted(texts[Int(slot) % Self.textParts][slot].map(RequestID.text))
             case .acceptedWithoutID: accepted(nil)
             case .unknown, .free: .unknown
             }
@@ -315,10 +342,11 @@ struct IdempotencyRecordTable {
     private mutating func link(_ slot: Slot, isLoading: Bool) {
         let record = self[slot]
         var list = list(of: record)
-        // Behind all that expire no later: nearly always at the end.
-        var previous = list.newest
-        while !isLoading, previous != Self.none, self[previous].expires > record.expires {
-            previous = self[previous].previous
+        // Behind all that expire no later: nearly always at the end. Records that live shorter from now on, as a configuration may
+        // have it, would each pass all that came before; rather than that, they stay until some of those expire.
+        var (previous, steps) = (list.newest, 0)
+        while !isLoading, previous != Self.none, self[previous].expires > record.expires, steps < Self.longestWalk {
+            (previous, steps) = (self[previous].previous, steps + 1)
         }
         let next = previous == Self.none ? list.oldest : self[previous].next
         if !record.isHeld { settledCount += 1 }
@@ -383,6 +411,6 @@ struct IdempotencyRecordTable {
         }
     }
 
-    /// Makes room in the index for so many records, so that it need not grow while they come.
+    /// Makes room in the index for so many records, so that it hardly grows while they come.
     mutating func reserve(_ records: Int) { index.reserve(records) }
 }

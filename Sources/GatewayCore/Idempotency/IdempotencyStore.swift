@@ -90,8 +90,8 @@ package struct AttemptResult: Sendable {
 package protocol IdempotencyStore: AnyObject {
     var kind: StoreKind { get }
 
-    /// The record of `scope` is about to be asked for: where it is in this process's memory, the processor fetches it into its
-    /// cache meanwhile.
+    /// The record of `scope` is about to be asked for: where records are in this process's memory, the processor fetches what the
+    /// look-up reads first into its cache meanwhile.
     func prefetch(_ scope: IdempotencyScope)
 
     func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>

@@ -65,40 +65,47 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         let last = Atomic<UInt64>(0)
     }
 
-    /// In all shards together. The index of a million records grows by 4,000 at once, which takes tens of microseconds.
-    private static let indexParts = 256
+    /// Of shards, and of parts of indexes in all shards together: a byte of the scope's bits chooses.
+    private static let mostParts = 256
+    /// What is less is not parted: all parts should fill alike, and take little room besides records. The index of a million records
+    /// grows by as many at once, which takes tens of microseconds.
+    private static let leastRecords = 2048
 
     /// - Parameters:
     ///   - eventLoops: that use it.
     ///   - numbersChanges: whether changes are numbered, for a store that writes them down.
-    package init(
-        _ configuration: Configuration = Configuration(), eventLoops: Int = 1, numbersChanges: Bool = false
-    ) {
+    package init(_ configuration: Configuration = Configuration(), eventLoops: Int, numbersChanges: Bool = false) {
         changes = numbersChanges ? Changes() : nil
         let limit = max(
             1, min(configuration.maximumRecords, configuration.maximumBytes / IdempotencyRecordTable.bytesPerRecord))
-        // Enough shards for event loops hardly ever to meet; few enough for all to fill alike, and for what is not a record, their
-        // lists and counts, to stay in the caches of a processor.
-        var count = 1
-        while count < min(8 * (eventLoops - 1), Self.indexParts) && limit / (count * 2) >= 1024 { count *= 2 }
-        shards = (0..<count).map { _ in Shard(indexParts: Self.indexParts / count) }
+        // Enough shards for event loops hardly ever to meet, and no more: what is not a record, the lists and counts of a shard, then
+        // stays in the caches of a processor. Where changes are written down, another thread goes through the records, and those
+        // of an earlier process may live longer than new ones, which have to find their place among them.
+        let most = numbersChanges ? Self.mostParts : 8 * (eventLoops - 1)
+        let count = Self.parts(of: limit, most: most)
+        let indexParts = Self.parts(of: limit, most: Self.mostParts) / count
+        shards = (0..<count).map { _ in Shard(indexParts: indexParts) }
         shares = CallerShares(limit: limit)
         whenFull = configuration.whenFull
+    }
+
+    /// A power of two.
+    private static func parts(of records: Int, most: Int) -> Int {
+        var count = 1
+        while count < min(most, mostParts) && records / (count * 2) >= leastRecords { count *= 2 }
+        return count
     }
 
     /// Gives each of so many callers the same share from now on.
     package func share(among callers: Int) { shares.share(among: callers) }
 
-    private func shard(_ scope: IdempotencyScope) -> Shard { shards[place(scope)] }
-
-    /// By bits that neither chooses a part of the shard's index nor a place in it.
-    private func place(_ scope: IdempotencyScope) -> Int {
-        Int(truncatingIfNeeded: scope.placement >> 32 & UInt64(shards.count - 1))
-    }
+    private func shard(_ scope: IdempotencyScope) -> Shard { shards[Int(scope.shardBits) & (shards.count - 1)] }
 
     package var kind: StoreKind { .memory }
 
-    package func prefetch(_ scope: IdempotencyScope) { shard(scope).state.withLock { $0.table.prefetch(scope) } }
+    package func prefetch(_ scope: IdempotencyScope) {
+        _ = shard(scope).state.withLockIfAvailable { $0.table.prefetch(scope) }
+    }
 
     package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
         var change: RecordChange?

@@ -35,7 +35,7 @@ final class AcceptingFlow {
             },
             regions: try RegionDirectory(ByRegion { [endpoints[$0]] }), endpoints: endpoints)
         forwarder = MessageForwarder(
-            configuration, store: MemoryIdempotencyStore(), pools: ByRegion { _ in pool },
+            configuration, store: MemoryIdempotencyStore(eventLoops: 1), pools: ByRegion { _ in pool },
             fingerprintKeys: FingerprintKeys(SymmetricKey(size: .bits256)), eventLoop: loop,
             wallClock: { UnixTimestamp(seconds: 1_795_497_192, nanoseconds: 0) })
         loop.run()

@@ -65,7 +65,7 @@ let benchmarks: @Sendable () -> Void = {
 
     Benchmark("claim-and-settle-in-memory") { benchmark in
         let loop = EmbeddedEventLoop()
-        let store = MemoryIdempotencyStore()
+        let store = MemoryIdempotencyStore(eventLoops: 1)
         let result = AttemptResult(.success(SampleResponse.accepted), region: .europe)
         let settlement = Settlement.accepted(SampleResponse.recorded)
         func claimAndSettle(_ number: Int) {

@@ -260,7 +260,7 @@ private final class ScriptedConnection: UpstreamConnection {
 
 /// The memory store, with replies that can be held back as a network would.
 final class SlowStore: IdempotencyStore {
-    let memory = MemoryIdempotencyStore()
+    let memory = MemoryIdempotencyStore(eventLoops: 16)
     private let loop: EmbeddedEventLoop
     private let delay = Mutex<Duration?>(nil)
     private let attemptEnd = Mutex<(@Sendable () -> Void)?>(nil)

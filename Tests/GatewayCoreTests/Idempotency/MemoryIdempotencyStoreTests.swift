@@ -127,6 +127,41 @@ import Testing
         #expect(table.counts.all == 1)
     }
 
+    /// Puts an accepted record of caller 0.
+    private func put(
+        _ number: UInt64, expires: UInt64, receivedAt: Int64? = nil, in table: inout IdempotencyRecordTable
+    ) {
+        let answer = AcceptedResponse(status: 202, region: .europe, requestID: nil, receivedAt: receivedAt)
+        table.replace(
+            scope(number),
+            with: .init(
+                fingerprint: .init(words: (0, 0)), state: .accepted(answer), expires: .uptimeNanoseconds(expires)),
+            of: 0)
+    }
+
+    @Test func `a receipt leaves its record where it stands, and it is evicted when it would have been`() {
+        var table = IdempotencyRecordTable()
+        for number in 1...3 as ClosedRange<UInt64> { put(number, expires: 100, in: &table) }
+        put(1, expires: 100, receivedAt: 7, in: &table)
+        #expect(table.counts.accepted == 3)
+        _ = table.evictOldestSettled(of: 0)
+        #expect(table.record(scope(1)) == nil && table.record(scope(2)) != nil)
+        put(2, expires: 200, receivedAt: 8, in: &table)
+        _ = table.evictOldestSettled(of: 0)
+        #expect(table.record(scope(3)) == nil && table.record(scope(2)) != nil)
+    }
+
+    @Test func `records that live shorter than very many before them stay a while longer`() {
+        var table = IdempotencyRecordTable()
+        for number in 0..<5_000 as Range<UInt64> { put(number, expires: 10_000 + number, in: &table) }
+        for number in 5_000..<5_010 as Range<UInt64> { put(number, expires: number - 4_900, in: &table) }
+        #expect(table.removeExpired(of: 0, now: .uptimeNanoseconds(9_999)) == nil)
+        var removed = 0
+        while table.removeExpired(of: 0, now: .uptimeNanoseconds(11_000)) != nil { removed += 1 }
+        #expect(removed == 1_011)
+        #expect(table.counts.accepted == 3_999)
+    }
+
     @Test func `expired records go, oldest first, without a scan`() {
         var table = IdempotencyRecordTable()
         for number in 0..<100 {
@@ -151,7 +186,7 @@ import Testing
     @Test func `full, the oldest settled record goes and held ones stay`() throws {
         var configuration = MemoryIdempotencyStore.Configuration()
         configuration.maximumRecords = 3
-        let store = MemoryIdempotencyStore(configuration)
+        let store = MemoryIdempotencyStore(configuration, eventLoops: 16)
         let loop = EmbeddedEventLoop()
         for number in 1...3 as ClosedRange<UInt64> {
             #expect(try now(store.claim(claim(number), on: loop)).outcome == .owned)
@@ -199,13 +234,12 @@ import Testing
         #expect(accepted(20_000..<21_000, of: 2, in: store) == 1_000)
     }
 
-    @Test(arguments: [1, 16]) func `records that cannot be evicted take no other caller's share`(eventLoops: Int) throws
-    {
+    @Test func `records that cannot be evicted take no other caller's share`() throws {
         for whenFull in MemoryIdempotencyStore.Configuration.WhenFull.allCases {
             var configuration = MemoryIdempotencyStore.Configuration()
             configuration.maximumRecords = 100
             configuration.whenFull = whenFull
-            let store = MemoryIdempotencyStore(configuration, eventLoops: eventLoops)
+            let store = MemoryIdempotencyStore(configuration, eventLoops: 1)
             store.share(among: 2)
             let loop = EmbeddedEventLoop()
             for number in 0..<50 as Range<UInt64> {
@@ -221,11 +255,11 @@ import Testing
         throws
     {
         var configuration = MemoryIdempotencyStore.Configuration()
-        configuration.maximumRecords = 4_000
+        configuration.maximumRecords = 16_000
         let store = MemoryIdempotencyStore(configuration, eventLoops: eventLoops)
         let loop = EmbeddedEventLoop()
         // What somebody can find who tries keys until the words of their scopes agree in the bits that chose a place before.
-        for number in 0..<4_000 as Range<UInt64> {
+        for number in 0..<16_000 as Range<UInt64> {
             var claim = claim(number)
             claim.scope = IdempotencyScope(words: (number << 32, number << 32, 0, 0))
             #expect(try now(store.claim(claim, on: loop)).outcome == .owned)
@@ -238,7 +272,7 @@ import Testing
         var configuration = MemoryIdempotencyStore.Configuration()
         configuration.maximumRecords = 1
         configuration.whenFull = .refuse
-        let store = MemoryIdempotencyStore(configuration)
+        let store = MemoryIdempotencyStore(configuration, eventLoops: 16)
         let loop = EmbeddedEventLoop()
         #expect(try now(store.claim(claim(1), on: loop)).outcome == .owned)
         try now(store.settle(claim(1), .accepted(accepted), result: result, on: loop))
@@ -252,7 +286,7 @@ import Testing
         let loop = EmbeddedEventLoop()
         let refusal = AttemptResult(.success(UpstreamResponse(status: 429)), region: .europe)
         for (settlement, result) in [(Settlement.accepted(accepted), result), (.released, refusal)] {
-            let store = MemoryIdempotencyStore()
+            let store = MemoryIdempotencyStore(eventLoops: 16)
             #expect(try now(store.resultOfAttemptInFlight(claim(1), on: loop)) == nil)
             _ = store.claim(claim(1), on: loop)
             let waiting = (0..<3).map { _ in store.resultOfAttemptInFlight(claim(1), on: loop) }

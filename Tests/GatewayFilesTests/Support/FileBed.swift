@@ -30,7 +30,7 @@ final class FileBed {
         self.clock = clock
         self.origin = origin
         loop = EmbeddedEventLoop()
-        memory = MemoryIdempotencyStore(configuration, numbersChanges: true)
+        memory = MemoryIdempotencyStore(configuration, eventLoops: 16, numbersChanges: true)
         var options = RecordFiles.Options(unixMilliseconds: { clock.value })
         options.longestSegment = longestSegment
         options.slack = 16 * longestSegment
