@@ -71,8 +71,8 @@ let package = Package(
         .package(url: "https://github.com/vapor/jwt-kit", exact: "5.7.1"),
     ],
     targets: [
-        // The rules of forwarding: no sockets, no files, no clocks of its own.
         .target(name: "CPrefetch"),
+        // The rules of forwarding: no sockets, no files, no clocks of its own.
         .target(
             name: "GatewayCore",
             dependencies: ["CPrefetch", nioCore, crypto],

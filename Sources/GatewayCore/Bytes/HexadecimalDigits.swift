@@ -37,8 +37,6 @@ package enum HexadecimalDigits {
 extension ByteBuffer {
     /// 16 digits.
     mutating func writeHexadecimal(_ number: UInt64) {
-        writeMultipleIntegers(
-            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number >> 32)),
-            HexadecimalDigits.digits(of: UInt32(truncatingIfNeeded: number)))
+        writePieces(limit: 16) { $0.write(hexadecimal: number) }
     }
 }

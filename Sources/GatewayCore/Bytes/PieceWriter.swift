@@ -28,7 +28,7 @@ package struct PieceWriter {
 
     /// Overwrites what was written at `offset`.
     mutating func set(_ word: UInt32, at offset: Int) {
-        precondition(offset <= count - 4, "nothing was written there")
+        precondition(offset >= 0 && offset <= count - 4, "nothing was written there")
         memory.storeBytes(of: word.bigEndian, toByteOffset: offset, as: UInt32.self)
     }
 

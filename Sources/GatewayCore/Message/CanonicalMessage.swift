@@ -7,7 +7,7 @@ import NIOCore
 /// The buffers are kept between messages, so that making the form allocates nothing once they have grown.
 struct CanonicalMessage {
     private(set) var form = ByteBuffer()
-    private var writer = Writer()
+    private var writer = ValueWriter()
 
     /// - Parameters:
     ///   - content: JSON text that `MessageValidator` has accepted.
@@ -17,10 +17,10 @@ struct CanonicalMessage {
     }
 
     private static func make(
-        _ form: inout ByteBuffer, _ writer: inout Writer, _ content: Span<UInt8>, _ key: ByteBuffer?,
+        _ form: inout ByteBuffer, _ writer: inout ValueWriter, _ content: Span<UInt8>, _ key: ByteBuffer?,
         _ user: ByteBuffer?
     ) {
-        let limit = Writer.limit(content) + 8 + (key?.readableBytes ?? 0) + (user?.readableBytes ?? 0)
+        let limit = ValueWriter.limit(content) + 8 + (key?.readableBytes ?? 0) + (user?.readableBytes ?? 0)
         form.clear()
         form.writePieces(limit: limit) { pieces in
             if let key { write(key, to: &pieces) }
@@ -50,7 +50,7 @@ struct CanonicalMessage {
 }
 
 /// Writes JSON values, and keeps what it needs for that.
-private struct Writer {
+private struct ValueWriter {
     private var members: [Member] = []
     private var names: [UInt8] = []
     /// A string without its escapes.

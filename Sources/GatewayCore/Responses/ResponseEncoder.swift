@@ -226,7 +226,8 @@ package final class ResponseEncoder: Sendable {
     }
 
     private func finish(_ buffer: inout ByteBuffer, content: ByteBuffer, _ form: Form) {
-        let limit = ExchangeID.limitCharacters + form.dateLine.readableBytes + 128 + content.readableBytes
+        let contentBytes = form.hasContent ? content.readableBytes : 0
+        let limit = ExchangeID.limitCharacters + form.dateLine.readableBytes + 128 + contentBytes
         buffer.writePieces(limit: limit) { pieces in
             pieces.write("X-Request-Id: ")
             form.id.write(to: &pieces)

@@ -30,6 +30,16 @@ import Testing
         }
     }
 
+    /// Replicas compare fingerprints, so that no version may change a byte.
+    @Test func `each kind of value has its tag, its length and its bytes`() {
+        func length(_ count: UInt8) -> [UInt8] { [0, 0, 0, count] }
+        var expected: [UInt8] = [0] + length(2)
+        expected += length(1) + "a".utf8 + [1] + length(2)
+        expected += [3] + length(2) + "12".utf8 + [2] + length(2) + "é".utf8
+        expected += length(2) + "bb".utf8 + [3] + length(4) + "null".utf8
+        #expect(Array(buffer: form(#"{"bb":null,"a":[12,"\u00e9"]}"#)) == expected)
+    }
+
     @Test func `the order of members, white space and escapes change nothing, and a character does`() {
         let message = form(#"{"a":[1,"é"],"b":{"c":null}}"#)
         #expect(form(" { \"b\" : {\"c\":null}, \"\\u0061\":[ 1 , \"\\u00e9\" ] } ") == message)
