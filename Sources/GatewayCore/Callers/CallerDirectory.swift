@@ -119,16 +119,16 @@ package final class CallerDirectory: Sendable {
     }
 
     /// Whose the credentials are, if the connection had the same before; nil if that has to be found out.
-    func known(_ request: InboundRequest, from peer: Peer, unixTime: () -> Int) -> Authenticated? {
+    func known(_ request: InboundRequest, from peer: Peer, clock: () -> UnixTimestamp) -> Authenticated? {
         guard let authorization = request.head.authorization else { return nil }
-        return peer.lastAuthentication?.caller(of: request.headBytes, authorization, in: self, unixTime: unixTime)
+        return peer.lastCaller(with: request.headBytes, authorization, in: self, clock: clock)
     }
 
     /// Whoever the request's credentials belong to. A certificate stands for whoever sends no field.
     ///
     /// Every failure looks the same from outside. JSON Web Tokens are not looked at here.
     func authenticate(
-        _ request: InboundRequest, from peer: Peer, unixTime: () -> Int
+        _ request: InboundRequest, from peer: Peer, clock: () -> UnixTimestamp
     ) throws(CallerError) -> Authenticated {
         guard let authorization = request.head.authorization else {
             for name in peer.certificateNames {
@@ -143,14 +143,14 @@ package final class CallerDirectory: Sendable {
             throw Self.notAuthenticated
         }
         if CallerTokens.isToken(bytes.readableBytesUInt8Span, token) {
-            guard let client = tokens.client(of: bytes.readableBytesUInt8Span, token, now: unixTime()),
+            guard let client = tokens.client(of: bytes.readableBytesUInt8Span, token, now: clock().seconds),
                 let index = callersByClient[client]
             else { throw Self.notAuthenticated }
             return (callers[index], .accessToken)
         }
         let digest = Self.digest(bytes, token)
         guard let index = callersByKey[digest] else { throw Self.notAuthenticated }
-        peer.lastAuthentication = Peer.Authentication(bytes, authorization, callers[index], .apiKey, in: self)
+        peer.remember(Peer.Authentication(bytes, authorization, callers[index], .apiKey, in: self))
         return (callers[index], .apiKey)
     }
 
@@ -180,9 +180,10 @@ package final class CallerDirectory: Sendable {
         guard let caller = outcome.caller, let authorization = request.head.authorization else {
             throw Self.notAuthenticated
         }
-        peer.lastAuthentication = Peer.Authentication(
-            request.headBytes, authorization, caller, .webToken, in: self,
-            until: (outcome.until, outcome.generation))
+        peer.remember(
+            Peer.Authentication(
+                request.headBytes, authorization, caller, .webToken, in: self,
+                until: (outcome.until, outcome.generation)))
         return (caller, .webToken)
     }
 

@@ -28,11 +28,6 @@ package final class Peer {
     package let version: HTTPVersion
     /// Over TLS.
     package let isSecure: Bool
-    /// With the credentials that came last, which nearly always are those of the next request, too.
-    var lastAuthentication: Authentication? {
-        get { memory?.last }
-        set { sharedMemory.last = newValue }
-    }
     /// Of the connection: shared by all for whom a proxy speaks there. Made when something is to be remembered.
     private var memory: Memory?
     private var sharedMemory: Memory {
@@ -54,6 +49,16 @@ package final class Peer {
         self.certificateNames = certificateNames
         self.memory = memory
         place = Self.place(of: address)
+    }
+
+    /// Remembers the credentials that came last, which nearly always are those of the next request, too.
+    func remember(_ authentication: Authentication) { sharedMemory.last = authentication }
+
+    /// Whose the credentials are, if they are those that came last; nil if that has to be found out.
+    func lastCaller(
+        with head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory, clock: () -> UnixTimestamp
+    ) -> CallerDirectory.Authenticated? {
+        memory?.last?.caller(of: head, field, in: directory, clock: clock)
     }
 
     /// Whom this one speaks for.
@@ -86,7 +91,7 @@ extension Peer {
     ///
     /// Spares the next request of the connection a hash. The field is compared as it is, in the same time wherever the first
     /// difference is: behind a balancer one connection carries the requests of many.
-    struct Authentication {
+    final class Authentication {
         private let field: [UInt8]
         private let caller: Caller
         private let method: CallerDirectory.Method
@@ -108,10 +113,12 @@ extension Peer {
 
         /// Nil unless it is the same field, the key is looked up in the same place, and the token still is valid.
         func caller(
-            of head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory, unixTime: () -> Int
+            of head: ByteBuffer, _ field: Range<Int>, in directory: CallerDirectory, clock: () -> UnixTimestamp
         ) -> CallerDirectory.Authenticated? {
             guard directory === self.directory, field.count == self.field.count else { return nil }
-            if let until, unixTime() >= until.time || directory.webTokens?.generation != until.generation { return nil }
+            if let until, clock().seconds >= until.time || directory.webTokens?.generation != until.generation {
+                return nil
+            }
             let isSame = head.withUnsafeReadableBytes { head in
                 self.field.withUnsafeBytes { Self.areEqual($0, .init(rebasing: head[field])) }
             }

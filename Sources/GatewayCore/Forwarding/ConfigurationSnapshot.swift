@@ -32,6 +32,13 @@ final class ConfigurationSnapshot {
         }
     }
 
+    /// Whose the credentials are, if the connection had the same before; nil if that has to be found out.
+    func known(
+        _ request: InboundRequest, from peer: Peer, clock: () -> UnixTimestamp
+    ) -> CallerDirectory.Authenticated? {
+        configuration.callers.known(request, from: peer, clock: clock)
+    }
+
     /// The prefix of the scopes of this caller's keys for this skill.
     func scopePrefix(_ caller: Caller, _ skill: Skill) -> [UInt8] {
         scopePrefixes[caller.index][skill.index]

@@ -33,7 +33,7 @@ final class Exchange {
 
     init(
         _ action: AuditLog.Action, _ request: InboundRequest, _ base: BasePath, from peer: Peer,
-        _ shown: CallerDirectory.Shown?, to recipient: any ResponseRecipient,
+        _ shown: consuming CallerDirectory.Shown?, to recipient: any ResponseRecipient,
         on forwarder: MessageForwarder, arrived: NIODeadline
     ) {
         self.action = action
@@ -71,7 +71,7 @@ final class Exchange {
             self.shown
             ?? CallerDirectory.Shown(
                 Result { () throws(CallerError) in
-                    try configuration.callers.authenticate(request, from: peer, unixTime: forwarder.unixTime)
+                    try configuration.callers.authenticate(request, from: peer, clock: forwarder.timestamp)
                 })
         self.shown = shown
         guard case .caller((let caller, _)) = shown, let sharedRate = caller.sharedRate, let rate = caller.limits.rate,

@@ -2,21 +2,28 @@ import NIOCore
 
 /// Sending on a connection, and the events of the connection and its pool.
 extension Forwarding: EndOfTickQueue.Work {
-    /// Sends at the end of the event loop's turn.
-    func send(on connection: any UpstreamConnection) {
-        leased = connection
-        forwarder.sends.append(self)
-    }
-
+    /// Sends, at the end of the event loop's turn.
     func perform() {
         guard let connection = leased.take() else { return }
         resume(write(to: connection))
     }
+
+    func leased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) -> ForwardingState.Step {
+        switch result {
+        case .success(let connection):
+            leased = connection
+            return state.leased()
+        case .failure(let reason): return state.notLeased(reason)
+        }
+    }
+
+    /// Gives the connection back unused.
+    func releaseConnection() { leased.take()?.release(by: self) }
 }
 
 extension Forwarding: UpstreamReceiver {
     private func write(to connection: any UpstreamConnection) -> ForwardingState.Step? {
-        let now = eventLoop.now
+        let now = forwarder.now
         let sendBudget = exchange.snapshot.times.sendBudget
         if let obstacle = state.obstacle(now: now, deadline: deadline, sendBudget: sendBudget) {
             connection.release(by: self)
@@ -53,18 +60,18 @@ extension Forwarding: UpstreamReceiver {
     var skill: Int { message.skill.label }
 
     func upstreamLeased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) {
-        let seconds = (eventLoop.now - waitingSince).inSeconds
+        let seconds = (forwarder.now - waitingSince).inSeconds
         forwarder.instruments.waited(region, seconds: seconds, exemplar: exchange.labels.exemplar(seconds))
-        resume(state.leased(result))
+        resume(leased(result))
     }
 
     func upstreamResponded(_ answer: UpstreamResponse) {
         awaited = nil
-        if let claim { forwarder.store.prefetch(claim.scope) }
-        let now = eventLoop.now
+        if let claim { forwarder.prefetch(claim.scope) }
+        let now = forwarder.now
         count(answer, after: now - waitingSince)
         exchange.trace?.responded(answer)
-        let isTokenProven = state.token.map { forwarder.isProven($0, of: message.skill) } ?? false
+        let isTokenProven = forwarder.isProven(state.token?.generation, of: message.skill)
         let (next, lesson) = state.responded(
             answer, strict5xx: exchange.configuration.strict5xx, isTokenProven: isTokenProven,
             quota: verdict(on: answer, now: now))
@@ -79,15 +86,14 @@ extension Forwarding: UpstreamReceiver {
     }
 
     private func learn(_ lesson: ForwardingState.Lesson) {
-        let (skill, user) = (message.skill, message.user)
         switch lesson {
         case .accepted:
             watchDelivery()
-            if let token = state.token { forwarder.proven(token, of: skill) }
-            skill.users.learn(region, of: user, from: state.search.isElsewhere ? .probe : .message)
-        case .doubtful(let region): skill.users.doubt(region, of: user)
+            forwarder.proven(state.token?.generation, of: message.skill)
+            message.skill.learn(region, of: message.user, from: state.search.isElsewhere ? .probe : .message)
+        case .doubtful(let region): message.skill.users.doubt(region, of: message.user)
         case .gone: reportUserGone()
-        case .tokenRefusedAgain: skill.tokens.refusedAgain(on: eventLoop)
+        case .tokenRefusedAgain: message.skill.tokens.refusedAgain(on: eventLoop)
         }
     }
 

@@ -12,6 +12,8 @@ import NIOCore
 /// send. After the claim, forwarding continues to its end even if the caller disconnects.
 final class Forwarding {
     let exchange: Exchange
+    /// That of the exchange.
+    let forwarder: MessageForwarder
     let message: Message
     let claim: IdempotencyClaim?
     /// Of the caller, or of the configuration if that comes first.
@@ -20,7 +22,7 @@ final class Forwarding {
     let limit: NIODeadline
     /// The place among the caller's messages in flight that is kept until the region's time is up.
     var usage: CallerUsage?
-    /// That on which it is sent at the end of the turn.
+    /// That on which it is sent at the end of the turn, or given back unused.
     var leased: (any UpstreamConnection)?
     /// That on which the answer is awaited; nil where nothing else can tell of it.
     var awaited: (any UpstreamConnection)?
@@ -38,8 +40,7 @@ final class Forwarding {
     /// When the wait for a connection or for a response began.
     var waitingSince: NIODeadline
 
-    var forwarder: MessageForwarder { exchange.forwarder }
-    var eventLoop: any EventLoop { exchange.forwarder.eventLoop }
+    var eventLoop: any EventLoop { forwarder.eventLoop }
     var region: Region { state.search.region }
 
     static func begin(_ exchange: Exchange, user: Range<Int>) {
@@ -67,30 +68,31 @@ final class Forwarding {
 
     private init(_ message: consuming Message, _ search: RegionSearch, _ exchange: Exchange) {
         self.exchange = exchange
+        forwarder = exchange.forwarder
         claim = message.claim(in: exchange)
         deadline = exchange.started + message.timeLimit
         limit = exchange.started + exchange.snapshot.times.deadline
         state = ForwardingState(search, isKeyed: message.key != nil)
-        now = exchange.hasWaited ? exchange.eventLoop.now : exchange.started
+        now = exchange.hasWaited ? forwarder.now : exchange.started
         waitingSince = now
         self.message = message
     }
 
     /// What an operator has paused of the message, where it would go now.
-    var paused: Pauses.Subject? { forwarder.pauses.subject(of: message.caller, message.skill, to: region) }
+    var paused: Pauses.Subject? { forwarder.paused(message.caller, message.skill, region) }
 
     /// A message that is known to be accepted, or whose user is known to be gone, needs neither token nor connection.
     private func firstStep() -> ForwardingState.Step {
-        if let claim, let answer = forwarder.store.acceptedResponse(to: claim, now: now) {
-            let reply = ClaimReply(.accepted(answer), forwarder.store.kind)
+        if let claim, let answer = forwarder.acceptedResponse(to: claim, now: now) {
+            let reply = ClaimReply(.accepted(answer), forwarder.storeKind)
             forwarder.instruments.claimed(reply)
             if let trace = exchange.trace { found(reply, in: trace) }
             return state.replay(answer)
         }
         // A region that the request states overrides an earlier finding that the user is gone.
-        let isGone = state.search.certainty != .stated && message.skill.users.isGone(message.user, now: now)
+        let isGone = state.search.certainty != .stated && message.skill.isGone(message.user, now: now)
         if isGone { return state.unsent(.userGone) }
-        if let paused = forwarder.pauses.subject(of: message.caller, message.skill) {
+        if let paused = forwarder.paused(message.caller, message.skill) {
             return state.unsent(paused.refusal)
         }
         return .obtainToken
@@ -99,7 +101,7 @@ final class Forwarding {
     /// Continues after a wait; nil if another wait has begun.
     func resume(_ next: ForwardingState.Step?) {
         guard let next else { return }
-        resume(next, now: eventLoop.now)
+        resume(next, now: forwarder.now)
     }
 
     func resume(_ next: ForwardingState.Step, now: NIODeadline) {
@@ -119,29 +121,29 @@ final class Forwarding {
     private func perform(_ step: ForwardingState.Step) -> ForwardingState.Step? {
         switch step {
         case .obtainToken:
-            let token = message.skill.tokens.token(on: eventLoop, now: now)
+            let token = forwarder.token(of: message.skill, now: now)
             return when(token, within: tokenTimeout, ()) { forwarding, result, _ in forwarding.state.obtained(result) }
         case .leaseConnection:
             waitingSince = now
             if let paused { return state.unsent(paused.refusal) }
-            guard now < deadline else { return state.leased(.failure(.connectTimeout)) }
+            guard now < deadline else { return state.notLeased(.connectTimeout) }
             if admitted != region {
                 if let wait = quota?.admit(message.caller, now: now) {
                     return state.unsent(.skillQuota(retryAfter: wait))
                 }
                 (admitted, throttledResends) = (region, 0)
             }
-            return forwarder.pools[region].lease(for: self).map { state.leased($0) }
+            return forwarder.lease(in: region, for: self).map { leased($0) }
         case .awaitQuota(let verdict): return awaitQuota(verdict)
-        case .claim(let connection):
-            guard let claim else { return .send(connection) }
+        case .claim:
+            guard let claim else { return .send }
             guard now < deadline else {
-                connection.release(by: self)
+                releaseConnection()
                 return state.met(.tooLate)
             }
-            return when(forwarder.store.claim(claim, on: eventLoop), connection) { $0.claimed($1, holding: $2) }
-        case .send(let connection):
-            send(on: connection)
+            return when(forwarder.claim(claim), ()) { forwarding, reply, _ in forwarding.claimed(reply) }
+        case .send:
+            forwarder.performAtEndOfTick(self)
             return nil
         case .renewToken:
             let generation = state.token?.generation ?? 0
@@ -152,7 +154,7 @@ final class Forwarding {
         case .settle:
             // The record before the caller: a caller that got 202 must find it again when it retries.
             guard let claim, state.claimedAt != nil, let (settlement, result) = state.settlement else { return .answer }
-            let reply = forwarder.store.settle(claim, settlement, result: result, on: eventLoop)
+            let reply = forwarder.settle(claim, settlement, result)
             return when(reply, ()) { forwarding, reply, _ in forwarding.state.settled(reply) }
         case .consultRecord:
             guard let claim else { return .answer }
@@ -217,12 +219,12 @@ final class Forwarding {
         }
     }
 
-    private func claimed(_ reply: ClaimReply, holding connection: any UpstreamConnection) -> ForwardingState.Step {
+    private func claimed(_ reply: ClaimReply) -> ForwardingState.Step {
         forwarder.instruments.claimed(reply)
         if let trace = exchange.trace { claimed(reply, in: trace) }
-        if reply.outcome != .owned { connection.release(by: self) }
+        if reply.outcome != .owned { releaseConnection() }
         // `now` is still when the store was asked: `resume` updates it only after this returns.
-        return state.claimed(reply, at: now, from: forwarder.store.kind, holding: connection)
+        return state.claimed(reply, at: now, from: forwarder.storeKind)
     }
 
     private func renewed(_ result: TokenCache.Obtained?) -> ForwardingState.Step {

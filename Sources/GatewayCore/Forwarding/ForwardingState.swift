@@ -14,8 +14,9 @@ struct ForwardingState {
         case leaseConnection
         /// Wait until it is known who has drawn the 429, or to send the message again.
         case awaitQuota(SkillQuota.Verdict)
-        case claim(any UpstreamConnection)
-        case send(any UpstreamConnection)
+        /// With a connection, as the next.
+        case claim
+        case send
         /// Settle the record, then answer the caller.
         case settle
         /// Nothing was sent or claimed, but an earlier attempt may have a response for this message.
@@ -112,24 +113,19 @@ struct ForwardingState {
         }
     }
 
-    mutating func leased(_ result: Result<any UpstreamConnection, UpstreamUnavailable>) -> Step {
-        switch result {
-        case .success(let connection): isKeyed && claimedAt == nil ? .claim(connection) : .send(connection)
-        case .failure(let reason): unsent(reason.refusal)
-        }
-    }
+    func leased() -> Step { isKeyed && claimedAt == nil ? .claim : .send }
+
+    mutating func notLeased(_ reason: UpstreamUnavailable) -> Step { unsent(reason.refusal) }
 
     /// - Parameters:
     ///   - time: when the store was asked; the lease began no earlier.
     ///   - kind: the store that was asked; the reply may come from its fallback.
-    mutating func claimed(
-        _ reply: ClaimReply, at time: NIODeadline, from kind: StoreKind, holding connection: any UpstreamConnection
-    ) -> Step {
+    mutating func claimed(_ reply: ClaimReply, at time: NIODeadline, from kind: StoreKind) -> Step {
         deduplication = reply.store == kind ? nil : .replica
         switch reply.outcome {
         case .owned:
             claimedAt = time
-            return .send(connection)
+            return .send
         case .accepted(let answer): return replay(answer)
         case .inFlight(let left): return .awaitConcurrent(leaseLeft: left)
         case .unknown: return end(.failure(.outcomeUnknownEarlier), isReplay: true)

@@ -112,7 +112,7 @@ struct Message {
 
     /// What another caller says does not keep this one out of the regions that it may send to.
     private var learnedRegion: Region? {
-        guard let region = skill.users.region(of: user) else { return nil }
+        guard let region = skill.region(of: user) else { return nil }
         return caller.regions.contains(region) || !skill.users.isOnlySaid(user) ? region : nil
     }
 
@@ -140,7 +140,7 @@ struct Message {
         guard let key else { return nil }
         let (forwarder, snapshot) = (exchange.forwarder, exchange.snapshot)
         let scope = forwarder.hasher.scope(prefix: snapshot.scopePrefix(caller, skill), key: key)
-        forwarder.store.prefetch(scope)
+        forwarder.prefetch(scope)
         let (fingerprint, others) = forwarder.hasher.fingerprints(
             key: key, user: user, content: exchange.request.content)
         return IdempotencyClaim(

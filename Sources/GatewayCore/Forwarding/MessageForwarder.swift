@@ -101,10 +101,11 @@ package final class MessageForwarder: RequestHandler {
     }
 
     package func handle(_ request: InboundRequest, from peer: Peer, to recipient: any ResponseRecipient) {
-        let (arrived, callers) = (eventLoop.now, snapshot.configuration.callers)
-        if let known = callers.known(request, from: peer, unixTime: unixTime) {
+        let arrived = now
+        if let known = snapshot.known(request, from: peer, clock: wallClock) {
             return answer(request, from: peer, .caller(known), to: recipient, arrived: arrived)
         }
+        let callers = snapshot.configuration.callers
         guard let (token, digest) = callers.webToken(request) else {
             return answer(request, from: peer, nil, to: recipient, arrived: arrived)
         }
@@ -124,7 +125,7 @@ package final class MessageForwarder: RequestHandler {
 
     /// - Parameter shown: whose the request is; nil: that has to be found out.
     private func answer(
-        _ request: InboundRequest, from peer: Peer, _ shown: CallerDirectory.Shown?,
+        _ request: InboundRequest, from peer: Peer, _ shown: consuming CallerDirectory.Shown?,
         to recipient: any ResponseRecipient, arrived: NIODeadline
     ) {
         do {
@@ -157,7 +158,7 @@ package final class MessageForwarder: RequestHandler {
             guard try route(request).0.isOfCaller else { return nil }
             let callers = snapshot.configuration.callers
             // A JSON Web Token is looked at once, behind the content.
-            guard callers.known(request, from: peer, unixTime: unixTime) == nil, callers.webToken(request) == nil
+            guard callers.known(request, from: peer, clock: wallClock) == nil, callers.webToken(request) == nil
             else { return nil }
             _ = try authenticate(request, from: peer)
             return nil
@@ -180,7 +181,7 @@ package final class MessageForwarder: RequestHandler {
     ) throws(Refusal) -> CallerDirectory.Authenticated {
         do {
             if let shown { return try shown.get() }
-            return try snapshot.configuration.callers.authenticate(request, from: peer, unixTime: unixTime)
+            return try snapshot.configuration.callers.authenticate(request, from: peer, clock: wallClock)
         } catch {
             throw failedAttempt(error, from: peer)
         }
@@ -220,14 +221,16 @@ package final class MessageForwarder: RequestHandler {
 
     // MARK: Proven tokens
 
-    func proven(_ token: AccessToken, of skill: Skill) {
-        if isProven(token, of: skill) { return }
+    /// - Parameter generation: that of the token with which Amazon has accepted a message; nil: there was none.
+    func proven(_ generation: UInt64?, of skill: Skill) {
+        guard let generation, !isProven(generation, of: skill) else { return }
         while provenGenerations.count <= skill.label { provenGenerations.append(nil) }
-        provenGenerations[skill.label] = token.generation
+        provenGenerations[skill.label] = generation
     }
 
-    func isProven(_ token: AccessToken, of skill: Skill) -> Bool {
-        skill.label < provenGenerations.count && provenGenerations[skill.label] == token.generation
+    func isProven(_ generation: UInt64?, of skill: Skill) -> Bool {
+        guard let generation, skill.label < provenGenerations.count else { return false }
+        return provenGenerations[skill.label] == generation
     }
 
     /// What has been counted by now.

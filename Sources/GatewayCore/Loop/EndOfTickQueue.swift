@@ -14,9 +14,9 @@ package final class EndOfTickQueue {
     }
 
     private let eventLoop: any EventLoop
-    private var waiting: [any Work] = []
+    private var waiting: [(any Work)?] = []
     /// Emptied and used again, so that turns allocate nothing.
-    private var spare: [any Work] = []
+    private var spare: [(any Work)?] = []
 
     package init(on eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -31,7 +31,8 @@ package final class EndOfTickQueue {
 
     private func tickEnded() {
         swap(&waiting, &spare)
-        for index in spare.indices { spare[index].perform() }
+        // Each is taken out: a copy would be counted, up and down again.
+        for index in spare.indices { spare[index].take()?.perform() }
         spare.removeAll(keepingCapacity: true)
     }
 }

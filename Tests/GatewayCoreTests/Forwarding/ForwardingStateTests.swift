@@ -8,7 +8,6 @@ struct ForwardingStateTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
     private var deadline: NIODeadline { start + .seconds(10) }
     private let budget = TimeAmount.seconds(1)
-    private let connection = UnusedConnection()
 
     private func token(_ generation: UInt64) -> AccessToken {
         AccessToken("t\(generation)", generation: generation, expires: start + .seconds(3600))
@@ -23,7 +22,7 @@ struct ForwardingStateTests {
             RegionSearch(from: .europe, certainty, among: Set(Region.allCases)), isKeyed: isKeyed)
         _ = state.obtained(.success(token(1)))
         if claimed {
-            _ = state.claimed(ClaimReply(.owned, .memory), at: start, from: .memory, holding: connection)
+            _ = state.claimed(ClaimReply(.owned, .memory), at: start, from: .memory)
         }
         if sent { _ = state.sent() }
         return state
@@ -34,25 +33,25 @@ struct ForwardingStateTests {
     @Test func `a connection is leased with a token, and a claim made with a connection`() {
         var state = state()
         guard case .leaseConnection = state.obtained(.success(token(1))) else { return unexpected() }
-        guard case .claim = state.leased(.success(connection)) else { return unexpected() }
+        guard case .claim = state.leased() else { return unexpected() }
         let owned = ClaimReply(.owned, .memory)
-        guard case .send = state.claimed(owned, at: start, from: .memory, holding: connection) else {
+        guard case .send = state.claimed(owned, at: start, from: .memory) else {
             return unexpected()
         }
         #expect(state.claimedAt == start)
-        guard case .send = state.leased(.success(connection)) else { return unexpected("it is claimed once") }
+        guard case .send = state.leased() else { return unexpected("it is claimed once") }
     }
 
     @Test func `without a key nothing is claimed or looked up`() {
         var state = state(isKeyed: false)
-        guard case .send = state.leased(.success(connection)) else { return unexpected() }
+        guard case .send = state.leased() else { return unexpected() }
         guard case .settle = state.obtained(nil) else { return unexpected() }
         #expect(problem(state) == .tokenUnavailable && state.ending?.region == .europe)
     }
 
     @Test func `what cannot be sent consults the record first`() {
         var state = state()
-        guard case .consultRecord = state.leased(.failure(.noFreeConnection)) else { return unexpected() }
+        guard case .consultRecord = state.notLeased(.noFreeConnection) else { return unexpected() }
         #expect(problem(state) == .tooManyInFlight)
     }
 
@@ -83,7 +82,7 @@ struct ForwardingStateTests {
         var state = state()
         func claimed(_ outcome: ClaimOutcome) -> ForwardingState.Step {
             state = self.state()
-            return state.claimed(ClaimReply(outcome, .memory), at: start, from: .memory, holding: connection)
+            return state.claimed(ClaimReply(outcome, .memory), at: start, from: .memory)
         }
         guard case .answer = claimed(.accepted(accepted)) else { return unexpected() }
         #expect(status(state) == 202 && state.ending?.region == .farEast && state.ending?.isReplay == true)
@@ -104,7 +103,7 @@ struct ForwardingStateTests {
 
     @Test func `a store that stands in for another is told to the caller`() {
         var state = state()
-        _ = state.claimed(ClaimReply(.owned, .memory), at: start, from: .redis, holding: connection)
+        _ = state.claimed(ClaimReply(.owned, .memory), at: start, from: .redis)
         #expect(state.deduplication == .replica)
         _ = state.responded(response(202), strict5xx: false, isTokenProven: false)
         _ = state.settled(.pending)
@@ -199,7 +198,7 @@ struct ForwardingStateTests {
             return unexpected()
         }
         #expect(state.search.region == .northAmerica)
-        guard case .settle = state.leased(.failure(.connectionRefused)) else { return unexpected() }
+        guard case .settle = state.notLeased(.connectionRefused) else { return unexpected() }
         if refused == 403 {
             #expect(state.ending?.settlement == .refused(status: 403) && status(state) == 403)
             #expect(state.ending?.region == .europe)
@@ -299,11 +298,4 @@ struct ForwardingStateTests {
     private func unexpected(_ what: String = "", at location: SourceLocation = #_sourceLocation) {
         Issue.record("unexpected step \(what)", sourceLocation: location)
     }
-}
-
-/// Stands for a connection where nothing is sent.
-private final class UnusedConnection: UpstreamConnection {
-    func send(_ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver) -> Bool { false }
-    func stopAwaiting(_: any UpstreamReceiver) {}
-    func release(by _: any UpstreamReceiver) {}
 }
