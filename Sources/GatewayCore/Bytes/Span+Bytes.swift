@@ -1,3 +1,5 @@
+import Glibc
+
 /// Looking at bytes in place. Ranges come from our own parsers; every access is bounds-checked.
 extension Span where Element == UInt8 {
     /// Whether `range` holds `lowercase`, an ASCII literal in lower case, without regard to case.
@@ -16,7 +18,7 @@ extension Span where Element == UInt8 {
         let last = range.count - 8
         var offset = 0
         while true {
-            let word = Marks.lowercased(
+            let word = Word.lowercased(
                 bytes.unsafeLoadUnaligned(fromByteOffset: range.lowerBound + offset, as: UInt64.self))
             guard word == literal.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
             guard offset < last else { return true }
@@ -24,12 +26,11 @@ extension Span where Element == UInt8 {
         }
     }
 
-    @inlinable
     package func isEqual(_ range: Range<Int>, to literal: StaticString) -> Bool {
         guard range.count == literal.utf8CodeUnitCount else { return false }
-        let bytes = literal.utf8Start
-        for offset in 0..<range.count where self[range.lowerBound + offset] != bytes[offset] { return false }
-        return true
+        return extracting(range).withUnsafeBytes { bytes in
+            bytes.baseAddress.map { memcmp($0, literal.utf8Start, bytes.count) == 0 } ?? true
+        }
     }
 
     /// The text of `range`; bytes that are not UTF-8 become U+FFFD. For messages to people, never for decisions.

@@ -1,63 +1,41 @@
 import Glibc
 
-/// Finding the end of a run of ordinary characters, eight bytes at a time: most bytes of every message are of that kind,
+/// Finding the end of a run of ordinary characters, sixteen bytes at a time: most bytes of every message are of that kind,
 /// and looking at them one by one was a tenth of a message's cost.
 ///
-/// Each function marks the bytes it looks for with their highest bit. The arithmetic carries from lower to higher
-/// bytes, so marks above the lowest one may be false; only the lowest is used. (The method is Mycroft's, in Warren,
-/// Hacker's Delight, section 6-1.)
+/// Each function says of a vector which of its bytes end the run.
 extension Span where Element == UInt8 {
     /// The first place from `start` on that does not hold a printable ASCII character, or holds a quote or a backslash;
     /// `count` if there is none.
     func endOfPlainJSON(from start: Int) -> Int {
-        endOfRun(from: start) { word in
-            Marks.below0x20(word) | Marks.equal(word, to: UInt8(ascii: "\""))
-                | Marks.equal(word, to: UInt8(ascii: "\\"))
-                | (word & Marks.highBits)
-        } isEnd: { byte in
-            byte < 0x20 || byte >= 0x80 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+        endOfRun(in: start..<count) { bytes in
+            Marks.outside(bytes, 0x20...0x7F) .| Marks.equal(bytes, UInt8(ascii: "\""))
+                .| Marks.equal(bytes, UInt8(ascii: "\\"))
         }
     }
 
     /// The first quote or backslash from `start` on; `count` if there is none.
     func firstQuoteOrBackslash(from start: Int) -> Int {
-        endOfRun(from: start) { word in
-            Marks.equal(word, to: UInt8(ascii: "\"")) | Marks.equal(word, to: UInt8(ascii: "\\"))
-        } isEnd: { byte in
-            byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+        endOfRun(in: start..<count) { bytes in
+            Marks.equal(bytes, UInt8(ascii: "\"")) .| Marks.equal(bytes, UInt8(ascii: "\\"))
         }
     }
 
     /// The first control character from `start` on; `count` if there is none.
     func firstControlCharacter(from start: Int) -> Int {
-        endOfRun(from: start) { word in
-            Marks.below0x20(word) | Marks.equal(word, to: 0x7F)
-        } isEnd: { byte in
-            byte < 0x20 || byte == 0x7F
-        }
+        endOfRun(in: start..<count) { bytes in Marks.within(bytes, 0...0x1F) .| Marks.equal(bytes, 0x7F) }
     }
 
     /// The first byte from `start` on that is no visible ASCII character (RFC 5234, `VCHAR`); `count` if there is none.
     func endOfVisible(from start: Int) -> Int {
-        endOfRun(from: start) { word in
-            Marks.below0x20(word) | Marks.equal(word, to: 0x20) | Marks.equal(word, to: 0x7F) | (word & Marks.highBits)
-        } isEnd: { byte in
-            byte <= 0x20 || byte >= 0x7F
-        }
+        endOfRun(in: start..<count) { bytes in Marks.outside(bytes, 0x21...0x7E) }
     }
 
     /// The first byte in `range` that is not unreserved in a URI (RFC 3986 section 2.3); its end if there is none.
     func endOfUnreserved(in range: Range<Int>) -> Int {
-        endOfRun(from: range.lowerBound, until: range.upperBound) { word in
-            let alphanumeric = Marks.alphanumeric(word)
-            // Ids are nearly all letters and digits.
-            guard alphanumeric != Marks.highBits else { return 0 }
-            return
-                ~(alphanumeric | Marks.within(word, UInt8(ascii: "-")...UInt8(ascii: "."))
-                | Marks.within(word, UInt8(ascii: "_")...UInt8(ascii: "_"))
-                | Marks.within(word, UInt8(ascii: "~")...UInt8(ascii: "~"))) & Marks.highBits
-        } isEnd: { byte in
-            !PercentEncoding.isUnreserved(byte)
+        endOfRun(in: range) { bytes in
+            .!(Marks.alphanumeric(bytes) .| Marks.within(bytes, UInt8(ascii: "-")...UInt8(ascii: "."))
+                .| Marks.equal(bytes, UInt8(ascii: "_")) .| Marks.equal(bytes, UInt8(ascii: "~")))
         }
     }
 
@@ -66,10 +44,8 @@ extension Span where Element == UInt8 {
         var index = start
         while true {
             // Names of fields hold little else.
-            index = endOfRun(from: index) { word in
-                ~(Marks.alphanumeric(word) | Marks.within(word, UInt8(ascii: "-")...UInt8(ascii: "-"))) & Marks.highBits
-            } isEnd: { byte in
-                !isTokenCharacter(byte)
+            index = endOfRun(in: index..<count) { bytes in
+                .!(Marks.alphanumeric(bytes) .| Marks.equal(bytes, UInt8(ascii: "-")))
             }
             guard index < count && isTokenCharacter(self[index]) else { return index }
             index += 1
@@ -91,60 +67,71 @@ extension Span where Element == UInt8 {
         }
     }
 
+    /// - Parameter ends: which bytes of a vector end the run.
     @inline(__always)
-    private func endOfRun(from start: Int, marks: (UInt64) -> UInt64, isEnd: (UInt8) -> Bool) -> Int {
-        endOfRun(from: start, until: count, marks: marks, isEnd: isEnd)
+    private func endOfRun(in range: Range<Int>, ends: (SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Int {
+        var index = range.lowerBound
+        // What lies behind the range is read with it.
+        while index < range.upperBound && index + 16 <= count {
+            // The name is about types whose bit patterns can be invalid; the load is checked for bounds.
+            let found = Marks.first(ends(bytes.unsafeLoadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)))
+            if found < 16 { return min(index + found, range.upperBound) }
+            index += 16
+        }
+        guard index < range.upperBound else { return range.upperBound }
+        var rest = SIMD16<UInt8>()
+        for place in index..<range.upperBound { rest[place - index] = self[place] }
+        return min(index + Marks.first(ends(rest)), range.upperBound)
+    }
+}
+
+/// Which of sixteen bytes are what is asked for.
+///
+/// Each operand is a vector: with a byte for one of them, the compiler makes sixteen operations of one.
+enum Marks {
+    typealias Bytes = SIMD16<UInt8>
+    typealias Mask = SIMDMask<SIMD16<Int8>>
+
+    @inline(__always)
+    static func equal(_ bytes: Bytes, _ byte: UInt8) -> Mask { bytes .== Bytes(repeating: byte) }
+
+    @inline(__always)
+    static func within(_ bytes: Bytes, _ range: ClosedRange<UInt8>) -> Mask {
+        bytes &- Bytes(repeating: range.lowerBound) .<= Bytes(repeating: range.upperBound &- range.lowerBound)
     }
 
     @inline(__always)
-    private func endOfRun(
-        from start: Int, until end: Int, marks: (UInt64) -> UInt64, isEnd: (UInt8) -> Bool
-    ) -> Int {
-        var index = start
-        while index + 8 <= end {
-            // The name is about types whose bit patterns can be invalid; the load is checked for bounds.
-            let found = marks(UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)))
-            if found != 0 { return index + found.trailingZeroBitCount / 8 }
-            index += 8
-        }
-        while index < end && !isEnd(self[index]) { index += 1 }
-        return index
+    static func outside(_ bytes: Bytes, _ range: ClosedRange<UInt8>) -> Mask {
+        bytes &- Bytes(repeating: range.lowerBound) .> Bytes(repeating: range.upperBound &- range.lowerBound)
+    }
+
+    /// The ASCII letters and digits.
+    @inline(__always)
+    static func alphanumeric(_ bytes: Bytes) -> Mask {
+        within(bytes | Bytes(repeating: 0x20), UInt8(ascii: "a")...UInt8(ascii: "z"))
+            .| within(bytes, UInt8(ascii: "0")...UInt8(ascii: "9"))
+    }
+
+    /// The place of the first that is marked; 16 if none is.
+    @inline(__always)
+    static func first(_ mask: Mask) -> Int {
+        let words = unsafeBitCast(mask, to: SIMD2<UInt64>.self)
+        let low = UInt64(littleEndian: words[0])
+        return (low != 0 ? low.trailingZeroBitCount : 64 + UInt64(littleEndian: words[1]).trailingZeroBitCount) / 8
     }
 }
 
 /// Eight bytes at a time.
-enum Marks {
-    static let highBits: UInt64 = 0x8080_8080_8080_8080
-    static let ones: UInt64 = 0x0101_0101_0101_0101
+enum Word {
+    private static let highBits: UInt64 = 0x8080_8080_8080_8080
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
 
-    @inline(__always)
-    static func below0x20(_ word: UInt64) -> UInt64 { (word &- 0x20 &* ones) & ~word & highBits }
-
-    @inline(__always)
-    static func equal(_ word: UInt64, to byte: UInt8) -> UInt64 {
-        let difference = word ^ (ones &* UInt64(byte))
-        return (difference &- ones) & ~difference & highBits
-    }
-
-    /// Marks exactly the bytes within `range`, which is of ASCII characters: nothing carries.
-    @inline(__always)
-    static func within(_ word: UInt64, _ range: ClosedRange<UInt8>) -> UInt64 {
-        let low = word & ~highBits
-        let reachesLower = low &+ UInt64(0x80 &- range.lowerBound) &* ones
-        let exceedsUpper = low &+ UInt64(0x7F &- range.upperBound) &* ones
-        return reachesLower & ~exceedsUpper & ~word & highBits
-    }
-
-    /// Marks exactly the ASCII letters and digits.
-    @inline(__always)
-    static func alphanumeric(_ word: UInt64) -> UInt64 {
-        within(word | 0x20 &* ones, UInt8(ascii: "a")...UInt8(ascii: "z"))
-            | within(word, UInt8(ascii: "0")...UInt8(ascii: "9"))
-    }
-
-    /// The same bytes, with each ASCII capital in lower case.
+    /// The same bytes, with each ASCII capital in lower case. (Warren, Hacker's Delight, section 6-1.)
     @inline(__always)
     static func lowercased(_ word: UInt64) -> UInt64 {
-        word | within(word, UInt8(ascii: "A")...UInt8(ascii: "Z")) &>> 2
+        let low = word & ~highBits
+        let reachesA = low &+ UInt64(0x80 &- UInt8(ascii: "A")) &* ones
+        let exceedsZ = low &+ UInt64(0x7F &- UInt8(ascii: "Z")) &* ones
+        return word | (reachesA & ~exceedsZ & ~word & highBits) &>> 2
     }
 }
