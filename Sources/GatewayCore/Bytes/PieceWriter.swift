@@ -32,6 +32,9 @@ package struct PieceWriter {
         memory.storeBytes(of: word.bigEndian, toByteOffset: offset, as: UInt32.self)
     }
 
+    /// What was written from `offset` on is to be written over.
+    mutating func goBack(to offset: Int) { count = min(max(0, offset), count) }
+
     package mutating func write(_ word: UInt64) {
         memory.storeBytes(of: word.bigEndian, toByteOffset: place(for: 8), as: UInt64.self)
     }
