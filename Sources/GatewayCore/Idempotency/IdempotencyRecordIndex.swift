@@ -69,7 +69,8 @@ extension IdempotencyRecordIndex {
     fileprivate struct Part {
         /// A power of two long, at most three quarters full.
         private(set) var places = ContiguousArray<Place>(repeating: .empty, count: 64)
-        private var mask: Int { places.count - 1 }
+        /// The length of `places` less one. Kept here, since an array's own length lies with its elements, which no cache holds.
+        private var mask = 63
         private var count = 0
 
         func position(of placement: UInt32, where isOf: (Slot) -> Bool) -> Int? {
@@ -84,7 +85,12 @@ extension IdempotencyRecordIndex {
 
         func prefetch(_ placement: UInt32) {
             let home = home(placement)
-            places.withUnsafeBufferPointer { skillgate_prefetch($0.baseAddress.map { $0 + home }) }
+            places.withUnsafeBufferPointer { places in
+                guard let first = places.baseAddress else { return }
+                skillgate_prefetch(first + home)
+                // The array's length, which every access asks for, lies before its elements.
+                skillgate_prefetch(first - 1)
+            }
         }
 
         mutating func insert(_ place: Place) {
@@ -114,6 +120,7 @@ extension IdempotencyRecordIndex {
             while records * 4 > length * 3 { length *= 2 }
             let old = places
             places = ContiguousArray(repeating: .empty, count: length)
+            mask = length - 1
             for place in old where !place.isEmpty { put(place) }
         }
 

@@ -5,7 +5,11 @@ extension IdempotencyRecordTable {
     struct PackedRecord {
         private static let noRegion = UInt8.max
 
-        enum Kind: UInt8 { case free, sending, resending, unknown, acceptedUUID, acceptedText, acceptedWithoutID }
+        enum Kind: UInt8 {
+            case free, sending, resending, unknown, acceptedUUID, acceptedText, acceptedWithoutID
+
+            var isHeld: Bool { self == .sending || self == .resending || self == .unknown }
+        }
 
         /// Of the scope.
         var words: (UInt64, UInt64, UInt64, UInt64)
@@ -35,7 +39,7 @@ extension IdempotencyRecordTable {
                 && words.3 == scope.words.3
         }
 
-        var isHeld: Bool { kind == .sending || kind == .resending || kind == .unknown }
+        var isHeld: Bool { kind.isHeld }
 
         /// Whether it stands in its list where `record` would: a receipt or an unknown outcome changes neither list nor expiry.
         func keepsPlace(_ record: IdempotencyRecord, of caller: Int, isBrief: Bool) -> Bool {

@@ -1,3 +1,4 @@
+import CPrefetch
 import NIOCore
 
 /// The records of one shard, packed: about 120 bytes each with their place in the index.
@@ -67,8 +68,18 @@ struct IdempotencyRecordTable {
         Place(position: index.position(of: scope) { self[$0].isOf(scope) })
     }
 
-    /// Has the processor fetch what a look-up of `scope` reads first: its place in the index.
-    func prefetch(_ scope: IdempotencyScope) { index.prefetch(scope) }
+    /// Has the processor fetch what a look-up of `scope` reads first, its place in the index, and where the next record will be put.
+    func prefetch(_ scope: IdempotencyScope) {
+        index.prefetch(scope)
+        let slot = Int(freed == Self.none ? unused : freed)
+        guard slot / Self.chunkLength < chunks.count else { return }
+        chunks[slot / Self.chunkLength].withUnsafeBufferPointer { records in
+            guard let first = records.baseAddress else { return }
+            let record = UnsafeRawPointer(first + slot % Self.chunkLength)
+            skillgate_prefetch(record)
+            skillgate_prefetch(record + MemoryLayout<PackedRecord>.stride - 1)
+        }
+    }
 
     /// The record at `place`, unpacked; nil if there is none.
     func record(at place: Place) -> IdempotencyRecord? {
@@ -255,58 +266,69 @@ struct IdempotencyRecordTable {
         return AgeList(oldest: first, newest: last, oldestExpires: self[first].expires)
     }
 
+    /// Reads what it needs and copies no record: that would wait for all that has just been written to it.
     private mutating func link(_ slot: Slot, isLoading: Bool) {
-        let record = self[slot]
-        var list = list(of: record)
+        let (kind, expires) = (self[slot].kind, self[slot].expires)
+        let place = listPlace(of: slot)
+        var list = list(at: place)
         // Behind all that expire no later: nearly always at the end. Records that live shorter from now on, as a configuration may
         // have it, would each pass all that came before; rather than that, they stay until some of those expire.
         var (previous, steps) = (list.newest, 0)
-        while !isLoading, previous != Self.none, self[previous].expires > record.expires, steps < Self.longestWalk {
+        while !isLoading, previous != Self.none, self[previous].expires > expires, steps < Self.longestWalk {
             (previous, steps) = (self[previous].previous, steps + 1)
         }
         let next = previous == Self.none ? list.oldest : self[previous].next
-        if !record.isHeld { settledCount += 1 }
-        self[slot].stand(between: previous, next, number: record.isHeld ? nil : settledCount)
+        if !kind.isHeld { settledCount += 1 }
+        self[slot].stand(between: previous, next, number: kind.isHeld ? nil : settledCount)
         if previous == Self.none {
             list.oldest = slot
-            list.oldestExpires = record.expires
+            list.oldestExpires = expires
         } else {
             self[previous].next = slot
         }
         if next == Self.none { list.newest = slot } else { self[next].previous = slot }
-        setList(list, of: record)
-        count(record.kind, 1)
+        setList(list, at: place)
+        count(kind, 1)
     }
 
-    private func list(of record: PackedRecord) -> AgeList {
-        guard record.isHeld else {
-            let place = listPlace(of: record)
-            return place < settled.count ? settled[place] : AgeList()
+    /// Which list a record stands in.
+    private enum ListPlace {
+        case held
+        case heldBriefly(caller: Int)
+        /// A place in `settled`.
+        case settled(Int)
+    }
+
+    private func listPlace(of slot: Slot) -> ListPlace {
+        let (caller, isBrief) = (Int(self[slot].caller), self[slot].isBrief)
+        guard self[slot].isHeld else { return .settled(2 * caller + (isBrief ? 1 : 0)) }
+        return isBrief ? .heldBriefly(caller: caller) : .held
+    }
+
+    private func list(at place: ListPlace) -> AgeList {
+        switch place {
+        case .held: held
+        case .heldBriefly(let caller): caller < heldBriefly.count ? heldBriefly[caller] : AgeList()
+        case .settled(let place): place < settled.count ? settled[place] : AgeList()
         }
-        guard record.isBrief else { return held }
-        let caller = Int(record.caller)
-        return caller < heldBriefly.count ? heldBriefly[caller] : AgeList()
     }
 
-    private mutating func setList(_ list: AgeList, of record: PackedRecord) {
-        guard !record.isHeld else {
-            guard record.isBrief else { return held = list }
-            let caller = Int(record.caller)
+    private mutating func setList(_ list: AgeList, at place: ListPlace) {
+        switch place {
+        case .held: held = list
+        case .heldBriefly(let caller):
             while heldBriefly.count <= caller { heldBriefly.append(AgeList()) }
-            return heldBriefly[caller] = list
+            heldBriefly[caller] = list
+        case .settled(let place):
+            while settled.count <= place { settled += [AgeList(), AgeList()] }
+            settled[place] = list
         }
-        let place = listPlace(of: record)
-        while settled.count <= place { settled += [AgeList(), AgeList()] }
-        settled[place] = list
     }
-
-    /// That of its list among the settled ones.
-    private func listPlace(of record: PackedRecord) -> Int { 2 * Int(record.caller) + (record.isBrief ? 1 : 0) }
 
     private mutating func unlink(_ slot: Slot) {
-        let record = self[slot]
-        var list = list(of: record)
-        let (previous, next) = (record.previous, record.next)
+        let place = listPlace(of: slot)
+        var list = list(at: place)
+        let (previous, next) = (self[slot].previous, self[slot].next)
         if previous == Self.none {
             list.oldest = next
             list.oldestExpires = next == Self.none ? .distantFuture : self[next].expires
@@ -314,8 +336,8 @@ struct IdempotencyRecordTable {
             self[previous].next = next
         }
         if next == Self.none { list.newest = previous } else { self[next].previous = previous }
-        setList(list, of: record)
-        count(record.kind, -1)
+        setList(list, at: place)
+        count(self[slot].kind, -1)
     }
 
     private mutating func count(_ kind: PackedRecord.Kind, _ change: Int) {
