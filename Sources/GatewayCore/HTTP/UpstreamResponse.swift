@@ -8,6 +8,11 @@ package struct UpstreamResponse: Equatable, Sendable {
     private var rest: Rest?
 
     private final class Rest: Equatable, Sendable {
+        /// Of answers that have no more than a usual content type, as those to accepted messages: one object for all.
+        static let json = Rest(nil, "application/json", ByteBuffer())
+        static let octets = Rest(nil, "application/octet-stream", ByteBuffer())
+        static let text = Rest(nil, "text/plain", ByteBuffer())
+
         let retryAfter: String?
         let contentType: String?
         let content: ByteBuffer
@@ -55,11 +60,15 @@ extension UpstreamResponse {
     package init(
         status: Int, requestID: Range<Int>?, retryAfter: Range<Int>?, contentType: Range<Int>?, of bytes: Span<UInt8>
     ) {
-        self.init(
-            status: status,
-            requestID: requestID.flatMap { RequestID(bytes, $0) },
-            retryAfter: retryAfter.flatMap { Self.passable($0, of: bytes) },
-            contentType: contentType.flatMap { Self.contentType($0, of: bytes) })
+        let id = requestID.flatMap { RequestID(bytes, $0) }
+        if retryAfter == nil, let usual = contentType.flatMap({ Self.usual($0, of: bytes) }) {
+            self.init(status: status, requestID: id)
+            rest = usual
+        } else {
+            self.init(
+                status: status, requestID: id, retryAfter: retryAfter.flatMap { Self.passable($0, of: bytes) },
+                contentType: contentType.flatMap { Self.passable($0, of: bytes) })
+        }
     }
 
     /// The answer of which no more will come than this content. Of an error, part of the text is better than nothing. Part of anything
@@ -71,11 +80,13 @@ extension UpstreamResponse {
                 at: content.readerIndex, length: min(content.readableBytes, Self.contentLimitBytes)) ?? content)
     }
 
-    /// Usual ones are constants, which need no memory of their own.
-    private static func contentType(_ value: Range<Int>, of bytes: Span<UInt8>) -> String? {
-        if bytes.isEqual(value, to: "application/json") { return "application/json" }
-        if bytes.isEqual(value, to: "application/octet-stream") { return "application/octet-stream" }
-        return passable(value, of: bytes)
+    private static func usual(_ contentType: Range<Int>, of bytes: Span<UInt8>) -> Rest? {
+        switch contentType.count {
+        case 10 where bytes.isEqual(contentType, to: "text/plain"): .text
+        case 16 where bytes.isEqual(contentType, to: "application/json"): .json
+        case 24 where bytes.isEqual(contentType, to: "application/octet-stream"): .octets
+        default: nil
+        }
     }
 
     /// A field value that may go to the caller: printable ASCII, of a length that such a value can have.
