@@ -14,7 +14,7 @@ struct HPACKDynamicTable {
     }
 
     /// Oldest first; those of entries that are gone are removed once in a while.
-    private(set) var bytes: [UInt8] = []
+    var bytes: [UInt8] = []
     private var removed = 0
     private var entries = CircularBuffer<Entry>()
     private var size = 0
@@ -42,21 +42,25 @@ struct HPACKDynamicTable {
         evict(downTo: limit)
     }
 
-    /// Evicts the oldest as far as necessary; a field that is larger than the table empties it (RFC 7541 section 4.4).
     mutating func insert(_ source: [UInt8], name: Range<Int>, value: Range<Int>) {
-        let entry = Entry(start: removed + bytes.count, name: name.count, value: value.count)
-        evict(downTo: limit - entry.size)
-        guard entry.size <= limit else { return }
         // A name and its value stand one behind the other there.
         source.span.extracting(name.lowerBound..<value.upperBound).withUnsafeBufferPointer {
             bytes.append(contentsOf: $0)
         }
+        insertLast(name: name.count, value: value.count)
+    }
+
+    /// Inserts what has been appended to `bytes`. Evicts the oldest as far as necessary; a field that is larger than the table empties it
+    /// (RFC 7541 section 4.4).
+    mutating func insertLast(name: Int, value: Int) {
+        let entry = Entry(start: removed + bytes.count - name - value, name: name, value: value)
         entries.append(entry)
         size += entry.size
+        evict(downTo: limit)
     }
 
     private mutating func evict(downTo rest: Int) {
-        while size > max(0, rest), let oldest = entries.popFirst() { size -= oldest.size }
+        while size > rest, let oldest = entries.popFirst() { size -= oldest.size }
         let unused = (entries.first?.start ?? removed + bytes.count) - removed
         guard unused == bytes.count || unused > max(1024, limit) else { return }
         bytes.removeSubrange(0..<unused)

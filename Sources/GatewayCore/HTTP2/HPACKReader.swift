@@ -3,6 +3,7 @@ package struct HPACKReader {
     /// The largest table that the peer may use: the default of `SETTINGS_HEADER_TABLE_SIZE`.
     private static let tableLimit = 4096
 
+    private let staticTable = HPACKStaticTable.shared
     private var table = HPACKDynamicTable(limit: tableLimit)
     private var memory = HuffmanMemory()
     /// Of a list of fields, each counted as in the table (RFC 9113 section 6.5.2, `SETTINGS_MAX_HEADER_LIST_SIZE`).
@@ -38,6 +39,10 @@ package struct HPACKReader {
                 field = try copy(try Self.integer(block, &index, bits: 7), to: &fields.bytes)
             } else if first & 0xC0 == 0x40 {
                 let place = try Self.integer(block, &index, bits: 6)
+                guard isWanted(place) else {
+                    size += try remember(block, &index, named: place)
+                    continue
+                }
                 field = try literal(block, &index, named: place, to: &fields.bytes)
                 table.insert(fields.bytes, name: field.name, value: field.value)
             } else if first & 0xE0 == 0x20 {
@@ -49,7 +54,7 @@ package struct HPACKReader {
                 continue
             } else {
                 let place = try Self.integer(block, &index, bits: 4)
-                guard place == 0 || place > HPACKStaticTable.count || wanted & 1 << UInt64(place) != 0 else {
+                guard isWanted(place) else {
                     size += try Self.extent(block, &index).count + HPACKDynamicTable.overheadBytes
                     continue
                 }
@@ -68,6 +73,25 @@ package struct HPACKReader {
         }
     }
 
+    /// Whether somebody may look for a field of the name at an index.
+    private func isWanted(_ place: Int) -> Bool {
+        place == 0 || place > HPACKStaticTable.count || wanted & 1 << UInt64(place) != 0
+    }
+
+    /// Decodes a field that nobody looks for, for what it does to the table.
+    ///
+    /// - Parameter place: of its name, in the static table.
+    /// - Returns: its size.
+    private mutating func remember(
+        _ block: Span<UInt8>, _ index: inout Int, named place: Int
+    ) throws(HTTP2Error) -> Int {
+        let name = staticTable.ranges[place - 1].name
+        Self.append(staticTable.bytes, name, to: &table.bytes)
+        let value = try Self.string(block, &index, &memory, to: &table.bytes)
+        table.insertLast(name: name.count, value: value.count)
+        return name.count + value.count + HPACKDynamicTable.overheadBytes
+    }
+
     /// Copies an entry of the tables.
     ///
     /// - Parameter nameOnly: its value is not meant.
@@ -78,8 +102,8 @@ package struct HPACKReader {
         let (name, value): HTTP2Fields.Field
         // In either table, a name and its value stand one behind the other.
         if index > 0 && index <= HPACKStaticTable.count {
-            (name, value) = HPACKStaticTable.ranges[index - 1]
-            Self.append(HPACKStaticTable.bytes, name.lowerBound..<(nameOnly ? name : value).upperBound, to: &bytes)
+            (name, value) = staticTable.ranges[index - 1]
+            Self.append(staticTable.bytes, name.lowerBound..<(nameOnly ? name : value).upperBound, to: &bytes)
         } else if let entry = table[index - HPACKStaticTable.count - 1] {
             (name, value) = entry
             Self.append(table.bytes, name.lowerBound..<(nameOnly ? name : value).upperBound, to: &bytes)
@@ -98,8 +122,9 @@ package struct HPACKReader {
         _ block: Span<UInt8>, _ index: inout Int, named place: Int, to bytes: inout [UInt8]
     ) throws(HTTP2Error) -> HTTP2Fields.Field {
         let name =
-            place == 0 ? try string(block, &index, to: &bytes) : try copy(place, nameOnly: true, to: &bytes).name
-        return (name, try string(block, &index, to: &bytes))
+            place == 0
+            ? try Self.string(block, &index, &memory, to: &bytes) : try copy(place, nameOnly: true, to: &bytes).name
+        return (name, try Self.string(block, &index, &memory, to: &bytes))
     }
 
     /// Passes over a string, as it is written.
@@ -112,16 +137,16 @@ package struct HPACKReader {
     }
 
     /// RFC 7541 section 5.2.
-    private mutating func string(
-        _ block: Span<UInt8>, _ index: inout Int, to bytes: inout [UInt8]
+    private static func string(
+        _ block: Span<UInt8>, _ index: inout Int, _ memory: inout HuffmanMemory, to bytes: inout [UInt8]
     ) throws(HTTP2Error) -> Range<Int> {
         let first = index
-        let range = try Self.extent(block, &index)
+        let range = try extent(block, &index)
         let isHuffman = block[first] & 0x80 != 0
         let start = bytes.count
         if isHuffman {
             guard memory.decode(block, range, to: &bytes) else {
-                throw Self.error("a string is no Huffman code")
+                throw error("a string is no Huffman code")
             }
         } else {
             block.extracting(range).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }

@@ -1,18 +1,23 @@
 /// Fields that every peer knows (RFC 7541 appendix A).
-enum HPACKStaticTable {
+final class HPACKStaticTable: Sendable {
     static let count = 61
+    /// To be kept by whoever reads it often: asking for what is made once takes longer than reading it.
+    static let shared = HPACKStaticTable()
 
     /// The bytes of all names and values, and where each field's stand in them; the field with index 1 is the first.
-    static let bytes = Array(fields.map { $0.name + $0.value }.joined().utf8)
-    static let ranges: [(name: Range<Int>, value: Range<Int>)] = {
+    let bytes: [UInt8]
+    let ranges: [(name: Range<Int>, value: Range<Int>)]
+
+    private init() {
+        bytes = Array(Self.fields.map { $0.name + $0.value }.joined().utf8)
         var end = 0
-        return fields.map { field in
+        ranges = Self.fields.map { field in
             let name = end..<end + field.name.utf8.count
             let value = name.upperBound..<name.upperBound + field.value.utf8.count
             end = value.upperBound
             return (name, value)
         }
-    }()
+    }
 
     private static let fields: [(name: String, value: String)] = [
         (":authority", ""),

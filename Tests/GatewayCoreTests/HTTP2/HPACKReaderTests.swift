@@ -154,7 +154,7 @@ import Testing
         #expect(fields.isTooLarge && fields.fields.count == 3)
     }
 
-    @Test func `what nobody looks for is passed over, unless it is to be remembered`() throws {
+    @Test func `what nobody looks for is passed over, and remembered where it is to be`() throws {
         var reader = HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [8])
         var block = ByteBuffer()
         for (pattern, bits) in [(0x00, 4), (0x10, 4), (0x40, 6)] as [(UInt8, Int)] {
@@ -164,9 +164,30 @@ import Testing
             }
         }
         block.writeInteger(UInt8(0xBE))
-        #expect(try decode(block, &reader) == [":status: x", ":status: x", ":status: x", "date: x", "date: x"])
+        #expect(try decode(block, &reader) == [":status: x", ":status: x", ":status: x", "date: x"])
         let cut = #expect(throws: HTTP2Error.self) { try decode(bytes("0f1205"), &reader) }
         #expect(cut?.code == .compressionError)
+    }
+
+    /// The tables of both have to stay the same, whatever is evicted when.
+    @Test(arguments: [0, 100, 200, 4096])
+    func `what is passed over changes nothing of what comes behind it`(tableBytes: Int) throws {
+        var generator = SeededGenerator(seed: 5)
+        var encoder = HPACKEncoder(allocator: ByteBufferAllocator())
+        var (reader, other) = (HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [8, 31]), decoder())
+        if tableBytes != 4096 { try encoder.setDynamicTableSize(tableBytes) }
+        let names = [":status", "content-type", "date", "server", "vary", "x-other"]
+        for _ in 0..<2_000 {
+            let headers = (0..<Int.random(in: 0...6, using: &generator)).compactMap { _ in
+                names.randomElement(using: &generator).map { name in
+                    (name, String(repeating: "v", count: Int.random(in: 0...90, using: &generator)))
+                }
+            }
+            var block = ByteBuffer()
+            try encoder.encode(headers: HPACKHeaders(headers), to: &block)
+            let isWanted = { (field: String) in field.hasPrefix(":status") || field.hasPrefix("content-type") }
+            #expect(try decode(block, &reader).filter(isWanted) == decode(block, &other).filter(isWanted))
+        }
     }
 
     @Test func `a few bytes that become many end the connection`() throws {
