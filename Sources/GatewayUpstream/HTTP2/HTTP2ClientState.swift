@@ -48,7 +48,7 @@ package struct HTTP2ClientState {
     private static let pingData: UInt64 = 0x736B_696C_6C67_6174
 
     package var output = ByteBuffer()
-    package var actions = CircularBuffer<Action>(initialCapacity: 8)
+    package var actions = ActionQueue<Action>()
     private let streamsAtOnce: Int
     private var writer: HTTP2RequestWriter
     private var reader = HTTP2FrameReader()
@@ -114,7 +114,8 @@ package struct HTTP2ClientState {
             receiver: receiver, limit: limit, window: HTTP2SendWindow(bytes: initialWindow), unsent: request.content)
         output.writeData(&stream.unsent, stream: number, within: &stream.window, and: &window)
         let place = numbers.insert(number)
-        if place == streams.count { streams.append(stream) } else { streams[place] = stream }
+        if place == streams.count { streams.append(nil) }
+        streams[place] = consume stream
         return true
     }
 
@@ -220,11 +221,12 @@ package struct HTTP2ClientState {
 
     /// The response is complete.
     private mutating func end(_ place: Int) throws(HTTP2Response.Problem) {
-        guard streams[place]?.response.head != nil else { throw .malformed("the stream ends before the status") }
+        // Changed in place, and then moved: a copy of a stream costs more than all else that is done with it here.
+        guard let answer = streams[place]?.response.take() else {
+            throw .malformed("the stream ends before the status")
+        }
         let number = numbers.number(at: place)
-        guard let stream = remove(place),
-            let answer = stream.response.isOverlong ? stream.response.soFar : stream.response.complete
-        else { return }
+        guard let stream = remove(place) else { return }
         // It was answered before it was read to its end, which nobody waits for.
         if stream.unsent != nil { output.writeReset(stream: number, .cancel) }
         actions.append(.responded(stream.receiver, answer, isLate: stream.isLate))

@@ -59,9 +59,12 @@ struct HTTP2Response {
         isOverlong = content.readableBytes > UpstreamResponse.contentLimitBytes
     }
 
-    /// With all of its content. How long a field says that it is does not matter: the frames say where it ends.
-    var complete: UpstreamResponse? {
-        content.readableBytes == 0 ? head : head?.with(content)
+    /// Takes it out at its end; nil if its status has not come. How long a field says that the content is does not matter: the frames
+    /// say where it ends.
+    mutating func take() -> UpstreamResponse? {
+        guard let head = head.take() else { return nil }
+        if isOverlong { return head.cutShort(after: content) }
+        return content.readableBytes == 0 ? head : head.with(content)
     }
 
     /// As far as it came, for when no more of it will: with its status it is known what became of the message.

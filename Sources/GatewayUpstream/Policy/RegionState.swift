@@ -51,7 +51,7 @@ struct RegionState {
     private static let pauseBetweenSpares = TimeAmount.seconds(2)
 
     /// Pending actions, in order; the performer removes them.
-    var actions = CircularBuffer<Action>(initialCapacity: 8)
+    var actions = ActionQueue<Action>()
     /// When the next waiter may time out. One timer for all, since nearly every message is served long before.
     private(set) var nextTimeout: NIODeadline?
     private let configuration: PoolStateMachine.Configuration
