@@ -17,6 +17,8 @@ package final class Caller: Sendable {
     /// The skills it may send for, by their place in the configuration.
     package let skills: [Int]
     package let regions: Set<Region>
+    /// The same, a bit each, by raw value: a set hashes what it is asked for.
+    private let regionBits: UInt8
     package let requiresIdempotencyKey: Bool
     package let keySources: IdempotencyKeySources
     /// Nil: the skill's.
@@ -49,6 +51,7 @@ package final class Caller: Sendable {
         self.recordID = recordID ?? name
         self.skills = skills
         self.regions = regions
+        regionBits = regions.reduce(0) { $0 | 1 << UInt8(truncatingIfNeeded: $1.rawValue) }
         self.requiresIdempotencyKey = requiresIdempotencyKey
         self.keySources = keySources
         self.discovery = discovery
@@ -60,6 +63,8 @@ package final class Caller: Sendable {
         self.usage = usage
         self.sharedRate = sharedRate
     }
+
+    func maySend(to region: Region) -> Bool { regionBits & 1 << UInt8(truncatingIfNeeded: region.rawValue) != 0 }
 }
 
 /// An Alexa skill, and what is needed to send for it.

@@ -202,7 +202,7 @@ final class Exchange {
     }
 
     func checkRegion(_ region: Region, of caller: Caller) throws(Refusal) {
-        guard !caller.regions.contains(region) else { return }
+        guard !caller.maySend(to: region) else { return }
         try enforce(
             .regions, on: caller,
             Refusal(.notAllowed, "the caller is not authorized to send to region \(region.name)"))
@@ -210,7 +210,7 @@ final class Exchange {
 
     /// The message ends in a region that was looked in because its caller's regions are only reported.
     func ended(in region: Region, of caller: Caller) {
-        if !caller.regions.contains(region) { report(.regions, brokenBy: caller) }
+        if !caller.maySend(to: region) { report(.regions, brokenBy: caller) }
     }
 
     /// The user that the path names.

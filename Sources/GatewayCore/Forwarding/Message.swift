@@ -113,7 +113,7 @@ struct Message {
     /// What another caller says does not keep this one out of the regions that it may send to.
     private var learnedRegion: Region? {
         guard let region = skill.region(of: user) else { return nil }
-        return caller.regions.contains(region) || !skill.users.isOnlySaid(user) ? region : nil
+        return caller.maySend(to: region) || !skill.users.isOnlySaid(user) ? region : nil
     }
 
     /// Completes once what other replicas know of the user is known here; nil: there is nothing to ask for.

@@ -132,7 +132,7 @@ struct RequestFields {
         of skill: Skill, for caller: Caller, _ discovery: RegionDiscovery
     ) throws(Refusal) -> Region {
         if let region = skill.defaultRegion { return region }
-        if discovery == .probe, let region = Region.allCases.first(where: caller.regions.contains) { return region }
+        if discovery == .probe, let region = Region.allCases.first(where: caller.maySend) { return region }
         throw Refusal(
             .regionUnknown,
             "expected field `Gateway-Region` (`NA`, `EU`, `FE`), a path that begins with `/regions/{region}`, or "

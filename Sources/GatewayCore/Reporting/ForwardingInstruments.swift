@@ -78,6 +78,31 @@ package struct ForwardingInstruments: Sendable {
         case notProcessed = "not_processed"
         /// Amazon had refused it for what other callers sent.
         case throttled
+
+        fileprivate var place: Int {
+            switch self {
+            case .first: 0
+            case .tokenRenewed: 1
+            case .otherRegion: 2
+            case .connectionLost: 3
+            case .notProcessed: 4
+            case .throttled: 5
+            }
+        }
+    }
+
+    /// A number for each reason.
+    package struct Attempts: Sendable {
+        private var counts = Array(repeating: 0, count: AttemptReason.allCases.count)
+
+        package internal(set) subscript(reason: AttemptReason) -> Int {
+            get { counts[reason.place] }
+            set { counts[reason.place] = newValue }
+        }
+
+        mutating func add(_ other: Attempts) {
+            for place in counts.indices { counts[place] += other.counts[place] }
+        }
     }
 
     /// What a claim found: `ClaimOutcome` as a label.
@@ -141,7 +166,7 @@ package struct ForwardingInstruments: Sendable {
     package internal(set) var messagesInFlight = 0
     package internal(set) var upstreamDurations: [UpstreamSeries: Histogram] = [:]
     package internal(set) var upstreamQueue = ByRegion { _ in Histogram(bounds: Histogram.messageSeconds) }
-    package internal(set) var upstreamAttempts = ByRegion { _ in [AttemptReason: Int]() }
+    package internal(set) var upstreamAttempts = ByRegion { _ in Attempts() }
     package internal(set) var idempotencyClaims = Claims()
     /// Valid messages by where their keys come from; the last place is for those without one.
     private var keySources = Array(repeating: 0, count: IdempotencyKeySource.Label.allCases.count + 1)
@@ -186,7 +211,7 @@ package struct ForwardingInstruments: Sendable {
     }
 
     mutating func attempted(_ region: Region, _ reason: AttemptReason) {
-        if !BenchmarkOmissions.metrics { upstreamAttempts[region][reason, default: 0] += 1 }
+        if !BenchmarkOmissions.metrics { upstreamAttempts[region][reason] += 1 }
     }
 
     mutating func refused(_ problem: Problem) {
@@ -229,7 +254,7 @@ package struct ForwardingInstruments: Sendable {
         }
         for region in Region.allCases {
             upstreamQueue[region].add(other.upstreamQueue[region])
-            upstreamAttempts[region].merge(other.upstreamAttempts[region], uniquingKeysWith: +)
+            upstreamAttempts[region].add(other.upstreamAttempts[region])
             outcomeUnknown[region] += other.outcomeUnknown[region]
         }
         idempotencyClaims.add(other.idempotencyClaims)

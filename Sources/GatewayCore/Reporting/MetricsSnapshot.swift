@@ -263,7 +263,7 @@ package struct MetricsSnapshot: Sendable {
             for reason in ForwardingInstruments.AttemptReason.allCases {
                 page.sample(
                     .upstreamAttempts, [("region", region.name), ("reason", reason.rawValue)],
-                    forwarding.upstreamAttempts[region][reason] ?? 0)
+                    forwarding.upstreamAttempts[region][reason])
             }
         }
         page.family(.outcomeUnknown)
