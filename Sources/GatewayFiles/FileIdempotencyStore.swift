@@ -80,9 +80,11 @@ package final class FileIdempotencyStore: IdempotencyStore {
 
     // MARK: Claim
 
-    package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+    package func claim(
+        _ claim: IdempotencyClaim, now: NIODeadline, on eventLoop: any EventLoop
+    ) -> Eventual<ClaimReply> {
         var change: RecordChange?
-        let outcome = memory.claim(claim, now: eventLoop.now, noting: &change)
+        let outcome = memory.claim(claim, now: now, noting: &change)
         guard let change else { return .now(ClaimReply(outcome, .file)) }
         do throws(DiskError) {
             try write(change)
@@ -119,10 +121,11 @@ package final class FileIdempotencyStore: IdempotencyStore {
     // MARK: Settle
 
     package func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, now: NIODeadline,
+        on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
-        let (found, waiters) = memory.settle(claim, settlement, now: eventLoop.now, noting: &change)
+        let (found, waiters) = memory.settle(claim, settlement, now: now, noting: &change)
         func tell(_ reply: SettlementReply) -> SettlementReply {
             for waiter in waiters { waiter.succeed(result.settled(reply)) }
             return reply

@@ -23,6 +23,7 @@ package final class RegionalPool: UpstreamPool {
     /// The last request; kept so that the next one reuses its memory.
     private var requestBuffer = ByteBuffer()
     private let eventLoop: any EventLoop
+    private let writes: EndOfTickQueue
     private let onConnectFailure: @Sendable (UpstreamUnavailable) -> Void
     private let onCircuitChange: @Sendable (CircuitState) -> Void
     private var state: RegionState
@@ -31,15 +32,19 @@ package final class RegionalPool: UpstreamPool {
     private var isPerforming = false
     private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var sweep: RepeatedTask?
+    /// When the connections were last looked at, or one was established: since then they count as idle that carry nothing more, since
+    /// for every message the clock would be asked otherwise.
+    private var swept = NIODeadline.uptimeNanoseconds(0)
     private var idleness: EventLoopIdleCounter
 
     /// - Parameters:
     ///   - proxy: for TLS connections; nil to connect directly.
+    ///   - writes: of this event loop; nil for one of its own.
     ///   - onConnectFailure: called with the reason when a connection cannot be established.
     ///   - onCircuitChange: called when the circuit opens or closes.
     package convenience init(
         to endpoint: APIEndpoint, proxy: ForwardProxy? = nil, tls: ClientTLS, userAgent: String,
-        configuration: RegionConfiguration, eventLoop: any EventLoop,
+        configuration: RegionConfiguration, eventLoop: any EventLoop, writes: EndOfTickQueue? = nil,
         onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void = { _ in },
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void = { _ in }
     ) {
@@ -49,7 +54,7 @@ package final class RegionalPool: UpstreamPool {
             endpoint: endpoint, proxy: proxy, addresses: addresses, tls: tls, eventLoop: eventLoop)
         self.init(
             to: endpoint, isBehindProxy: proxy != nil, addresses: addresses, userAgent: userAgent,
-            configuration: configuration, eventLoop: eventLoop,
+            configuration: configuration, eventLoop: eventLoop, writes: writes,
             onConnectFailure: onConnectFailure, onCircuitChange: onCircuitChange,
             connect: { connector.connect($0, $1, failed: $2) })
     }
@@ -57,13 +62,14 @@ package final class RegionalPool: UpstreamPool {
     init(
         to endpoint: APIEndpoint, isBehindProxy: Bool, addresses: NIOLoopBoundBox<HostAddresses>,
         userAgent: String, configuration: RegionConfiguration, eventLoop: any EventLoop,
-        onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void,
+        writes: EndOfTickQueue? = nil, onConnectFailure: @escaping @Sendable (UpstreamUnavailable) -> Void,
         onCircuitChange: @escaping @Sendable (CircuitState) -> Void, connect: @escaping Connect
     ) {
         self.endpoint = endpoint
         self.isBehindProxy = isBehindProxy
         self.addresses = addresses
         self.eventLoop = eventLoop
+        self.writes = writes ?? EndOfTickQueue(on: eventLoop)
         self.connect = connect
         http2 = configuration.http2
         self.userAgent = userAgent
@@ -165,6 +171,8 @@ package final class RegionalPool: UpstreamPool {
         return requestBuffer
     }
 
+    func performAtEndOfTick(_ work: any EndOfTickQueue.Work) { writes.append(work) }
+
     // MARK: Events of connections
 
     var now: NIODeadline { eventLoop.now }
@@ -184,7 +192,8 @@ package final class RegionalPool: UpstreamPool {
         connecting[connection.id] = nil
         connections[connection.id] = connection
         if let address, addresses.value.hasFailures { addresses.value.succeeded(address) }
-        state.established(connection.id, streams: streams, now: eventLoop.now)
+        swept = eventLoop.now
+        state.established(connection.id, streams: streams, now: swept)
         perform()
     }
 
@@ -204,7 +213,7 @@ package final class RegionalPool: UpstreamPool {
 
     /// - Parameter receiver: whose message the connection carried or, if it was not used, would have.
     func released(_ connection: any PooledConnection, by receiver: any UpstreamReceiver, wasUsed: Bool) {
-        state.released(connection.id, skill: receiver.skill, wasUsed: wasUsed, now: eventLoop.now)
+        state.released(connection.id, skill: receiver.skill, wasUsed: wasUsed, now: swept)
         perform()
     }
 
@@ -269,6 +278,7 @@ package final class RegionalPool: UpstreamPool {
 
     private func sweepOnce() {
         let now = eventLoop.now
+        swept = now
         // Looked up before any is closed: closing one may open another in the slot of the next.
         let expired = state.closeExpired(now: now).compactMap { connections[$0] }
         for connection in expired { connection.close() }

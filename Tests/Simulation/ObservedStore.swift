@@ -36,9 +36,9 @@ final class ObservedStore: IdempotencyStore {
 
     var kind: StoreKind { store.kind }
 
-    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
-        attempts.claims(claim, at: eventLoop.now)
-        let reply = store.claim(claim, on: eventLoop)
+    func claim(_ claim: IdempotencyClaim, now: NIODeadline, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+        attempts.claims(claim, at: now)
+        let reply = store.claim(claim, now: now, on: eventLoop)
         if case .now(let reply) = reply {
             ledger.onEvent?(
                 "attempt \(claim.owner.origin)/\(claim.owner.number) claims\(claim.consent ? " with consent" : ""): \(reply.outcome)"
@@ -53,10 +53,11 @@ final class ObservedStore: IdempotencyStore {
     }
 
     func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, now: NIODeadline,
+        on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         ledger.onEvent?("attempt \(claim.owner.origin)/\(claim.owner.number) settles \(settlement)")
-        let reply = store.settle(claim, settlement, result: result, on: eventLoop)
+        let reply = store.settle(claim, settlement, result: result, now: now, on: eventLoop)
         switch reply {
         case .now(.confirmed), .now(.accepted): attempts.settled(claim)
         case .now(.pending), .later: break

@@ -32,12 +32,13 @@ final class ScopesOfKeys: Sendable {
         var asked: [IdempotencyScope] = []
         var kind: StoreKind { .memory }
 
-        func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+        func claim(_ claim: IdempotencyClaim, now: NIODeadline, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
             .now(ClaimReply(.storeFull, .memory))
         }
 
         func settle(
-            _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+            _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, now: NIODeadline,
+            on eventLoop: any EventLoop
         ) -> Eventual<SettlementReply> { .now(.confirmed) }
 
         func resultOfAttemptInFlight(

@@ -141,7 +141,7 @@ final class Forwarding {
                 releaseConnection()
                 return state.met(.tooLate)
             }
-            return when(forwarder.claim(claim), ()) { forwarding, reply, _ in forwarding.claimed(reply) }
+            return when(forwarder.claim(claim, now: now), ()) { forwarding, reply, _ in forwarding.claimed(reply) }
         case .send:
             forwarder.performAtEndOfTick(self)
             return nil
@@ -154,7 +154,7 @@ final class Forwarding {
         case .settle:
             // The record before the caller: a caller that got 202 must find it again when it retries.
             guard let claim, state.claimedAt != nil, let (settlement, result) = state.settlement else { return .answer }
-            let reply = forwarder.settle(claim, settlement, result)
+            let reply = forwarder.settle(claim, settlement, result, now: now)
             return when(reply, ()) { forwarding, reply, _ in forwarding.state.settled(reply) }
         case .consultRecord:
             guard let claim else { return .answer }

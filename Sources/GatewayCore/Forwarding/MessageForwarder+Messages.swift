@@ -28,8 +28,6 @@ extension MessageForwarder {
         }
     }
 
-    func performAtEndOfTick(_ work: any EndOfTickQueue.Work) { sends.append(work) }
-
     // MARK: Records
 
     func prefetch(_ scope: IdempotencyScope) { store.prefetch(scope) }
@@ -38,12 +36,14 @@ extension MessageForwarder {
         store.acceptedResponse(to: claim, now: now)
     }
 
-    func claim(_ claim: IdempotencyClaim) -> Eventual<ClaimReply> { store.claim(claim, on: eventLoop) }
+    func claim(_ claim: IdempotencyClaim, now: NIODeadline) -> Eventual<ClaimReply> {
+        store.claim(claim, now: now, on: eventLoop)
+    }
 
     func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, _ result: AttemptResult
+        _ claim: IdempotencyClaim, _ settlement: Settlement, _ result: AttemptResult, now: NIODeadline
     ) -> Eventual<SettlementReply> {
-        store.settle(claim, settlement, result: result, on: eventLoop)
+        store.settle(claim, settlement, result: result, now: now, on: eventLoop)
     }
 
     /// Which store replies as a rule.

@@ -9,7 +9,7 @@ package final class MessageForwarder: RequestHandler {
     let store: any IdempotencyStore
     let pools: ByRegion<any UpstreamPool>
     let eventLoop: any EventLoop
-    let sends: EndOfTickQueue
+    private let sends: EndOfTickQueue
     var hasher: IdempotencyHasher
     /// The content of the last message that took the id of a receipt along; kept so that the next one reuses its memory.
     var contentBuffer = ByteBuffer()
@@ -46,6 +46,7 @@ package final class MessageForwarder: RequestHandler {
     /// - Parameters:
     ///   - fingerprintKeys: the same on every replica that shares the store.
     ///   - origin: identifies this event loop in attempt IDs; unique across event loops, replicas and restarts.
+    ///   - sends: of this event loop; nil for one of its own.
     ///   - failedAttempts, receiptRate, webTokens, pauses: shared by all event loops.
     ///   - wallClock: decides when callers' tokens expire.
     ///   - onTrouble: called for each failed message whose cause may concern an operator.
@@ -53,7 +54,7 @@ package final class MessageForwarder: RequestHandler {
     package init(
         _ configuration: ForwardingConfiguration, store: any IdempotencyStore, pools: ByRegion<any UpstreamPool>,
         fingerprintKeys: FingerprintKeys, eventLoop: any EventLoop, origin: UInt64 = .random(in: .min ... .max),
-        failedAttempts: NetworkThrottle = NetworkThrottle.ofFailedAttempts(),
+        sends: EndOfTickQueue? = nil, failedAttempts: NetworkThrottle = NetworkThrottle.ofFailedAttempts(),
         receiptRate: NetworkThrottle = .ofReceipts(), webTokens: SharedWebTokens = SharedWebTokens(),
         pauses: Pauses = Pauses(),
         wallClock: @escaping @Sendable () -> UnixTimestamp,
@@ -83,7 +84,7 @@ package final class MessageForwarder: RequestHandler {
         traces?.use(configuration.tracing)
         self.onTrouble = onTrouble
         self.onEvent = onEvent
-        sends = EndOfTickQueue(on: eventLoop)
+        self.sends = sends ?? EndOfTickQueue(on: eventLoop)
         hasher = IdempotencyHasher(fingerprintKeys)
     }
 
@@ -327,6 +328,8 @@ package final class MessageForwarder: RequestHandler {
         let bytes = headBytes.readableBytesUInt8Span
         return bytes.isEqual(path, to: "/auth/o2/token") || bytes.isEqual(path, to: "/auth/O2/token")
     }
+
+    func performAtEndOfTick(_ work: any EndOfTickQueue.Work) { sends.append(work) }
 
     func nextAttempt() -> AttemptID {
         attempts += 1

@@ -68,18 +68,8 @@ struct IdempotencyRecordTable {
         Place(position: index.position(of: scope) { self[$0].isOf(scope) })
     }
 
-    /// Has the processor fetch what a look-up of `scope` reads first, its place in the index, and where the next record will be put.
-    func prefetch(_ scope: IdempotencyScope) {
-        index.prefetch(scope)
-        let slot = Int(freed == Self.none ? unused : freed)
-        guard slot / Self.chunkLength < chunks.count else { return }
-        chunks[slot / Self.chunkLength].withUnsafeBufferPointer { records in
-            guard let first = records.baseAddress else { return }
-            let record = UnsafeRawPointer(first + slot % Self.chunkLength)
-            skillgate_prefetch(record)
-            skillgate_prefetch(record + MemoryLayout<PackedRecord>.stride - 1)
-        }
-    }
+    /// Has the processor fetch what a look-up of `scope` reads first: its place in the index.
+    func prefetch(_ scope: IdempotencyScope) { index.prefetch(scope) }
 
     /// The record at `place`, unpacked; nil if there is none.
     func record(at place: Place) -> IdempotencyRecord? {
@@ -183,6 +173,7 @@ struct IdempotencyRecordTable {
     }
 
     private mutating func newSlot() -> Slot {
+        defer { prefetch(freed == Self.none ? unused : freed) }
         if freed != Self.none {
             defer { freed = self[freed].next }
             return freed
@@ -195,6 +186,18 @@ struct IdempotencyRecordTable {
             previous: Self.none, next: Self.none, status: 0, caller: 0, region: 0, kind: .free, isBrief: false)
         chunks.append(ContiguousArray(repeating: empty, count: Self.chunkLength))
         return unused
+    }
+
+    /// Has the processor fetch the slot that will be asked for next.
+    private mutating func prefetch(_ slot: Slot) {
+        let (chunk, place) = (Int(slot) / Self.chunkLength, Int(slot) % Self.chunkLength)
+        guard chunk < chunks.count else { return }
+        chunks[chunk].withUnsafeMutableBufferPointer { records in
+            guard let first = records.baseAddress else { return }
+            let record = UnsafeRawPointer(first + place)
+            skillgate_prefetch(record)
+            skillgate_prefetch(record + MemoryLayout<PackedRecord>.stride - 1)
+        }
     }
 
     private mutating func free(_ slot: Slot) {

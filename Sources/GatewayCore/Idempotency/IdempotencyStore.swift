@@ -94,7 +94,8 @@ package protocol IdempotencyStore: AnyObject {
     /// look-up reads first into its cache meanwhile.
     func prefetch(_ scope: IdempotencyScope)
 
-    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
+    /// - Parameter now: read a moment ago, as in `settle`.
+    func claim(_ claim: IdempotencyClaim, now: NIODeadline, on eventLoop: any EventLoop) -> Eventual<ClaimReply>
 
     /// The first response, if the claim's message is already known here to be accepted; nil otherwise. Changes nothing.
     func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse?
@@ -104,7 +105,8 @@ package protocol IdempotencyStore: AnyObject {
     /// - Parameter result: what the caller of this attempt gets; those who wait for it get the same, once the store
     ///   has replied.
     func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, now: NIODeadline,
+        on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply>
 
     /// For a claim that found another attempt in flight: that attempt's outcome once it ends, or nil if claiming again is
@@ -125,6 +127,16 @@ package protocol IdempotencyStore: AnyObject {
 
 extension IdempotencyStore {
     package func prefetch(_ scope: IdempotencyScope) {}
+
+    package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+        self.claim(claim, now: eventLoop.now, on: eventLoop)
+    }
+
+    package func settle(
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+    ) -> Eventual<SettlementReply> {
+        settle(claim, settlement, result: result, now: eventLoop.now, on: eventLoop)
+    }
 
     /// A store across a network cannot tell without a request.
     package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? { nil }

@@ -56,6 +56,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     private let shards: [Shard]
+    private let first: Shard
     private let shares: CallerShares
     private let whenFull: Configuration.WhenFull
     /// Of the last change; nil where nobody writes changes down.
@@ -84,7 +85,8 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         let most = numbersChanges ? Self.mostParts : 8 * (eventLoops - 1)
         let count = Self.parts(of: limit, most: most)
         let indexParts = Self.parts(of: limit, most: Self.mostParts) / count
-        shards = (0..<count).map { _ in Shard(indexParts: indexParts) }
+        first = Shard(indexParts: indexParts)
+        shards = [first] + (1..<count).map { _ in Shard(indexParts: indexParts) }
         shares = CallerShares(limit: limit)
         whenFull = configuration.whenFull
     }
@@ -99,17 +101,31 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     /// Gives each of so many callers the same share from now on.
     package func share(among callers: Int) { shares.share(among: callers) }
 
-    private func shard(_ scope: IdempotencyScope) -> Shard { shards[Int(scope.shardBits) & (shards.count - 1)] }
+    /// Calls `body` with the shard of a scope, held.
+    @inline(__always)
+    private func withShard<Result>(of scope: IdempotencyScope, _ body: (inout sending ShardState) -> sending Result)
+        -> Result
+    {
+        // A single event loop has a single shard: one from an array is counted up and down again.
+        if shards.count == 1 { return first.state.withLock(body) }
+        return shards[place(of: scope)].state.withLock(body)
+    }
+
+    private func place(of scope: IdempotencyScope) -> Int { Int(scope.shardBits) & (shards.count - 1) }
 
     package var kind: StoreKind { .memory }
 
     package func prefetch(_ scope: IdempotencyScope) {
-        _ = shard(scope).state.withLockIfAvailable { $0.table.prefetch(scope) }
+        // Not worth waiting for.
+        let shard = shards.count == 1 ? first : shards[place(of: scope)]
+        _ = shard.state.withLockIfAvailable { $0.table.prefetch(scope) }
     }
 
-    package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+    package func claim(
+        _ claim: IdempotencyClaim, now: NIODeadline, on eventLoop: any EventLoop
+    ) -> Eventual<ClaimReply> {
         var change: RecordChange?
-        return .now(ClaimReply(self.claim(claim, now: eventLoop.now, noting: &change), .memory))
+        return .now(ClaimReply(self.claim(claim, now: now, noting: &change), .memory))
     }
 
     /// - Parameter change: what the claim changed, where changes are numbered.
@@ -136,7 +152,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     private func attempt(
         _ claim: IdempotencyClaim, now: NIODeadline, hasRoom: Bool = false, noting change: inout RecordChange?
     ) -> Attempt {
-        shard(claim.scope).state.withLock { state in
+        withShard(of: claim.scope) { state in
             removeExpired(&state, claim.caller, now: now)
             var place = state.table.place(of: claim.scope)
             let before = state.table.record(at: place)
@@ -230,7 +246,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     package func acceptedResponse(to claim: IdempotencyClaim, now: NIODeadline) -> AcceptedResponse? {
-        shard(claim.scope).state.withLock { state in
+        withShard(of: claim.scope) { state in
             guard let record = state.table.record(claim.scope),
                 case .reply(.accepted(let answer)) = IdempotencyRecord.step(by: claim, on: record, now: now)
             else { return nil }
@@ -239,10 +255,11 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     package func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, now: NIODeadline,
+        on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         var change: RecordChange?
-        let (found, waiters) = settle(claim, settlement, now: eventLoop.now, noting: &change)
+        let (found, waiters) = settle(claim, settlement, now: now, noting: &change)
         for waiter in waiters { waiter.succeed(result) }
         return .now(SettlementReply(found: found))
     }
@@ -252,7 +269,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     package func settle(
         _ claim: IdempotencyClaim, _ settlement: Settlement, now: NIODeadline, noting change: inout RecordChange?
     ) -> (found: AcceptedResponse?, waiters: [EventLoopPromise<AttemptResult?>]) {
-        shard(claim.scope).state.withLock { state in
+        withShard(of: claim.scope) { state in
             let place = state.table.place(of: claim.scope)
             let before = state.table.record(at: place)
             let (step, found) = IdempotencyRecord.step(by: claim, settlement, on: before, now: now)
@@ -287,7 +304,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         _ receipt: Receipt, now: NIODeadline, noting change: inout RecordChange?
     ) -> (ReceiptOutcome, waiters: [EventLoopPromise<AttemptResult?>]) {
         let scope = receipt.scope
-        return shard(scope).state.withLock { state in
+        return withShard(of: scope) { state in
             let place = state.table.place(of: scope)
             var record = state.table.record(at: place)
             guard let caller = state.table.caller(at: place), let before = record else { return (.absent, []) }
@@ -304,7 +321,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     package func resultOfAttemptInFlight(
         _ claim: IdempotencyClaim, on eventLoop: any EventLoop
     ) -> Eventual<AttemptResult?> {
-        shard(claim.scope).state.withLock { state in
+        withShard(of: claim.scope) { state in
             guard case .sending = state.table.record(claim.scope)?.state else { return .now(nil) }
             let promise = eventLoop.makePromise(of: AttemptResult?.self)
             state.waiters[claim.scope, default: []].append(promise)
@@ -321,7 +338,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     ///
     /// - Returns: who waits for its result, and has to claim again.
     package func takeBack(_ change: RecordChange) -> [EventLoopPromise<AttemptResult?>] {
-        shard(change.scope).state.withLock { state in
+        withShard(of: change.scope) { state in
             // Settled or claimed again meanwhile, it is not this change's any more.
             let place = state.table.place(of: change.scope)
             let current = state.table.record(at: place)
@@ -336,7 +353,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     /// The record as it is, as if it had been changed just now; nil if there is none.
     package func currentChange(of scope: IdempotencyScope) -> RecordChange? {
-        shard(scope).state.withLock { state in
+        withShard(of: scope) { state in
             let place = state.table.place(of: scope)
             guard let record = state.table.record(at: place), let caller = state.table.caller(at: place) else {
                 return nil
@@ -347,7 +364,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     /// The record that a change was made to as it is by now, gone or not.
     package func currentChange(after change: RecordChange) -> RecordChange? {
-        shard(change.scope).state.withLock { state in
+        withShard(of: change.scope) { state in
             noted(change.scope, change.record ?? change.before, state.table.record(change.scope), of: change.caller)
         }
     }
@@ -367,7 +384,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
         if let changes, changes.last.load(ordering: .relaxed) < change.number {
             changes.last.store(change.number, ordering: .relaxed)
         }
-        let victim = shard(change.scope).state.withLock { state -> Int? in
+        let victim = withShard(of: change.scope) { state -> Int? in
             let place = state.table.place(of: change.scope)
             let before = state.table.record(at: place)
             let owner = state.table.caller(at: place) ?? change.caller
@@ -390,7 +407,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     /// Those who wait for an attempt of which nobody will say how it ended.
     package func takeWaiters(for scope: IdempotencyScope) -> [EventLoopPromise<AttemptResult?>] {
-        shard(scope).state.withLock { takeWaiters(for: scope, &$0) }
+        withShard(of: scope) { takeWaiters(for: scope, &$0) }
     }
 
     private func takeWaiters(
@@ -402,7 +419,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     package func report(on scope: IdempotencyScope, on eventLoop: any EventLoop) -> Eventual<KeyReport?> {
         let now = eventLoop.now
         return .now(
-            shard(scope).state.withLock { IdempotencyRecord.report(on: $0.table.record(scope), now: now) })
+            withShard(of: scope) { IdempotencyRecord.report(on: $0.table.record(scope), now: now) })
     }
 
     /// - Parameter now: evictions in the minute before this count as recent.

@@ -74,7 +74,9 @@ package final class SharedIdempotencyStore: IdempotencyStore {
 
     // MARK: Claim
 
-    package func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+    package func claim(
+        _ claim: IdempotencyClaim, now: NIODeadline, on eventLoop: any EventLoop
+    ) -> Eventual<ClaimReply> {
         let promise = eventLoop.makePromise(of: ClaimReply.self)
         server.claim(claim) { result in
             switch result {
@@ -140,7 +142,8 @@ package final class SharedIdempotencyStore: IdempotencyStore {
     // MARK: Settle
 
     package func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, now: NIODeadline,
+        on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
         let waiters = waiting.isEmpty ? [] : waiting.removeValue(forKey: WaitedFor(claim))?.promises ?? []
         func tell(_ reply: SettlementReply) -> SettlementReply {
@@ -150,7 +153,8 @@ package final class SharedIdempotencyStore: IdempotencyStore {
         if !ownedLocally.isEmpty, ownedLocally.remove(claim.owner.number) != nil {
             var known: AcceptedResponse?
             if case .forward(let local) = whenUnavailable,
-                case .now(.accepted(let found)) = local.settle(claim, settlement, result: result, on: eventLoop)
+                case .now(.accepted(let found)) = local.settle(
+                    claim, settlement, result: result, now: now, on: eventLoop)
             {
                 known = found
             }
@@ -163,16 +167,15 @@ package final class SharedIdempotencyStore: IdempotencyStore {
             // lives there as long as the claim said.
             var copy = claim
             if answer.witness != nil { copy.retention = max(.zero, claim.retention - claim.lease) }
-            _ = local.settle(copy, settlement, result: result, on: eventLoop)
+            _ = local.settle(copy, settlement, result: result, now: now, on: eventLoop)
         }
         let promise = eventLoop.makePromise(of: SettlementReply.self)
-        let made = eventLoop.now
         server.settle(claim, settlement) { reply in
             switch reply {
             case .success(let found): promise.succeed(tell(SettlementReply(found: found)))
             case .failure:
                 self.failures[.settle, default: 0] += 1
-                self.backlog.add(claim, settlement, made: made)
+                self.backlog.add(claim, settlement, made: now)
                 promise.succeed(tell(.pending))
             }
         }

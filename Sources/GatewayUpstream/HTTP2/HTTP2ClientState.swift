@@ -98,13 +98,14 @@ package struct HTTP2ClientState {
 
     /// Writes a request. False if the connection takes none, and not a byte was written.
     package mutating func send(
-        _ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver, now: NIODeadline
+        _ request: UpstreamRequest, limit: NIODeadline, receiver: any UpstreamReceiver,
+        now: @autoclosure () -> NIODeadline
     ) -> Bool {
         // The peer may take fewer since the message was given this connection.
         guard isEstablished, !isDraining, !isClosed, !isSuspended, numbers.count < room,
             nextStream < UInt32(Int32.max)
         else { return false }
-        if numbers.count == 0 { heard = now }
+        if numbers.count == 0 { heard = now() }
         let number = nextStream
         nextStream += 2
         let start = output.startHeaders()

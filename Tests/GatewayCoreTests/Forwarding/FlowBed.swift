@@ -284,8 +284,8 @@ final class SlowStore: IdempotencyStore {
 
     var kind: StoreKind { .memory }
 
-    func claim(_ claim: IdempotencyClaim, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
-        reply(memory.claim(claim, on: eventLoop))
+    func claim(_ claim: IdempotencyClaim, now: NIODeadline, on eventLoop: any EventLoop) -> Eventual<ClaimReply> {
+        reply(memory.claim(claim, now: now, on: eventLoop))
     }
 
     /// As a store behind a network, it knows nothing at once while replies take their time.
@@ -294,9 +294,10 @@ final class SlowStore: IdempotencyStore {
     }
 
     func settle(
-        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, on eventLoop: any EventLoop
+        _ claim: IdempotencyClaim, _ settlement: Settlement, result: AttemptResult, now: NIODeadline,
+        on eventLoop: any EventLoop
     ) -> Eventual<SettlementReply> {
-        reply(memory.settle(claim, settlement, result: result, on: eventLoop))
+        reply(memory.settle(claim, settlement, result: result, now: now, on: eventLoop))
     }
 
     /// Ends the attempt that is asked for, on another replica: it is over, and its answer is not known here.
