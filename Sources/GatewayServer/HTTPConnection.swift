@@ -211,8 +211,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func encode(_ answer: Response, keepsAlive: Bool, isHead: Bool) {
-        let form = ResponseEncoder.Form(keepsAlive: keepsAlive, hasContent: !isHead, dateLine: loop.dateLine, id: id)
-        loop.encoder.encode(answer, form, into: &responseBuffer)
+        loop.encode(answer, keepsAlive: keepsAlive, hasContent: !isHead, id, into: &responseBuffer)
     }
 
     private func write(_ buffer: ByteBuffer) {
@@ -266,7 +265,7 @@ extension HTTPConnection: ClientConnection, ResponseRecipient {
             return closeGracefully()
         }
         responseIsPending = true
-        loop.flushes.append(self)
+        loop.performAtEndOfTick(self)
         if decoder.bufferedBytes > 0 { advance() }
         if state.hasPendingRead, let context { read(context: context) }
     }

@@ -15,13 +15,13 @@ final class ListenerLoop {
 
     let eventLoop: any EventLoop
     let handler: any RequestHandler
-    let encoder: ResponseEncoder
+    private let encoder: ResponseEncoder
     let limits: RequestDecoder.Limits
     /// Nil: not spoken.
     let http2: HTTP2ServerState.Limits?
     let timeouts: HTTPConnectionState.Timeouts
     /// Connections with answers to be sent at the end of the turn.
-    let flushes: EndOfTickQueue
+    private let flushes: EndOfTickQueue
     private(set) var isDraining = false
     /// When a connection that becomes idle now has been so for too long: as of the last sweep, since for every answer
     /// the time would be asked for otherwise, and up to an interval late.
@@ -74,6 +74,16 @@ final class ListenerLoop {
         self.gate = gate
         idleDeadline = eventLoop.now + timeouts.idle
         flushes = EndOfTickQueue(on: eventLoop)
+    }
+
+    func performAtEndOfTick(_ work: any EndOfTickQueue.Work) { flushes.append(work) }
+
+    /// - Parameter buffer: as `ResponseEncoder.encode` has it.
+    func encode(
+        _ answer: Response, keepsAlive: Bool, hasContent: Bool, _ id: ExchangeID, into buffer: inout ByteBuffer
+    ) {
+        let form = ResponseEncoder.Form(keepsAlive: keepsAlive, hasContent: hasContent, dateLine: dateLine, id: id)
+        encoder.encode(answer, form, into: &buffer)
     }
 
     /// False if there is no room for one more from its address: it is to be closed, and does not count.

@@ -17,6 +17,7 @@ package final class EndOfTickQueue {
     private var waiting: [(any Work)?] = []
     /// Emptied and used again, so that turns allocate nothing.
     private var spare: [(any Work)?] = []
+    private var isPerforming = false
 
     package init(on eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -26,13 +27,17 @@ package final class EndOfTickQueue {
     ///   performed behind the others.
     package func append(_ work: any Work) {
         waiting.append(work)
-        if waiting.count == 1 { eventLoop.assumeIsolated().execute { self.tickEnded() } }
+        if waiting.count == 1 && !isPerforming { eventLoop.assumeIsolated().execute { self.tickEnded() } }
     }
 
     private func tickEnded() {
-        swap(&waiting, &spare)
-        // Each is taken out: a copy would be counted, up and down again.
-        for index in spare.indices { spare[index].take()?.perform() }
-        spare.removeAll(keepingCapacity: true)
+        isPerforming = true
+        defer { isPerforming = false }
+        while !waiting.isEmpty {
+            swap(&waiting, &spare)
+            // Each is taken out: a copy would be counted, up and down again.
+            for index in spare.indices { spare[index].take()?.perform() }
+            spare.removeAll(keepingCapacity: true)
+        }
     }
 }

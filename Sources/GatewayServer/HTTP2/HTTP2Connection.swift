@@ -153,9 +153,8 @@ final class HTTP2Connection: ChannelInboundHandler {
     // MARK: Responses
 
     fileprivate func respond(_ answer: Response, _ id: ExchangeID, stream: UInt32) {
-        let form = ResponseEncoder.Form(
-            keepsAlive: true, hasContent: !state.isHead(stream: stream), dateLine: loop.dateLine, id: id)
-        loop.encoder.encode(answer, form, into: &responseBuffer)
+        loop.encode(
+            answer, keepsAlive: true, hasContent: !state.isHead(stream: stream), id, into: &responseBuffer)
         state.respond(responseBuffer, stream: stream, now: loop.eventLoop.now)
         performActions()
         flushAtEndOfTick()

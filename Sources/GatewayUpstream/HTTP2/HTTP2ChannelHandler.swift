@@ -46,7 +46,7 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
             state.goAway(error)
             state.end(.malformedAnswer(error.detail))
         }
-        perform()
+        performActions()
     }
 
     /// Nobody behind it waits for that.
@@ -68,12 +68,12 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
 
     private func end(_ failure: UpstreamFailure) {
         state.end(failure)
-        perform()
+        performActions()
     }
 
     // MARK: Actions
 
-    private func perform() {
+    private func performActions() {
         guard !isPerforming else { return }
         isPerforming = true
         hasCountedFailure = false
@@ -122,12 +122,9 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
 
     /// What is written in one turn of the event loop is one write, and one record of TLS.
     private func flushAtEndOfTick() {
-        guard !willFlush, state.output.readableBytes > 0, let context else { return }
+        guard !willFlush, state.output.readableBytes > 0, context != nil else { return }
         willFlush = true
-        context.eventLoop.assumeIsolated().execute {
-            self.willFlush = false
-            self.flush()
-        }
+        pool.performAtEndOfTick(self)
     }
 
     private func flush() {
@@ -146,6 +143,13 @@ final class HTTP2ChannelHandler: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { flush() }
         context.fireChannelWritabilityChanged()
+    }
+}
+
+extension HTTP2ChannelHandler: EndOfTickQueue.Work {
+    func perform() {
+        willFlush = false
+        flush()
     }
 }
 
@@ -184,6 +188,6 @@ extension HTTP2ChannelHandler: PooledConnection {
 
     func checkDeadline(now: NIODeadline) {
         state.timePassed(now: now)
-        perform()
+        performActions()
     }
 }

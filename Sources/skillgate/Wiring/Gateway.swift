@@ -147,12 +147,14 @@ final class Gateway: Service {
         var loops: [Loop] = []
         for (index, eventLoop) in group.makeIterator().enumerated() {
             let loop = try await eventLoop.submit {
+                // What messages are written to, and what is written to those connections then, is done in one go.
+                let writes = EndOfTickQueue(on: eventLoop)
                 let pools = ByRegion { region in
                     let endpoint = configuration.endpoints[region]
                     return RegionalPool(
                         to: endpoint, proxy: configuration.upstream.proxy.forwardProxy(for: endpoint.host),
                         tls: tls, userAgent: Build.userAgent, configuration: configuration.upstream.region,
-                        eventLoop: eventLoop,
+                        eventLoop: eventLoop, writes: writes,
                         onConnectFailure: { logger.debug("connection failed", metadata: ["error": "\($0)"]) },
                         onCircuitChange: { circuit in
                             Self.log(circuit, region, eventLoop: index, logger)
@@ -162,7 +164,8 @@ final class Gateway: Service {
                 let store = try records.connect(on: eventLoop, number: index)
                 let forwarder = MessageForwarder(
                     forwarding, store: store?.store ?? records.local, pools: ByRegion { pools[$0] },
-                    fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, failedAttempts: failedAttempts,
+                    fingerprintKeys: records.fingerprintKeys, eventLoop: eventLoop, sends: writes,
+                    failedAttempts: failedAttempts,
                     receiptRate: receiptRate, webTokens: webTokens, pauses: pauses,
                     wallClock: { UnixTime.timestamp() },
                     logs: logs.logs(on: eventLoop, callerNames: names.callers, skillNames: names.skills),
