@@ -43,6 +43,7 @@ struct HPACKDynamicTable {
     }
 
     mutating func insert(_ source: [UInt8], name: Range<Int>, value: Range<Int>) {
+        guard name.count + value.count + Self.overheadBytes <= limit else { return evict(downTo: 0) }
         // A name and its value stand one behind the other there.
         source.span.extracting(name.lowerBound..<value.upperBound).withUnsafeBufferPointer {
             bytes.append(contentsOf: $0)

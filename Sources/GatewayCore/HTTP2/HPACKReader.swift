@@ -13,12 +13,13 @@ package struct HPACKReader {
     private let sizeLimit: Int
     private let fieldLimit: Int
 
-    /// By index in the static table: names that somebody looks for. A field of another of them that is not to be remembered is passed over.
+    /// By index in the static table: names that somebody looks for. A field of another of them is passed over.
     private let wanted: UInt64
 
-    /// - Parameter wanted: by index in the static table; nil for all.
-    package init(listLimit: Int, fieldLimit: Int, wanted: [Int]? = nil) {
-        self.wanted = wanted?.reduce(0) { $0 | 1 << UInt64($1) } ?? .max
+    /// - Parameter wanted: names; nil for all.
+    package init(listLimit: Int, fieldLimit: Int, wanted: [String]? = nil) {
+        // Several fields of the table have one name, and a peer may refer to it by any of them.
+        self.wanted = wanted.map { HPACKStaticTable.indices(named: Set($0)) } ?? .max
         self.listLimit = listLimit
         sizeLimit = max(16 * listLimit, 64 << 10)
         self.fieldLimit = fieldLimit
@@ -41,6 +42,7 @@ package struct HPACKReader {
                 let place = try Self.integer(block, &index, bits: 6)
                 guard isWanted(place) else {
                     size += try remember(block, &index, named: place)
+                    if size > listLimit { fields.isTooLarge = true }
                     continue
                 }
                 field = try literal(block, &index, named: place, to: &fields.bytes)

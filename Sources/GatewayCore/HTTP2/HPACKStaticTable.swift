@@ -19,6 +19,11 @@ final class HPACKStaticTable: Sendable {
         }
     }
 
+    /// A bit each, by index: those of fields with one of these names.
+    static func indices(named names: Set<String>) -> UInt64 {
+        fields.indices.reduce(0) { names.contains(fields[$1].name) ? $0 | 1 << UInt64($1 + 1) : $0 }
+    }
+
     private static let fields: [(name: String, value: String)] = [
         (":authority", ""),
         (":method", "GET"),

@@ -7,8 +7,8 @@ struct HTTP2Response {
         case malformed(String)
     }
 
-    /// What is looked for, by index in the static table of names (RFC 7541 appendix A): `:status`, `content-type`, `retry-after`.
-    static let names = [8, 31, 53]
+    /// What is looked for among the names of the static table (RFC 7541 appendix A).
+    static let names = [":status", "content-type", "retry-after"]
 
     /// Nil until the final status has come; interim ones are passed over.
     private(set) var head: UpstreamResponse?

@@ -155,7 +155,7 @@ import Testing
     }
 
     @Test func `what nobody looks for is passed over, and remembered where it is to be`() throws {
-        var reader = HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [8])
+        var reader = HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [":status"])
         var block = ByteBuffer()
         for (pattern, bits) in [(0x00, 4), (0x10, 4), (0x40, 6)] as [(UInt8, Int)] {
             for name in [8, 33] {
@@ -169,12 +169,33 @@ import Testing
         #expect(cut?.code == .compressionError)
     }
 
+    /// RFC 7541 appendix A has seven fields of this name: a peer may refer to any of them.
+    @Test(arguments: 8...14, [(0x40, 6), (0x00, 4), (0x10, 4)] as [(UInt8, Int)])
+    func `a name is looked for by whichever index it has`(index: Int, form: (pattern: UInt8, bits: Int)) throws {
+        var reader = HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [":status"])
+        var block = ByteBuffer()
+        block.writeHPACKInteger(index, bits: form.bits, pattern: form.pattern)
+        block.writeHPACKString(ByteBuffer(string: "202"))
+        #expect(try decode(block, &reader) == [":status: 202"])
+    }
+
+    @Test func `what is passed over counts for the limit`() throws {
+        var reader = HPACKReader(listLimit: 100, fieldLimit: 128, wanted: [":status"])
+        var (block, fields) = (ByteBuffer(), HTTP2Fields())
+        block.writeHPACKInteger(33, bits: 6, pattern: 0x40)
+        block.writeHPACKString(ByteBuffer(repeating: UInt8(ascii: "x"), count: 90))
+        try reader.decode(block.readableBytesUInt8Span, into: &fields)
+        #expect(fields.isTooLarge)
+    }
+
     /// The tables of both have to stay the same, whatever is evicted when.
     @Test(arguments: [0, 100, 200, 4096])
     func `what is passed over changes nothing of what comes behind it`(tableBytes: Int) throws {
         var generator = SeededGenerator(seed: 5)
         var encoder = HPACKEncoder(allocator: ByteBufferAllocator())
-        var (reader, other) = (HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [8, 31]), decoder())
+        var (reader, other) = (
+            HPACKReader(listLimit: 16_384, fieldLimit: 128, wanted: [":status", "content-type"]), decoder()
+        )
         if tableBytes != 4096 { try encoder.setDynamicTableSize(tableBytes) }
         let names = [":status", "content-type", "date", "server", "vary", "x-other"]
         for _ in 0..<2_000 {
