@@ -82,3 +82,18 @@ func hexDigit(_ byte: UInt8) -> UInt8? {
 func hexCharacter(_ value: UInt8) -> UInt8 {
     value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
 }
+
+/// Eight bytes at a time.
+private enum Word {
+    private static let highBits: UInt64 = 0x8080_8080_8080_8080
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+
+    /// The same bytes, with each ASCII capital in lower case. (Warren, Hacker's Delight, section 6-1.)
+    @inline(__always)
+    static func lowercased(_ word: UInt64) -> UInt64 {
+        let low = word & ~highBits
+        let reachesA = low &+ UInt64(0x80 &- UInt8(ascii: "A")) &* ones
+        let exceedsZ = low &+ UInt64(0x7F &- UInt8(ascii: "Z")) &* ones
+        return word | (reachesA & ~exceedsZ & ~word & highBits) &>> 2
+    }
+}

@@ -10,7 +10,7 @@ extension Forwarding {
         case .leaseConnection: trace.begin(.queue, region, now: now)
         case .awaitQuota: trace.begin(.quota, region, now: now)
         case .claim:
-            if claim != nil { trace.begin(.claim(forwarder.store.kind, outcome: nil), nil, now: now) }
+            if claim != nil { trace.begin(.claim(forwarder.storeKind, outcome: nil), nil, now: now) }
         // Begins when it is written.
         case .send: trace.end(now: now)
         case .settle:

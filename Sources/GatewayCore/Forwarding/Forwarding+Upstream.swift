@@ -110,12 +110,13 @@ extension Forwarding: UpstreamReceiver {
         usage?.leave()
         usage = nil
         guard let answer else { return }
-        count(answer, after: eventLoop.now - waitingSince)
+        let now = forwarder.now
+        count(answer, after: now - waitingSince)
         guard let accepted = state.respondedLate(answer) else { return }
         learn(.accepted)
         unknownOutcome?.isKnown = true
         guard let claim else { return }
         let result = AttemptResult(.success(answer), region: accepted.region)
-        _ = forwarder.store.settle(claim, .accepted(accepted), result: result, on: eventLoop)
+        _ = forwarder.settle(claim, .accepted(accepted), result, now: now)
     }
 }

@@ -52,7 +52,7 @@ final class MessageInquiry {
     private func refusalToSend(_ report: KeyReport?) -> Refusal? {
         if case .accepted = report?.state { return nil }
         if isGone { return .userGone }
-        return exchange.forwarder.pauses.subject(of: message.caller, message.skill, to: search.region)?.refusal
+        return exchange.forwarder.paused(message.caller, message.skill, search.region)?.refusal
     }
 
     private var isGone: Bool {

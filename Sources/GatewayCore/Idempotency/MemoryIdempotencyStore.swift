@@ -56,6 +56,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     }
 
     private let shards: [Shard]
+    /// Of `shards`; the only one where there is a single event loop.
     private let first: Shard
     private let shares: CallerShares
     private let whenFull: Configuration.WhenFull
@@ -106,7 +107,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
     private func withShard<Result>(of scope: IdempotencyScope, _ body: (inout sending ShardState) -> sending Result)
         -> Result
     {
-        // A single event loop has a single shard: one from an array is counted up and down again.
+        // What is taken from an array is counted up and down again.
         if shards.count == 1 { return first.state.withLock(body) }
         return shards[place(of: scope)].state.withLock(body)
     }
@@ -117,8 +118,7 @@ package final class MemoryIdempotencyStore: IdempotencyStore, Sendable {
 
     package func prefetch(_ scope: IdempotencyScope) {
         // Not worth waiting for.
-        let shard = shards.count == 1 ? first : shards[place(of: scope)]
-        _ = shard.state.withLockIfAvailable { $0.table.prefetch(scope) }
+        _ = shards[place(of: scope)].state.withLockIfAvailable { $0.table.prefetch(scope) }
     }
 
     package func claim(
